@@ -14,36 +14,9 @@
 #include <string.h>
 #include <strings.h>
 
-/* The first section of a kind. */
-static struct config_draft *first_draft(const struct config_draft *draft,
-                                        const struct config_section *section)
-{
-    return config_drafts_find(draft->drafts, section, NULL);
-}
-
-static struct gateway_config *gateway_of(const struct config_draft *draft)
-{
-    return draft->settings;
-}
-
-static struct line_config *line_of(const struct config_draft *draft)
-{
-    return draft->settings;
-}
-
-static struct pack_config *pack_of(const struct config_draft *draft)
-{
-    return draft->settings;
-}
-
-static struct bank_config *bank_of(const struct config_draft *draft)
-{
-    return draft->settings;
-}
-
 static const struct bms_driver *driver_of(const struct config_draft *pack)
 {
-    return pack_of(pack)->driver;
+    return pack->as.pack->driver;
 }
 
 static void find_driver(struct config_draft *pack)
@@ -51,7 +24,7 @@ static void find_driver(struct config_draft *pack)
     char expected[EXPECTED_SIZE];
     if (config_draft_given(pack, "protocol") || !pack->line)
         return;
-    pack_of(pack)->driver = line_of(pack->line)->driver;
+    pack->as.pack->driver = pack->line->as.line->driver;
     if (driver_of(pack) || config_draft_given(pack->line, "protocol"))
         return;
     const struct config_key *key = &pack_section.keys[config_key_find(&pack_section, "protocol")];
@@ -102,7 +75,7 @@ static void find_variant(struct config_draft *pack)
         apart = NULL;
     if (variant && !apart && driver == &modbus_user_driver) {
         if (from == pack || !config_draft_given(pack, "map"))
-            snprintf(pack_of(pack)->map.path, PORT_SIZE, "%s", variant);
+            snprintf(pack->as.pack->map.path, PORT_SIZE, "%s", variant);
         return;
     }
     if (apart) {
@@ -111,14 +84,14 @@ static void find_variant(struct config_draft *pack)
     }
     if (variant &&
         config_variant_find(from, apart ? "variant" : "protocol", driver->name, driver->variants,
-                            variant, &pack_of(pack)->options.variant) &&
+                            variant, &pack->as.pack->options.variant) &&
         from == pack->line)
-        line_of(from)->variant = pack_of(pack)->options.variant;
+        from->as.line->variant = pack->as.pack->options.variant;
 }
 
 static bool is_listened_to(const struct config_draft *pack)
 {
-    return pack->line && line_of(pack->line)->listen;
+    return pack->line && pack->line->as.line->listen;
 }
 
 /* A master that polls other packs has the address 0 on some boards, and can be heard there. */
@@ -164,12 +137,12 @@ static void check_listening(const struct config_draft *pack)
             "modbus",
             pack->line->name, driver->name, known);
     }
-    if (pack_of(pack)->writable)
+    if (pack->as.pack->writable)
         config_mistake(pack, "writable",
                        "[line %s] is only listened to: nothing can be switched on it; leave "
                        "'writable' out",
                        pack->line->name);
-    if (strncmp(line_of(pack->line)->port, "sim:", 4) == 0)
+    if (strncmp(pack->line->as.line->port, "sim:", 4) == 0)
         config_mistake(
             pack->line, "listen",
             "[line %s] is simulated and has no other master to listen to; leave 'listen' "
@@ -180,12 +153,12 @@ static void check_listening(const struct config_draft *pack)
 /* A simulated line emulates packs as they are configured, so `auto` has nothing to find. */
 static void check_automatic(struct config_draft *pack)
 {
-    pack_of(pack)->automatic = driver_of(pack) == &automatic_driver;
-    pack_of(pack)->given_address = pack_of(pack)->options.address;
-    if (!pack_of(pack)->automatic || !pack->line)
+    pack->as.pack->automatic = driver_of(pack) == &automatic_driver;
+    pack->as.pack->given_address = pack->as.pack->options.address;
+    if (!pack->as.pack->automatic || !pack->line)
         return;
-    line_of(pack->line)->given_baud = line_of(pack->line)->baud;
-    if (strncmp(line_of(pack->line)->port, "sim:", 4) == 0)
+    pack->line->as.line->given_baud = pack->line->as.line->baud;
+    if (strncmp(pack->line->as.line->port, "sim:", 4) == 0)
         config_mistake(
             pack, NULL,
             "[pack %s] is simulated and has protocol 'auto'; expected the one to simulate",
@@ -210,7 +183,7 @@ static const char *read_password(const char *path, char out[BMS_PASSWORD + 1])
 static void load_password(const struct config_draft *draft)
 {
     const struct bms_driver *driver = driver_of(draft);
-    struct pack_config *pack = pack_of(draft);
+    struct pack_config *pack = draft->as.pack;
     const bool given = config_draft_given(draft, "password_file");
     const bool known = driver && driver != &automatic_driver;
     if (given && known && !driver->wants_password) {
@@ -234,7 +207,7 @@ static void load_password(const struct config_draft *draft)
 
 static void load_map(const struct config_draft *draft)
 {
-    struct pack_config *pack = pack_of(draft);
+    struct pack_config *pack = draft->as.pack;
     const bool given = config_draft_given(draft, "map"),
                modbus = driver_of(draft) == &modbus_user_driver;
     if (given && driver_of(draft) && !modbus)
@@ -256,8 +229,8 @@ static void load_map(const struct config_draft *draft)
 static void check_writable(const struct config_draft *pack)
 {
     const struct bms_driver *driver = driver_of(pack);
-    const enum writable writable = pack_of(pack)->writable;
-    pack_of(pack)->options.settable = writable >= WRITABLE_SETTINGS;
+    const enum writable writable = pack->as.pack->writable;
+    pack->as.pack->options.settable = writable >= WRITABLE_SETTINGS;
     bool unknown = !driver || driver == &automatic_driver;
     if (!unknown && (writable == WRITABLE_SWITCHES || writable == WRITABLE_ALL) && !driver->control)
         config_mistake(pack, "writable",
@@ -271,17 +244,15 @@ static void check_writable(const struct config_draft *pack)
 
 static int unit_id_of(const struct config_draft *draft)
 {
-    return draft->section == &bank_section ? bank_of(draft)->unit : pack_of(draft)->unit;
+    return draft->section == &bank_section ? draft->as.bank->unit : draft->as.pack->unit;
 }
 
 /* Packs are compared with those before them, banks with all packs and the banks before them, views with both. */
 const struct config_draft *config_unit_owner(const struct config_draft *draft, int unit)
 {
-    const struct config_drafts *drafts = draft->drafts;
     const bool packs_only = draft->section == &pack_section;
-    for (const struct config_draft *other = drafts->list; other < drafts->list + drafts->count;
-         other++)
-        if (config_is_source(other) && (other < draft || other->section != draft->section) &&
+    for (CONFIG_EACH(other, draft, NULL))
+        if ((other < draft || other->section != draft->section) &&
             !(packs_only && other->section != draft->section) &&
             config_draft_usable(other, "unit") && unit_id_of(other) == unit)
             return other;
@@ -300,13 +271,13 @@ static void check_unit(const struct config_draft *draft)
 
 static int pack_address(const struct config_draft *pack)
 {
-    int address = pack_of(pack)->options.address;
+    int address = pack->as.pack->options.address;
     return address >= 0 ? address : driver_of(pack)->address_default;
 }
 
 static int adr_of(const struct config_draft *pack)
 {
-    int adr = pack_of(pack)->options.adr;
+    int adr = pack->as.pack->options.adr;
     return adr >= 0 ? adr : pack_address(pack);
 }
 
@@ -334,10 +305,10 @@ static const struct bms_driver *find_loner(const struct bms_driver *a, const str
 static bool same_settings(const struct config_draft *line, const struct bms_driver *a,
                           const struct bms_driver *b)
 {
-    if (strncmp(line_of(line)->port, "serial:", 7) != 0)
+    if (strncmp(line->as.line->port, "serial:", 7) != 0)
         return true;
-    return (line_of(line)->baud || a->line.baud == b->line.baud) &&
-           (line_of(line)->framing[0] || strcmp(a->line.framing, b->line.framing) == 0);
+    return (line->as.line->baud || a->line.baud == b->line.baud) &&
+           (line->as.line->framing[0] || strcmp(a->line.framing, b->line.framing) == 0);
 }
 
 static void check_pair(const struct config_draft *pack, const struct config_draft *other)
@@ -345,8 +316,8 @@ static void check_pair(const struct config_draft *pack, const struct config_draf
     const struct bms_driver *mine = driver_of(pack), *theirs = driver_of(other);
     const struct bms_driver *loner = find_loner(theirs, mine);
     const bool mixed = (mine == &automatic_driver) != (theirs == &automatic_driver);
-    if (mixed && strncmp(line_of(pack->line)->port, "serial:", 7) == 0 &&
-        !line_of(pack->line)->baud)
+    if (mixed && strncmp(pack->line->as.line->port, "serial:", 7) == 0 &&
+        !pack->line->as.line->baud)
         config_mistake(pack, "line",
                        "[line %s] has [pack %s] with protocol '%s' and [pack %s] with '%s', and no "
                        "'baud': expected the one that the others of its packs speak at",
@@ -375,11 +346,10 @@ static void check_pair(const struct config_draft *pack, const struct config_draf
 static void check_neighbours(const struct config_draft *pack)
 {
     const unsigned count = pack->drafts->mistakes->count;
-    for (struct config_draft *other = first_draft(pack, &pack_section); pack->line && other != pack;
-         other = config_drafts_next(other)) {
-        if (other->line != pack->line)
+    for (CONFIG_BEFORE(other, pack)) {
+        if (!pack->line || other->line != pack->line)
             continue;
-        pack_of(pack)->options.shared = pack_of(other)->options.shared = true;
+        pack->as.pack->options.shared = other->as.pack->options.shared = true;
         if (driver_of(pack) && driver_of(other) && pack->drafts->mistakes->count == count)
             check_pair(pack, other);
     }
@@ -397,8 +367,8 @@ static void check_stale(const struct config_draft *draft, double poll_s, double 
 
 static void settle_times(struct config_draft *pack)
 {
-    const struct gateway_config *gateway = gateway_of(first_draft(pack, &gateway_section));
-    struct pack_config *times = pack_of(pack);
+    const struct gateway_config *gateway = config_gateway(pack);
+    struct pack_config *times = pack->as.pack;
     bool own_poll = config_draft_given(pack, "poll");
     bool own_stale = config_draft_given(pack, "stale_after");
     if (!own_poll)
@@ -430,7 +400,7 @@ bool config_listen_collide(const char *text, const char *other)
 
 void config_check_gateway(struct config_draft *draft)
 {
-    const struct gateway_config *gateway = gateway_of(draft);
+    const struct gateway_config *gateway = draft->as.gateway;
     const double latitude = gateway->location.latitude, longitude = gateway->location.longitude;
     char reason[200];
     if (!map_check(&gateway->map, reason, sizeof reason))
@@ -483,7 +453,7 @@ static bool is_same_port(const char *port, const char *other)
 static void check_port(const struct config_draft *line)
 {
     char reason[200];
-    const char *port = line_of(line)->port;
+    const char *port = line->as.line->port;
     if (!config_draft_usable(line, "port"))
         return;
     if (strncmp(port, "sim:", 4) == 0) {
@@ -493,9 +463,8 @@ static void check_port(const struct config_draft *line)
     }
     if (strncmp(port, "ble:", 4) == 0)
         check_bluetooth(line, port);
-    for (struct config_draft *other = first_draft(line, &line_section); other != line;
-         other = config_drafts_next(other))
-        if (is_same_port(line_of(other)->port, port)) {
+    for (CONFIG_BEFORE(other, line))
+        if (is_same_port(other->as.line->port, port)) {
             config_mistake(line, "port", "'%s' is already the port of [line %s] in line %u", port,
                            other->name, config_draft_line(other, "port"));
             return;
@@ -504,8 +473,7 @@ static void check_port(const struct config_draft *line)
 
 static void warn_without_pack(const struct config_draft *line)
 {
-    for (struct config_draft *pack = first_draft(line, &pack_section); pack;
-         pack = config_drafts_next(pack)) {
+    for (CONFIG_EACH(pack, line, &pack_section)) {
         const struct config_entry *text = config_draft_text(pack, "line", 0);
         if (text && strcmp(text->text, line->name) == 0)
             return;
@@ -517,7 +485,7 @@ static void warn_without_pack(const struct config_draft *line)
 void config_check_line(struct config_draft *line)
 {
     check_port(line);
-    if (config_draft_usable(line, "port") && strncmp(line_of(line)->port, "serial:", 7) != 0 &&
+    if (config_draft_usable(line, "port") && strncmp(line->as.line->port, "serial:", 7) != 0 &&
         config_draft_given(line, "baud"))
         config_warn(line, "baud",
                     "'baud' has no effect here: [line %s] is no serial port of this host",
@@ -532,7 +500,7 @@ static void check_advertised(const struct config_draft *pack)
     struct bluetooth_device device;
     if (!driver || !pack->line || !config_draft_usable(pack->line, "port"))
         return;
-    const struct line_config *line = line_of(pack->line);
+    const struct line_config *line = pack->line->as.line;
     const bool ble =
         strncmp(line->port, "ble:", 4) == 0 && bluetooth_parse(line->port + 4, &device);
     if (!driver->advertises && line->key_file[0])
@@ -559,7 +527,7 @@ void config_check_pack(struct config_draft *pack)
     settle_times(pack);
     const struct bms_driver *driver = driver_of(pack);
     if (driver)
-        config_address_check(pack, driver->name, pack_of(pack)->options.address,
+        config_address_check(pack, driver->name, pack->as.pack->options.address,
                              lowest_address(pack), driver->address_max);
     check_writable(pack);
     check_listening(pack);
@@ -591,7 +559,7 @@ static void check_name(const struct config_draft *draft)
 
 void config_check_bank(struct config_draft *draft)
 {
-    struct bank_config *bank = bank_of(draft);
+    struct bank_config *bank = draft->as.bank;
     const struct config_entry *text;
     unsigned count = 0;
     for (; (text = config_draft_text(draft, "packs", count)); count++) {
@@ -624,7 +592,7 @@ void config_check(const struct config_drafts *drafts, unsigned last_line)
 {
     for (unsigned i = 0; config_sections[i]; i++)
         for (struct config_draft *draft = config_drafts_find(drafts, config_sections[i], NULL);
-             draft; draft = config_drafts_next(draft)) {
+             draft; draft = config_drafts_next(draft, config_sections[i])) {
             if (draft->section->times == SECTION_NAMED)
                 check_name(draft);
             if (draft->section->check)
@@ -639,18 +607,17 @@ void config_check(const struct config_drafts *drafts, unsigned last_line)
 /* A device that sends by itself leaves no room for requests of others. */
 void config_check_tunnel(struct config_draft *tunnel)
 {
-    struct tunnel_config *config = tunnel->settings;
+    struct tunnel_config *config = tunnel->as.tunnel;
     if (!config_draft_given(tunnel, "line"))
         memcpy(config->line, config->name, sizeof config->line);
     const struct config_draft *line =
         config_draft_refer(tunnel, "line", &line_section, config->line);
     if (!line)
         return;
-    if (line_of(line)->listen)
+    if (line->as.line->listen)
         config_mistake(tunnel, "line", "[line %s] is only listened to: a tunnel could send nothing",
                        config->line);
-    for (struct config_draft *pack = first_draft(tunnel, &pack_section); pack;
-         pack = config_drafts_next(pack))
+    for (CONFIG_EACH(pack, tunnel, &pack_section))
         if (config->share && pack->line && strcmp(pack->line->name, config->line) == 0 &&
             driver_of(pack) && bms_talks(driver_of(pack)) && driver_of(pack) != &automatic_driver)
             config_mistake(tunnel, "line",

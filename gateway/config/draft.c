@@ -24,7 +24,7 @@ struct config_draft *config_drafts_add(struct config_drafts *drafts,
     }
     struct config_draft *draft = &list[drafts->count++];
     *draft = (struct config_draft){
-        .drafts = drafts, .section = section, .heading = heading, .settings = settings};
+        .drafts = drafts, .section = section, .heading = heading, .as = {settings}};
     snprintf(draft->name, sizeof draft->name, "%s", name);
     if (section->times == SECTION_NAMED)
         memcpy(settings, draft->name, sizeof draft->name);
@@ -33,28 +33,31 @@ struct config_draft *config_drafts_add(struct config_drafts *drafts,
     return draft;
 }
 
-struct config_draft *config_drafts_find(const struct config_drafts *drafts,
-                                        const struct config_section *section, const char *name)
-{
-    for (struct config_draft *draft = drafts->list; draft < drafts->list + drafts->count; draft++)
-        if (draft->section == section && (!name || strcmp(draft->name, name) == 0))
-            return draft;
-    return NULL;
-}
-
-struct config_draft *config_drafts_next(const struct config_draft *draft)
-{
-    const struct config_drafts *drafts = draft->drafts;
-    for (struct config_draft *next = &drafts->list[draft - drafts->list + 1];
-         next < drafts->list + drafts->count; next++)
-        if (next->section == draft->section)
-            return next;
-    return NULL;
-}
-
 bool config_is_source(const struct config_draft *draft)
 {
     return draft->section == &pack_section || draft->section == &bank_section;
+}
+
+static struct config_draft *find_from(const struct config_drafts *drafts, size_t first,
+                                      const struct config_section *section, const char *name)
+{
+    for (struct config_draft *at = drafts->list + first; at < drafts->list + drafts->count; at++)
+        if ((section ? at->section == section : config_is_source(at)) &&
+            (!name || strcmp(at->name, name) == 0))
+            return at;
+    return NULL;
+}
+
+struct config_draft *config_drafts_find(const struct config_drafts *drafts,
+                                        const struct config_section *section, const char *name)
+{
+    return find_from(drafts, 0, section, name);
+}
+
+struct config_draft *config_drafts_next(const struct config_draft *draft,
+                                        const struct config_section *section)
+{
+    return find_from(draft->drafts, (size_t) (draft - draft->drafts->list) + 1, section, NULL);
 }
 
 void config_drafts_free(struct config_drafts *drafts)
@@ -62,11 +65,11 @@ void config_drafts_free(struct config_drafts *drafts)
     for (unsigned i = 0; i < drafts->count; i++) {
         struct config_draft *draft = &drafts->list[i];
         if (draft->section->release)
-            draft->section->release(draft->settings);
+            draft->section->release(draft->as.any);
         for (unsigned t = 0; t < draft->text_count; t++)
             free(draft->texts[t].text);
         free(draft->texts);
-        free(draft->settings);
+        free(draft->as.any);
     }
     free(drafts->list);
     memset(drafts, 0, sizeof *drafts);
@@ -131,7 +134,7 @@ static bool set_value(struct config_draft *draft, const struct config_key *key, 
         return false;
     }
     if (!allows_another(draft, key) ||
-        !key->type->parse(key, text, (char *) draft->settings + key->offset)) {
+        !key->type->parse(key, text, (char *) draft->as.any + key->offset)) {
         report_value(draft, key, text, line);
         return false;
     }
@@ -190,7 +193,7 @@ static void repeat_newer(struct config_draft *draft)
     for (unsigned i = 0; i < draft->text_count; i++) {
         const struct config_key *key = draft->texts[i].key;
         if (!key->folded && !key->type->list)
-            key->type->parse(key, draft->texts[i].text, (char *) draft->settings + key->offset);
+            key->type->parse(key, draft->texts[i].text, (char *) draft->as.any + key->offset);
     }
 }
 
@@ -273,18 +276,14 @@ void config_report(const struct config_draft *draft, unsigned line, bool warning
 struct config_draft *config_draft_refer(const struct config_draft *draft, const char *key,
                                         const struct config_section *section, const char *name)
 {
-    const struct config_drafts *drafts = draft->drafts;
+    struct config_draft *found = config_drafts_find(draft->drafts, section, name);
     char hint[SUGGEST_HINT_SIZE];
     struct suggest suggest;
+    if (found)
+        return found;
     suggest_init(&suggest, name);
-    for (unsigned i = 0; i < drafts->count; i++) {
-        struct config_draft *other = &drafts->list[i];
-        if (section ? other->section != section : !config_is_source(other))
-            continue;
-        if (strcmp(other->name, name) == 0)
-            return other;
+    for (CONFIG_EACH(other, draft, section))
         suggest_offer(&suggest, other->name);
-    }
     suggest_hint(&suggest, hint);
     if (section)
         config_mistake(draft, key, "there is no [%s %s]%s", section->word, name, hint);

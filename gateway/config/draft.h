@@ -17,7 +17,24 @@ struct config_draft {
     unsigned heading;                 /* its line; 0: no such section in the file */
     unsigned given[SECTION_KEYS_MAX]; /* by row: line of the key, 0: not in the file */
     bool usable[SECTION_KEYS_MAX];    /* has a value: a good one from the file, or the preset */
-    void *settings;                   /* the section's struct */
+    union {
+        void *any;
+        struct gateway_config *gateway;
+        struct line_config *line;
+        struct pack_config *pack;
+        struct bank_config *bank;
+        struct limits_config *limits;
+        struct push_config *push;
+        struct view_config *view;
+        struct tunnel_config *tunnel;
+        struct mqtt_config *mqtt;
+        struct history_config *history;
+        struct web_config *web;
+        struct influx_config *influx;
+        struct notify_config *notify;
+        struct present_config *present;
+        struct outlet_config *outlet; /* what each outlet begins with */
+    } as;                             /* the section's struct */
     struct config_entry *texts;       /* in the order in which they were read */
     unsigned text_count;
     const struct config_draft *line; /* of a pack; NULL: its line is not known */
@@ -33,11 +50,27 @@ struct config_drafts {
 struct config_draft *config_drafts_add(struct config_drafts *drafts,
                                        const struct config_section *section, const char *name,
                                        unsigned heading);
-/** `name`: NULL returns the first one. */
+/** `section` NULL: packs and banks. `name` NULL: returns the first one. */
 struct config_draft *config_drafts_find(const struct config_drafts *drafts,
                                         const struct config_section *section, const char *name);
-/** The next draft of the same section after `draft`, or NULL. */
-struct config_draft *config_drafts_next(const struct config_draft *draft);
+/** The next one behind `draft`, or NULL. */
+struct config_draft *config_drafts_next(const struct config_draft *draft,
+                                        const struct config_section *section);
+/* For `for`: all drafts of a section (NULL: packs and banks), and those of the same section before `draft`. */
+#define CONFIG_EACH(other, draft, section)                                                         \
+    const struct config_draft *other = config_drafts_find((draft)->drafts, section, NULL);         \
+    other;                                                                                         \
+    other = config_drafts_next(other, section)
+#define CONFIG_BEFORE(other, draft)                                                                \
+    const struct config_draft *other =                                                             \
+        config_drafts_find((draft)->drafts, (draft)->section, NULL);                               \
+    other != (draft);                                                                              \
+    other = config_drafts_next(other, (draft)->section)
+/** The settings of [gateway], which is always the first draft. */
+static inline struct gateway_config *config_gateway(const struct config_draft *draft)
+{
+    return draft->drafts->list[0].as.gateway;
+}
 /** Whether it is a pack or a bank. */
 bool config_is_source(const struct config_draft *draft);
 void config_drafts_free(struct config_drafts *drafts);

@@ -82,7 +82,7 @@ static void check_curve(const struct config_draft *draft, size_t n)
 {
     const char *key = curves[n].key;
     const unsigned shape = curves[n].shape;
-    struct curve *curve = (struct curve *) ((char *) draft->settings + curves[n].offset);
+    struct curve *curve = (struct curve *) ((char *) draft->as.any + curves[n].offset);
     if (!config_draft_usable(draft, key) || curve->count == 0)
         return;
     const struct curve_point *points = curve->points;
@@ -111,13 +111,12 @@ static void check_curve(const struct config_draft *draft, size_t n)
 /* [limits house] applies to the pack or bank house. */
 static void check_of(const struct config_draft *draft)
 {
-    struct limits_config *limits = draft->settings;
+    struct limits_config *limits = draft->as.limits;
     if (!config_draft_given(draft, "of"))
         memcpy(limits->of, limits->name, sizeof limits->of);
     config_draft_refer(draft, "of", NULL, limits->of);
-    for (const struct config_draft *other = config_drafts_find(draft->drafts, draft->section, NULL);
-         other != draft; other = config_drafts_next(other))
-        if (strcmp(((const struct limits_config *) other->settings)->of, limits->of) == 0)
+    for (CONFIG_BEFORE(other, draft))
+        if (strcmp(other->as.limits->of, limits->of) == 0)
             config_mistake(
                 draft, "of",
                 "'%s' has its limits in [limits %s] already; expected one section for each",
@@ -127,12 +126,12 @@ static void check_of(const struct config_draft *draft)
 /* A missing pack is still wired in parallel, where nothing limits it. */
 static void warn_of_min_packs(const struct config_draft *draft)
 {
-    const char *of = ((const struct limits_config *) draft->settings)->of;
+    const char *of = draft->as.limits->of;
     const struct config_draft *bank = config_drafts_find(draft->drafts, &bank_section, of);
     unsigned count = 0;
     while (bank && config_draft_text(bank, "packs", count))
         count++;
-    if (bank && ((const struct bank_config *) bank->settings)->min_packs < count)
+    if (bank && bank->as.bank->min_packs < count)
         config_warn(bank, "min_packs",
                     "with this 'min_packs' the [limits] of [bank %s] continue without a missing "
                     "pack, which still carries its share of the current unless it disconnects "
@@ -142,7 +141,7 @@ static void warn_of_min_packs(const struct config_draft *draft)
 
 static void check_cells(const struct config_draft *draft)
 {
-    const struct limits_config *limits = draft->settings;
+    const struct limits_config *limits = draft->as.limits;
     if (config_draft_usable(draft, "cell_full") && config_draft_usable(draft, "cell_float") &&
         limits->cell_float_v > limits->cell_full_v)
         config_mistake(draft, "cell_float",
@@ -166,13 +165,12 @@ static void check_cells(const struct config_draft *draft)
 
 static void check_limits(struct config_draft *draft)
 {
-    struct limits_config *limits = draft->settings;
+    struct limits_config *limits = draft->as.limits;
     check_of(draft);
     for (size_t i = 0; i < COUNT(curves); i++)
         check_curve(draft, i);
     check_cells(draft);
-    const struct gateway_config *gateway =
-        config_drafts_find(draft->drafts, &gateway_section, NULL)->settings;
+    const struct gateway_config *gateway = config_gateway(draft);
     if (limits->full_every_s > 0 && !gateway->state_file[0])
         config_mistake(draft, "soc_ceiling",
                        "'soc_ceiling' with a time needs a state file; expected a 'state_file' in "

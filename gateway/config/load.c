@@ -222,8 +222,8 @@ static bool parse_section(struct config *config, const struct config_section *se
         if (draft->section != section)
             continue;
         /* The struct takes over the draft's heap memory. */
-        memcpy(next, draft->settings, section->size);
-        memset(draft->settings, 0, section->size);
+        memcpy(next, draft->as.any, section->size);
+        memset(draft->as.any, 0, section->size);
         if (section->link)
             section->link(config, next, draft);
         next += section->size;

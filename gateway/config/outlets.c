@@ -87,7 +87,7 @@ static void check_built(const struct config_draft *draft)
 /* Checks that all outlets share. */
 void outlet_check_packs(struct config_draft *draft)
 {
-    const struct outlet_config *outlet = draft->settings;
+    const struct outlet_config *outlet = draft->as.outlet;
     const bool present = draft->section == &present_section;
     check_built(draft);
     for (unsigned i = 0; i < outlet->pack_count; i++) {
@@ -116,7 +116,7 @@ void outlet_check_certificate(const struct config_draft *draft, const char *name
 
 static void check_influx(struct config_draft *draft)
 {
-    const struct influx_config *influx = draft->settings;
+    const struct influx_config *influx = draft->as.influx;
     outlet_check_packs(draft);
     if (influx->token_file[0] && influx->user[0])
         config_mistake(draft, "token_file",
@@ -129,8 +129,7 @@ static void check_influx(struct config_draft *draft)
                        "'interval' is not one that the history knows; expected a multiple of 10s, "
                        "above a minute whole minutes");
     const struct config_draft *history = config_drafts_find(draft->drafts, &history_section, NULL);
-    if (influx->backfill != BACKFILL_NO &&
-        !(history && ((const struct history_config *) history->settings)->file[0]))
+    if (influx->backfill != BACKFILL_NO && !(history && history->as.history->file[0]))
         config_warn(draft, NULL,
                     "without [history] only the last hour is kept for a database that is away, "
                     "and nothing over a restart");
@@ -181,7 +180,7 @@ static void init_history(void *settings)
 
 static void check_history(struct config_draft *draft)
 {
-    const struct history_config *history = draft->settings;
+    const struct history_config *history = draft->as.history;
     outlet_check_packs(draft);
     if (history->recent_s > 31 * DAYS || history->minutes_s < DAYS || history->hours_s < DAYS)
         config_mistake(

@@ -7,20 +7,14 @@
 #include <math.h>
 #include <string.h>
 
-static struct push_config *push_of(const struct config_draft *draft)
-{
-    return draft->settings;
-}
-
 /* A register that an earlier push writes into the same server. */
 static void check_others(const struct config_draft *draft, const struct register_row *write)
 {
-    for (const struct config_draft *other = config_drafts_find(draft->drafts, &push_section, NULL);
-         other != draft; other = config_drafts_next(other)) {
-        if (strcmp(push_of(other)->target, push_of(draft)->target) != 0 ||
-            push_of(other)->unit != push_of(draft)->unit)
+    for (CONFIG_BEFORE(other, draft)) {
+        if (strcmp(other->as.push->target, draft->as.push->target) != 0 ||
+            other->as.push->unit != draft->as.push->unit)
             continue;
-        const struct push_config *push = push_of(other);
+        const struct push_config *push = other->as.push;
         for (unsigned i = 0; i < push->write_count; i++)
             if (config_rows_overlap(write, &push->writes[i])) {
                 config_mistake_at(
@@ -33,7 +27,7 @@ static void check_others(const struct config_draft *draft, const struct register
 
 void config_check_push(struct config_draft *draft)
 {
-    struct push_config *push = push_of(draft);
+    struct push_config *push = draft->as.push;
     const struct row_rules rules = {.key = "write",
                                     .thing = "a write",
                                     .source = "",

@@ -142,9 +142,8 @@ static bool report_source(const struct reading *reading, const char *text)
     snprintf(name, sizeof name, "%.*s", (int) strcspn(text, "."), text);
     suggest_init(&suggest, name);
     suggest_offer(&suggest, ITSELF);
-    for (unsigned i = 0; i < reading->draft->drafts->count; i++)
-        if (config_is_source(&reading->draft->drafts->list[i]))
-            suggest_offer(&suggest, reading->draft->drafts->list[i].name);
+    for (CONFIG_EACH(other, reading->draft, NULL))
+        suggest_offer(&suggest, other->name);
     mistakes_add_of(reading->words.mistakes, reading->words.line, name,
                     "'%s' starts with the name of no pack or bank%s", text,
                     suggest_hint(&suggest, hint));
@@ -163,9 +162,8 @@ static bool parse_value(const struct reading *reading, const char *text, struct 
         nearest = ITSELF;
     if (usual[0] && find_value(term, text, usual))
         return true;
-    for (unsigned i = 0; i < reading->draft->drafts->count; i++) {
-        const struct config_draft *draft = &reading->draft->drafts->list[i];
-        const char *rest = config_is_source(draft) ? after_name(text, draft->name) : NULL;
+    for (CONFIG_EACH(draft, reading->draft, NULL)) {
+        const char *rest = after_name(text, draft->name);
         if (rest && find_value(term, rest, draft->name))
             return true;
         if (rest && (!nearest || strlen(draft->name) > strlen(nearest)))
@@ -302,9 +300,8 @@ static bool parse_text(struct reading *reading)
         return parse_quoted(reading);
     if (usual[0] && find_text(&reading->row, from, usual))
         return true;
-    for (unsigned i = 0; i < reading->draft->drafts->count; i++) {
-        const struct config_draft *draft = &reading->draft->drafts->list[i];
-        const char *name = config_is_source(draft) ? after_name(from, draft->name) : NULL;
+    for (CONFIG_EACH(draft, reading->draft, NULL)) {
+        const char *name = after_name(from, draft->name);
         if (name && find_text(&reading->row, name, draft->name))
             return true;
     }

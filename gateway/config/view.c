@@ -13,11 +13,6 @@
 
 #define REGISTERS 65536
 
-static struct view_config *view_of(const struct config_draft *draft)
-{
-    return draft->settings;
-}
-
 /* ---- types ---- */
 
 /* Parses a register's address at the start of a text; NULL: none. */
@@ -118,7 +113,7 @@ static unsigned line_of(const struct config_draft *draft, bool copy, unsigned n)
 
 static void check_fills(const struct config_draft *draft)
 {
-    const struct view_fills *fills = &view_of(draft)->fills;
+    const struct view_fills *fills = &draft->as.view->fills;
     for (unsigned i = 0; i < fills->count; i++)
         for (unsigned before = 0; before < i; before++) {
             const struct view_fill *a = &fills->list[i], *b = &fills->list[before];
@@ -150,7 +145,7 @@ static bool has_any(const struct view_config *view, const struct view_copy *copy
 
 static void check_copy(const struct config_draft *draft, unsigned n)
 {
-    const struct view_config *view = view_of(draft);
+    const struct view_config *view = draft->as.view;
     const struct view_copy *copy = &view->copies.list[n];
     const unsigned line = line_of(draft, true, n);
     const unsigned end = copy->to + (copy->last - copy->first);
@@ -188,21 +183,20 @@ static void check_copy(const struct config_draft *draft, unsigned n)
 
 static void check_listen(const struct config_draft *draft)
 {
-    const struct listen_list *listen = &view_of(draft)->listen;
+    const struct listen_list *listen = &draft->as.view->listen;
     for (unsigned i = 0; i < listen->count; i++) {
         const char *text = listen->at[i], *taken = NULL;
         char by[NAME_SIZE + 16] = "";
-        const struct gateway_config *gateway =
-            config_drafts_find(draft->drafts, &gateway_section, NULL)->settings;
+        const struct gateway_config *gateway = config_gateway(draft);
         for (unsigned n = 0; n < gateway->listen.count; n++)
             if (config_listen_collide(text, gateway->listen.at[n])) {
                 taken = gateway->listen.at[n];
                 snprintf(by, sizeof by, "[gateway]");
             }
-        for (const struct config_draft *other =
-                 config_drafts_find(draft->drafts, &view_section, NULL);
-             !taken && other && other <= draft; other = config_drafts_next(other)) {
-            const struct listen_list *list = &view_of(other)->listen;
+        for (CONFIG_EACH(other, draft, &view_section)) {
+            if (taken || other > draft)
+                break;
+            const struct listen_list *list = &other->as.view->listen;
             for (unsigned n = 0; n < (other == draft ? i : list->count); n++)
                 if (config_listen_collide(text, list->at[n]) &&
                     (other == draft || strcmp(text, list->at[n]) != 0)) {
@@ -241,11 +235,10 @@ static bool has_unit(const struct view_units *units, unsigned count, unsigned id
 /* The section that already serves a unit id where the view is served, or NULL. */
 static const struct config_draft *find_owner(const struct config_draft *draft, unsigned id)
 {
-    const struct view_config *view = view_of(draft);
-    for (const struct config_draft *other = config_drafts_find(draft->drafts, &view_section, NULL);
-         other != draft; other = config_drafts_next(other)) {
-        const struct view_units *units = &view_of(other)->units;
-        if (same_place(view, view_of(other)) && has_unit(units, units->count, id))
+    const struct view_config *view = draft->as.view;
+    for (CONFIG_BEFORE(other, draft)) {
+        const struct view_units *units = &other->as.view->units;
+        if (same_place(view, other->as.view) && has_unit(units, units->count, id))
             return other;
     }
     return view->listen.count == 0 ? config_unit_owner(draft, (int) id) : NULL;
@@ -253,7 +246,7 @@ static const struct config_draft *find_owner(const struct config_draft *draft, u
 
 static void check_units(const struct config_draft *draft)
 {
-    const struct view_units *units = &view_of(draft)->units;
+    const struct view_units *units = &draft->as.view->units;
     for (unsigned i = 0; i < units->count; i++) {
         const unsigned line = config_draft_text(draft, "unit", i)->line;
         if (has_unit(units, i, units->id[i]))
@@ -272,11 +265,11 @@ static void check_units(const struct config_draft *draft)
 void config_check_view(struct config_draft *draft)
 {
     if (config_draft_given(draft, "source") && config_draft_usable(draft, "source"))
-        config_draft_refer(draft, "source", NULL, view_of(draft)->source);
+        config_draft_refer(draft, "source", NULL, draft->as.view->source);
     check_listen(draft);
     check_units(draft);
     const unsigned before = draft->drafts->mistakes->count;
-    struct view_config *view = view_of(draft);
+    struct view_config *view = draft->as.view;
     const struct row_rules rules = {.key = "register",
                                     .thing = "a register",
                                     .source = view->source,

@@ -50,11 +50,6 @@ static const struct config_type type_topic = {
     .expects =
         "1 to 64 of a-z, A-Z, 0-9 and signs, levels with / between, without blanks, + and #"};
 
-static const struct mqtt_config *mqtt_of(const struct config_draft *draft)
-{
-    return draft->settings;
-}
-
 static bool mqtt_may_order(const void *settings)
 {
     return ((const struct mqtt_config *) settings)->switching;
@@ -63,7 +58,7 @@ static bool mqtt_may_order(const void *settings)
 static void check_keys(const struct config_draft *draft)
 {
     static const char *const tls_only[] = {"ca_file", "client_cert", "client_key", "verify"};
-    const struct mqtt_config *mqtt = mqtt_of(draft);
+    const struct mqtt_config *mqtt = draft->as.mqtt;
     bool tls = strncmp(mqtt->broker, "mqtts:", 6) == 0;
     if (mqtt->password_file[0] && !mqtt->user[0])
         config_mistake(draft, "password_file",
@@ -80,14 +75,12 @@ static void check_layout(const struct config_draft *draft)
 {
     static const char *const without_effect[] = {"discovery", "discovery_prefix", "entities",
                                                  "retain"};
-    const struct config_drafts *drafts = draft->drafts;
-    const struct mqtt_config *mqtt = mqtt_of(draft);
+    const struct mqtt_config *mqtt = draft->as.mqtt;
     unsigned count = 0;
     if (mqtt->layout == LAYOUT_PACKGATE)
         return;
-    for (unsigned i = 0; i < drafts->count; i++)
-        count +=
-            config_is_source(&drafts->list[i]) && outlet_wants(&mqtt->outlet, drafts->list[i].name);
+    for (CONFIG_EACH(source, draft, NULL))
+        count += outlet_wants(&mqtt->outlet, source->name);
     if (count > 1)
         config_mistake(
             draft, "packs",
@@ -117,11 +110,11 @@ static bool announces(const struct mqtt_config *mqtt)
 
 static void check_ids(const struct config_draft *draft)
 {
-    const struct config_drafts *drafts = draft->drafts;
-    const struct mqtt_config *mqtt = mqtt_of(draft);
-    for (unsigned i = 0; i < drafts->count && announces(mqtt); i++) {
-        const struct config_draft *one = &drafts->list[i];
-        if (!config_is_source(one) || !outlet_wants(&mqtt->outlet, one->name))
+    const struct mqtt_config *mqtt = draft->as.mqtt;
+    if (!announces(mqtt))
+        return;
+    for (CONFIG_EACH(one, draft, NULL)) {
+        if (!outlet_wants(&mqtt->outlet, one->name))
             continue;
         if (mqtt->discovery == DISCOVERY_SINGLE &&
             (strstr(one->name, "_alarm") || strstr(one->name, "_address") ||
@@ -130,43 +123,38 @@ static void check_ids(const struct config_draft *draft)
                         "Domoticz skips sensors whose id has '_alarm', '_address' or "
                         "'_calibration' in it, as those of %s will",
                         one->name);
-        for (unsigned k = 0; k < i; k++)
-            if (config_is_source(&drafts->list[k]) &&
-                outlet_wants(&mqtt->outlet, drafts->list[k].name) &&
-                strcmp(drafts->list[k].name, one->name) != 0 &&
-                same_id(drafts->list[k].name, one->name))
+        for (CONFIG_EACH(other, draft, NULL))
+            if (other < one && outlet_wants(&mqtt->outlet, other->name) &&
+                strcmp(other->name, one->name) != 0 && same_id(other->name, one->name))
                 config_mistake(
                     one, NULL,
                     "%s and %s in line %u are the same to Home Assistant, where a '.' is "
                     "a '_'; expected another name",
-                    one->name, drafts->list[k].name, drafts->list[k].heading);
+                    one->name, other->name, other->heading);
     }
 }
 
 /* Whether two sections publish to the same topics, and overwrite each other. */
 static void check_company(const struct config_draft *draft)
 {
-    const struct config_drafts *drafts = draft->drafts;
-    const struct mqtt_config *mqtt = mqtt_of(draft);
-    for (const struct config_draft *other = config_drafts_find(drafts, &mqtt_section, NULL);
-         other != draft; other = config_drafts_next(other)) {
-        if (!is_same_broker(mqtt_of(other), mqtt))
+    const struct mqtt_config *mqtt = draft->as.mqtt;
+    for (CONFIG_BEFORE(other, draft)) {
+        if (!is_same_broker(other->as.mqtt, mqtt))
             continue;
-        if (strcmp(mqtt_of(other)->topic, mqtt->topic) == 0)
+        if (strcmp(other->as.mqtt->topic, mqtt->topic) == 0)
             config_mistake(draft, "topic", "'%s' is already the topic of [mqtt %s] at this broker",
                            mqtt->topic, other->name);
-        if (!announces(mqtt) || !announces(mqtt_of(other)) ||
-            strcmp(mqtt->discovery_prefix, mqtt_of(other)->discovery_prefix) != 0)
+        if (!announces(mqtt) || !announces(other->as.mqtt) ||
+            strcmp(mqtt->discovery_prefix, other->as.mqtt->discovery_prefix) != 0)
             continue;
-        for (unsigned i = 0; i < drafts->count; i++) {
-            const char *name = drafts->list[i].name;
-            if (!config_is_source(&drafts->list[i]) || !outlet_wants(&mqtt->outlet, name) ||
-                !outlet_wants(&mqtt_of(other)->outlet, name))
+        for (CONFIG_EACH(source, draft, NULL)) {
+            if (!outlet_wants(&mqtt->outlet, source->name) ||
+                !outlet_wants(&other->as.mqtt->outlet, source->name))
                 continue;
             config_mistake(draft, "packs",
                            "%s is already announced to Home Assistant by [mqtt %s]; expected "
                            "'discovery = off' in one of them",
-                           name, other->name);
+                           source->name, other->name);
             break;
         }
     }
@@ -174,14 +162,12 @@ static void check_company(const struct config_draft *draft)
 
 static void check_switching(const struct config_draft *draft)
 {
-    const struct mqtt_config *mqtt = mqtt_of(draft);
+    const struct mqtt_config *mqtt = draft->as.mqtt;
     if (!mqtt->switching)
         return;
-    for (const struct config_draft *pack = config_drafts_find(draft->drafts, &pack_section, NULL);
-         pack; pack = config_drafts_next(pack)) {
-        if (outlet_wants(&mqtt->outlet, pack->name) && pack_is_writable(pack->settings))
+    for (CONFIG_EACH(pack, draft, &pack_section))
+        if (outlet_wants(&mqtt->outlet, pack->name) && pack_is_writable(pack->as.pack))
             return;
-    }
     config_warn(draft, "switching",
                 "'switching' has no effect: none of these packs is 'writable = yes' or 'all'");
 }
@@ -195,9 +181,8 @@ static void check_mqtt(struct config_draft *draft)
     check_company(draft);
     check_switching(draft);
     /* The state file keeps the id by which Home Assistant knows the packs, and what was announced. */
-    const struct gateway_config *gateway =
-        config_drafts_find(draft->drafts, &gateway_section, NULL)->settings;
-    if (announces(mqtt_of(draft)) && !gateway->state_file[0])
+    const struct gateway_config *gateway = config_gateway(draft);
+    if (announces(draft->as.mqtt) && !gateway->state_file[0])
         config_warn(draft, NULL,
                     "with 'state_file = none' packgate cannot remove the devices from Home "
                     "Assistant later");

@@ -202,7 +202,7 @@ static const char *const services[] = {"ntfy",    "pushover", "pushsafer", "mail
 
 static void check_service(const struct config_draft *draft)
 {
-    const struct notify_config *notify = draft->settings;
+    const struct notify_config *notify = draft->as.notify;
     const char *service = services[notify->type];
     for (size_t i = 0; i < COUNT(keys); i++) {
         const char *key = keys[i].key;
@@ -233,14 +233,13 @@ static void check_service(const struct config_draft *draft)
 
 static void check_notify(struct config_draft *draft)
 {
-    const struct notify_config *notify = draft->settings;
-    const struct gateway_config *gateway =
-        config_drafts_find(draft->drafts, &gateway_section, NULL)->settings;
+    const struct notify_config *notify = draft->as.notify;
+    const struct gateway_config *gateway = config_gateway(draft);
     bool sun = false;
     const struct config_entry *event;
     /* A key of older versions does not change what 'events' says, wherever it stands. */
     for (unsigned n = 0; (event = config_draft_text(draft, "events", n)); n++)
-        parse_events(NULL, event->text, draft->settings);
+        parse_events(NULL, event->text, draft->as.any);
     outlet_check_packs(draft);
     if (config_draft_usable(draft, "type"))
         check_service(draft);

@@ -13,11 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct present_config *present_of(const struct config_draft *draft)
-{
-    return draft->settings;
-}
-
 /* ---- types ---- */
 
 static bool is_can(const char *port)
@@ -104,7 +99,7 @@ static const struct config_type type_presented_protocol = {.parse = parse_presen
 
 static bool is_modbus(const struct config_draft *draft)
 {
-    return strcmp(present_of(draft)->protocol, PRESENT_MODBUS) == 0;
+    return strcmp(draft->as.present->protocol, PRESENT_MODBUS) == 0;
 }
 
 /* Names the view. */
@@ -115,7 +110,7 @@ static const char *view_key(const struct config_draft *draft)
 
 static void check_port(const struct config_draft *draft)
 {
-    const char *port = present_of(draft)->port;
+    const char *port = draft->as.present->port;
     if (!config_draft_usable(draft, "port"))
         return;
     if (strncmp(port, "serial:", 7) != 0 && config_draft_given(draft, "baud"))
@@ -127,8 +122,7 @@ static void check_port(const struct config_draft *draft)
         if ((!line && (other->section != &present_section || other >= draft)) ||
             !config_draft_usable(other, "port"))
             continue;
-        const char *taken =
-            line ? ((const struct line_config *) other->settings)->port : present_of(other)->port;
+        const char *taken = line ? other->as.line->port : other->as.present->port;
         const size_t size = strlen(port);
         if (strcmp(taken, port) == 0 && (size < 2 || strcmp(port + size - 2, ":0") != 0))
             config_mistake(
@@ -141,7 +135,7 @@ static void check_port(const struct config_draft *draft)
 
 static void check_protocol(const struct config_draft *draft)
 {
-    struct present_config *present = present_of(draft);
+    struct present_config *present = draft->as.present;
     const struct bms_driver *driver = driver_of(present->protocol);
     if (!config_draft_usable(draft, "protocol"))
         return;
@@ -176,13 +170,11 @@ static void check_protocol(const struct config_draft *draft)
 /* Inverters get currents only from [limits], never those of the BMS alone. */
 static void check_limits(const struct config_draft *draft)
 {
-    const char *of = present_of(draft)->outlet.packs[0];
+    const char *of = draft->as.present->outlet.packs[0];
     if (!config_draft_usable(draft, "protocol") || is_modbus(draft))
         return;
-    for (const struct config_draft *limits =
-             config_drafts_find(draft->drafts, &limits_section, NULL);
-         limits; limits = config_drafts_next(limits))
-        if (strcmp(((const struct limits_config *) limits->settings)->of, of) == 0)
+    for (CONFIG_EACH(limits, draft, &limits_section))
+        if (strcmp(limits->as.limits->of, of) == 0)
             return;
     config_warn(draft, NULL,
                 "%s has no [limits]: the inverter gets limits of 0 A, and neither charges nor "
@@ -226,7 +218,7 @@ static void check_units(const struct config_draft *draft, const struct view_conf
  * struct could hold. */
 static void parse_view_text(const struct config_draft *draft, const struct config_draft *view)
 {
-    char *out = present_of(draft)->view_text;
+    char *out = draft->as.present->view_text;
     size_t used = 0;
     for (unsigned i = 0; i < view->text_count && used < PRESENT_VIEW_SIZE; i++) {
         const struct config_entry *text = &view->texts[i];
@@ -242,7 +234,7 @@ static void parse_view_text(const struct config_draft *draft, const struct confi
 
 static void check_view(const struct config_draft *draft)
 {
-    const struct present_config *present = present_of(draft);
+    const struct present_config *present = draft->as.present;
     if (!present->view[0])
         return;
     if (!is_modbus(draft)) {
@@ -254,15 +246,15 @@ static void check_view(const struct config_draft *draft)
         config_draft_refer(draft, view_key(draft), &view_section, present->view);
     if (!view)
         return;
-    check_held(draft, view->settings);
-    check_units(draft, view->settings);
+    check_held(draft, view->as.view);
+    check_units(draft, view->as.view);
     parse_view_text(draft, view);
 }
 
 static void check_present(struct config_draft *draft)
 {
     outlet_check_packs(draft);
-    if (config_draft_usable(draft, "of") && present_of(draft)->outlet.pack_count != 1)
+    if (config_draft_usable(draft, "of") && draft->as.present->outlet.pack_count != 1)
         config_mistake(draft, "of", "'of' is 'all'; expected the name of one pack or bank");
     check_port(draft);
     check_protocol(draft);

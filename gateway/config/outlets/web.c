@@ -118,7 +118,7 @@ static bool web_may_order(const void *settings)
 
 static void check_web(struct config_draft *draft)
 {
-    const struct web_config *web = draft->settings;
+    const struct web_config *web = draft->as.web;
     outlet_check_packs(draft);
     outlet_check_certificate(draft, "tls_cert", web->tls_cert, web->tls_key);
     /* Any name could be that of a stranger's page (DNS rebinding). */

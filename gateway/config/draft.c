@@ -33,16 +33,12 @@ struct config_draft *config_drafts_add(struct config_drafts *drafts,
     return draft;
 }
 
-bool config_is_source(const struct config_draft *draft)
-{
-    return draft->section == &pack_section || draft->section == &bank_section;
-}
-
 static struct config_draft *find_from(const struct config_drafts *drafts, size_t first,
                                       const struct config_section *section, const char *name)
 {
     for (struct config_draft *at = drafts->list + first; at < drafts->list + drafts->count; at++)
-        if ((section ? at->section == section : config_is_source(at)) &&
+        if ((section ? at->section == section
+                     : at->section == &pack_section || at->section == &bank_section) &&
             (!name || strcmp(at->name, name) == 0))
             return at;
     return NULL;

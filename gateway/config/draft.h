@@ -71,8 +71,6 @@ static inline struct gateway_config *config_gateway(const struct config_draft *d
 {
     return draft->drafts->list[0].as.gateway;
 }
-/** Whether it is a pack or a bank. */
-bool config_is_source(const struct config_draft *draft);
 void config_drafts_free(struct config_drafts *drafts);
 
 /** Sets row `row` from `line` of the file; text NULL: the key is there, but could not be read. */

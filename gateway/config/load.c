@@ -160,11 +160,6 @@ static void parse_entry(void *user, unsigned line, const char *key, const char *
         config_draft_set(loader->section, (unsigned) row, value, line);
 }
 
-static void parse_lost(void *user, unsigned line, const char *key)
-{
-    parse_entry(user, line, key, NULL);
-}
-
 static void parse_mistake(void *user, unsigned line, const char *message)
 {
     struct loader *loader = user;
@@ -173,10 +168,8 @@ static void parse_mistake(void *user, unsigned line, const char *message)
 
 static void read_drafts(struct loader *loader, const char *text, size_t size)
 {
-    static const struct inifile_events events = {.heading = parse_heading,
-                                                 .entry = parse_entry,
-                                                 .lost = parse_lost,
-                                                 .mistake = parse_mistake};
+    static const struct inifile_events events = {
+        .heading = parse_heading, .entry = parse_entry, .mistake = parse_mistake};
     unsigned last_line = inifile_read(text, size, &events, loader);
     for (unsigned i = 0; i < loader->drafts.count; i++)
         config_draft_complete(&loader->drafts.list[i]);

@@ -402,6 +402,8 @@ bool kept_text_is_id(const char *text)
 static void take_entry(void *user, unsigned line, const char *key, const char *text)
 {
     const struct reader *reader = user;
+    if (!text)
+        return;
     if (reader->is_gateway && strcmp(key, "id") == 0 && kept_text_is_id(text))
         snprintf(reader->kept->id, sizeof reader->kept->id, "%s", text);
     if (reader->outlet[0]) {

@@ -71,6 +71,8 @@ static char *mask_value(const char *key, const char *value)
 static void list_entry(void *user, unsigned line, const char *key, const char *value)
 {
     struct listing *listing = user;
+    if (!value)
+        return;
     const struct config_key *row = config_key_of(listing->word, key);
     const bool secret = row && row->secret;
     char *masked = mask_value(key, value);

@@ -44,8 +44,9 @@ static void see_heading(void *user, unsigned line, const char *text)
         place->section = place->last = line;
 }
 
-static void see_key(struct place *place, unsigned line, const char *key, const char *value)
+static void see_key(void *user, unsigned line, const char *key, const char *value)
 {
+    struct place *place = user;
     if (place->first)
         place->last = line;
     if (!place->inside || strcmp(key, place->edit->key) != 0)
@@ -63,20 +64,9 @@ static void see_key(struct place *place, unsigned line, const char *key, const c
     place->failed |= !place->value;
 }
 
-static void see_entry(void *user, unsigned line, const char *key, const char *value)
-{
-    see_key(user, line, key, value);
-}
-
-static void see_lost(void *user, unsigned line, const char *key)
-{
-    see_key(user, line, key, NULL);
-}
-
 static void find_place(const char *text, size_t size, struct place *place)
 {
-    static const struct inifile_events events = {
-        .heading = see_heading, .entry = see_entry, .lost = see_lost};
+    static const struct inifile_events events = {.heading = see_heading, .entry = see_key};
     inifile_read(text, size, &events, place);
 }
 
@@ -88,18 +78,34 @@ static void close_place(struct place *place)
 
 /* ---- writing ---- */
 
+static const char byte_order_mark[] = "\xEF\xBB\xBF";
+
+/* A byte order mark counts only at the beginning of the text: elsewhere, a line with it is not a heading, and must not become one. */
+static bool has_mark(const char *text, size_t size)
+{
+    return size >= 3 && memcmp(text, byte_order_mark, 3) == 0;
+}
+
+static size_t line_size(const char *text, size_t size)
+{
+    const char *end = memchr(text, '\n', size);
+    return end ? (size_t) (end - text) + 1 : size;
+}
+
+/* Ends a stream of open_memstream and returns its text; NULL: out of memory, or not `good`. */
+static char *end_text(FILE *out, char **text, bool good)
+{
+    if (out && fclose(out) == 0 && good)
+        return *text;
+    free(*text);
+    return NULL;
+}
+
 /* The line end of the text's first line. */
 static const char *line_end(const char *text, size_t size)
 {
     const char *end = memchr(text, '\n', size);
     return end && end > text && end[-1] == '\r' ? "\r\n" : "\n";
-}
-
-/* Writes a line with the key. If the text before it lacks its last line end (`ended` false), the new line lacks it, too, and the
- * line end is written before it. */
-static void write_key(FILE *out, const struct config_edit *edit, const char *end, bool ended)
-{
-    fprintf(out, "%s%s = %s%s", ended ? "" : end, edit->key, edit->value, ended ? end : "");
 }
 
 /* Writes a line with another value, and keeps the text before and after the value; the rest of a line that is too long is dropped. */
@@ -139,29 +145,25 @@ static void write_edited_line(FILE *out, const struct place *place, unsigned num
     fwrite(line, 1, size, out);
 }
 
-static void write_section(FILE *out, const struct config_edit *edit, const char *end, bool ended,
-                          bool empty)
-{
-    fprintf(out, "%s%s[%s%s%s]%s%s = %s%s", ended ? "" : end, empty ? "" : end, edit->section,
-            edit->name[0] ? " " : "", edit->name, end, edit->key, edit->value, ended ? end : "");
-}
-
+/* If the text lacks its last line end (`ended` false), a new line at its end lacks it, too, and the line end is written before it. */
 static void write_text(FILE *out, const char *text, size_t size, const struct place *place)
 {
+    const struct config_edit *edit = place->edit;
     const char *end = line_end(text, size);
     bool ended = true;
     unsigned number = 0;
     for (size_t at = 0; at < size;) {
-        const char *newline = memchr(text + at, '\n', size - at);
-        const size_t length = newline ? (size_t) (newline - text) + 1 - at : size - at;
-        ended = newline != NULL;
+        const size_t length = line_size(text + at, size - at);
+        ended = text[at + length - 1] == '\n';
         write_edited_line(out, place, ++number, text + at, length);
-        if (place->edit->value && place->line_count == 0 && number == place->last)
-            write_key(out, place->edit, end, ended);
+        if (edit->value && place->line_count == 0 && number == place->last)
+            fprintf(out, "%s%s = %s%s", ended ? "" : end, edit->key, edit->value, ended ? end : "");
         at += length;
     }
-    if (place->edit->value && place->section == 0)
-        write_section(out, place->edit, end, ended, size == 0);
+    if (edit->value && place->section == 0)
+        fprintf(out, "%s%s[%s%s%s]%s%s = %s%s", ended ? "" : end, size == 0 ? "" : end,
+                edit->section, edit->name[0] ? " " : "", edit->name, end, edit->key, edit->value,
+                ended ? end : "");
 }
 
 /* ---- verifying the result ---- */
@@ -185,13 +187,9 @@ char *config_edited(const char *text, size_t size, const struct config_edit *edi
     snprintf(why, CONFIG_EDIT_WHY, "out of memory");
     find_place(text, size, &place);
     FILE *out = place.failed ? NULL : open_memstream(&edited, new_size);
-    if (out) {
+    if (out)
         write_text(out, text, size, &place);
-        if (fclose(out) != 0) {
-            free(edited);
-            edited = NULL;
-        }
-    }
+    edited = end_text(out, &edited, true);
     close_place(&place);
     if (edited && reads_back(edited, *new_size, edit))
         return edited;
@@ -238,11 +236,6 @@ static void cut_key(void *user, unsigned line, const char *key, const char *valu
         memset(&cut->gone[cut->from], true, line + 1 - cut->from);
 }
 
-static void cut_lost(void *user, unsigned line, const char *key)
-{
-    cut_key(user, line, key, NULL);
-}
-
 static bool is_blank(const char *line, size_t size)
 {
     while (size > 0 && isspace((unsigned char) line[size - 1]))
@@ -250,19 +243,10 @@ static bool is_blank(const char *line, size_t size)
     return size == 0;
 }
 
-static const char byte_order_mark[] = "\xEF\xBB\xBF";
-
-/* A byte order mark counts only at the beginning of the text: elsewhere, a line with it is not a heading, and must not become one. */
-static bool has_mark(const char *text, size_t size)
-{
-    return size >= 3 && memcmp(text, byte_order_mark, 3) == 0;
-}
-
 char *config_without(const char *text, size_t size, const char *section, const char *name,
                      size_t *new_size)
 {
-    static const struct inifile_events events = {
-        .heading = cut_heading, .entry = cut_key, .lost = cut_lost};
+    static const struct inifile_events events = {.heading = cut_heading, .entry = cut_key};
     struct cut cut = {.edit = {.section = section, .name = name}, .gone = calloc(size + 3, 1)};
     char *shorter = NULL;
     FILE *out = cut.gone ? open_memstream(&shorter, new_size) : NULL;
@@ -275,8 +259,7 @@ char *config_without(const char *text, size_t size, const char *section, const c
         if (marked && cut.gone[1])
             fputs(byte_order_mark, out);
         for (size_t at = 0; at < size;) {
-            const char *newline = memchr(text + at, '\n', size - at);
-            const size_t length = newline ? (size_t) (newline - text) + 1 - at : size - at;
+            const size_t length = line_size(text + at, size - at);
             const bool gone = cut.gone[++number];
             if (!gone && !(before && is_blank(text + at, length))) {
                 if (first && number > 1 && !marked && has_mark(text + at, length))
@@ -287,13 +270,9 @@ char *config_without(const char *text, size_t size, const char *section, const c
             before = gone;
             at += length;
         }
-        if (fclose(out) != 0) {
-            free(shorter);
-            shorter = NULL;
-        }
     }
     free(cut.gone);
-    return shorter;
+    return end_text(out, &shorter, true);
 }
 
 /* ---- the order of sections ---- */
@@ -344,19 +323,12 @@ static size_t *find_lines(const char *text, size_t size, unsigned *count)
 {
     size_t *starts = malloc((size + 2) * sizeof *starts);
     *count = 0;
-    for (size_t at = has_mark(text, size) ? 3 : 0; starts && at < size;) {
-        const char *newline = memchr(text + at, '\n', size - at);
+    for (size_t at = has_mark(text, size) ? 3 : 0; starts && at < size;
+         at += line_size(text + at, size - at))
         starts[(*count)++] = at;
-        at = newline ? (size_t) (newline - text) + 1 : size;
-    }
     if (starts)
         starts[*count] = size;
     return starts;
-}
-
-static bool is_blank_line(const char *text, const size_t *starts, unsigned line)
-{
-    return is_blank(text + starts[line], starts[line + 1] - starts[line]);
 }
 
 /* The block of each heading, with the comments directly above it. */
@@ -374,7 +346,7 @@ static bool find_blocks(const char *text, size_t size, const struct order *order
         blocks[i].from = starts[first];
         while (i + 1 < order->count && starts[end] > blocks[i + 1].from)
             end--;
-        while (is_blank_line(text, starts, end - 1))
+        while (is_blank(text + starts[end - 1], starts[end] - starts[end - 1]))
             end--;
         blocks[i].to = starts[end];
     }
@@ -415,16 +387,10 @@ char *config_moved(const char *text, size_t size, const char *section, const cha
     struct block *blocks = good ? calloc(order.count, sizeof *blocks) : NULL;
     char *moved = NULL;
     FILE *out = blocks ? open_memstream(&moved, new_size) : NULL;
-    if (out) {
-        const bool known = find_blocks(text, size, &order, blocks);
-        if (known)
-            write_order(out, text, size, &order, blocks);
-        if (fclose(out) != 0 || !known) {
-            free(moved);
-            moved = NULL;
-        }
-    }
+    const bool known = out && find_blocks(text, size, &order, blocks);
+    if (known)
+        write_order(out, text, size, &order, blocks);
     free(blocks);
     free(order.lines);
-    return moved;
+    return end_text(out, &moved, known);
 }

@@ -9,6 +9,7 @@
 
 #include <ctype.h>
 #include <ini.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,8 +29,14 @@ struct span {
     size_t size;
 };
 
-static void mistake(const struct reader *reader, const char *message)
+static void __attribute__((format(printf, 2, 3)))
+mistake(const struct reader *reader, const char *format, ...)
 {
+    char message[160];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(message, sizeof message, format, values);
+    va_end(values);
     if (reader->events->mistake)
         reader->events->mistake(reader->user, reader->line, message);
 }
@@ -59,26 +66,17 @@ static bool is_comment(struct span span)
     return span.size > 0 && (span.start[0] == ';' || span.start[0] == '#');
 }
 
-static void report_control(const struct reader *reader, char found)
-{
-    char message[100];
-    if (found == 0)
-        mistake(reader, "a NUL byte; expected plain text (UTF-8)");
-    else {
-        snprintf(message, sizeof message, "control character 0x%02X; expected plain text",
-                 (unsigned) found);
-        mistake(reader, message);
-    }
-}
-
 static bool check_characters(const struct reader *reader, struct span span)
 {
     for (size_t i = 0; i < span.size; i++) {
-        char c = span.start[i];
-        if (((unsigned char) c < 0x20 && c != '\t') || c == 0x7F) {
-            report_control(reader, c);
-            return false;
-        }
+        const unsigned char c = (unsigned char) span.start[i];
+        if ((c >= 0x20 && c != 0x7F) || c == '\t')
+            continue;
+        if (c == 0)
+            mistake(reader, "a NUL byte; expected plain text (UTF-8)");
+        else
+            mistake(reader, "control character 0x%02X; expected plain text", c);
+        return false;
     }
     return true;
 }
@@ -107,13 +105,13 @@ static void lose_entry(const struct reader *reader, struct span span)
 {
     char key[64];
     const char *end = memchr(span.start, '=', span.size);
-    if (!end || !reader->events->lost)
+    if (!end || !reader->events->entry)
         return;
     const struct span name = trim(span.start, (size_t) (end - span.start));
     if (name.size >= sizeof key)
         return;
     snprintf(key, sizeof key, "%.*s", (int) name.size, name.start);
-    reader->events->lost(reader->user, reader->line, key);
+    reader->events->entry(reader->user, reader->line, key, NULL);
 }
 
 /* True when the line is one for inih to split. */
@@ -122,13 +120,11 @@ static bool check_line(const struct reader *reader, struct span span, size_t lon
     if (span.size == 0 || is_comment(span) || !check_characters(reader, span))
         return false;
     if (span.size > longest) {
-        char message[160];
-        snprintf(
-            message, sizeof message,
+        mistake(
+            reader,
             "a line of %zu characters; expected at most %zu: a list can continue in a further line "
             "with the same key",
             span.size, longest);
-        mistake(reader, message);
         lose_entry(reader, span);
         return false;
     }

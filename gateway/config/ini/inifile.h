@@ -20,10 +20,8 @@
 struct inifile_events {
     /** What stands between the brackets, without blanks at its ends. */
     void (*heading)(void *user, unsigned line, const char *text);
-    /** `value` may be empty. */
+    /** `value` may be empty; NULL: the line is too long, which is also reported as a mistake. */
     void (*entry)(void *user, unsigned line, const char *key, const char *value);
-    /** The key of an entry whose line is too long; the line is also reported as a mistake. */
-    void (*lost)(void *user, unsigned line, const char *key);
     /** What is wrong and what was expected. Reading goes on with the next line. */
     void (*mistake)(void *user, unsigned line, const char *message);
 };

@@ -40,12 +40,7 @@ static void note_heading(void *user, unsigned line, const char *text)
 
 static void note_entry(void *user, unsigned line, const char *key, const char *value)
 {
-    note(user, 'e', line, key, value);
-}
-
-static void note_lost(void *user, unsigned line, const char *key)
-{
-    note(user, 'l', line, key, NULL);
+    note(user, value ? 'e' : 'l', line, key, value);
 }
 
 static void note_mistake(void *user, unsigned line, const char *message)
@@ -55,7 +50,7 @@ static void note_mistake(void *user, unsigned line, const char *message)
 
 static struct findings find_all(const char *text, size_t size)
 {
-    static const struct inifile_events events = {note_heading, note_entry, note_lost, note_mistake};
+    static const struct inifile_events events = {note_heading, note_entry, note_mistake};
     struct findings findings = {0};
     inifile_read(text, size, &events, &findings);
     return findings;

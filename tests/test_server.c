@@ -318,6 +318,32 @@ SERVER_TEST(socket_options)
     close(client);
 }
 
+/* Redirects standard error, where the log goes, into a file. */
+static FILE *catch_log(int *saved)
+{
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    fflush(stderr);
+    *saved = dup(STDERR_FILENO);
+    assert_int_equal(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
+    return file;
+}
+
+/* The number of log lines that contain a word. */
+static unsigned release_log(FILE *file, int saved, const char *word)
+{
+    char line[512];
+    unsigned count = 0;
+    fflush(stderr);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    rewind(file);
+    while (fgets(line, sizeof line, file))
+        count += strstr(line, word) != NULL;
+    fclose(file);
+    return count;
+}
+
 /* A client that sends requests and never reads is disconnected after a bounded amount, and does not affect the
  * other. */
 SERVER_TEST(never_reads)
@@ -325,14 +351,17 @@ SERVER_TEST(never_reads)
     const int deaf = bench_connect_with(&bench, 4096), other = bench_connect(&bench);
     uint8_t request[BENCH_REQUEST];
     unsigned asked = 0;
+    int saved;
     bench_put_request(request, 1, 1, 3, 400, 125);
     bench_expect_served(&bench, other, 1);
+    FILE *log = catch_log(&saved);
     while (server_clients(bench.server) == 2) {
         if (send(deaf, request, sizeof request, MSG_NOSIGNAL) == (ssize_t) sizeof request)
             asked++;
         bench_expect_served(&bench, other, (uint16_t) asked);
         assert_true(asked < 20000);
     }
+    assert_int_equal(release_log(log, saved, "does not read its answers, disconnected"), 1);
     assert_int_equal(server_counters(bench.server).dropped, 1);
     bench_expect_served(&bench, other, 3);
     close(deaf);
@@ -445,7 +474,7 @@ OWN_START(thousand_idle)
 /* Few places: the longest idle client is displaced by the new one. */
 OWN_START(limit)
 {
-    int fd[7];
+    int fd[7], saved;
     bench.config.max_clients = 4;
     bench_start(&bench);
     for (unsigned i = 0; i < 4; i++) {
@@ -453,12 +482,14 @@ OWN_START(limit)
         bench_expect_served(&bench, fd[i], (uint16_t) i);
     }
     bench_expect_served(&bench, fd[0], 9); /* the longest idle ones are 1, 2, 3 now */
+    FILE *log = catch_log(&saved);
     for (unsigned i = 4; i < 7; i++) {
         fd[i] = bench_connect(&bench);
         bench_expect_served(&bench, fd[i], (uint16_t) i);
         bench_await_close(&bench, fd[i - 3]);
         assert_int_equal(server_clients(bench.server), 4);
     }
+    assert_int_equal(release_log(log, saved, "longest idle of max_clients"), 1);
     bench_expect_served(&bench, fd[0], 10);
     assert_int_equal(server_counters(bench.server).dropped, 3);
     for (unsigned i = 4; i < 7; i++)
@@ -617,32 +648,6 @@ OWN_START(idle_talker)
     bench_await_close(&bench, talker);
     assert_true(server_counters(bench.server).discarded > 0);
     assert_int_equal(server_counters(bench.server).dropped, 1);
-}
-
-/* Redirects standard error, where the log goes, into a file. */
-static FILE *catch_log(int *saved)
-{
-    FILE *file = tmpfile();
-    assert_non_null(file);
-    fflush(stderr);
-    *saved = dup(STDERR_FILENO);
-    assert_int_equal(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
-    return file;
-}
-
-/* The number of log lines that contain a word. */
-static unsigned release_log(FILE *file, int saved, const char *word)
-{
-    char line[512];
-    unsigned count = 0;
-    fflush(stderr);
-    dup2(saved, STDERR_FILENO);
-    close(saved);
-    rewind(file);
-    while (fgets(line, sizeof line, file))
-        count += strstr(line, word) != NULL;
-    fclose(file);
-    return count;
 }
 
 /* The same misbehaviour is not logged again within a minute. */

@@ -28,6 +28,10 @@ struct config_draft *config_drafts_add(struct config_drafts *drafts,
     snprintf(draft->name, sizeof draft->name, "%s", name);
     if (section->times == SECTION_NAMED)
         memcpy(settings, draft->name, sizeof draft->name);
+    for (const struct config_key *key = section->keys; key < section->keys + section->key_count;
+         key++)
+        if (key->start)
+            key->type->parse(key, key->start, (char *) settings + key->offset);
     if (section->init)
         section->init(settings);
     return draft;
@@ -60,8 +64,7 @@ void config_drafts_free(struct config_drafts *drafts)
 {
     for (unsigned i = 0; i < drafts->count; i++) {
         struct config_draft *draft = &drafts->list[i];
-        if (draft->section->release)
-            draft->section->release(draft->as.any);
+        config_release(draft->section, draft->as.any);
         for (unsigned t = 0; t < draft->text_count; t++)
             free(draft->texts[t].text);
         free(draft->texts);

@@ -2,6 +2,7 @@
 /* Functions on the sections and their keys. */
 #include "keys.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 void *config_structs(const struct config *config, const struct config_section *section)
@@ -42,6 +43,14 @@ const struct config_section *config_section_find(const char *word)
         if (strcmp(config_sections[i]->word, word) == 0)
             return config_sections[i];
     return NULL;
+}
+
+void config_release(const struct config_section *section, void *settings)
+{
+    void *owned = NULL;
+    if (section->owned > 0)
+        memcpy(&owned, (char *) settings + section->owned, sizeof owned);
+    free(owned);
 }
 
 int config_key_find(const struct config_section *section, const char *name)

@@ -67,6 +67,7 @@ struct config_key {
     const char
         /* describes the default if it depends on others; without both, the key is required */
         *otherwise;
+    const char *start; /* what the field holds at first, if that is not 0; not listed as a value */
     enum config_change on_change;
     bool
         /* may be set from a browser: nothing that runs, reads or writes a file, or grants
@@ -89,6 +90,7 @@ struct config_key {
     {                                                                                              \
         __VA_ARGS__, NULL                                                                          \
     }
+#define CONFIG_STARTS(text) .otherwise = (text), .start = (text)
 /* The end of a row for a key of older versions; the whole row if the key has no effect. */
 #define CONFIG_FOLDED(instead) .folded = true, .otherwise = "not in use", .help = (instead)
 #define CONFIG_WITHOUT_EFFECT(key, reason)                                                         \
@@ -145,18 +147,19 @@ struct config_section {
     bool outlet;   /* each struct gets a process of its own, and begins with struct outlet_config */
     bool mentions_page; /* that process gets the page's address, and is restarted when it changes */
     bool lingers; /* that process outlives the gateway and its section by up to OUTLET_WITHDRAW_S */
-    /** Whether that process may switch packs for its clients. NULL: it may not. */
-    bool (*may_order)(const void *settings);
-    bool may_set; /* its orders may also write settings */
-    bool stores;  /* it writes values to a file, and at once on request */
-    /** Whether a section with these settings gets a process. NULL: always. */
-    bool (*runs)(const void *settings);
+    /* Offsets of a bool, or of a text, in its struct; 0: there is none. */
+    size_t
+        may_order; /* whether that process may switch packs for its clients; without: it may not */
+    size_t runs;   /* whether it gets a process; without: always */
+    bool may_set;  /* its orders may also write settings */
+    bool stores;   /* it writes values to a file, and at once on request */
+    size_t owned;  /* offset of a pointer to what its struct holds on the heap; 0: nothing */
     const struct config_key *keys;
     unsigned key_count;
 
     /* Optional functions of a section; each may be NULL. */
 
-    /** Initializes fields that do not start at zero, before any key is read. */
+    /** Initializes fields that do not start at zero, or as their row says, before any key is read. */
     void (*init)(void *settings);
     /** Checks several keys or sections together. All sections are complete then, and are checked in
      * the order of config_sections. */
@@ -164,8 +167,6 @@ struct config_section {
     /** Sets pointers to other sections' structs, which are all in `config` already if their section
      * comes earlier in config_sections. */
     void (*link)(const struct config *config, void *settings, const struct config_draft *draft);
-    /** Frees what `settings` holds on the heap. */
-    void (*release)(void *settings);
 };
 
 /* In sections.c, limits.c, and of outlets in outlets.c and the folder outlets. */
@@ -188,6 +189,9 @@ const struct config_entry *config_entry_find(const struct config *config,
 
 /** The section with this word, or NULL. */
 const struct config_section *config_section_find(const char *word);
+
+/** Frees what the struct of a section holds on the heap. */
+void config_release(const struct config_section *section, void *settings);
 
 /** Row number of a key in its section, or -1. */
 int config_key_find(const struct config_section *section, const char *name);

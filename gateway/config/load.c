@@ -335,8 +335,8 @@ void config_free(struct config *config)
         const struct config_section *section = config_sections[i];
         char *structs = config_structs(config, section);
         unsigned count = config_struct_count(config, section);
-        for (unsigned n = 0; structs && section->release && n < count; n++)
-            section->release(structs + n * section->size);
+        for (unsigned n = 0; structs && n < count; n++)
+            config_release(section, structs + n * section->size);
         if (section->times != SECTION_ALWAYS)
             free(structs);
     }

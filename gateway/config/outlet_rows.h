@@ -19,7 +19,7 @@
      .help = "The certificate authorities that verify the " server ", in PEM form; none: those of the system. any: it is not " \
              "verified; the connection is encrypted, but anybody could be at its other end."}
 #define OLD_VERIFY_ROW(FIELD) \
-    {.name = "verify", FIELD(verify), .type = &type_choice, CONFIG_WORDS("no", "yes"), \
+    {.name = "verify", FIELD(verify), .type = &type_choice, CONFIG_WORDS("no", "yes"), .start = "yes", \
      CONFIG_FOLDED("write 'ca_file = any' in place of no, and leave yes out")}
 
 #define CLIENT_CERT_ROW(owner) \

@@ -161,22 +161,7 @@ static void link_influx(const struct config *config, void *settings,
     influx->minutes_s = config->history->minutes_s;
 }
 
-static void init_influx(void *settings)
-{
-    struct influx_config *influx = settings;
-    influx->verify = true;
-    influx->catch_up = 6000;
-}
-
 #define DAYS 86400.0
-
-static void init_history(void *settings)
-{
-    struct history_config *history = settings;
-    history->recent_s = 2 * DAYS;
-    history->minutes_s = 186 * DAYS;
-    history->hours_s = 3650 * DAYS;
-}
 
 static void check_history(struct config_draft *draft)
 {
@@ -204,7 +189,7 @@ static const struct config_key history_keys[] = {
      .help = "How often the database is written. Values that are not written yet are lost in a power cut; each write "
              "wears a memory card."},
     {.name = "keep", CONFIG_PARTS(history_config, KEPT(recent_s), KEPT(minutes_s), KEPT(hours_s)), .web = true,
-     .otherwise = "48h, 186d, 3650d", .on_change = CHANGE_SECTION,
+     CONFIG_STARTS("48h, 186d, 3650d"), .on_change = CHANGE_SECTION,
      .help = "How long rows of 10 seconds (at most 31d), of a minute and of an hour are kept. Days are kept for ever."},
     OLD_PACKS_ROW,
     {.name = "recent", HISTORY(recent_s), .type = &type_duration, .min = 3600, .max = 31 * DAYS,
@@ -215,17 +200,12 @@ static const struct config_key history_keys[] = {
      CONFIG_FOLDED("write 'keep = 48h, 186d, 3650d', where it is the third")},
 };
 
-static bool history_runs(const void *settings)
-{
-    return ((const struct history_config *) settings)->file[0] != '\0';
-}
-
 const struct config_section history_section = {
     .word = "history", .heading = "[history]", .times = SECTION_ONCE,
     .help = "Stores the values of all packs, for the charts of the page and for files to download: rows of 10 "
             "seconds, minutes, hours and days, and events.",
     .size = sizeof(struct history_config), .at = offsetof(struct config, history),
-    .outlet = true, .stores = true, .runs = history_runs, CONFIG_KEYS(history_keys), .init = init_history, .check = check_history,
+    .outlet = true, .stores = true, .runs = offsetof(struct history_config, file), CONFIG_KEYS(history_keys), .check = check_history,
 };
 
 #define INFLUX(member) CONFIG_FIELD(influx_config, member), .on_change = CHANGE_SECTION
@@ -262,7 +242,7 @@ static const struct config_key influx_keys[] = {
     CONFIG_WITHOUT_EFFECT("gzip", "as requests are always compressed"),
     {.name = "backfill", INFLUX(backfill), .type = &type_choice, CONFIG_WORDS("gaps", "all", "no"),
      CONFIG_FOLDED("write it behind the interval, as in 'interval = 10s, backfill all'")},
-    {.name = "catch_up", INFLUX(catch_up), .type = &type_whole, .min = 1, .max = 100000,
+    {.name = "catch_up", INFLUX(catch_up), .type = &type_whole, .min = 1, .max = 100000, .start = "6000",
      CONFIG_FOLDED("leave it out, 6000 rows a second are sent later at most")},
     {.name = "gateway", INFLUX(gateway), .type = &type_text,
      CONFIG_FOLDED("write it as 'name' of [gateway], which is the tag `gateway` of all values")},
@@ -275,7 +255,7 @@ const struct config_section influx_section = {
     .help = "Sends all values to a database in line protocol: InfluxDB 1 and 2, VictoriaMetrics, Telegraf. Data that "
             "could not be delivered is sent later from the history. The tag `gateway` of all values is the `name` in "
             "[gateway], or the name of the host.",
-    .outlet = true, CONFIG_KEYS(influx_keys), .init = init_influx, .check = check_influx, .link = link_influx,
+    .outlet = true, CONFIG_KEYS(influx_keys), .check = check_influx, .link = link_influx,
 };
 
 static const struct config_key print_keys[] = {

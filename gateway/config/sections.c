@@ -48,7 +48,7 @@ static const struct config_key gateway_keys[] = {
     {.name = "base", CONFIG_PARTS(gateway_config, {GATEWAY(map.base), .type = &type_whole, .max = 65535, .required = true},
                                   {GATEWAY(map.also_at), .type = &type_whole, CONFIG_WORDS("none"), .max = 65535},
                                   {GATEWAY(map.fahrenheit), .type = &type_choice, WORDS("celsius", "fahrenheit")}),
-     .otherwise = "290, 100 celsius", .also = "offset",
+     CONFIG_STARTS("290, 100 celsius"), .also = "offset",
      .help = "Address (zero-based) of the compatibility block; all other blocks follow from base + 110 on. Behind a "
              "comma the address of a copy of it, or none, and the unit of the block's average temperature."},
     {.name = "float_order", GATEWAY(map.big_floats), .type = &type_choice, WORDS("little", "big"),
@@ -90,13 +90,13 @@ static const struct config_key gateway_keys[] = {
     {.name = "temperature", GATEWAY(map.fahrenheit), .type = &type_choice, WORDS("c", "f"),
      CONFIG_FOLDED("leave c out, and write f in 'base', as in 'base = 290, 100 fahrenheit'")},
     {.name = "max_clients", GATEWAY(max_clients), .type = &type_whole, .min = 1, .max = 1000,
-     .on_change = CHANGE_RESTART, CONFIG_FOLDED("leave it out, 256 clients are served at the same time")},
+     .start = "256", .on_change = CHANGE_RESTART, CONFIG_FOLDED("leave it out, 256 clients are served at the same time")},
     CONFIG_WITHOUT_EFFECT("spikes", SPIKES),
     CONFIG_WITHOUT_EFFECT("spike_soc", SPIKES),
     CONFIG_WITHOUT_EFFECT("spike_voltage", SPIKES),
     CONFIG_WITHOUT_EFFECT("spike_cell", SPIKES),
     CONFIG_WITHOUT_EFFECT("spike_temperature", SPIKES),
-    {.name = "idle_timeout", GATEWAY(idle_timeout_s), .type = &type_duration, .min = 1, .max = 86400,
+    {.name = "idle_timeout", GATEWAY(idle_timeout_s), .type = &type_duration, .min = 1, .max = 86400, .start = "10m",
      CONFIG_FOLDED("leave it out, a client is disconnected after 10 minutes without a request")},
     {.name = "dashboard_id", GATEWAY(map.display[0]), .type = &type_whole, .min = 0, .max = 65535,
      CONFIG_FOLDED("write 'display = 2, 0, 0', where it is the first")},
@@ -114,10 +114,6 @@ static void init_gateway(void *settings)
 {
     struct gateway_config *gateway = settings;
     gateway->location.latitude = gateway->location.longitude = NAN;
-    gateway->idle_timeout_s = 600;
-    gateway->max_clients = 256;
-    gateway->map.base = MAP_BASE_DEFAULT;
-    gateway->map.also_at = MAP_ALSO_AT_DEFAULT;
 }
 
 const struct config_section gateway_section = {
@@ -244,13 +240,6 @@ static void init_pack(void *settings)
     pack->options.adr = -1;
 }
 
-static void release_pack(void *settings)
-{
-    struct pack_config *pack = settings;
-    free(pack->map.rows);
-    pack->map.rows = NULL;
-}
-
 static void link_pack(const struct config *config, void *settings,
                       const struct config_draft *draft)
 {
@@ -263,7 +252,7 @@ static void link_pack(const struct config *config, void *settings,
 const struct config_section pack_section = {
     .word = "pack", .heading = "[pack NAME]", CONFIG_NAMED(pack_config, packs, pack_count),
     .help = "A BMS on a line and the Modbus unit id under which it is served.",
-    CONFIG_KEYS(pack_keys), .init = init_pack, .check = config_check_pack, .link = link_pack, .release = release_pack,
+    CONFIG_KEYS(pack_keys), .init = init_pack, .check = config_check_pack, .link = link_pack, .owned = offsetof(struct pack_config, map.rows),
 };
 
 static const struct config_key bank_keys[] = {
@@ -343,25 +332,14 @@ static const struct config_key push_keys[] = {
     {.name = "on_change", PUSH(on_change), .type = &type_choice, WORDS("no", "yes"),
      CONFIG_FOLDED("write it behind the interval, as in 'interval = 5s on_change'")},
     CONFIG_WITHOUT_EFFECT("function", "as a server that refuses function 6 or 16 gets the other one"),
-    {.name = "reply_timeout", PUSH(timeout_s), .type = &type_duration, .min = 0.1, .max = 60,
+    {.name = "reply_timeout", PUSH(timeout_s), .type = &type_duration, .min = 0.1, .max = 60, .start = "10s",
      CONFIG_FOLDED("leave it out, packgate reconnects after 10 seconds without a reply")},
 };
-
-static void init_push(void *settings)
-{
-    ((struct push_config *) settings)->timeout_s = 10;
-}
-
-static void release_push(void *settings)
-{
-    struct push_config *push = settings;
-    free(push->writes);
-}
 
 const struct config_section push_section = {
     .word = "push", .heading = "[push NAME]", CONFIG_NAMED(push_config, pushes, push_count),
     .help = "A Modbus TCP server (PLC, inverter, SCADA) into whose registers values are written.",
-    CONFIG_KEYS(push_keys), .init = init_push, .check = config_check_push, .release = release_push,
+    CONFIG_KEYS(push_keys), .check = config_check_push, .owned = offsetof(struct push_config, writes),
 };
 
 static const struct config_key view_keys[] = {
@@ -412,17 +390,11 @@ static const struct config_key view_keys[] = {
      CONFIG_FOLDED("write it as 'fill', as in 'fill = 40000-40131 -> 0'")},
 };
 
-static void release_view(void *settings)
-{
-    struct view_config *view = settings;
-    free(view->registers);
-}
-
 const struct config_section view_section = {
     .word = "view", .heading = "[view NAME]", CONFIG_NAMED(view_config, views, view_count),
     .help = "Registers at the addresses that another program expects: a Modbus unit of its own, whose registers are "
             "chosen one by one. docs/views.md lists ready-made ones.",
-    CONFIG_KEYS(view_keys), .check = config_check_view, .release = release_view,
+    CONFIG_KEYS(view_keys), .check = config_check_view, .owned = offsetof(struct view_config, registers),
 };
 
 static const struct config_key tunnel_keys[] = {
@@ -436,20 +408,15 @@ static const struct config_key tunnel_keys[] = {
              "no: nothing is polled while a program is connected, and the values of the packs become stale."},
     {.name = "line", TUNNEL(line), .type = &type_name,
      CONFIG_FOLDED("write its value into the heading, [tunnel NAME], and leave it out")},
-    {.name = "idle", TUNNEL(idle_s), .type = &type_duration, .min = 1, .max = 86400,
+    {.name = "idle", TUNNEL(idle_s), .type = &type_duration, .min = 1, .max = 86400, .start = "2m",
      CONFIG_FOLDED("leave it out, a program is disconnected after 2 minutes without a byte")},
 };
-
-static void init_tunnel(void *settings)
-{
-    ((struct tunnel_config *) settings)->idle_s = 120;
-}
 
 const struct config_section tunnel_section = {
     .word = "tunnel", .heading = "[tunnel NAME]", CONFIG_NAMED(tunnel_config, tunnels, tunnel_count),
     .help = "Access for the maker's own program to the line NAME, which is polled: closed until `packgate tunnel NAME --for 10m` "
             "opens it.",
-    CONFIG_KEYS(tunnel_keys), .init = init_tunnel, .check = config_check_tunnel,
+    CONFIG_KEYS(tunnel_keys), .check = config_check_tunnel,
 };
 
 /* A section refers only to those before it. */

@@ -70,7 +70,7 @@ static struct process *new_process(struct outlets *outlets, const struct config_
         return NULL;
     process->outlets = outlets;
     process->kind = kind;
-    process->may_order = kind->may_order && kind->may_order(section);
+    process->may_order = kind->may_order && ((const char *) section)[kind->may_order];
     process_init(process);
     snprintf(process->section, sizeof process->section, "%s", section->name);
     snprintf(process->title, sizeof process->title, "%s%s%s", kind->word,
@@ -175,7 +175,7 @@ static void renew_processes(struct outlets *outlets)
         const unsigned count = kind->outlet ? config_struct_count(config, kind) : 0;
         for (unsigned n = 0; n < count; n++) {
             const struct outlet_config *section = (const void *) (list + n * kind->size);
-            if (kind->runs && !kind->runs(section))
+            if (kind->runs && !((const char *) section)[kind->runs])
                 continue;
             struct process *fresh = new_process(outlets, kind, section);
             if (fresh)

@@ -50,11 +50,6 @@ static const struct config_type type_topic = {
     .expects =
         "1 to 64 of a-z, A-Z, 0-9 and signs, levels with / between, without blanks, + and #"};
 
-static bool mqtt_may_order(const void *settings)
-{
-    return ((const struct mqtt_config *) settings)->switching;
-}
-
 static void check_keys(const struct config_draft *draft)
 {
     static const char *const tls_only[] = {"ca_file", "client_cert", "client_key", "verify"};
@@ -199,14 +194,6 @@ static void link_mqtt(const struct config *config, void *settings, const struct 
                         strcmp(other->discovery_prefix, mqtt->discovery_prefix) == 0;
 }
 
-static void init_mqtt(void *settings)
-{
-    struct mqtt_config *mqtt = settings;
-    mqtt->verify = true;
-    mqtt->entities = ENTITIES_NORMAL;
-    strcpy(mqtt->discovery_prefix, "homeassistant");
-}
-
 /* ---- rows ---- */
 
 // clang-format off
@@ -241,7 +228,7 @@ static const struct config_key mqtt_keys[] = {
     {.name = "discovery", .web = true,
      CONFIG_PARTS(mqtt_config, {CONFIG_FIELD(mqtt_config, discovery), .type = &type_choice, CONFIG_WORDS("device", "single", "off")},
                   {CONFIG_FIELD(mqtt_config, entities), .type = &type_choice, CONFIG_WORDS("few", "normal", "all")}),
-     .otherwise = "device normal", .on_change = CHANGE_SECTION,
+     CONFIG_STARTS("device normal"), .on_change = CHANGE_SECTION,
      .help = "How Home Assistant (2024.12 or later) finds the packs by itself: one message per device; single: one "
              "per value, for Domoticz, openHAB and older releases. How much it shows of a pack: few leaves out the "
              "cells, all adds every alarm, sensor and counter."},
@@ -254,7 +241,7 @@ static const struct config_key mqtt_keys[] = {
      CONFIG_FOLDED("write it behind the interval, as in 'interval = 10s on_change'")},
     CLIENT_KEY_ROW(MQTT),
     OLD_VERIFY_ROW(MQTT),
-    {.name = "discovery_prefix", MQTT(discovery_prefix), .type = &type_topic,
+    {.name = "discovery_prefix", MQTT(discovery_prefix), .type = &type_topic, .start = "homeassistant",
      CONFIG_FOLDED("leave it out, and let Home Assistant look below homeassistant")},
     {.name = "retain", MQTT(retain), .type = &type_choice, CONFIG_WORDS("no", "yes"),
      CONFIG_FOLDED("leave it out, values that a broker keeps look fresh however old they are")},
@@ -264,6 +251,6 @@ const struct config_section mqtt_section = {
     .word = "mqtt", .heading = "[mqtt NAME]", CONFIG_NAMED(mqtt_config, mqtts, mqtt_count),
     .help = "Publishes values, alarms and states to an MQTT broker, and accepts orders from it. Home Assistant "
             "creates devices for the packs by itself.",
-    .outlet = true, .mentions_page = true, .may_order = mqtt_may_order, CONFIG_KEYS(mqtt_keys), .init = init_mqtt, .check = check_mqtt, .link = link_mqtt,
+    .outlet = true, .mentions_page = true, .may_order = offsetof(struct mqtt_config, switching), CONFIG_KEYS(mqtt_keys), .check = check_mqtt, .link = link_mqtt,
 };
 // clang-format on

@@ -290,15 +290,6 @@ static void link_notify(const struct config *config, void *settings,
         notify->events |= 1u << NOTIFY_REPORT;
 }
 
-static void init_notify(void *settings)
-{
-    struct notify_config *notify = settings;
-    notify->verify = true;
-    notify->hold_s = 30;
-    notify->repeat_s = 6 * 3600;
-    notify->limit = 20;
-}
-
 /* ---- rows ---- */
 
 // clang-format off
@@ -353,15 +344,15 @@ static const struct config_key notify_keys[] = {
      CONFIG_FOLDED("write it in 'events', as 'cell_delta 100'")},
     {.name = "report", NOTIFY(reports), .type = &type_reports,
      CONFIG_FOLDED("write it in 'events', as 'report sunset'")},
-    {.name = "hold", NOTIFY(hold_s), .type = &type_duration, .min = 0, .max = 86400,
+    {.name = "hold", NOTIFY(hold_s), .type = &type_duration, .min = 0, .max = 86400, .start = "30s",
      CONFIG_FOLDED("leave it out, an event is reported after 30 seconds, and its end after the same time")},
     {.name = "device", NOTIFY(device), .type = &type_text,
      CONFIG_FOLDED("leave it out, and choose devices where the service has your account")},
     {.name = "sound", NOTIFY(sound), .type = &type_text,
      CONFIG_FOLDED("leave it out, and choose sounds in the app")},
-    {.name = "repeat", NOTIFY(repeat_s), .type = &type_duration, .min = 60, .max = 30 * 86400.0,
+    {.name = "repeat", NOTIFY(repeat_s), .type = &type_duration, .min = 60, .max = 30 * 86400.0, .start = "6h",
      CONFIG_FOLDED("leave it out, events that last are reported again after 6 hours")},
-    {.name = "limit", NOTIFY(limit), .type = &type_whole, .min = 2, .max = 1000,
+    {.name = "limit", NOTIFY(limit), .type = &type_whole, .min = 2, .max = 1000, .start = "20",
      CONFIG_FOLDED("leave it out, 20 messages an hour are sent at most")},
     {.name = "url_file", NOTIFY(url_file), .type = &type_path,
      CONFIG_FOLDED("write 'url = /path/of/it'")},
@@ -373,6 +364,6 @@ const struct config_section notify_section = {
     .word = "notify", .heading = "[notify NAME]", CONFIG_NAMED(notify_config, notifies, notify_count),
     .help = "Sends messages about alarms, silence, thresholds and a daily report to a phone, by mail, to a web "
             "address or to your own program.",
-    .outlet = true, .mentions_page = true, CONFIG_KEYS(notify_keys), .init = init_notify, .check = check_notify, .link = link_notify,
+    .outlet = true, .mentions_page = true, CONFIG_KEYS(notify_keys), .check = check_notify, .link = link_notify,
 };
 // clang-format on

@@ -327,14 +327,7 @@ static void init_present(void *settings)
 {
     struct present_config *present = settings;
     present->address = -1;
-    present->baud = 9600;
-    strcpy(present->framing, "8N1");
     present->soh_percent = present->discharge_voltage_v = NAN;
-}
-
-static bool present_may_order(const void *settings)
-{
-    return ((const struct present_config *) settings)->switching;
 }
 
 // clang-format off
@@ -362,7 +355,7 @@ static const struct config_key present_keys[] = {
      .also = "unit slave slave_id",
      .help = "The address at which it answers. With modbus-rtu it then answers at no other one."},
     {.name = "baud", CONFIG_SERIAL(present_config),
-     .otherwise = "9600 8N1 default", .on_change = CHANGE_SECTION,
+     CONFIG_STARTS("9600 8N1 default"), .on_change = CHANGE_SECTION,
      .also = "baudrate speed parity rs485",
      .help = "A serial port, as in [line NAME]; rs485: the kernel drives RTS while it sends (TIOCSRS485)."},
     {.name = "variant", PRESENT(variant), .type = &type_variant,
@@ -387,7 +380,7 @@ const struct config_section present_section = {
     .help = "A serial port, or a TCP port, on which an inverter, a PLC or another master polls values. There is no "
             "answer before the first complete poll cycle. When values turn stale, even because the gateway hangs or "
             "ends, all replies say stop for 10 s, and then there is no answer.",
-    .outlet = true, .lingers = true, .may_order = present_may_order, .may_set = true, CONFIG_KEYS(present_keys),
+    .outlet = true, .lingers = true, .may_order = offsetof(struct present_config, switching), .may_set = true, CONFIG_KEYS(present_keys),
     .init = init_present, .check = check_present, .link = link_present,
 };
 // clang-format on

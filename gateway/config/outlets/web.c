@@ -111,11 +111,6 @@ static const struct config_type type_hosts = {
                        "https://battery.example.net/ or homeassistant://hassio/ingress/SLUG",
     .list = true};
 
-static bool web_may_order(const void *settings)
-{
-    return ((const struct web_config *) settings)->password_file[0] != '\0';
-}
-
 static void check_web(struct config_draft *draft)
 {
     const struct web_config *web = draft->as.web;
@@ -157,14 +152,6 @@ static void link_web(const struct config *config, void *settings, const struct c
         return;
     memcpy(web->history, config->history->file, sizeof web->history);
     web->commit_s = config->history->commit_s;
-}
-
-static void init_web(void *settings)
-{
-    struct web_config *web = settings;
-    web->max_clients = 64;
-    web->max_per_address = 16;
-    web->max_streams = 32;
 }
 
 /* ---- rows ---- */
@@ -218,7 +205,7 @@ static const struct config_key web_keys[] = {
              "is then served as https. A reverse proxy does the same "
              "and renews its certificate by itself."},
     {.name = "max_clients", CONFIG_PARTS(web_config, MOST(max_clients), MOST(max_per_address), MOST(max_streams)),
-     .otherwise = "64, 16, 32", .on_change = CHANGE_SECTION,
+     CONFIG_STARTS("64, 16, 32"), .on_change = CHANGE_SECTION,
      .help = "Simultaneous connections, at least 4; of these from one address, at least 2; open pages that receive "
              "updates. A further connection closes the longest idle one."},
     OLD_PACKS_ROW,
@@ -234,6 +221,6 @@ const struct config_section web_section = {
     .word = "web", .heading = "[web]", .times = SECTION_ONCE,
     .help = "A page for browsers with values, charts and set-up, the same as JSON, and metrics for Prometheus.",
     .size = sizeof(struct web_config), .at = offsetof(struct config, web),
-    .outlet = true, .may_order = web_may_order, CONFIG_KEYS(web_keys), .init = init_web, .check = check_web, .link = link_web,
+    .outlet = true, .may_order = offsetof(struct web_config, password_file), CONFIG_KEYS(web_keys), .check = check_web, .link = link_web,
 };
 // clang-format on

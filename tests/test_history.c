@@ -731,7 +731,7 @@ HISTORY_TEST(query)
     query_want_all(&ask, 20, false);
     ask.extremes = true;
     struct found found = {0};
-    assert_int_equal(query_rows(query, &ask, find, &found, why, sizeof why), 2);
+    assert_int_equal(query_rows(query, &ask, find, &found), 2);
     assert_int_equal(found.row[0].t, START + 60);
     assert_int_equal(found.row[0].max[ROW_VOLTAGE], 52001);
     assert_int_equal(found.row[0].mean[ROW_CELL + 19], ROW_UNKNOWN);
@@ -740,7 +740,7 @@ HISTORY_TEST(query)
     assert_int_equal(query_first(query, "shed", LEVEL_MINUTE), START);
     assert_true(query_first(query, "shed", LEVEL_HOUR) == INT64_MAX);
     ask.pack = "nobody";
-    assert_int_equal(query_rows(query, &ask, find, &found, why, sizeof why), 0);
+    assert_int_equal(query_rows(query, &ask, find, &found), 0);
     char name[40];
     assert_true(query_pack(query, 0, name, sizeof name));
     assert_string_equal(name, "shed");
@@ -827,13 +827,13 @@ HISTORY_TEST(query_beside_writer)
     query_want_all(&ask, 0, false);
     struct query *held = query_open(path, why, sizeof why);
     query_hold(held);
-    assert_int_equal(query_rows(query, &ask, find, &found, why, sizeof why), 0);
-    assert_int_equal(query_rows(held, &ask, find, &found, why, sizeof why), 0);
+    assert_int_equal(query_rows(query, &ask, find, &found), 0);
+    assert_int_equal(query_rows(held, &ask, find, &found), 0);
     const struct history_row row = a_row(START, 1, 52000, 16);
     put(LEVEL_RECENT, &row);
     assert_true(store_commit(store));
-    assert_int_equal(query_rows(query, &ask, find, &found, why, sizeof why), 1);
-    assert_int_equal(query_rows(held, &ask, find, &found, why, sizeof why), 0);
+    assert_int_equal(query_rows(query, &ask, find, &found), 1);
+    assert_int_equal(query_rows(held, &ask, find, &found), 0);
     query_close(query);
     query_close(held);
 }

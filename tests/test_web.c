@@ -286,10 +286,9 @@ TEST(day_after_summer_time)
     for (int s = 600; s < 660; s += 10)
         past_add(past, 0, &values, &status, (double) midnight + s);
     struct history_row days[2] = {0};
-    char why[100];
     const struct query_ask ask = {
         .pack = "shed", .level = LEVEL_DAY, .from = midnight, .to = midnight + 660};
-    assert_true(past_rows(past, 0, NULL, &ask, count_day, days, why, sizeof why));
+    assert_true(past_rows(past, 0, NULL, &ask, count_day, days));
     assert_int_equal(days[0].n, 1);
     assert_int_equal(days[1].from, midnight);
     assert_int_equal(days[1].max[ROW_SOC], 500);

@@ -11,7 +11,6 @@
 #define EFFICIENCY_DAYS 31 /* days that are looked back for the efficiency */
 #define APART_DAYS 7       /* least days between two times at which the pack was full */
 #define FULL_PERMILLE 990
-#define WHY_SIZE 200
 
 /* The midnight after a local one, both in UTC seconds. */
 static int64_t next_midnight(int64_t midnight)
@@ -49,14 +48,13 @@ static bool take_row(void *data, const struct history_row *row)
 
 static bool read_cells(struct query *query, const struct query_ask *day, struct health_day *result)
 {
-    char why[WHY_SIZE];
     struct query_ask ask = *day;
     struct health_work *work = health_work_new();
     if (!work)
         return false;
     ask.level = LEVEL_RECENT;
     query_want_all(&ask, MAX_CELLS, false);
-    const bool good = query_rows(query, &ask, take_row, work, why, sizeof why) >= 0;
+    const bool good = query_rows(query, &ask, take_row, work) >= 0;
     health_result(work, result);
     health_work_free(work);
     return good;
@@ -82,13 +80,12 @@ static bool take_minute(void *data, const struct history_row *row)
 static bool read_capacity(struct query *query, const struct query_ask *day,
                           struct health_day *result)
 {
-    char why[WHY_SIZE];
     struct query_ask ask = *day;
     struct runs runs = {.from = day->from, .capacity = NAN};
     ask.level = LEVEL_MINUTE;
     ask.from -= RUN_DAYS * (int64_t) DAY_S;
     ask.wanted[ROW_CURRENT] = ask.wanted[ROW_SOC] = true;
-    const bool good = query_rows(query, &ask, take_minute, &runs, why, sizeof why) >= 0;
+    const bool good = query_rows(query, &ask, take_minute, &runs) >= 0;
     result->capacity_ah = runs.capacity;
     return good;
 }
@@ -130,12 +127,11 @@ static bool take_hour(void *data, const struct history_row *row)
  * was lost. */
 static bool read_energy(struct query *query, const struct query_ask *day, struct health_day *result)
 {
-    char why[WHY_SIZE];
     struct query_ask ask = *day;
     struct energies energies = {.from = day->from, .day = result};
     ask.level = LEVEL_DAY;
     ask.from -= EFFICIENCY_DAYS * (int64_t) DAY_S;
-    if (query_rows(query, &ask, take_day, &energies, why, sizeof why) < 0)
+    if (query_rows(query, &ask, take_day, &energies) < 0)
         return false;
     const double length = (double) (day->to - day->from);
     /* Silence counts only after the first row. */
@@ -148,7 +144,7 @@ static bool read_energy(struct query *query, const struct query_ask *day, struct
     ask.level = LEVEL_HOUR;
     ask.from = history_start(LEVEL_HOUR, energies.first_full) + 3600;
     ask.to = history_start(LEVEL_HOUR, energies.last_full) + 3600;
-    if (query_rows(query, &ask, take_hour, &energies, why, sizeof why) < 0)
+    if (query_rows(query, &ask, take_hour, &energies) < 0)
         return false;
     const double efficiency = energies.discharged_wh / energies.charged_wh;
     if (energies.charged_wh > 0 && efficiency > 0.3 && efficiency <= 1)
@@ -211,7 +207,7 @@ unsigned checkup_judge(struct query *query, const char *pack, int64_t now,
 
 void checkup_report(const char *file, const char *pack, int64_t now, struct text *text)
 {
-    char why[WHY_SIZE];
+    char why[200];
     struct health_finding findings[HEALTH_FINDINGS];
     struct query *query = file[0] ? query_open(file, why, sizeof why) : NULL;
     if (!query)

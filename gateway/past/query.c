@@ -29,6 +29,7 @@ struct query {
     struct question *asked[HISTORY_LEVELS];
     sqlite3_stmt *last_before[HISTORY_LEVELS]; /* these two: prepared when first used */
     sqlite3_stmt *began;
+    char why[200]; /* the last query_rows failed; empty: none did */
 };
 
 struct query *query_open(const char *path, char *why, size_t size)
@@ -157,10 +158,9 @@ static void take_row(sqlite3_stmt *statement, const struct query_ask *ask,
     row->fresh_s = (uint32_t) sqlite3_column_int64(statement, at);
 }
 
-/* The statement for the rows of a pack: ?1 its name, ?2 and ?3 the span. NULL: `why` has the
+/* The statement for the rows of a pack: ?1 its name, ?2 and ?3 the span. NULL: query->why has the
  * error. */
-static struct question *prepare_question(struct query *query, const struct query_ask *ask,
-                                         char *why, size_t size)
+static struct question *prepare_question(struct query *query, const struct query_ask *ask)
 {
     struct question *question = query->asked[ask->level];
     if (question && !question->busy && question->extremes == ask->extremes &&
@@ -169,7 +169,7 @@ static struct question *prepare_question(struct query *query, const struct query
         return question;
     question = calloc(1, sizeof *question);
     if (!question) {
-        snprintf(why, size, "out of memory");
+        snprintf(query->why, sizeof query->why, "out of memory");
         return NULL;
     }
     memcpy(question->wanted, ask->wanted, sizeof question->wanted);
@@ -185,7 +185,7 @@ static struct question *prepare_question(struct query *query, const struct query
     question->statement = file_prepare(query->db, room);
     if (question->statement)
         return question;
-    snprintf(why, size, "%s", sqlite3_errmsg(query->db));
+    snprintf(query->why, sizeof query->why, "%s", sqlite3_errmsg(query->db));
     free_question(question);
     return NULL;
 }
@@ -208,10 +208,10 @@ static void put_back(struct query *query, enum history_level level, struct quest
 }
 
 long query_rows(struct query *query, const struct query_ask *ask,
-                bool (*each)(void *data, const struct history_row *row), void *data, char *why,
-                size_t size)
+                bool (*each)(void *data, const struct history_row *row), void *data)
 {
-    struct question *question = prepare_question(query, ask, why, size);
+    query->why[0] = '\0';
+    struct question *question = prepare_question(query, ask);
     if (!question)
         return -1;
     sqlite3_stmt *statement = question->statement;
@@ -233,11 +233,16 @@ long query_rows(struct query *query, const struct query_ask *ask,
         }
     }
     if (code != SQLITE_DONE) {
-        snprintf(why, size, "%s", sqlite3_errmsg(query->db));
+        snprintf(query->why, sizeof query->why, "%s", sqlite3_errmsg(query->db));
         count = -1;
     }
     put_back(query, ask->level, question);
     return count;
+}
+
+const char *query_why(const struct query *query)
+{
+    return query->why;
 }
 
 int64_t query_complete(struct query *query)
@@ -347,10 +352,9 @@ unsigned query_cells(struct query *query, const struct query_ask *ask, bool *lim
 {
     struct query_ask cells = *ask;
     struct counting counting = {0};
-    char why[100];
     query_want_all(&cells, MAX_CELLS, true);
     cells.extremes = false;
-    query_rows(query, &cells, count_in, &counting, why, sizeof why);
+    query_rows(query, &cells, count_in, &counting);
     *limits = counting.limits;
     return counting.cells;
 }

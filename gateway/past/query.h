@@ -38,11 +38,12 @@ void query_want_all(struct query_ask *ask, unsigned cells, bool limits);
 int query_columns(const struct query_ask *ask, enum history_value value);
 
 /** Calls `each` for every row, the oldest first; it returns false to stop. Values that were not
- * requested, or are not kept at that level, are ROW_UNKNOWN. Returns the number of rows; -1: `why`
- * has the error. */
+ * requested, or are not kept at that level, are ROW_UNKNOWN. Returns the number of rows; -1: they
+ * cannot be read. */
 long query_rows(struct query *query, const struct query_ask *ask,
-                bool (*each)(void *data, const struct history_row *row), void *data, char *why,
-                size_t size);
+                bool (*each)(void *data, const struct history_row *row), void *data);
+/** Why query_rows failed last; empty: it did not. */
+const char *query_why(const struct query *query);
 
 /** Start of the oldest row of a pack and level; INT64_MAX: none. */
 int64_t query_first(struct query *query, const char *pack, enum history_level level);

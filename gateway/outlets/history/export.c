@@ -132,14 +132,14 @@ static bool find_pack(struct query *query, struct export *export, char *only, si
 
 static int print_rows(struct query *query, struct export *export)
 {
-    char line[CSV_LINE_MOST], why[200];
+    char line[CSV_LINE_MOST];
     bool limits;
     const unsigned cells = query_cells(query, &export->ask, &limits);
     query_want_all(&export->ask, cells, limits);
     const size_t size = csv_heading(&export->ask, line);
     fwrite(line, 1, size, stdout);
-    if (query_rows(query, &export->ask, print_row, &export->ask, why, sizeof why) < 0) {
-        fprintf(stderr, "packgate: %s\n", why);
+    if (query_rows(query, &export->ask, print_row, &export->ask) < 0) {
+        fprintf(stderr, "packgate: %s\n", query_why(query));
         return FAILED;
     }
     return fflush(stdout) == 0 ? DONE : FAILED;

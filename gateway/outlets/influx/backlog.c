@@ -68,7 +68,7 @@ static int64_t round_down(int64_t t, int64_t step)
 }
 
 static bool read_level(struct reading *reading, struct query *query, enum history_level level,
-                       int64_t from, int64_t to, char *why, size_t size)
+                       int64_t from, int64_t to)
 {
     const int64_t step = history_step(level);
     const double interval = reading->backlog->config->interval_s;
@@ -80,7 +80,7 @@ static bool read_level(struct reading *reading, struct query *query, enum histor
         return true;
     reading->width = interval > (double) step ? (int64_t) interval : step;
     query_want_all(&ask, MAX_CELLS, true);
-    return query_rows(query, &ask, take_row, reading, why, size) >= 0;
+    return query_rows(query, &ask, take_row, reading) >= 0;
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -94,7 +94,7 @@ static int64_t later(int64_t a, int64_t b)
 }
 
 /* Reads each level as far back as it reaches, the coarse and oldest ones first. */
-static bool read_history(struct reading *reading, struct query *query, char *why, size_t size)
+static bool read_history(struct reading *reading, struct query *query)
 {
     const char *pack = reading->pack->pack->source.name;
     const struct influx_config *config = reading->backlog->config;
@@ -110,9 +110,9 @@ static bool read_history(struct reading *reading, struct query *query, char *why
     const int64_t minutes_to = minutes ? to : earlier(recent, to);
     const int64_t minutes_from = later(from, hours_to);
     const int64_t recent_from = later(from, minutes_to);
-    return read_level(reading, query, LEVEL_HOUR, from, hours_to, why, size) &&
-           read_level(reading, query, LEVEL_MINUTE, minutes_from, minutes_to, why, size) &&
-           (minutes || read_level(reading, query, LEVEL_RECENT, recent_from, to, why, size));
+    return read_level(reading, query, LEVEL_HOUR, from, hours_to) &&
+           read_level(reading, query, LEVEL_MINUTE, minutes_from, minutes_to) &&
+           (minutes || read_level(reading, query, LEVEL_RECENT, recent_from, to));
 }
 
 static bool read_pack(struct backlog *backlog, struct query *query, struct influx_pack *pack,
@@ -122,8 +122,10 @@ static bool read_pack(struct backlog *backlog, struct query *query, struct influ
     const int64_t memory = later(from, earlier(to, backlog->memory_from));
     struct reading reading = {
         .backlog = backlog, .pack = pack, .batch = batch, .from = from, .to = memory};
-    if (query && !read_history(&reading, query, why, size))
+    if (query && !read_history(&reading, query)) {
+        snprintf(why, size, "%s", query_why(query));
         return false;
+    }
     reading.width = interval > RECENT_S ? (int64_t) interval : RECENT_S;
     reading.from = memory;
     reading.to = to;

@@ -4,6 +4,7 @@
 
 #include "past/checkup.h"
 #include "packs/json.h"
+#include "bms/count.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -14,75 +15,55 @@
 #define DAY_S 86400.0
 #define NAME_ROOM 24
 
-/* Appends a number; null if it is unknown. */
-static void append_number(json_t *column, double number)
+/* A number of each day, null if it is unknown; left out if no day has it. `offset`: in struct health_day. */
+static void set_column(json_t *object, const char *name, const struct health_day *days,
+                       unsigned count, size_t offset, double scale)
 {
-    json_array_append_new(column,
-                          isnan(number) ? json_null() : json_real(round(number * 1000) / 1000));
-}
-
-static bool has_any_number(const json_t *column)
-{
-    size_t i;
-    json_t *number;
-    json_array_foreach(column, i, number)
-    {
-        if (!json_is_null(number))
-            return true;
+    json_t *column = json_array();
+    bool any = false;
+    for (unsigned n = 0; n < count; n++) {
+        const double number = scale * *(const double *) ((const char *) &days[n] + offset);
+        any |= !isnan(number);
+        json_array_append_new(column,
+                              isnan(number) ? json_null() : json_real(round(number * 1000) / 1000));
     }
-    return false;
-}
-
-/* Leaves a column out if no day has a value. */
-static void set_column(json_t *object, const char *name, json_t *column)
-{
-    if (has_any_number(column))
-        json_object_set_new(object, name, column);
-    else
-        json_decref(column);
+    if (any)
+        json_object_set(object, name, column);
+    json_decref(column);
 }
 
 static void put_days(json_t *object, const struct health_day *days, unsigned count)
 {
-    json_t *t = json_array(), *in = json_array(), *out = json_array(), *silent = json_array(),
-           *efficiency = json_array(), *capacity = json_array(), *names = json_array();
+    static const struct {
+        const char *name;
+        size_t offset;
+        double scale;
+    } columns[] = {{"charged_wh", offsetof(struct health_day, charged_wh), 1},
+                   {"discharged_wh", offsetof(struct health_day, discharged_wh), 1},
+                   {"silent_s", offsetof(struct health_day, silent_s), 1},
+                   {"efficiency_percent", offsetof(struct health_day, efficiency), 100},
+                   {"capacity_seen_ah", offsetof(struct health_day, capacity_ah), 1}},
+      of_cells[] = {{"load_mv", offsetof(struct health_day, load_mv), 1},
+                    {"rest_mv", offsetof(struct health_day, rest_mv), 1},
+                    {"milliohm", offsetof(struct health_day, milliohm), 1}};
+    json_t *t = json_array(), *names = json_array();
     for (unsigned n = 0; n < count; n++) {
         const int day = (int) days[n].day;
         json_array_append_new(t, json_integer(days[n].from));
         json_array_append_new(
             names, json_sprintf("%04d-%02d-%02d", day / 10000, day / 100 % 100, day % 100));
-        append_number(in, days[n].charged_wh);
-        append_number(out, days[n].discharged_wh);
-        append_number(silent, days[n].silent_s);
-        append_number(efficiency, 100 * days[n].efficiency);
-        append_number(capacity, days[n].capacity_ah);
     }
     json_object_set_new(object, "t", t);
     json_object_set_new(object, "day", names);
-    set_column(object, "charged_wh", in);
-    set_column(object, "discharged_wh", out);
-    set_column(object, "silent_s", silent);
-    set_column(object, "efficiency_percent", efficiency);
-    set_column(object, "capacity_seen_ah", capacity);
-}
-
-static void put_cells(json_t *object, const struct health_day *days, unsigned count)
-{
-    for (unsigned cell = 0; cell < MAX_CELLS; cell++) {
-        json_t *load = json_array(), *rest = json_array(), *ohm = json_array();
-        char name[NAME_ROOM];
-        for (unsigned n = 0; n < count; n++) {
-            append_number(load, days[n].load_mv[cell]);
-            append_number(rest, days[n].rest_mv[cell]);
-            append_number(ohm, days[n].milliohm[cell]);
+    for (size_t i = 0; i < COUNT(columns); i++)
+        set_column(object, columns[i].name, days, count, columns[i].offset, columns[i].scale);
+    for (unsigned cell = 0; cell < MAX_CELLS; cell++)
+        for (size_t i = 0; i < COUNT(of_cells); i++) {
+            char name[NAME_ROOM];
+            snprintf(name, sizeof name, "%s.%u", of_cells[i].name, cell + 1);
+            set_column(object, name, days, count, of_cells[i].offset + cell * sizeof(double),
+                       of_cells[i].scale);
         }
-        snprintf(name, sizeof name, "load_mv.%u", cell + 1);
-        set_column(object, name, load);
-        snprintf(name, sizeof name, "rest_mv.%u", cell + 1);
-        set_column(object, name, rest);
-        snprintf(name, sizeof name, "milliohm.%u", cell + 1);
-        set_column(object, name, ohm);
-    }
 }
 
 static json_t *list_findings(const struct health_finding *findings, unsigned count)
@@ -124,7 +105,7 @@ static void examine_days(void *data, struct worker_result *result)
     const struct asked *asked = data;
     struct health_finding findings[HEALTH_FINDINGS];
     const int64_t now = (int64_t) floor(asked->wall);
-    struct query *query = past_open(asked->past, result->why, sizeof result->why);
+    struct query *query = past_open(asked->past, result);
     struct health_day *days = query ? malloc(asked->most * sizeof *days) : NULL;
     if (!days) {
         query_close(query);
@@ -137,7 +118,6 @@ static void examine_days(void *data, struct worker_result *result)
                      now, days, asked->most);
     json_t *object = json_object();
     put_days(object, days, count);
-    put_cells(object, days, count);
     json_object_set_new(object, "findings",
                         list_findings(findings, checkup_judge(query, asked->pack, now, findings)));
     free(days);

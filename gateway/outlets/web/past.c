@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "bms/count.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -93,9 +94,9 @@ static void log_unreadable(void *data, const char *why)
     past->told = why[0] != '\0';
 }
 
-static bool read_rows(struct query *query, struct walk *walk, char *why, size_t size)
+static bool read_rows(struct query *query, struct walk *walk)
 {
-    return !query || query_rows(query, walk->ask, on_row, walk, why, size) >= 0;
+    return !query || query_rows(query, walk->ask, on_row, walk) >= 0;
 }
 
 static void read_memory(const struct past *past, unsigned pack, struct query *query,
@@ -106,20 +107,27 @@ static void read_memory(const struct past *past, unsigned pack, struct query *qu
 }
 
 /* A commit between two reads would move rows out of what memory adds. */
-struct query *past_open(const struct past *past, char *why, size_t size)
+struct query *past_open(const struct past *past, struct worker_result *result)
 {
-    struct query *query = query_open(past->file, why, size);
+    struct query *query = query_open(past->file, result->why, sizeof result->why);
     if (query)
         query_hold(query);
     return query;
 }
 
+void past_close(struct query *query, struct worker_result *result)
+{
+    if (query)
+        snprintf(result->why, sizeof result->why, "%s", query_why(query));
+    query_close(query);
+}
+
 bool past_rows(const struct past *past, unsigned pack, struct query *query,
                const struct query_ask *ask, bool (*each)(void *data, const struct history_row *row),
-               void *data, char *why, size_t size)
+               void *data)
 {
     struct walk walk = {.ask = ask, .each = each, .data = data};
-    if (!read_rows(query, &walk, why, size))
+    if (!read_rows(query, &walk))
         return false;
     read_memory(past, pack, query, &walk);
     return true;
@@ -134,108 +142,67 @@ void past_recent(const struct past *past, unsigned pack, struct query *query, co
 
 /* ---- JSON: columns ---- */
 
-enum column_kind { MEAN, LOWEST, HIGHEST, CHARGED, DISCHARGED, PEAK };
-
 struct column {
-    enum column_kind kind;
-    enum history_value value;
     char name[HISTORY_NAME_SIZE + 4];
     double scale;
-    int32_t *numbers; /* of each step */
+    size_t offset;            /* in struct history_row, of an int32_t */
+    bool is_energy;           /* it is an int64_t of mWh, shown in tenths of Wh */
+    enum history_level first; /* no finer level has it */
+    int32_t *numbers;         /* of each step */
 };
 
 struct table {
     enum history_level level;
-    int64_t from; /* start of the first step */
+    int64_t *starts; /* of each step: days have 23 to 25 hours */
     unsigned steps;
-    int64_t *days; /* starts of days; NULL: steps are regular */
     struct column columns[3 * ROW_VALUES + 3];
     unsigned count;
     int32_t *numbers; /* of all columns */
 };
 
-static void add_column(struct table *table, enum column_kind kind, enum history_value value,
-                       const char *name, const char *tail, double scale)
-{
-    struct column *column = &table->columns[table->count++];
-    *column = (struct column){.kind = kind, .value = value, .scale = scale};
-    snprintf(column->name, sizeof column->name, "%s%s", name, tail);
-}
-
 static void add_columns(struct table *table, const struct ask *ask)
 {
-    for (unsigned v = 0; v < ROW_VALUES; v++) {
-        char name[HISTORY_NAME_SIZE];
-        const enum history_value value = (enum history_value) v;
-        const double scale = history_column(value)->scale;
-        if (!ask->query.wanted[v])
-            continue;
-        history_value_name(value, name);
-        add_column(table, MEAN, value, name, "", scale);
-        if (!ask->query.extremes)
-            continue;
-        add_column(table, LOWEST, value, name, "_min", scale);
-        add_column(table, HIGHEST, value, name, "_max", scale);
-    }
-    if (ask->charged)
-        add_column(table, CHARGED, 0, "charged_wh", "", 10);
-    if (ask->discharged)
-        add_column(table, DISCHARGED, 0, "discharged_wh", "", 10);
-    if (ask->soc_peak)
-        add_column(table, PEAK, 0, "soc_peak_percent", "", 10);
+    static const size_t offsets[] = {offsetof(struct history_row, mean),
+                                     offsetof(struct history_row, min),
+                                     offsetof(struct history_row, max)};
+    for (unsigned v = 0; v < ROW_VALUES; v++)
+        for (int kind = 0; ask->query.wanted[v] && kind < (ask->query.extremes ? 3 : 1); kind++) {
+            char name[HISTORY_NAME_SIZE];
+            const enum history_value value = (enum history_value) v;
+            struct column *column = &table->columns[table->count++];
+            *column = (struct column){.scale = history_column(value)->scale,
+                                      .offset = offsets[kind] + v * sizeof(int32_t)};
+            snprintf(column->name, sizeof column->name, "%s%s", history_value_name(value, name),
+                     history_suffixes[kind]);
+        }
+    /* Energy exists for hours and days in the database, and for all intervals that are only in memory. */
+    static const struct column others[] = {
+        {"charged_wh", 10, offsetof(struct history_row, charged_mwh), true, LEVEL_HOUR, NULL},
+        {"discharged_wh", 10, offsetof(struct history_row, discharged_mwh), true, LEVEL_HOUR, NULL},
+        {"soc_peak_percent", 10, offsetof(struct history_row, soc_peak), false, LEVEL_DAY, NULL}};
+    const bool wanted[] = {ask->charged, ask->discharged, ask->soc_peak};
+    for (size_t i = 0; i < COUNT(others); i++)
+        if (wanted[i])
+            table->columns[table->count++] = others[i];
 }
 
-/* Energy exists for hours and days in the database, and for all intervals that are only in memory. */
-static int32_t column_number(const struct table *table, const struct column *column,
-                             const struct history_row *row)
+static int compare_starts(const void *a, const void *b)
 {
-    switch (column->kind) {
-    case LOWEST:
-        return row->min[column->value];
-    case HIGHEST:
-        return row->max[column->value];
-    case CHARGED:
-        return table->level >= LEVEL_HOUR ? (int32_t) (row->charged_mwh / 100) : ROW_UNKNOWN;
-    case DISCHARGED:
-        return table->level >= LEVEL_HOUR ? (int32_t) (row->discharged_mwh / 100) : ROW_UNKNOWN;
-    case PEAK:
-        return table->level == LEVEL_DAY ? row->soc_peak : ROW_UNKNOWN;
-    default:
-        return row->mean[column->value];
-    }
-}
-
-static unsigned step_of(const struct table *table, int64_t from)
-{
-    if (!table->days)
-        return (unsigned) ((from - table->from) / history_step(table->level));
-    for (unsigned i = 0; i < table->steps; i++)
-        if (table->days[i] == from)
-            return i;
-    return table->steps;
+    const int64_t x = *(const int64_t *) a, y = *(const int64_t *) b;
+    return (x > y) - (x < y);
 }
 
 static bool fill_row(void *data, const struct history_row *row)
 {
-    struct table *table = data;
-    if (row->from < table->from)
-        return true;
-    const unsigned step = step_of(table, row->from);
-    for (unsigned c = 0; step < table->steps && c < table->count; c++)
-        table->columns[c].numbers[step] = column_number(table, &table->columns[c], row);
-    return true;
-}
-
-static bool lay_out_days(struct table *table, int64_t to)
-{
-    table->days = calloc(table->steps + 2, sizeof *table->days);
-    if (!table->days)
-        return false;
-    const unsigned most = table->steps + 2;
-    int64_t day = table->from;
-    for (table->steps = 0; table->steps < most && day < to; table->steps++) {
-        table->days[table->steps] = day;
-        day = history_start(LEVEL_DAY, day + DAY_S + DAY_S / 2);
+    const struct table *table = data;
+    const int64_t *step =
+        bsearch(&row->from, table->starts, table->steps, sizeof *table->starts, compare_starts);
+    for (unsigned c = 0; step && c < table->count; c++) {
+        const struct column *column = &table->columns[c];
+        const void *at = (const char *) row + column->offset;
+        if (table->level >= column->first)
+            column->numbers[step - table->starts] =
+                column->is_energy ? (int32_t) (*(const int64_t *) at / 100) : *(const int32_t *) at;
     }
     return true;
 }
@@ -245,19 +212,21 @@ static bool prepare_steps(struct table *table, const struct query_ask *ask, doub
 {
     const int64_t now = (int64_t) floor(wall) + 1, to = ask->to < now ? ask->to : now;
     const int64_t step = history_step(table->level);
-    table->from = history_start(table->level, ask->from);
-    table->steps = to > table->from ? (unsigned) ((to - table->from + step - 1) / step) : 0;
-    if (table->level == LEVEL_DAY && !lay_out_days(table, to))
+    int64_t at = history_start(table->level, ask->from);
+    const unsigned most = to > at ? (unsigned) ((to - at) / step) + 3 : 1;
+    table->starts = calloc(most, sizeof *table->starts);
+    if (!table->starts)
         return false;
+    for (; table->steps < most && at < to; at = history_start(table->level, at + step + step / 2))
+        table->starts[table->steps++] = at;
     const size_t rows = table->steps + 1;
-    int32_t *numbers = malloc(rows * (table->count + 1) * sizeof *numbers);
-    if (!numbers)
+    table->numbers = malloc(rows * (table->count + 1) * sizeof *table->numbers);
+    if (!table->numbers)
         return false;
     for (size_t i = 0; i < rows * (table->count + 1); i++)
-        numbers[i] = ROW_UNKNOWN;
+        table->numbers[i] = ROW_UNKNOWN;
     for (unsigned c = 0; c < table->count; c++)
-        table->columns[c].numbers = numbers + c * rows;
-    table->numbers = numbers;
+        table->columns[c].numbers = table->numbers + c * rows;
     return true;
 }
 
@@ -289,28 +258,23 @@ static char *print_number(char *at, int32_t number, double scale)
 #define NUMBER_MOST 16 /* bytes: "-2147483.648," */
 #define TIME_MOST 34   /* bytes: seconds, and the dates of days */
 
-/* A client cannot derive the days from their start, since only the gateway knows the time zone. */
-static char *print_days(char *at, const struct table *table)
+static char *print_times(char *at, const struct table *table)
 {
+    at += sprintf(at, ",\"t\":[");
+    for (unsigned i = 0; i < table->steps; i++)
+        at += sprintf(at, "%s%lld", i > 0 ? "," : "", (long long) table->starts[i]);
+    *at++ = ']';
+    if (table->level < LEVEL_DAY)
+        return at;
+    /* A client cannot derive the days from their start, since only the gateway knows the time zone. */
     at += sprintf(at, ",\"day\":[");
     for (unsigned i = 0; i < table->steps; i++) {
-        const int64_t day = history_day(table->days[i]);
-        at += sprintf(at, "%s\"%04d-%02d-%02d\"", i > 0 ? "," : "", (int) (day / 10000),
-                      (int) (day / 100 % 100), (int) (day % 100));
+        const int day = (int) history_day(table->starts[i]);
+        at += sprintf(at, "%s\"%04d-%02d-%02d\"", i > 0 ? "," : "", day / 10000, day / 100 % 100,
+                      day % 100);
     }
     *at++ = ']';
     return at;
-}
-
-static char *print_times(char *at, const struct table *table)
-{
-    const int64_t step = history_step(table->level);
-    at += sprintf(at, ",\"t\":[");
-    for (unsigned i = 0; i < table->steps; i++)
-        at += sprintf(at, "%s%lld", i > 0 ? "," : "",
-                      (long long) (table->days ? table->days[i] : table->from + i * step));
-    *at++ = ']';
-    return table->days ? print_days(at, table) : at;
 }
 
 static char *print_column(char *at, const struct column *column, unsigned steps)
@@ -411,22 +375,20 @@ struct asked {
     double wall;
 };
 
-static char *make_table(struct asked *asked, struct query *query, char *why, size_t size)
+static char *make_table(const struct asked *asked, struct query *query)
 {
-    struct query_ask *ask = &asked->ask.query;
+    const struct query_ask *ask = &asked->ask.query;
     struct table *table = calloc(1, sizeof *table);
     char *text = NULL;
     if (!table)
         return NULL;
     table->level = ask->level;
     add_columns(table, &asked->ask);
-    ask->from = history_start(table->level, ask->from);
-    if (prepare_steps(table, ask, asked->wall)) {
-        if (past_rows(asked->past, asked->pack->index, query, ask, fill_row, table, why, size))
-            text = print_table(table);
-    }
+    if (prepare_steps(table, ask, asked->wall) &&
+        past_rows(asked->past, asked->pack->index, query, ask, fill_row, table))
+        text = print_table(table);
     free(table->numbers);
-    free(table->days);
+    free(table->starts);
     free(table);
     return text;
 }
@@ -434,17 +396,18 @@ static char *make_table(struct asked *asked, struct query *query, char *why, siz
 static void read_past(void *data, struct worker_result *result)
 {
     struct asked *asked = data;
-    struct ask *ask = &asked->ask;
-    struct query *query = past_open(asked->past, result->why, sizeof result->why);
-    complete_ask(ask, query, asked->pack);
-    if ((ask->query.to - ask->query.from) / history_step(ask->query.level) > ASK_POINTS_MAX) {
+    struct query_ask *ask = &asked->ask.query;
+    struct query *query = past_open(asked->past, result);
+    complete_ask(&asked->ask, query, asked->pack);
+    if ((ask->to - ask->from) / history_step(ask->level) > ASK_POINTS_MAX) {
         result->status = MHD_HTTP_BAD_REQUEST;
         result->text = strdup("too many rows for JSON; choose a coarser level, or CSV");
     } else {
+        ask->from = history_start(ask->level, ask->from);
         result->status = MHD_HTTP_OK;
-        result->text = make_table(asked, query, result->why, sizeof result->why);
+        result->text = make_table(asked, query);
     }
-    query_close(query);
+    past_close(query, result);
 }
 
 void past_answer_json(struct past *past, struct http_request *request,
@@ -468,37 +431,26 @@ struct piece {
 
 struct lines {
     const struct query_ask *ask;
-    char *bytes;
-    size_t size, room;
-    size_t most; /* bytes after which the piece ends */
-    bool failed;
+    FILE *out;
+    size_t size, most; /* bytes so far, and those after which the piece ends */
 };
 
 static bool add_line(void *data, const struct history_row *row)
 {
     struct lines *lines = data;
-    if (lines->room - lines->size < CSV_LINE_MOST) {
-        const size_t room = lines->room ? 2 * lines->room : 4 * CSV_LINE_MOST;
-        char *more = realloc(lines->bytes, room);
-        lines->failed = !more;
-        if (!more)
-            return false;
-        lines->bytes = more;
-        lines->room = room;
-    }
-    lines->size += row ? csv_row(lines->ask, row, lines->bytes + lines->size)
-                       : csv_heading(lines->ask, lines->bytes + lines->size);
-    return lines->size < lines->most;
+    char line[CSV_LINE_MOST];
+    const size_t size = row ? csv_row(lines->ask, row, line) : csv_heading(lines->ask, line);
+    lines->size += size;
+    return fwrite(line, 1, size, lines->out) == size && lines->size < lines->most;
 }
 
 /* The file's last row, which memory may continue, belongs into the same piece as the rows of
  * memory. */
-static bool read_piece(struct piece *piece, struct query *query, struct lines *lines, char *why,
-                       size_t size)
+static bool read_piece(struct piece *piece, struct query *query, struct lines *lines)
 {
     struct query_ask *ask = &piece->ask.query;
     struct walk walk = {.ask = ask, .each = add_line, .data = lines};
-    if (!read_rows(query, &walk, why, size))
+    if (!read_rows(query, &walk))
         return false;
     piece->over = !walk.over;
     if (walk.over) {
@@ -513,8 +465,13 @@ static bool read_piece(struct piece *piece, struct query *query, struct lines *l
 static void work_piece(void *data, struct worker_result *result)
 {
     struct piece *piece = data;
-    struct lines lines = {.ask = &piece->ask.query, .most = DOWNLOAD_PIECE};
-    struct query *query = past_open(piece->past, result->why, sizeof result->why);
+    char *bytes = NULL;
+    size_t size;
+    struct lines lines = {
+        .ask = &piece->ask.query, .out = open_memstream(&bytes, &size), .most = DOWNLOAD_PIECE};
+    if (!lines.out)
+        return;
+    struct query *query = past_open(piece->past, result);
     bool good = query || !piece->begun;
     if (!piece->begun) {
         piece->begun = true;
@@ -522,10 +479,10 @@ static void work_piece(void *data, struct worker_result *result)
         piece->ask.query.from = history_start(piece->ask.query.level, piece->ask.query.from);
         add_line(&lines, NULL);
     }
-    good = good && read_piece(piece, query, &lines, result->why, sizeof result->why);
-    query_close(query);
-    if (good && !lines.failed)
-        result->text = lines.bytes ? lines.bytes : strdup("");
+    good = good && read_piece(piece, query, &lines);
+    past_close(query, result);
+    good = !ferror(lines.out) && fclose(lines.out) == 0 && good;
+    result->text = good ? bytes : NULL;
 }
 
 struct download {

@@ -119,7 +119,6 @@ static struct place place_of(const struct asked *asked, struct query *query,
                             .from = history_start(LEVEL_MINUTE, spell->since),
                             .to = spell->since + 1,
                             .only_wanted = true};
-    char why[WORKER_WHY];
     if (source->members && query) {
         query_began(query, spell->alarm, spell->since - TOLD_S, spell->since, find_pack, &place);
         ask.pack = place.pack;
@@ -129,7 +128,7 @@ static struct place place_of(const struct asked *asked, struct query *query,
     for (unsigned i = 0; i < MAX_CELLS; i++)
         ask.wanted[ROW_CELL + i] = true;
     /* What memory has of a bank is without cells. */
-    past_rows(asked->past, asked->pack->index, query, &ask, find_cell, &place, why, sizeof why);
+    past_rows(asked->past, asked->pack->index, query, &ask, find_cell, &place);
     return place;
 }
 
@@ -162,7 +161,7 @@ static void read_spells(void *data, struct worker_result *result)
     const struct asked *asked = data;
     const struct query_ask *ask = &asked->ask.query;
     struct spells spells = {.list = NULL};
-    struct query *query = past_open(asked->past, result->why, sizeof result->why);
+    struct query *query = past_open(asked->past, result);
     if (query)
         query_alarms(query, ask->pack, ask->from, ask->to, asked->ask.points, add_spell, &spells);
     past_recent(asked->past, asked->pack->index, query, ask->pack, add_row, &spells);

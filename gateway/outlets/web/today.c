@@ -104,8 +104,7 @@ static bool add_power(void *data, const struct history_row *row)
 }
 
 /* Computes half hours from minutes. With many packs that would read too many rows, so hours are used. */
-static bool put_power(const struct asked *asked, unsigned n, struct query *query, json_t *object,
-                      char *why, size_t size)
+static bool put_power(const struct asked *asked, unsigned n, struct query *query, json_t *object)
 {
     const bool fine = asked->count <= FINE_MOST;
     struct power_curve curve = {.points = json_array(),
@@ -116,15 +115,14 @@ static bool put_power(const struct asked *asked, unsigned n, struct query *query
                                   .to = asked->now + 1,
                                   .wanted = {[ROW_POWER] = true},
                                   .only_wanted = true};
-    const bool good = past_rows(asked->past, asked->packs[n].pack->index, query, &ask, add_power,
-                                &curve, why, size);
+    const bool good =
+        past_rows(asked->past, asked->packs[n].pack->index, query, &ask, add_power, &curve);
     end_step(&curve);
     json_object_set_new(object, "power_w", curve.points);
     return good;
 }
 
-static bool put_pack(const struct asked *asked, unsigned n, struct query *query, json_t *object,
-                     char *why, size_t size)
+static bool put_pack(const struct asked *asked, unsigned n, struct query *query, json_t *object)
 {
     struct query_ask ask = {.pack = asked->packs[n].pack->source.name,
                             .level = LEVEL_DAY,
@@ -135,23 +133,22 @@ static bool put_pack(const struct asked *asked, unsigned n, struct query *query,
     for (unsigned i = 0; i < MAX_CELLS; i++)
         ask.wanted[ROW_CELL + i] = true;
     struct day day = {object, asked->now};
-    return past_rows(asked->past, asked->packs[n].pack->index, query, &ask, put_day, &day, why,
-                     size) &&
-           put_power(asked, n, query, object, why, size);
+    return past_rows(asked->past, asked->packs[n].pack->index, query, &ask, put_day, &day) &&
+           put_power(asked, n, query, object);
 }
 
 static void read_today(void *data, struct worker_result *result)
 {
     const struct asked *asked = data;
-    struct query *query = past_open(asked->past, result->why, sizeof result->why);
+    struct query *query = past_open(asked->past, result);
     json_t *all = json_object();
     bool good = true;
     for (unsigned n = 0; good && n < asked->count; n++) {
         json_t *object = json_object();
-        good = put_pack(asked, n, query, object, result->why, sizeof result->why);
+        good = put_pack(asked, n, query, object);
         json_object_set_new(all, asked->packs[n].pack->source.name, object);
     }
-    query_close(query);
+    past_close(query, result);
     result->status = MHD_HTTP_OK;
     if (good)
         result->text = json_text(all);

@@ -27,7 +27,7 @@ import centre
 
 import paho.mqtt.client as paho
 
-from harness import PACKGATE, PATIENCE, Program
+from harness import PACKGATE, PATIENCE, Program, until
 from influx_harness import ask
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -461,9 +461,11 @@ class Fleet:
         for _ in range(3):
             for name in names:
                 assert post("packgate voltage_v=1", given_to(name, "token")) == 204
-        # The real gateways send as well; those are not waited for.
-        found = [{labels["gateway"] for labels, _, _ in shard.rows('packgate_voltage_v{gateway=~"load-.*"}')} for shard in shards]
-        assert found[0] | found[1] == set(names) and not found[0] & found[1] and (len(names) < 8 or all(found)), found
+        # The real gateways send as well; those are not waited for. A database shows a value some time after it has accepted it.
+        counts = until(lambda: [{labels["gateway"]: len(values) for labels, _, values in shard.rows('packgate_voltage_v{gateway=~"load-.*"}')}
+                                for shard in shards], lambda counts: sum(sum(count.values()) for count in counts) >= 3 * len(names))
+        found = [set(count) for count in counts]
+        assert found[0] | found[1] == set(names) and not found[0] & found[1] and (len(names) < 8 or all(found)), counts
         for program in programs:
             program.stop()
         self.say(f"two shards: {len(found[0])} and {len(found[1])} gateways")

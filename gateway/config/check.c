@@ -94,13 +94,6 @@ static bool is_listened_to(const struct config_draft *pack)
     return pack->line && pack->line->as.line->listen;
 }
 
-/* A master that polls other packs has the address 0 on some boards, and can be heard there. */
-static int lowest_address(const struct config_draft *pack)
-{
-    const struct bms_driver *driver = driver_of(pack);
-    return is_listened_to(pack) && driver->tells_itself ? 0 : driver->address_min;
-}
-
 void config_address_check(const struct config_draft *draft, const char *protocol, int address,
                           int least, int most)
 {
@@ -165,19 +158,6 @@ static void check_automatic(struct config_draft *pack)
             pack->name);
 }
 
-/* Reads the first line of the file into `out`. Returns the error, or NULL. */
-static const char *read_password(const char *path, char out[BMS_PASSWORD + 1])
-{
-    char line[64];
-    const char *why;
-    if (!secret_read(path, 0, line, sizeof line, &why) && why)
-        return why;
-    if (strlen(line) != BMS_PASSWORD)
-        return "its first line has not 8 characters";
-    memcpy(out, line, BMS_PASSWORD + 1);
-    return NULL;
-}
-
 /* Only a missing `password_file` is an error: the user who checks a configuration may not be
  * allowed to read it. */
 static void load_password(const struct config_draft *draft)
@@ -196,10 +176,16 @@ static void load_password(const struct config_draft *draft)
             draft, "writable",
             "protocol '%s' switches for who knows its password; expected 'password_file'",
             driver->name);
-    const char *why = pack->password_file[0] && pack_is_writable(pack)
-                          ? read_password(pack->password_file, pack->options.password)
-                          : NULL;
-    if (why)
+    if (!pack->password_file[0] || !pack_is_writable(pack))
+        return;
+    char line[64];
+    const char *why;
+    secret_read(pack->password_file, 0, line, sizeof line, &why);
+    if (!why && strlen(line) != BMS_PASSWORD)
+        why = "its first line has not 8 characters";
+    if (!why)
+        memcpy(pack->options.password, line, BMS_PASSWORD + 1);
+    else
         config_warn(draft, "password_file",
                     "'password_file' cannot be used: %s; [pack %s] cannot be switched", why,
                     draft->name);
@@ -275,49 +261,34 @@ static int pack_address(const struct config_draft *pack)
     return address >= 0 ? address : driver_of(pack)->address_default;
 }
 
-static int adr_of(const struct config_draft *pack)
-{
-    int adr = pack->as.pack->options.adr;
-    return adr >= 0 ? adr : pack_address(pack);
-}
-
 /* An address that is itself a mistake is not compared. */
 static bool same_address(const struct config_draft *a, const struct config_draft *b)
 {
     bool bad = (config_draft_given(a, "address") && !config_draft_usable(a, "address")) ||
                (config_draft_given(b, "address") && !config_draft_usable(b, "address"));
     bool automatic = driver_of(a) == &automatic_driver || driver_of(b) == &automatic_driver;
-    bool open = automatic && (pack_address(a) < 0 || pack_address(b) < 0);
-    return !bad && !open && (automatic || driver_of(a) == driver_of(b)) &&
-           pack_address(a) == pack_address(b) && adr_of(a) == adr_of(b);
-}
-
-/* Returns the protocol, of the two, that cannot share a line, or NULL. */
-static const struct bms_driver *find_loner(const struct bms_driver *a, const struct bms_driver *b)
-{
-    if (bms_talks(a) || a->line.one_pack)
-        return a;
-    return bms_talks(b) || b->line.one_pack ? b : NULL;
-}
-
-/* A serial port has one speed and one framing at a time; the protocol's are used if none are
- * configured. */
-static bool same_settings(const struct config_draft *line, const struct bms_driver *a,
-                          const struct bms_driver *b)
-{
-    if (strncmp(line->as.line->port, "serial:", 7) != 0)
-        return true;
-    return (line->as.line->baud || a->line.baud == b->line.baud) &&
-           (line->as.line->framing[0] || strcmp(a->line.framing, b->line.framing) == 0);
+    const int one = pack_address(a), other = pack_address(b);
+    const int adr = a->as.pack->options.adr, other_adr = b->as.pack->options.adr;
+    bool open = automatic && (one < 0 || other < 0);
+    return !bad && !open && (automatic || driver_of(a) == driver_of(b)) && one == other &&
+           (adr >= 0 ? adr : one) == (other_adr >= 0 ? other_adr : other);
 }
 
 static void check_pair(const struct config_draft *pack, const struct config_draft *other)
 {
     const struct bms_driver *mine = driver_of(pack), *theirs = driver_of(other);
-    const struct bms_driver *loner = find_loner(theirs, mine);
+    const struct line_config *line = pack->line->as.line;
     const bool mixed = (mine == &automatic_driver) != (theirs == &automatic_driver);
-    if (mixed && strncmp(pack->line->as.line->port, "serial:", 7) == 0 &&
-        !pack->line->as.line->baud)
+    const bool serial = strncmp(line->port, "serial:", 7) == 0;
+    /* The protocol of the two that cannot share a line. */
+    const struct bms_driver *loner = bms_talks(theirs) || theirs->line.one_pack ? theirs
+                                     : bms_talks(mine) || mine->line.one_pack   ? mine
+                                                                                : NULL;
+    /* A serial port has one speed and one framing at a time; the protocol's are used if none are configured. */
+    const bool differ =
+        (!line->baud && mine->line.baud != theirs->line.baud) ||
+        (!line->framing[0] && strcmp(mine->line.framing, theirs->line.framing) != 0);
+    if (mixed && serial && !line->baud)
         config_mistake(pack, "line",
                        "[line %s] has [pack %s] with protocol '%s' and [pack %s] with '%s', and no "
                        "'baud': expected the one that the others of its packs speak at",
@@ -333,7 +304,7 @@ static void check_pair(const struct config_draft *pack, const struct config_draf
             "address %d of protocol '%s' on [line %s] is already that of [pack %s] in line %u",
             pack_address(pack), mine->name, pack->line->name, other->name,
             config_draft_line(other, "address"));
-    else if (!mixed && !same_settings(pack->line, mine, theirs))
+    else if (!mixed && serial && differ)
         config_mistake(pack, "line",
                        "[line %s] has no 'baud' of its own, and '%s' (%u %s) and '%s' "
                        "(%u %s) differ",
@@ -383,19 +354,16 @@ static void settle_times(struct config_draft *pack)
         times->stale_after_s = fmax(5 * times->poll_s, 10);
 }
 
-static bool is_wildcard(const char *host)
-{
-    return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
-}
-
 bool config_listen_collide(const char *text, const char *other)
 {
     struct endpoint a, b;
     if (!endpoint_parse(text, &a) || !endpoint_parse(other, &b) || a.port != b.port || a.port == 0)
         return false;
-    bool same_family = !strchr(a.host, ':') == !strchr(b.host, ':');
-    return same_family &&
-           (is_wildcard(a.host) || is_wildcard(b.host) || strcasecmp(a.host, b.host) == 0);
+    const bool six = strchr(a.host, ':') != NULL;
+    const char *any = six ? "::" : "0.0.0.0";
+    return six == (strchr(b.host, ':') != NULL) &&
+           (strcmp(a.host, any) == 0 || strcmp(b.host, any) == 0 ||
+            strcasecmp(a.host, b.host) == 0);
 }
 
 void config_check_gateway(struct config_draft *draft)
@@ -425,20 +393,6 @@ void config_check_gateway(struct config_draft *draft)
         check_stale(draft, gateway->poll_s, gateway->stale_after_s, "stale_after");
 }
 
-static void check_bluetooth(const struct config_draft *line, const char *port)
-{
-    struct bluetooth_device device;
-    bluetooth_parse(port + 4, &device);
-#ifndef WITH_BLE
-    config_mistake(line, "port", "this packgate was built without Bluetooth");
-#endif
-    if (!device.address[0])
-        config_warn(line, "port",
-                    "'%s' is a name: once connected to, a device may have another one; take its "
-                    "address (packgate probe ble: shows it)",
-                    port);
-}
-
 /* A Bluetooth module accepts one connection at a time, through whatever adapter. */
 static bool is_same_port(const char *port, const char *other)
 {
@@ -453,6 +407,7 @@ static bool is_same_port(const char *port, const char *other)
 static void check_port(const struct config_draft *line)
 {
     char reason[200];
+    struct bluetooth_device device;
     const char *port = line->as.line->port;
     if (!config_draft_usable(line, "port"))
         return;
@@ -461,25 +416,23 @@ static void check_port(const struct config_draft *line)
             config_mistake(line, "port", "'port' is '%s': %s", port, reason);
         return;
     }
-    if (strncmp(port, "ble:", 4) == 0)
-        check_bluetooth(line, port);
+    if (strncmp(port, "ble:", 4) == 0) {
+#ifndef WITH_BLE
+        config_mistake(line, "port", "this packgate was built without Bluetooth");
+#endif
+        bluetooth_parse(port + 4, &device);
+        if (!device.address[0])
+            config_warn(line, "port",
+                        "'%s' is a name: once connected to, a device may have another one; take "
+                        "its address (packgate probe ble: shows it)",
+                        port);
+    }
     for (CONFIG_BEFORE(other, line))
         if (is_same_port(other->as.line->port, port)) {
             config_mistake(line, "port", "'%s' is already the port of [line %s] in line %u", port,
                            other->name, config_draft_line(other, "port"));
             return;
         }
-}
-
-static void warn_without_pack(const struct config_draft *line)
-{
-    for (CONFIG_EACH(pack, line, &pack_section)) {
-        const struct config_entry *text = config_draft_text(pack, "line", 0);
-        if (text && strcmp(text->text, line->name) == 0)
-            return;
-    }
-    if (line->name[0])
-        config_warn(line, NULL, "[line %s] has no pack and stays unused", line->name);
 }
 
 void config_check_line(struct config_draft *line)
@@ -490,7 +443,13 @@ void config_check_line(struct config_draft *line)
         config_warn(line, "baud",
                     "'baud' has no effect here: [line %s] is no serial port of this host",
                     line->name);
-    warn_without_pack(line);
+    bool used = !line->name[0];
+    for (CONFIG_EACH(pack, line, &pack_section)) {
+        const struct config_entry *text = config_draft_text(pack, "line", 0);
+        used |= text && strcmp(text->text, line->name) == 0;
+    }
+    if (!used)
+        config_warn(line, NULL, "[line %s] has no pack and stays unused", line->name);
 }
 
 /* Advertisements are encrypted, and are found by the address alone. */
@@ -526,9 +485,11 @@ void config_check_pack(struct config_draft *pack)
     find_variant(pack);
     settle_times(pack);
     const struct bms_driver *driver = driver_of(pack);
+    /* A master that polls other packs has the address 0 on some boards, and can be heard there. */
     if (driver)
         config_address_check(pack, driver->name, pack->as.pack->options.address,
-                             lowest_address(pack), driver->address_max);
+                             is_listened_to(pack) && driver->tells_itself ? 0 : driver->address_min,
+                             driver->address_max);
     check_writable(pack);
     check_listening(pack);
     check_advertised(pack);

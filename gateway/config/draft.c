@@ -5,6 +5,8 @@
 
 #include "hints.h"
 
+#include "bms/count.h"
+
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -74,29 +76,6 @@ void config_drafts_free(struct config_drafts *drafts)
     memset(drafts, 0, sizeof *drafts);
 }
 
-/* The part of an address before '@', or the value of a key for a password file, may be the
- * password itself: it is not logged. */
-static bool may_be_secret(const struct config_key *key, const char *text)
-{
-    const char *address = strstr(text, "://");
-    return (address && strchr(address, '@')) || strcmp(key->name, "password_file") == 0 ||
-           strcmp(key->name, "token_file") == 0 || strcmp(key->name, "key_file") == 0 ||
-           strcmp(key->name, "url_file") == 0;
-}
-
-static void report_value(const struct config_draft *draft, const struct config_key *key,
-                         const char *text, unsigned line)
-{
-    char expected[EXPECTED_SIZE], hint[HINT_SIZE];
-    if (may_be_secret(key, text)) {
-        config_mistake_at(draft, line, "'%s' cannot be used; expected %s", key->name,
-                          config_key_expected(key, expected));
-        return;
-    }
-    config_mistake_at(draft, line, "'%s' is '%s'; expected %s%s", key->name, text,
-                      config_key_expected(key, expected), config_hint(key, text, hint));
-}
-
 static bool keep_text(struct config_draft *draft, const struct config_key *key, const char *text,
                       unsigned line)
 {
@@ -110,6 +89,15 @@ static bool keep_text(struct config_draft *draft, const struct config_key *key, 
         .section = draft->section, .key = key, .line = line, .text = strdup(text)};
     memcpy(entry->name, draft->name, sizeof entry->name);
     return entry->text && ++draft->text_count > 0;
+}
+
+static bool has_secret(const struct config_key *key)
+{
+    static const char *const names[] = {"password_file", "token_file", "key_file", "url_file"};
+    bool is = false;
+    for (size_t i = 0; i < COUNT(names); i++)
+        is |= strcmp(key->name, names[i]) == 0;
+    return is;
 }
 
 /* Lists of names are kept as texts only, so their length is checked here. */
@@ -126,15 +114,23 @@ static bool allows_another(const struct config_draft *draft, const struct config
 static bool set_value(struct config_draft *draft, const struct config_key *key, const char *text,
                       unsigned line)
 {
+    char expected[EXPECTED_SIZE], hint[HINT_SIZE];
     if (!text[0]) {
-        char expected[EXPECTED_SIZE];
         config_mistake_at(draft, line, "'%s' has no value; expected %s", key->name,
                           config_key_expected(key, expected));
         return false;
     }
     if (!allows_another(draft, key) ||
         !key->type->parse(key, text, (char *) draft->as.any + key->offset)) {
-        report_value(draft, key, text, line);
+        /* The part of an address before '@', or the value of a key for a password file, may be the
+         * password itself: it is not logged. */
+        const char *address = strstr(text, "://");
+        config_key_expected(key, expected);
+        if ((address && strchr(address, '@')) || has_secret(key))
+            config_mistake_at(draft, line, "'%s' cannot be used; expected %s", key->name, expected);
+        else
+            config_mistake_at(draft, line, "'%s' is '%s'; expected %s%s", key->name, text, expected,
+                              config_hint(key, text, hint));
         return false;
     }
     if (keep_text(draft, key, text, line))

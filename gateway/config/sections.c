@@ -243,10 +243,10 @@ static void init_pack(void *settings)
 static void link_pack(const struct config *config, void *settings,
                       const struct config_draft *draft)
 {
-    struct pack_config *pack = settings;
-    for (unsigned i = 0; i < config->line_count; i++)
-        if (strcmp(config->lines[i].name, draft->line->name) == 0)
-            pack->line = &config->lines[i];
+    const struct line_config *line = config->lines;
+    while (strcmp(line->name, draft->line->name) != 0)
+        line++;
+    ((struct pack_config *) settings)->line = line;
 }
 
 const struct config_section pack_section = {
@@ -277,20 +277,16 @@ static const struct config_key bank_keys[] = {
              "reports its current, power and state of charge. While it does not answer, these three are unknown."},
 };
 
-static const struct pack_config *find_pack(const struct config *config, const char *name)
-{
-    for (unsigned i = 0; i < config->pack_count; i++)
-        if (strcmp(config->packs[i].name, name) == 0)
-            return &config->packs[i];
-    return NULL;
-}
-
 static void link_bank(const struct config *config, void *settings,
                       const struct config_draft *draft)
 {
     struct bank_config *bank = settings;
-    for (const struct config_entry *text; (text = config_draft_text(draft, "packs", bank->pack_count));)
-        bank->packs[bank->pack_count++] = find_pack(config, text->text);
+    for (const struct config_entry *text; (text = config_draft_text(draft, "packs", bank->pack_count));) {
+        const struct pack_config *pack = config->packs;
+        while (strcmp(pack->name, text->text) != 0)
+            pack++;
+        bank->packs[bank->pack_count++] = pack;
+    }
 }
 
 const struct config_section bank_section = {

@@ -42,19 +42,16 @@ bool edits_is_value_good(const char *value)
     return value[0] != '/' && strcasecmp(value, "command") != 0 && edits_is_port_good(value);
 }
 
-/* `protocol = modbus FILE` reads a file. */
-static bool names_map(const struct edit *edit)
-{
-    char name[NAME_SIZE];
-    return strcmp(edit->key, "protocol") == 0 && config_variant_of(edit->value, name) &&
-           strcmp(name, modbus_user_driver.name) == 0;
-}
-
 static bool check_edit(const struct edit *edit, char why[EDITS_WHY])
 {
     const struct config_section *section = config_section_find(edit->section);
     const struct config_key *key = edit->key ? config_key_of(edit->section, edit->key) : NULL;
     const bool named = section && section->times == SECTION_NAMED;
+    char protocol[NAME_SIZE];
+    /* `protocol = modbus FILE` reads a file. */
+    const bool names_file = key && key->type == &type_protocol && edit->value &&
+                            config_variant_of(edit->value, protocol) &&
+                            strcmp(protocol, modbus_user_driver.name) == 0;
     if (!section || (named ? !config_name_good(edit->name) : edit->name[0] != '\0'))
         snprintf(why, EDITS_WHY, "there is no section [%.40s%s%.40s]", edit->section,
                  edit->name[0] ? " " : "", edit->name);
@@ -73,7 +70,7 @@ static bool check_edit(const struct edit *edit, char why[EDITS_WHY])
     else if (edit->kind == EDIT_SECRET && edit->value && strlen(edit->value) > SECRET_MOST)
         snprintf(why, EDITS_WHY, "a secret of more than %d bytes", SECRET_MOST);
     else if (edit->kind == EDIT_VALUE && edit->value &&
-             (!edits_is_value_good(edit->value) || names_map(edit)))
+             (!edits_is_value_good(edit->value) || names_file))
         snprintf(why, EDITS_WHY, "'%.40s' of [%s] is not set to this from a browser", edit->key,
                  section->word);
     else

@@ -19,14 +19,6 @@
 
 /* ---- secrets ---- */
 
-static bool has_word(const char *name, size_t size, const char *word)
-{
-    for (size_t i = 0; i + strlen(word) <= size; i++)
-        if (strncasecmp(name + i, word, strlen(word)) == 0)
-            return true;
-    return false;
-}
-
 /* Whether a key holds a secret: an unknown one whose name suggests it. Where the path of a file is expected, the value may
  * be the password itself, by mistake. */
 static bool is_secret(const char *name, size_t size, const char *value)
@@ -42,8 +34,9 @@ static bool is_secret(const char *name, size_t size, const char *value)
     if (is_file)
         return value[0] != '/' && strncasecmp(value, "none", 4) != 0;
     for (size_t i = 0; !known && i < sizeof words / sizeof *words; i++)
-        if (has_word(name, size, words[i]))
-            return true;
+        for (size_t at = 0; at + strlen(words[i]) <= size; at++)
+            if (strncasecmp(name + at, words[i], strlen(words[i])) == 0)
+                return true;
     return false;
 }
 
@@ -129,15 +122,6 @@ char *config_masked(const char *text)
 
 /* ---- the file ---- */
 
-static char *read_masked(const char *path)
-{
-    const char *why;
-    char *text = regular_text(path, LARGEST_FILE, &why);
-    char *masked = text ? config_masked(text) : NULL;
-    free(text);
-    return masked;
-}
-
 /* A reload happens while packs are polled and must not block, as opening a pipe without a writer
  * would. */
 static struct config *load_again(const char *path, FILE *mistakes)
@@ -156,6 +140,7 @@ static struct config *load_again(const char *path, FILE *mistakes)
 struct config *config_file_load(struct config_file *file, const char *path, FILE *errors,
                                 double now)
 {
+    const char *why;
     const bool again = file->path && strcmp(path, "-") != 0;
     config_file_free(file);
     size_t size = 0;
@@ -167,7 +152,9 @@ struct config *config_file_load(struct config_file *file, const char *path, FILE
     if (file->mistakes)
         fputs(file->mistakes, errors);
     /* Standard input can be read only once. */
-    file->text = strcmp(path, "-") == 0 ? NULL : read_masked(path);
+    char *text = strcmp(path, "-") == 0 ? NULL : regular_text(path, LARGEST_FILE, &why);
+    file->text = text ? config_masked(text) : NULL;
+    free(text);
     file->path = realpath(path, NULL);
     if (!file->path)
         file->path = strdup(path);

@@ -13,21 +13,14 @@
 
 #define MOST_PROTOCOLS 4 /* more are no help: the message lists them all anyway */
 
-/* Whether the text is a valid value of the key. */
-static bool is_good(const struct config_key *key, const char *text)
-{
-    void *field = calloc(1, key->size);
-    bool good = field && key->type->parse(key, text, field);
-    free(field);
-    return good;
-}
-
 static bool propose(const struct config_key *key, const char *text, char out[HINT_SIZE])
 {
-    if (!is_good(key, text))
-        return false;
-    snprintf(out, HINT_SIZE, "; did you mean '%s'?", text);
-    return true;
+    void *field = calloc(1, key->size);
+    const bool good = field && key->type->parse(key, text, field);
+    free(field);
+    if (good)
+        snprintf(out, HINT_SIZE, "; did you mean '%s'?", text);
+    return good;
 }
 
 static bool hint_quotes(const char *text, char out[HINT_SIZE])
@@ -222,15 +215,12 @@ const char *config_hint_protocol(const char *word, char out[HINT_SIZE])
                  variant ? " " : "", variant ? variant : "");
     }
     for (unsigned i = 0; i < count; i++) {
-        size_t used = strlen(out);
         const char *before = i == 0 ? "; did you mean " : i + 1 < count ? ", " : " or ";
-        snprintf(out + used, HINT_SIZE - used, "%s%s%s", before, found[i],
-                 i + 1 == count ? "?" : "");
+        config_append(out, HINT_SIZE, before, found[i]);
+        config_append(out, HINT_SIZE, "", i + 1 == count ? "?" : "");
     }
-    if (count > 1) {
-        size_t used = strlen(out);
-        snprintf(out + used, HINT_SIZE - used, " `packgate probe` finds out which");
-    }
+    if (count > 1)
+        config_append(out, HINT_SIZE, "", " `packgate probe` finds out which");
     return out;
 }
 
@@ -251,9 +241,7 @@ const char *config_hint(const struct config_key *key, const char *text, char out
         snprintf(out, HINT_SIZE, "; did you mean '%s'?", suggest.best);
     else if (key->type == &type_protocol)
         config_hint_protocol(text, out);
-    if (strstr(text, " #")) {
-        size_t used = strlen(out);
-        snprintf(out + used, HINT_SIZE - used, "; a comment behind a value starts with ' ;'");
-    }
+    if (strstr(text, " #"))
+        config_append(out, HINT_SIZE, "; a comment behind a value starts with ' ;'", "");
     return out;
 }

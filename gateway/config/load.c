@@ -103,16 +103,6 @@ static void parse_heading(void *user, unsigned line, const char *text)
         open_single(loader, line, section, name);
 }
 
-static const char *nearest_key(const struct config_section *section, const char *key)
-{
-    struct suggest suggest;
-    suggest_init(&suggest, key);
-    for (unsigned row = 0; row < section->key_count; row++)
-        if (!section->keys[row].folded)
-            suggest_offer(&suggest, section->keys[row].name);
-    return suggest.best;
-}
-
 /* Lists all sections that have the key: "[gateway] or [pack NAME]". False: none has. */
 static bool list_homes(const char *key, char *out, size_t size)
 {
@@ -124,9 +114,8 @@ static bool list_homes(const char *key, char *out, size_t size)
             homes[count++] = config_sections[i]->heading;
     }
     out[0] = 0;
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count; i++)
         config_append(out, size, i == 0 ? "" : i + 1 < count ? ", " : " or ", homes[i]);
-    }
     return count > 0;
 }
 
@@ -134,7 +123,12 @@ static void report_key(struct loader *loader, unsigned line, const char *key)
 {
     const struct config_draft *draft = loader->section;
     const char *alias = config_key_alias(draft->section, key);
-    const char *nearest = alias ? alias : nearest_key(draft->section, key);
+    struct suggest suggest;
+    suggest_init(&suggest, key);
+    for (unsigned row = 0; row < draft->section->key_count; row++)
+        if (!draft->section->keys[row].folded)
+            suggest_offer(&suggest, draft->section->keys[row].name);
+    const char *nearest = alias ? alias : suggest.best;
     bool named = draft->section->times == SECTION_NAMED;
     char heading[NAME_SIZE + 16], homes[300], hint[330] = "";
     snprintf(heading, sizeof heading, "%s%s%s", draft->section->word, named ? " " : "",
@@ -182,15 +176,6 @@ static void read_drafts(struct loader *loader, const char *text, size_t size)
 
 /* ---- from drafts to the structs that the gateway runs on ---- */
 
-static unsigned count_drafts(const struct config_drafts *drafts,
-                             const struct config_section *section)
-{
-    unsigned count = 0;
-    for (unsigned i = 0; i < drafts->count; i++)
-        count += drafts->list[i].section == section;
-    return count;
-}
-
 /* Allocates `count` structs of a section; an empty list is not NULL. */
 static bool make_structs(struct config *config, const struct config_section *section,
                          unsigned count)
@@ -207,7 +192,10 @@ static bool make_structs(struct config *config, const struct config_section *sec
 static bool parse_section(struct config *config, const struct config_section *section,
                           const struct config_drafts *drafts)
 {
-    if (!make_structs(config, section, count_drafts(drafts, section)))
+    unsigned count = 0;
+    for (unsigned i = 0; i < drafts->count; i++)
+        count += drafts->list[i].section == section;
+    if (!make_structs(config, section, count))
         return false;
     char *next = config_structs(config, section);
     for (unsigned i = 0; i < drafts->count; i++) {
@@ -260,22 +248,17 @@ static struct config *build_config(const struct config_drafts *drafts)
 
 /* ---- reading ---- */
 
-static bool open_always(struct loader *loader)
-{
-    for (unsigned i = 0; config_sections[i]; i++)
-        if (config_sections[i]->times == SECTION_ALWAYS &&
-            !config_drafts_add(&loader->drafts, config_sections[i], "", 0))
-            return false;
-    return true;
-}
-
 static struct config *parse_config(const char *text, size_t size, const char *name, FILE *errors)
 {
     struct loader *loader = calloc(1, sizeof *loader);
     struct config *config = NULL;
     if (loader)
         loader->drafts.mistakes = &loader->mistakes;
-    if (loader && open_always(loader)) {
+    bool opened = loader;
+    for (unsigned i = 0; opened && config_sections[i]; i++)
+        opened = config_sections[i]->times != SECTION_ALWAYS ||
+                 config_drafts_add(&loader->drafts, config_sections[i], "", 0);
+    if (opened) {
         read_drafts(loader, text, size);
         mistakes_print(&loader->mistakes, name, errors);
         if (loader->mistakes.count == 0)

@@ -153,20 +153,6 @@ enum kind {
     NO_DIGITS = 32 /* not for numbers of a text */
 };
 
-static enum kind kind_of(const struct modbus_value *value)
-{
-    switch (value->type) {
-    case MODBUS_BIT:
-        return BIT;
-    case MODBUS_TEXT:
-        return TEXT;
-    case MODBUS_S8:
-        return HALF;
-    default:
-        return value->type == MODBUS_U16 || value->type == MODBUS_S16 ? SHORT : WIDE;
-    }
-}
-
 // clang-format off
 #define PARSED(member) CONFIG_FIELD(parsed, member)
 
@@ -214,21 +200,6 @@ static bool find_value(const char *name, bool *text, uint8_t *id)
         return false;
     *id = (uint8_t) ref.id;
     return true;
-}
-
-/* How many values of its kind there is room for, from this one on. */
-static unsigned room_behind(uint8_t id)
-{
-    if (id >= TEMP_C)
-        return (unsigned) (PACK_VALUES - id);
-    return id >= CELL_MV ? TEMP_C - id : 1;
-}
-
-/* 0.01 is not exact in binary: dividing by 100 is. */
-static double divisor_of(double scale)
-{
-    double divisor = 1 / scale, whole = round(divisor);
-    return fabs(divisor - whole) < 1e-9 * fabs(whole) ? whole : divisor;
 }
 
 /* Parses the type, and what belongs to the one of a bit or a text. */
@@ -282,9 +253,18 @@ static bool parse_format(struct reader *reader, bool alarm, bool text, struct mo
     memcpy(keys, options, sizeof keys);
     if (!parse_type(reader, text, &parsed.value))
         return false;
-    const enum kind kind = kind_of(&parsed.value);
+    const unsigned type = parsed.value.type, id = parsed.value.id;
+    const enum kind kind = type == MODBUS_BIT                         ? BIT
+                           : type == MODBUS_TEXT                      ? TEXT
+                           : type == MODBUS_S8                        ? HALF
+                           : type == MODBUS_U16 || type == MODBUS_S16 ? SHORT
+                                                                      : WIDE;
     keys[IS].max = kind == BIT ? 1 : UINT16_MAX;
-    keys[PER_RUN].max = parsed.value.digits ? TEXT_SIZE - 1 : room_behind(parsed.value.id);
+    /* How many values of its kind follow this one. */
+    keys[PER_RUN].max = parsed.value.digits ? TEXT_SIZE - 1
+                        : id >= TEMP_C      ? PACK_VALUES - id
+                        : id >= CELL_MV     ? TEMP_C - id
+                                            : 1;
     keys[STRIDE].min = modbus_width(parsed.value.type);
     const unsigned first = alarm ? WARNING : MIN, end = alarm ? SCALE : OPTIONS;
     while (*words_peek(words)) {
@@ -307,7 +287,11 @@ static bool parse_format(struct reader *reader, bool alarm, bool text, struct mo
     if (parsed.value.lowest > parsed.value.highest)
         return words_mistake(words, "'min' of '%s' is above 'max'", words->subject);
     *value = parsed.value;
-    value->divisor = given[SCALE] ? divisor_of(parsed.scale) : 0;
+    /* 0.01 is not exact in binary: dividing by 100 is. */
+    const double divisor = 1 / parsed.scale, whole = round(divisor);
+    value->divisor = !given[SCALE]                                ? 0
+                     : fabs(divisor - whole) < 1e-9 * fabs(whole) ? whole
+                                                                  : divisor;
     value->matched = given[IS];
     value->swapped = given[SWAPPED];
     value->scaled = given[EXPONENT];
@@ -414,21 +398,15 @@ static const struct {
 } rows[] = {{"read", parse_read}, {"write", parse_write}, {"expect", parse_expect},
             {"head", parse_head}, {"alarm", parse_alarm}, {"raw", parse_raw}};
 
-/* Mistakes are printed to terminals: no control characters. */
-static bool is_plain(const struct reader *reader, const char *line)
-{
-    for (; *line; line++)
-        if (((unsigned char) *line < 0x20 && *line != '\t' && *line != '\r') || *line == 0x7F)
-            return words_mistake(&reader->words, "control character 0x%02X; expected plain text",
-                                 (unsigned) *line);
-    return true;
-}
-
 static void parse_line(struct reader *reader, char *line)
 {
     line[strcspn(line, "#;")] = '\0';
-    if (!is_plain(reader, line))
-        return;
+    /* Mistakes are printed to terminals: no control characters. */
+    for (const unsigned char *at = (const unsigned char *) line; *at; at++)
+        if ((*at < 0x20 && !strchr("\t\r", *at)) || *at == 0x7F) {
+            words_mistake(&reader->words, "control character 0x%02X; expected plain text", *at);
+            return;
+        }
     /* Also a plus sign before a number. */
     for (char *at = line; *at; at++)
         if (strchr("\r,=", *at) || (*at == '+' && at > line && strchr(WORDS_BLANKS, at[-1])))
@@ -519,15 +497,6 @@ static void check_kinds(const struct reader *reader)
             }
 }
 
-/* FNV-1a. */
-static uint64_t sum_text(const char *text)
-{
-    uint64_t sum = UINT64_C(0xCBF29CE484222325);
-    for (; *text; text++)
-        sum = (sum ^ (uint8_t) *text) * UINT64_C(0x100000001B3);
-    return sum;
-}
-
 static void parse_lines(struct reader *reader, const char *text)
 {
     char line[LINE_SIZE];
@@ -555,7 +524,9 @@ struct modbus_user *modbus_map_parse(const char *text, const char *name, unsigne
         mistakes_add(mistakes, line, "out of memory");
         return NULL;
     }
-    reader.map->contents = sum_text(text);
+    reader.map->contents = UINT64_C(0xCBF29CE484222325); /* FNV-1a */
+    for (const char *at = text; *at; at++)
+        reader.map->contents = (reader.map->contents ^ (uint8_t) *at) * UINT64_C(0x100000001B3);
     /* The byte order mark that Windows editors write. */
     if (strncmp(text, "\xEF\xBB\xBF", 3) == 0)
         text += 3;

@@ -67,16 +67,6 @@ struct reading {
     struct register_row row;
 };
 
-static bool is_string_row(const struct register_row *row)
-{
-    return row->type == REG_STRING;
-}
-
-static const char *map_type_word(enum map_type type)
-{
-    return type_key.words[type];
-}
-
 /* ---- values ---- */
 
 /* Returns what follows "name." in the text, or NULL. */
@@ -99,38 +89,27 @@ static bool find_value(struct row_term *term, const char *name, const char *sour
     return true;
 }
 
-/* "soc" for soc_percent: the part before the unit, or before the number of a cell. */
-static bool is_short_for(const char *word, const char *name)
-{
-    size_t length = strlen(word);
-    return length > 0 && strncasecmp(word, name, length) == 0 && strchr("_.", name[length]);
-}
-
-/* Adds the name closest to suggest->word, written into `best`. */
-static void suggest_value(struct suggest *suggest, char best[VALUE_NAME_SIZE])
-{
-    char name[VALUE_NAME_SIZE];
-    for (unsigned n = 0; n < value_count() + value_more_count(); n++) {
-        value_at(n, name);
-        if (name[0] && is_short_for(suggest->word, name)) {
-            suggest->best = memcpy(best, name, VALUE_NAME_SIZE);
-            return;
-        }
-        suggest_offer(suggest, name);
-        if (suggest->best == name)
-            suggest->best = memcpy(best, name, VALUE_NAME_SIZE);
-    }
-}
-
 static bool report_value(const struct reading *reading, const char *source, const char *value)
 {
-    char best[VALUE_NAME_SIZE], hint[SUGGEST_HINT_SIZE];
+    char name[VALUE_NAME_SIZE], best[VALUE_NAME_SIZE], hint[SUGGEST_HINT_SIZE];
     struct suggest suggest;
     suggest_init(&suggest, value);
-    if (strcmp(source, ITSELF) == 0)
+    /* "soc" for soc_percent: the part before the unit, or before the number of a cell. */
+    const size_t length = strlen(value);
+    bool is_short = strcmp(source, ITSELF) == 0;
+    if (is_short)
         suggest.best = "seconds"; /* the gateway has no other number */
-    else
-        suggest_value(&suggest, best);
+    for (unsigned n = 0; !is_short && n < value_count() + value_more_count(); n++) {
+        value_at(n, name);
+        is_short = name[0] && length > 0 && strncasecmp(value, name, length) == 0 &&
+                   strchr("_.", name[length]);
+        if (is_short)
+            suggest.best = name;
+        else
+            suggest_offer(&suggest, name);
+        if (suggest.best == name)
+            suggest.best = memcpy(best, name, VALUE_NAME_SIZE);
+    }
     return words_mistake(&reading->words, "'%s' has no number '%s'%s", source, value,
                          suggest_hint(&suggest, hint));
 }
@@ -227,12 +206,6 @@ static bool report_term(const struct reading *reading, const char *word)
                          reading->words.subject, word);
 }
 
-static bool join_of(char sign, enum row_join *join)
-{
-    *join = sign == '|' ? ROW_HIGHEST : sign == '&' ? ROW_LOWEST : ROW_SUM;
-    return sign && strchr("+-|&", sign);
-}
-
 /* "full_ah - remaining_ah": values with a sign between each two of them. */
 static bool parse_terms(struct reading *reading, char *from)
 {
@@ -240,8 +213,8 @@ static bool parse_terms(struct reading *reading, char *from)
     const char *word = words_next(&words);
     bool good = word && parse_term(reading, word, false);
     for (const char *sign; good && (sign = words_next(&words));) {
-        enum row_join join;
-        if (sign[1] || !join_of(*sign, &join) ||
+        const enum row_join join = *sign == '|' ? ROW_HIGHEST : *sign == '&' ? ROW_LOWEST : ROW_SUM;
+        if (sign[1] || !strchr("+-|&", *sign) ||
             (reading->row.term_count > 1 && join != reading->row.join))
             return report_term(reading, sign);
         reading->row.join = join;
@@ -315,7 +288,7 @@ static bool parse_from(struct reading *reading)
     snprintf(from, sizeof from, "%s", reading->words.subject);
     if (reading->rules->write)
         return parse_term(reading, from, false);
-    if (is_string_row(&reading->row))
+    if (reading->row.type == REG_STRING)
         return parse_text(reading);
     struct register_row probe = {0};
     const char *dot = strrchr(from, '.');
@@ -323,17 +296,11 @@ static bool parse_from(struct reading *reading)
         return words_mistake(&reading->words,
                              "'%s' is a text, and a %s is none; expected string and the number of "
                              "registers, such as string 16",
-                             from, map_type_word(reading->row.type));
+                             from, type_key.words[reading->row.type]);
     return parse_terms(reading, from);
 }
 
 /* ---- where to, and how ---- */
-
-static bool pair_follows(const struct words *words)
-{
-    const char *word = words_peek(words);
-    return memchr(word, ':', strcspn(word, WORDS_BLANKS)) != NULL;
-}
 
 static bool parse_row_options(struct reading *reading)
 {
@@ -345,7 +312,8 @@ static bool parse_row_options(struct reading *reading)
         const int n = words_option(words, options + first, (size_t) (end - first),
                                    reading->given + first, reading->rules->thing, &reading->row);
         good = n >= 0;
-        while (good && first + n == MAP && pair_follows(words))
+        for (const char *word; good && first + n == MAP && (word = words_peek(words)) &&
+                               memchr(word, ':', strcspn(word, WORDS_BLANKS));)
             good = words_value(words, &options[MAP], &reading->row);
     }
     return good;
@@ -358,7 +326,7 @@ static bool parse_target(struct reading *reading)
     if (!words_value(&reading->words, &register_key, row) ||
         !words_value(&reading->words, type, row))
         return false;
-    if (!is_string_row(row))
+    if (row->type != REG_STRING)
         row->size = map_types[row->type].registers;
     else if (!words_value(&reading->words, &length_key, row))
         return false;
@@ -371,7 +339,7 @@ static bool check_options(const struct reading *reading)
 {
     const struct register_row *row = &reading->row;
     const struct words *words = &reading->words;
-    for (unsigned i = MAP; is_string_row(row) && i <= BIT; i++)
+    for (unsigned i = MAP; row->type == REG_STRING && i <= BIT; i++)
         if (reading->given[i])
             return words_mistake(words, "'%s' of '%s' has no meaning for a string; leave it out",
                                  options[i].name, words->subject);
@@ -406,7 +374,7 @@ bool config_row_is_constant(const struct register_row *row)
     for (unsigned i = 0; i < row->term_count; i++)
         if (row->terms[i].what != ROW_NUMBER)
             return false;
-    return !is_string_row(row) || row->text == ROW_QUOTED;
+    return row->type != REG_STRING || row->text == ROW_QUOTED;
 }
 
 static bool check_constant(const struct reading *reading)
@@ -419,7 +387,7 @@ static bool check_constant(const struct reading *reading)
     if (row->term_count != 1 || row->pair_count > 0 || map_fit(row->type, number, false) == number)
         return true;
     return words_mistake(&reading->words, "%.10g does not fit into a %s%s", number,
-                         map_type_word(row->type),
+                         type_key.words[row->type],
                          row->type == REG_U64 ? "; expected smaller ones, or 'fill'" : "");
 }
 
@@ -437,11 +405,11 @@ static bool check_range(const struct reading *reading)
             return words_mistake(&reading->words,
                                  "'%s' can be negative, and a %s cannot; expected s16, s32 or "
                                  "float32, an offset, or 'min 0' where that is meant",
-                                 reading->words.subject, map_type_word(row->type));
+                                 reading->words.subject, type_key.words[row->type]);
         if (value.must_fit && fmax(a, b) > fits.max)
             return words_mistake(&reading->words,
                                  "'%s' is up to %.0f, which does not fit into a %s",
-                                 reading->words.subject, fmax(a, b), map_type_word(row->type));
+                                 reading->words.subject, fmax(a, b), type_key.words[row->type]);
     }
     return true;
 }
@@ -450,12 +418,12 @@ static bool check_substitute(const struct reading *reading, const struct config_
                              const struct substitute *substitute)
 {
     const enum map_type type = reading->row.type;
-    if (substitute->kind != INSTEAD_NUMBER || is_string_row(&reading->row) ||
+    if (substitute->kind != INSTEAD_NUMBER || reading->row.type == REG_STRING ||
         reading->row.bit >= 0 || map_fit(type, substitute->number, false) == substitute->number)
         return true;
     return words_mistake(&reading->words, "'%s' of '%s' is %.10g, which does not fit into a %s",
                          key->name, reading->words.subject, substitute->number,
-                         map_type_word(type));
+                         type_key.words[type]);
 }
 
 static bool check_row(const struct reading *reading)
@@ -464,7 +432,7 @@ static bool check_row(const struct reading *reading)
     if (row->address + row->size > REGISTERS)
         return words_mistake(&reading->words,
                              "a %s of %u registers does not fit at %u, %u is the last one",
-                             map_type_word(row->type), row->size, row->address, REGISTERS - 1);
+                             type_key.words[row->type], row->size, row->address, REGISTERS - 1);
     if (!check_options(reading))
         return false;
     if (config_row_is_constant(row))
@@ -479,17 +447,14 @@ bool config_rows_overlap(const struct register_row *a, const struct register_row
     return a->address < b->address + b->size && b->address < a->address + a->size;
 }
 
-static bool share_bits(const struct register_row *a, const struct register_row *b)
-{
-    return a->bit >= 0 && b->bit >= 0 && a->address == b->address && a->type == b->type;
-}
-
 static bool check_overlaps(const struct reading *reading, const struct register_row *rows,
                            unsigned count)
 {
     const struct register_row *row = &reading->row;
     for (unsigned i = 0; i < count; i++)
-        if (config_rows_overlap(row, &rows[i]) && !share_bits(row, &rows[i]))
+        if (config_rows_overlap(row, &rows[i]) &&
+            !(row->bit >= 0 && rows[i].bit >= 0 && row->address == rows[i].address &&
+              row->type == rows[i].type))
             return words_mistake(&reading->words, "register %u is already that of line %u",
                                  (unsigned) fmax(row->address, rows[i].address),
                                  rows[i].line_number);

@@ -27,11 +27,6 @@ static const char *parse_address(const char *text, unsigned *address)
     return number <= 65535 ? end : NULL;
 }
 
-static const char *skip_blanks(const char *text)
-{
-    return text + strspn(text, " \t");
-}
-
 /* "FROM-TO", or one register. */
 static const char *parse_range(const char *text, unsigned *first, unsigned *last)
 {
@@ -39,7 +34,7 @@ static const char *parse_range(const char *text, unsigned *first, unsigned *last
     *last = *first;
     if (end && *end == '-')
         end = parse_address(end + 1, last);
-    return end && *first <= *last ? skip_blanks(end) : NULL;
+    return end && *first <= *last ? end + strspn(end, " \t") : NULL;
 }
 
 static bool parse_copy(const struct config_key *key, const char *text, void *field)
@@ -49,7 +44,7 @@ static bool parse_copy(const struct config_key *key, const char *text, void *fie
     const char *rest = parse_range(text, &copy.first, &copy.last);
     if (!rest || strncmp(rest, "->", 2) != 0 || copies->count == VIEW_FILLS)
         return false;
-    const char *end = parse_address(skip_blanks(rest + 2), &copy.to);
+    const char *end = parse_address(rest + 2 + strspn(rest + 2, " \t"), &copy.to);
     if (!end || *end)
         return false;
     copies->list[copies->count++] = copy;

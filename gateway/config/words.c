@@ -54,9 +54,7 @@ static void report_option(const struct words *words, const struct config_key *ke
     struct suggest suggest;
     suggest_init(&suggest, word);
     for (size_t i = 0; i < count; i++) {
-        const char *before = i == 0 ? "" : i + 1 < count ? ", " : " or ";
-        size_t used = strlen(list);
-        snprintf(list + used, sizeof list - used, "%s%s", before, keys[i].name);
+        config_append(list, sizeof list, i == 0 ? "" : i + 1 < count ? ", " : " or ", keys[i].name);
         suggest_offer(&suggest, keys[i].name);
     }
     words_mistake(words, "'%s' is no option of %s; expected %s%s", word, what, list,

@@ -100,6 +100,17 @@ bool pack_known(const struct pack *pack, enum pack_value id)
     return !isnan(pack->value[id]);
 }
 
+double pack_value_or(const struct pack *pack, enum pack_value id, double otherwise)
+{
+    return pack_known(pack, id) ? pack->value[id] : otherwise;
+}
+
+enum pack_flow pack_flow(const struct pack *pack)
+{
+    const double current_a = pack->value[CURRENT_A];
+    return current_a > 0 ? FLOW_CHARGING : current_a < 0 ? FLOW_DISCHARGING : FLOW_IDLE;
+}
+
 uint32_t pack_scaled(const struct pack *pack, enum pack_value id, double factor, double offset,
                      uint32_t most)
 {
@@ -125,8 +136,9 @@ void pack_set_temp(struct pack *pack, unsigned n, double celsius)
         pack_set(pack, (enum pack_value)(TEMP_C + n - 1), celsius);
 }
 
-void pack_set_text(struct pack *pack, enum pack_text id, const uint8_t *text, size_t size)
+void pack_set_text(struct pack *pack, enum pack_text id, const void *bytes, size_t size)
 {
+    const uint8_t *text = bytes;
     char *out = pack->text[id];
     memset(out, 0, TEXT_SIZE);
     const uint8_t *end = memchr(text, 0, size);

@@ -148,6 +148,10 @@ void pack_set(struct pack *pack, enum pack_value id, double value);
 void pack_unset(struct pack *pack, enum pack_value id);
 
 bool pack_known(const struct pack *pack, enum pack_value id);
+double pack_value_or(const struct pack *pack, enum pack_value id, double otherwise);
+
+/** The direction of the current; idle if it is unknown. */
+enum pack_flow pack_flow(const struct pack *pack);
 
 /** A value as an emulator sends it: times `factor`, plus `offset`, rounded, from 0 to `most`; 0 if it is unknown. */
 uint32_t pack_scaled(const struct pack *pack, enum pack_value id, double factor, double offset,
@@ -161,9 +165,9 @@ uint32_t pack_raw(const struct pack *pack, enum pack_value id, double factor, do
 void pack_set_cell(struct pack *pack, unsigned n, double mv);
 void pack_set_temp(struct pack *pack, unsigned n, double celsius);
 
-/** Copies at most `size` bytes of text up to the first NUL, without blanks at both ends.
+/** Copies at most `size` bytes up to the first NUL, without blanks at both ends.
  * Anything that is not printable ASCII makes the whole text unknown. */
-void pack_set_text(struct pack *pack, enum pack_text id, const uint8_t *text, size_t size);
+void pack_set_text(struct pack *pack, enum pack_text id, const void *bytes, size_t size);
 
 /** One bit of a BMS's alarm word. Several rows may name the same alarm. */
 struct alarm_bit {

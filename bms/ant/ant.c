@@ -172,11 +172,6 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
 
 /* ---- status (section 3) ---- */
 
-static uint64_t le64(const uint8_t *b)
-{
-    return le32(b) | (uint64_t) le32(b + 4) << 32;
-}
-
 /* The part after cells and sensors; offsets are those of the sheet without o. */
 static void decode_tail(const struct bms *bms, const uint8_t *b, unsigned cells, struct pack *pack)
 {
@@ -304,12 +299,6 @@ static void mask(uint8_t *frame, size_t size)
 }
 
 /* ---- emulator ---- */
-
-static void put_le64(uint8_t *b, uint64_t value)
-{
-    put_le32(b, (uint32_t) value);
-    put_le32(b + 4, (uint32_t) (value >> 32));
-}
 
 static unsigned count_of(const struct pack *told, enum pack_value id, unsigned most)
 {

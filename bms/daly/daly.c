@@ -121,74 +121,45 @@ static void make_request(struct bms *bms, uint8_t command, uint8_t first,
 
 /* ---- plan ---- */
 
-enum step {
-    STEP_PACK,
-    STEP_STATE,
-    STEP_STATUS,
-    STEP_CELLS,
-    STEP_FAULTS,
-    STEP_EXTREMES,
-    STEP_TEMPS,
-    STEP_BALANCE,
-    STEP_RATED,
-    STEP_FIRMWARE,
-    STEP_HARDWARE,
-    STEP_CELL_LIMITS,
-    STEP_PACK_LIMITS,
-    STEP_CURRENT_LIMITS,
-    STEP_DIFFERENCES,
-    STEP_BALANCING,
-    STEPS
-};
-
 /* Values that change quickly are read in each cycle; the others are spread out, so that pack,
  * state, faults and 16 cells fit into a second at 9600 baud even with a slow board. The extremes
  * are read besides the cells, because among equal cells only the BMS knows which one it means. */
 // clang-format off
-static const struct bms_step plan[STEPS] = {
-    [STEP_PACK]     = {.name = "pack voltage, current and SOC", .vital = true},
-    [STEP_STATE]    = {.name = "state"},
-    [STEP_STATUS]   = {.name = "cell count",         .every_s = 30},
-    [STEP_CELLS]    = {.name = "cell voltages"},
-    [STEP_FAULTS]   = {.name = "faults"},
-    [STEP_EXTREMES] = {.name = "extreme cells"},
-    [STEP_TEMPS]    = {.name = "temperatures",       .every_s = 5},
-    [STEP_BALANCE]  = {.name = "balancing",          .every_s = 5},
-    [STEP_RATED]    = {.name = "rated capacity",     .every_s = 3600},
-    [STEP_FIRMWARE] = {.name = "software version",   .every_s = 3600},
-    [STEP_HARDWARE] = {.name = "hardware version",   .every_s = 3600},
-    [STEP_CELL_LIMITS]    = {.name = "cell limits",        .every_s = 3600},
-    [STEP_PACK_LIMITS]    = {.name = "pack limits",        .every_s = 3600},
-    [STEP_CURRENT_LIMITS] = {.name = "current limits",     .every_s = 3600},
-    [STEP_DIFFERENCES]    = {.name = "difference limits",  .every_s = 3600},
-    [STEP_BALANCING]      = {.name = "start of balancing", .every_s = 3600},
-};
-static const uint8_t step_command[STEPS] = {
-    [STEP_PACK] = READ_PACK,         [STEP_STATE] = READ_STATE,     [STEP_STATUS] = READ_STATUS,
-    [STEP_CELLS] = READ_CELLS,       [STEP_FAULTS] = READ_FAULTS,   [STEP_EXTREMES] = READ_EXTREMES,
-    [STEP_TEMPS] = READ_TEMPS,       [STEP_BALANCE] = READ_BALANCE, [STEP_RATED] = READ_RATED,
-    [STEP_FIRMWARE] = READ_FIRMWARE, [STEP_HARDWARE] = READ_HARDWARE,
-    [STEP_CELL_LIMITS] = READ_CELL_LIMITS, [STEP_PACK_LIMITS] = READ_PACK_LIMITS,
-    [STEP_CURRENT_LIMITS] = READ_CURRENT_LIMITS, [STEP_DIFFERENCES] = READ_DIFFERENCES,
-    [STEP_BALANCING] = READ_BALANCING,
+static const struct bms_step plan[] = {
+    {.name = "pack voltage, current and SOC", .read.function = READ_PACK, .vital = true},
+    {.name = "state",              .read.function = READ_STATE},
+    {.name = "cell count",         .read.function = READ_STATUS,         .every_s = 30},
+    {.name = "cell voltages",      .read.function = READ_CELLS},
+    {.name = "faults",             .read.function = READ_FAULTS},
+    {.name = "extreme cells",      .read.function = READ_EXTREMES},
+    {.name = "temperatures",       .read.function = READ_TEMPS,          .every_s = 5},
+    {.name = "balancing",          .read.function = READ_BALANCE,        .every_s = 5},
+    {.name = "rated capacity",     .read.function = READ_RATED,          .every_s = 3600},
+    {.name = "software version",   .read.function = READ_FIRMWARE,       .every_s = 3600},
+    {.name = "hardware version",   .read.function = READ_HARDWARE,       .every_s = 3600},
+    {.name = "cell limits",        .read.function = READ_CELL_LIMITS,    .every_s = 3600},
+    {.name = "pack limits",        .read.function = READ_PACK_LIMITS,    .every_s = 3600},
+    {.name = "current limits",     .read.function = READ_CURRENT_LIMITS, .every_s = 3600},
+    {.name = "difference limits",  .read.function = READ_DIFFERENCES,    .every_s = 3600},
+    {.name = "start of balancing", .read.function = READ_BALANCING,      .every_s = 3600},
 };
 // clang-format on
 
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     struct memory *memory = bms_memory(bms);
-    if (step == STEP_CELLS && memory->cell_count == 0)
-        return false;
-    if (step == STEP_TEMPS && memory->temp_count == 0)
+    const uint8_t command = plan[step].read.function;
+    if ((command == READ_CELLS && memory->cell_count == 0) ||
+        (command == READ_TEMPS && memory->temp_count == 0))
         return false;
     memory->collecting = 0;
     memory->began_at_0 = false;
-    if (step == STEP_PACK && !memory->answered) {
+    if (command == READ_PACK && !memory->answered) {
         /* Until the board answers, each third request uses the other address. */
         memory->other_way = memory->asked == PATIENCE;
         memory->asked = memory->other_way ? 0 : (uint8_t) (memory->asked + 1);
     }
-    make_request(bms, step_command[step], 0, request);
+    make_request(bms, command, 0, request);
     return true;
 }
 
@@ -223,61 +194,65 @@ static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes
 
 /* ---- decoder ---- */
 
-/* 0x90, pack:
+// clang-format off
+/* Numbers at fixed places, also of simulated packs:
  *   A5 01 90 08 | 02 14   | 00 00    | 75 45   | 03 78 | 89      53.2 V, raw current 30021, 88.8 %
  *               | voltage | not used | current | SOC   | sum
- * Right after wake-up voltages of 0 turn up (section 13, 8): that is no measurement, and a raw current of 0 is none
- * of 3000 A. */
+ *   A5 01 91 08 | 0D 1E   | 03   | 0C F8  | 07   | 00 00 | 78     3358 mV in cell 3, 3320 mV in cell 7
+ *               | highest | cell | lowest | cell | -     | sum
+ *   A5 01 93 08 | 02    | 01     | 01        | 78        | 00 03 CB 40 | CB      discharging, both on, 248.64 Ah
+ *               | state | charge | discharge | heartbeat | mAh         | sum
+ *   A5 01 94 08 | 10    | 01      | 00      | 00   | 00  | 00 03  | 40 | 96      16 cells, 1 sensor, 3 cycles
+ *               | cells | sensors | charger | load | I/O | cycles | -  | sum
+ * Section 11: of the limits, all of 16 bits, 0x59 to 0x5B have high 1, high 2, low 1, low 2, and the second one
+ * switches off. 0 and FFFF: not set. */
+static const struct field {
+    uint8_t command, at, size;
+    bool is_limit;
+    uint8_t id;
+    uint16_t divisor;
+} fields[] = {
+    {READ_PACK,        6, 2, false, SOC_PERCENT,               10},
+    {READ_EXTREMES,    0, 2, false, CELL_MAX_MV,               1},
+    {READ_EXTREMES,    2, 1, false, CELL_MAX_INDEX,            1},
+    {READ_EXTREMES,    3, 2, false, CELL_MIN_MV,               1},
+    {READ_EXTREMES,    5, 1, false, CELL_MIN_INDEX,            1},
+    {READ_STATE,       0, 1, false, FLOW,                      1},
+    {READ_STATE,       1, 1, false, CHARGE_MOS,                1},
+    {READ_STATE,       2, 1, false, DISCHARGE_MOS,             1},
+    {READ_STATE,       4, 4, false, REMAINING_AH,              1000},
+    {READ_STATUS,      0, 1, false, CELL_COUNT,                1},
+    {READ_STATUS,      1, 1, false, TEMP_COUNT,                1},
+    {READ_STATUS,      5, 2, false, CYCLES,                    1},
+    {READ_RATED,       0, 4, false, RATED_AH,                  1000},
+    {READ_CELL_LIMITS, 2, 2, true,  SET_CELL_HIGH_MV,          1},
+    {READ_CELL_LIMITS, 6, 2, true,  SET_CELL_LOW_MV,           1},
+    {READ_PACK_LIMITS, 2, 2, true,  SET_PACK_HIGH_V,           10},
+    {READ_PACK_LIMITS, 6, 2, true,  SET_PACK_LOW_V,            10},
+    {READ_DIFFERENCES, 2, 2, true,  SET_CELL_DIFFERENCE_MV,    1},
+    {READ_BALANCING,   0, 2, true,  SET_BALANCE_START_MV,      1},
+    {READ_BALANCING,   2, 2, true,  SET_BALANCE_DIFFERENCE_MV, 1},
+};
+// clang-format on
+
+/* Right after wake-up voltages of 0 turn up (section 13, 8): that is no measurement, and a raw
+ * current of 0 is none of 3000 A. */
 static enum bms_result decode_pack(struct memory *memory, const uint8_t d[8], struct pack *pack)
 {
     pack_set(pack, VOLTAGE_V, be16(d) ? be16(d) / 10.0 : NAN);
     /* The sign is still that of the wire; finish() corrects it when the state is known. */
     if (be16(d + 4) != 0 && be16(d + 4) != 0xFFFF)
         pack_set(pack, CURRENT_A, (be16(d + 4) - CURRENT_ZERO) / 10.0);
-    pack_set(pack, SOC_PERCENT, be16(d + 6) / 10.0);
     return BMS_DONE;
 }
 
-/* 0x91, extreme cells:
- *   A5 01 91 08 | 0D 1E   | 03   | 0C F8  | 07   | 00 00 | 78     3358 mV in cell 3, 3320 mV in cell 7
- *               | highest | cell | lowest | cell | -     | sum
- * A highest cell of 0 mV was not measured. */
-static enum bms_result decode_extremes(struct memory *memory, const uint8_t d[8], struct pack *pack)
-{
-    if (be16(d) == 0)
-        return BMS_DONE;
-    pack_set(pack, CELL_MAX_MV, be16(d));
-    pack_set(pack, CELL_MAX_INDEX, d[2]);
-    pack_set(pack, CELL_MIN_MV, be16(d + 3));
-    pack_set(pack, CELL_MIN_INDEX, d[5]);
-    return BMS_DONE;
-}
-
-/* 0x93, state:
- *   A5 01 93 08 | 02    | 01     | 01        | 78        | 00 03 CB 40 | CB      discharging, both on, 248.64 Ah
- *               | state | charge | discharge | heartbeat | mAh         | sum */
-static enum bms_result decode_state(struct memory *memory, const uint8_t d[8], struct pack *pack)
-{
-    pack_set(pack, FLOW, d[0]);
-    pack_set(pack, CHARGE_MOS, d[1]);
-    pack_set(pack, DISCHARGE_MOS, d[2]);
-    pack_set(pack, REMAINING_AH, be32(d + 4) / 1000.0);
-    return BMS_DONE;
-}
-
-/* 0x94, status:
- *   A5 01 94 08 | 10    | 01      | 00      | 00   | 00  | 00 03  | 40 | 96      16 cells, 1 sensor, 3 cycles
- *               | cells | sensors | charger | load | I/O | cycles | -  | sum
- * No cells means "not ready" (section 6). */
+/* No cells means "not ready" (section 6). */
 static enum bms_result decode_status(struct memory *memory, const uint8_t d[8], struct pack *pack)
 {
     if (d[0] == 0 || d[0] > MAX_CELLS || d[1] > MAX_TEMPS)
         return BMS_INVALID;
     memory->cell_count = d[0];
     memory->temp_count = d[1];
-    pack_set(pack, CELL_COUNT, d[0]);
-    pack_set(pack, TEMP_COUNT, d[1]);
-    pack_set(pack, CYCLES, be16(d + 5));
     return BMS_DONE;
 }
 
@@ -357,46 +332,14 @@ static enum bms_result decode_temps(struct memory *memory, const uint8_t d[8], s
 /* 0x97, balancing: 48 bits, bit 0 of byte 0 is cell 1. */
 static enum bms_result decode_balance(struct memory *memory, const uint8_t d[8], struct pack *pack)
 {
-    pack_set(pack, BALANCE_MASK, (double) ((uint64_t) le16(d + 4) << 32 | le32(d)));
+    pack_set(pack, BALANCE_MASK, (double) (le64(d) & 0xFFFFFFFFFFFF));
     return BMS_DONE;
 }
 
 /* 0x98, faults: bytes 0…6 are bits (section 9), byte 7 a fault code. */
 static enum bms_result decode_faults(struct memory *memory, const uint8_t d[8], struct pack *pack)
 {
-    daly_alarms(pack, (uint64_t) le32(d + 4) << 32 | le32(d));
-    return BMS_DONE;
-}
-
-/* 0x50: u32 rated mAh, u32 nominal cell mV (section 11). */
-static enum bms_result decode_rated(struct memory *memory, const uint8_t d[8], struct pack *pack)
-{
-    pack_set(pack, RATED_AH, be32(d) / 1000.0);
-    return BMS_DONE;
-}
-
-/* Section 11: of two levels the second one switches off. 0 and FFFF: not set. */
-static void set_limit(struct pack *pack, enum pack_value id, const uint8_t *raw, double divisor)
-{
-    if (be16(raw) != 0 && be16(raw) != 0xFFFF)
-        pack_set(pack, id, be16(raw) / divisor);
-}
-
-/* 0x59: u16 mV high 1, high 2, low 1, low 2. */
-static enum bms_result decode_cell_limits(struct memory *memory, const uint8_t d[8],
-                                          struct pack *pack)
-{
-    set_limit(pack, SET_CELL_HIGH_MV, d + 2, 1);
-    set_limit(pack, SET_CELL_LOW_MV, d + 6, 1);
-    return BMS_DONE;
-}
-
-/* 0x5A: the same in 0.1 V. */
-static enum bms_result decode_pack_limits(struct memory *memory, const uint8_t d[8],
-                                          struct pack *pack)
-{
-    set_limit(pack, SET_PACK_HIGH_V, d + 2, 10);
-    set_limit(pack, SET_PACK_LOW_V, d + 6, 10);
+    daly_alarms(pack, le64(d));
     return BMS_DONE;
 }
 
@@ -411,23 +354,6 @@ static enum bms_result decode_current_limits(struct memory *memory, const uint8_
             pack_set(pack, raw < 0 ? SET_CHARGE_CURRENT_A : SET_DISCHARGE_CURRENT_A,
                      (raw < 0 ? -raw : raw) / 10.0);
     }
-    return BMS_DONE;
-}
-
-/* 0x5E: u16 mV difference 1, 2, then of temperatures. */
-static enum bms_result decode_differences(struct memory *memory, const uint8_t d[8],
-                                          struct pack *pack)
-{
-    set_limit(pack, SET_CELL_DIFFERENCE_MV, d + 2, 1);
-    return BMS_DONE;
-}
-
-/* 0x5F: u16 mV start, u16 mV difference. */
-static enum bms_result decode_balancing(struct memory *memory, const uint8_t d[8],
-                                        struct pack *pack)
-{
-    set_limit(pack, SET_BALANCE_START_MV, d, 1);
-    set_limit(pack, SET_BALANCE_DIFFERENCE_MV, d + 2, 1);
     return BMS_DONE;
 }
 
@@ -460,22 +386,21 @@ static const struct message {
     enum bms_result (*decode)(struct memory *memory, const uint8_t d[8], struct pack *pack);
 } messages[] = {
     {READ_PACK, decode_pack},
-    {READ_EXTREMES, decode_extremes},
-    {READ_STATE, decode_state},
     {READ_STATUS, decode_status},
     {READ_CELLS, decode_cells},
     {READ_TEMPS, decode_temps},
     {READ_BALANCE, decode_balance},
     {READ_FAULTS, decode_faults},
-    {READ_RATED, decode_rated},
     {READ_FIRMWARE, decode_firmware},
     {READ_HARDWARE, decode_hardware},
-    {READ_CELL_LIMITS, decode_cell_limits},
-    {READ_PACK_LIMITS, decode_pack_limits},
     {READ_CURRENT_LIMITS, decode_current_limits},
-    {READ_DIFFERENCES, decode_differences},
-    {READ_BALANCING, decode_balancing},
 };
+
+static uint32_t field_raw(const struct field *field, const uint8_t d[8])
+{
+    const uint8_t *b = d + field->at;
+    return field->size == 1 ? *b : field->size == 2 ? be16(b) : be32(b);
+}
 
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
@@ -502,10 +427,25 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
         memory->began_at_0 = false;
         memory->last = -1;
     }
+    const uint8_t *d = frame + 4;
+    enum bms_result result = BMS_FOREIGN;
     for (size_t i = 0; i < COUNT(messages); i++)
         if (messages[i].command == command)
-            return messages[i].decode(memory, frame + 4, pack);
-    return BMS_FOREIGN;
+            result = messages[i].decode(memory, d, pack);
+    if (result == BMS_INVALID || result == BMS_PARTIAL)
+        return result;
+    if (command == READ_EXTREMES && be16(d) == 0) /* not measured */
+        return BMS_DONE;
+    for (size_t i = 0; i < COUNT(fields); i++) {
+        const struct field *field = &fields[i];
+        const uint32_t raw = field_raw(field, d);
+        if (field->command != command)
+            continue;
+        result = BMS_DONE;
+        if (!field->is_limit || (raw != 0 && raw != 0xFFFF))
+            pack_set(pack, (enum pack_value) field->id, (double) raw / field->divisor);
+    }
+    return result;
 }
 
 static void finish(struct bms *bms, struct pack *pack)
@@ -555,78 +495,58 @@ static void write_reply(struct bms_output *out, uint8_t board, uint8_t command,
 /* Fills in the data bytes of a one-frame reply; false: this board does not answer the command. */
 static bool emulate_simple(struct memory *memory, struct pack *pack, uint8_t command, uint8_t d[8])
 {
+    bool known = true;
     switch (command) {
     case READ_PACK:
         put_be16(d, pack_raw(pack, VOLTAGE_V, 10, 0));
         put_be16(d + 4, pack_raw(pack, CURRENT_A, -10, CURRENT_ZERO));
-        put_be16(d + 6, pack_raw(pack, SOC_PERCENT, 10, 0));
-        return true;
-    case READ_EXTREMES:
-        put_be16(d, pack_raw(pack, CELL_MAX_MV, 1, 0));
-        d[2] = (uint8_t) pack_raw(pack, CELL_MAX_INDEX, 1, 0);
-        put_be16(d + 3, pack_raw(pack, CELL_MIN_MV, 1, 0));
-        d[5] = (uint8_t) pack_raw(pack, CELL_MIN_INDEX, 1, 0);
-        return true;
+        break;
     case READ_STATE:
-        d[0] = pack->value[CURRENT_A] > 0   ? FLOW_CHARGING
-               : pack->value[CURRENT_A] < 0 ? FLOW_DISCHARGING
-                                            : FLOW_IDLE;
-        d[1] = (uint8_t) pack_raw(pack, CHARGE_MOS, 1, 0);
-        d[2] = (uint8_t) pack_raw(pack, DISCHARGE_MOS, 1, 0);
         d[3] = memory->heartbeat++;
-        put_be32(d + 4, pack_raw(pack, REMAINING_AH, 1000, 0));
-        return true;
-    case READ_STATUS:
-        d[0] = (uint8_t) pack_raw(pack, CELL_COUNT, 1, 0);
-        d[1] = (uint8_t) pack_raw(pack, TEMP_COUNT, 1, 0);
-        put_be16(d + 5, pack_raw(pack, CYCLES, 1, 0));
-        return true;
-    case READ_BALANCE: {
-        uint64_t mask = pack_known(pack, BALANCE_MASK) ? (uint64_t) pack->value[BALANCE_MASK] : 0;
-        put_le32(d, (uint32_t) mask);
-        put_le16(d + 4, (uint32_t) (mask >> 32));
-        return true;
-    }
-    case READ_FAULTS: {
-        uint64_t word = daly_alarm_word(pack);
-        put_le32(d, (uint32_t) word);
-        put_le32(d + 4, (uint32_t) (word >> 32));
+        break;
+    case READ_BALANCE:
+        put_le64(d, pack_known(pack, BALANCE_MASK) ? (uint64_t) pack->value[BALANCE_MASK] : 0);
+        break;
+    case READ_FAULTS:
+        put_le64(d, daly_alarm_word(pack));
         if (memory->soft_switched)
             d[6] |= 1 << 4;
-        return true;
-    }
+        break;
     case READ_CELL_LIMITS:
         put_be16(d, pack_raw(pack, SET_CELL_HIGH_MV, 1, -50));
-        put_be16(d + 2, pack_raw(pack, SET_CELL_HIGH_MV, 1, 0));
         put_be16(d + 4, pack_raw(pack, SET_CELL_LOW_MV, 1, 100));
-        put_be16(d + 6, pack_raw(pack, SET_CELL_LOW_MV, 1, 0));
-        return true;
+        break;
     case READ_PACK_LIMITS:
         put_be16(d, pack_raw(pack, SET_PACK_HIGH_V, 10, -5));
-        put_be16(d + 2, pack_raw(pack, SET_PACK_HIGH_V, 10, 0));
         put_be16(d + 4, pack_raw(pack, SET_PACK_LOW_V, 10, 10));
-        put_be16(d + 6, pack_raw(pack, SET_PACK_LOW_V, 10, 0));
-        return true;
+        break;
     case READ_CURRENT_LIMITS:
         put_be16(d, pack_raw(pack, SET_CHARGE_CURRENT_A, -10, CURRENT_ZERO + 50));
         put_be16(d + 2, pack_raw(pack, SET_CHARGE_CURRENT_A, -10, CURRENT_ZERO));
         put_be16(d + 4, pack_raw(pack, SET_DISCHARGE_CURRENT_A, 10, CURRENT_ZERO - 50));
         put_be16(d + 6, pack_raw(pack, SET_DISCHARGE_CURRENT_A, 10, CURRENT_ZERO));
-        return true;
+        break;
     case READ_DIFFERENCES:
         put_be16(d, pack_raw(pack, SET_CELL_DIFFERENCE_MV, 0.5, 0));
-        put_be16(d + 2, pack_raw(pack, SET_CELL_DIFFERENCE_MV, 1, 0));
-        return true;
-    case READ_BALANCING:
-        put_be16(d, pack_raw(pack, SET_BALANCE_START_MV, 1, 0));
-        put_be16(d + 2, pack_raw(pack, SET_BALANCE_DIFFERENCE_MV, 1, 0));
-        return true;
+        break;
     case READ_RATED:
-        put_be32(d, pack_raw(pack, RATED_AH, 1000, 0));
         put_be32(d + 4, 3200);
-        return true;
+        break;
+    default:
+        known = false;
     }
-    return false;
+    for (size_t i = 0; i < COUNT(fields); i++) {
+        const struct field *field = &fields[i];
+        if (field->command != command)
+            continue;
+        const uint32_t raw = pack_raw(pack, (enum pack_value) field->id, field->divisor, 0);
+        for (unsigned n = 0; n < field->size; n++)
+            d[field->at + n] = (uint8_t) (raw >> 8 * (field->size - 1 - n));
+        known = true;
+    }
+    if (command == READ_STATE)
+        d[0] = (uint8_t) pack_flow(pack);
+    return known;
 }
 
 static void emulate_cells(const struct pack *pack, uint8_t board, bool all_frames,
@@ -670,28 +590,6 @@ static void emulate_text(const char *text, uint8_t board, uint8_t command, struc
     }
 }
 
-static void emulate_switch(struct memory *memory, struct pack *pack, const uint8_t *request,
-                           uint8_t board, struct bms_output *out)
-{
-    uint8_t d[8] = {request[4]};
-    pack_set(pack, request[2] == WRITE_CHARGE ? CHARGE_MOS : DISCHARGE_MOS, request[4]);
-    memory->soft_switched = request[4] == 0;
-    write_reply(out, board, request[2], d);
-}
-
-/* Values above 100 % and invalid dates are rejected. */
-static void emulate_soc(struct pack *pack, const uint8_t *request, uint8_t board,
-                        struct bms_output *out)
-{
-    const uint8_t *date = request + 4;
-    bool good = be16(request + 10) <= 1000 && date[1] >= 1 && date[1] <= 12 && date[2] >= 1 &&
-                date[2] <= 31 && date[3] < 24 && date[4] < 60 && date[5] < 60;
-    uint8_t d[8] = {good};
-    if (good)
-        pack_set(pack, SOC_PERCENT, be16(request + 10) / 10.0);
-    write_reply(out, board, WRITE_SOC, d);
-}
-
 static void emulate_request(struct bms *bms, struct pack *pack, const uint8_t *request,
                             struct bms_output *out)
 {
@@ -699,20 +597,28 @@ static void emulate_request(struct bms *bms, struct pack *pack, const uint8_t *r
     uint8_t board = (uint8_t) bms_address(bms);
     uint8_t command = request[2];
     uint8_t d[8] = {0};
-    if (command == READ_CELLS)
+    if (command == READ_CELLS) {
         emulate_cells(pack, board, request[1] == HOST_BLUETOOTH, out);
-    else if (command == READ_TEMPS)
+    } else if (command == READ_TEMPS) {
         emulate_temps(pack, board, out);
-    else if (command == READ_FIRMWARE)
-        emulate_text(pack->text[FIRMWARE], board, command, out);
-    else if (command == READ_HARDWARE)
-        emulate_text(pack->text[MODEL], board, command, out);
-    else if (command == WRITE_CHARGE || command == WRITE_DISCHARGE)
-        emulate_switch(memory, pack, request, board, out);
-    else if (command == WRITE_SOC)
-        emulate_soc(pack, request, board, out);
-    else if (emulate_simple(memory, pack, command, d))
+    } else if (command == READ_FIRMWARE || command == READ_HARDWARE) {
+        emulate_text(pack->text[command == READ_FIRMWARE ? FIRMWARE : MODEL], board, command, out);
+    } else if (command == WRITE_CHARGE || command == WRITE_DISCHARGE) {
+        d[0] = request[4];
+        pack_set(pack, command == WRITE_CHARGE ? CHARGE_MOS : DISCHARGE_MOS, d[0]);
+        memory->soft_switched = d[0] == 0;
         write_reply(out, board, command, d);
+    } else if (command == WRITE_SOC) {
+        /* Values above 100 % and invalid dates are rejected. */
+        const uint8_t *date = request + 4;
+        d[0] = be16(request + 10) <= 1000 && date[1] >= 1 && date[1] <= 12 && date[2] >= 1 &&
+               date[2] <= 31 && date[3] < 24 && date[4] < 60 && date[5] < 60;
+        if (d[0])
+            pack_set(pack, SOC_PERCENT, be16(request + 10) / 10.0);
+        write_reply(out, board, command, d);
+    } else if (emulate_simple(memory, pack, command, d)) {
+        write_reply(out, board, command, d);
+    }
 }
 
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,

@@ -8,11 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-static double value_or(const struct pack *pack, enum pack_value id, double otherwise)
-{
-    return pack_known(pack, id) ? pack->value[id] : otherwise;
-}
-
 /* An LFP pack as the app presets it; texts that are not here are zero, the password among them. */
 // clang-format off
 static const struct {
@@ -38,7 +33,7 @@ static uint32_t raw_temperature(const struct pack *pack, enum pack_value id)
 
 static unsigned emulated_cells(const struct pack *pack)
 {
-    return (unsigned) fmin(value_or(pack, CELL_COUNT, 0), MAX_CELLS);
+    return (unsigned) fmin(pack_value_or(pack, CELL_COUNT, 0), MAX_CELLS);
 }
 
 static uint32_t raw_number(const struct pack *pack, uint8_t code)
@@ -51,18 +46,18 @@ static uint32_t raw_number(const struct pack *pack, uint8_t code)
     case TEMP_2:
         return raw_temperature(pack, TEMP_C + 1);
     case VOLTAGE:
-        return (uint32_t) fmin(round(value_or(pack, VOLTAGE_V, 0) * 100), UINT16_MAX);
+        return (uint32_t) fmin(round(pack_value_or(pack, VOLTAGE_V, 0) * 100), UINT16_MAX);
     case CURRENT: {
-        double amps = value_or(pack, CURRENT_A, 0);
+        double amps = pack_value_or(pack, CURRENT_A, 0);
         uint32_t amount = (uint32_t) fmin(round(fabs(amps) * 100), 0x7FFF);
         return amps > 0 ? amount | 0x8000 : amount;
     }
     case SOC:
-        return (uint32_t) lround(value_or(pack, SOC_PERCENT, 0));
+        return (uint32_t) lround(pack_value_or(pack, SOC_PERCENT, 0));
     case TEMPS:
-        return (uint32_t) fmin(value_or(pack, TEMP_COUNT, 2), 2);
+        return (uint32_t) fmin(pack_value_or(pack, TEMP_COUNT, 2), 2);
     case CYCLE_COUNT:
-        return (uint32_t) fmin(value_or(pack, CYCLES, 0), UINT16_MAX);
+        return (uint32_t) fmin(pack_value_or(pack, CYCLES, 0), UINT16_MAX);
     case STRINGS:
     case CELL_SETTING:
         return emulated_cells(pack);
@@ -76,17 +71,17 @@ static uint32_t raw_number(const struct pack *pack, uint8_t code)
                (uint32_t) hot << JK_4E57_HOT_BIT | (uint32_t) cold << JK_4E57_COLD_BIT;
     }
     case STATE:
-        return (value_or(pack, CHARGE_MOS, 1) > 0 ? 1 : 0) |
-               (value_or(pack, DISCHARGE_MOS, 1) > 0 ? 2 : 0) |
-               (value_or(pack, BALANCING, 0) > 0 ? 4 : 0);
+        return (pack_value_or(pack, CHARGE_MOS, 1) > 0 ? 1 : 0) |
+               (pack_value_or(pack, DISCHARGE_MOS, 1) > 0 ? 2 : 0) |
+               (pack_value_or(pack, BALANCING, 0) > 0 ? 4 : 0);
     case CAPACITY:
-        return (uint32_t) lround(value_or(pack, RATED_AH, value_or(pack, FULL_AH, 0)));
+        return (uint32_t) lround(pack_value_or(pack, RATED_AH, pack_value_or(pack, FULL_AH, 0)));
     case FULL_CAPACITY:
-        return (uint32_t) lround(value_or(pack, FULL_AH, 0));
+        return (uint32_t) lround(pack_value_or(pack, FULL_AH, 0));
     case CHARGE_SWITCH:
-        return value_or(pack, CHARGE_MOS, 1) > 0;
+        return pack_value_or(pack, CHARGE_MOS, 1) > 0;
     case DISCHARGE_SWITCH:
-        return value_or(pack, DISCHARGE_MOS, 1) > 0;
+        return pack_value_or(pack, DISCHARGE_MOS, 1) > 0;
     }
     /* Settings of the pack replace the presets of the app. */
     for (size_t i = 0; i < JK_4E57_SETTINGS; i++) {
@@ -109,7 +104,7 @@ static size_t put_cells(uint8_t *out, const struct pack *pack)
     for (unsigned i = 0; i < count; i++) {
         out[1 + 3 * i] = (uint8_t) (i + 1);
         put_be16(out + 2 + 3 * i,
-                 (uint32_t) lround(value_or(pack, (enum pack_value)(CELL_MV + i), 0)));
+                 (uint32_t) lround(pack_value_or(pack, (enum pack_value)(CELL_MV + i), 0)));
     }
     return 1u + out[0];
 }

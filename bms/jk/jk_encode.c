@@ -45,11 +45,6 @@ static void put_text(struct jk_image *image, size_t at, size_t size, const char 
     memcpy(image->bytes + at, text, length < size ? length : size);
 }
 
-static double value_or(const struct pack *pack, enum pack_value id, double otherwise)
-{
-    return pack_known(pack, id) ? pack->value[id] : otherwise;
-}
-
 static const char *text_or(const struct pack *pack, enum pack_text id, const char *otherwise)
 {
     return pack->text[id][0] ? pack->text[id] : otherwise;
@@ -102,12 +97,12 @@ static uint32_t alarm_word(const struct pack *pack)
 static void encode_cells(struct jk_image *image, const struct jk_places *at,
                          const struct pack *pack)
 {
-    double count = fmin(value_or(pack, CELL_COUNT, at->cells), at->cells);
+    double count = fmin(pack_value_or(pack, CELL_COUNT, at->cells), at->cells);
     unsigned highest = 0, lowest = 0, present = 0;
     double sum = 0, mv[32] = {0};
     uint32_t mask = 0;
     for (unsigned i = 0; i < count; i++) {
-        mv[i] = value_or(pack, (enum pack_value)(CELL_MV + i), 0);
+        mv[i] = pack_value_or(pack, (enum pack_value)(CELL_MV + i), 0);
         if (mv[i] <= 0)
             continue;
         if (present == 0 || mv[i] > mv[highest])
@@ -129,22 +124,23 @@ static void encode_cells(struct jk_image *image, const struct jk_places *at,
 
 static double sensor(const struct pack *pack, unsigned number)
 {
-    bool counted = number <= value_or(pack, TEMP_COUNT, MAX_TEMPS);
-    return 10 * (counted ? value_or(pack, (enum pack_value)(TEMP_C + number - 1), NO_SENSOR)
+    bool counted = number <= pack_value_or(pack, TEMP_COUNT, MAX_TEMPS);
+    return 10 * (counted ? pack_value_or(pack, (enum pack_value)(TEMP_C + number - 1), NO_SENSOR)
                          : NO_SENSOR);
 }
 
 static void encode_status(struct jk_image *image, enum jk_layout layout, const struct pack *pack)
 {
     const struct jk_places *at = &jk_places[layout == JK_24S ? JK_24S : JK_32S];
-    const double voltage = value_or(pack, VOLTAGE_V, 0), current = value_or(pack, CURRENT_A, 0);
-    const bool balancing = value_or(pack, BALANCING, 0) > 0;
+    const double voltage = pack_value_or(pack, VOLTAGE_V, 0),
+                 current = pack_value_or(pack, CURRENT_A, 0);
+    const bool balancing = pack_value_or(pack, BALANCING, 0) > 0;
     struct pack told = *pack;
-    told.value[FULL_AH] = value_or(pack, FULL_AH, value_or(pack, RATED_AH, 0));
-    told.value[SOH_PERCENT] = value_or(pack, SOH_PERCENT, 100);
-    told.value[CHARGE_MOS] = value_or(pack, CHARGE_MOS, 1);
-    told.value[DISCHARGE_MOS] = value_or(pack, DISCHARGE_MOS, 1);
-    told.value[MOS_TEMP_C] = value_or(pack, MOS_TEMP_C, NO_SENSOR);
+    told.value[FULL_AH] = pack_value_or(pack, FULL_AH, pack_value_or(pack, RATED_AH, 0));
+    told.value[SOH_PERCENT] = pack_value_or(pack, SOH_PERCENT, 100);
+    told.value[CHARGE_MOS] = pack_value_or(pack, CHARGE_MOS, 1);
+    told.value[DISCHARGE_MOS] = pack_value_or(pack, DISCHARGE_MOS, 1);
+    told.value[MOS_TEMP_C] = pack_value_or(pack, MOS_TEMP_C, NO_SENSOR);
     put_fields(image, jk_status_fields, JK_STATUS_FIELDS, layout, &told);
     encode_cells(image, at, pack);
     put32(image, at->voltage + 4u, fabs(1000 * voltage * current));
@@ -187,13 +183,13 @@ static void encode_settings(struct jk_image *image, uint8_t address, enum jk_lay
                             const struct pack *pack)
 {
     struct pack told = *pack;
-    told.value[CELL_COUNT] = fmin(value_or(pack, CELL_COUNT, 0), layout == JK_24S ? 24 : 32);
-    told.value[RATED_AH] = value_or(pack, RATED_AH, value_or(pack, FULL_AH, 0));
+    told.value[CELL_COUNT] = fmin(pack_value_or(pack, CELL_COUNT, 0), layout == JK_24S ? 24 : 32);
+    told.value[RATED_AH] = pack_value_or(pack, RATED_AH, pack_value_or(pack, FULL_AH, 0));
     for (size_t i = 0; i < COUNT(presets); i++)
         put32(image, presets[i].at, presets[i].value);
     put_fields(image, jk_settings_fields, JK_SETTINGS_FIELDS, JK_32S, &told);
-    put32(image, 118, value_or(pack, CHARGE_MOS, 1));
-    put32(image, 122, value_or(pack, DISCHARGE_MOS, 1));
+    put32(image, 118, pack_value_or(pack, CHARGE_MOS, 1));
+    put32(image, 122, pack_value_or(pack, DISCHARGE_MOS, 1));
     if (layout != JK_24S)
         put32(image, 270, address);
 }

@@ -29,16 +29,11 @@ struct answer {
     bool plain; /* INFO is text already */
 };
 
-static double value_or(const struct pack *pack, enum pack_value id, double otherwise)
-{
-    return pack_known(pack, id) ? pack->value[id] : otherwise;
-}
-
 /* The MOS switches as two bits of a byte. */
 static uint32_t mos_bits(const struct pack *pack, unsigned charge_bit, unsigned discharge_bit)
 {
-    uint32_t charge = value_or(pack, CHARGE_MOS, 1) > 0,
-             discharge = value_or(pack, DISCHARGE_MOS, 1) > 0;
+    uint32_t charge = pack_value_or(pack, CHARGE_MOS, 1) > 0,
+             discharge = pack_value_or(pack, DISCHARGE_MOS, 1) > 0;
     return charge << charge_bit | discharge << discharge_bit;
 }
 
@@ -85,7 +80,7 @@ static void put_group(struct answer *answer)
 
 static unsigned count_cells(const struct pack *pack)
 {
-    unsigned count = (unsigned) value_or(pack, CELL_COUNT, 0);
+    unsigned count = (unsigned) pack_value_or(pack, CELL_COUNT, 0);
     for (unsigned i = count; i < MAX_CELLS; i++)
         if (pack_known(pack, (enum pack_value)(CELL_MV + i)))
             count = i + 1;
@@ -103,7 +98,7 @@ static unsigned count_sensors(const struct answer *answer)
 {
     const struct topbms_variant *variant = answer->variant;
     const struct pack *pack = answer->pack;
-    unsigned count = (unsigned) value_or(pack, TEMP_COUNT, 0);
+    unsigned count = (unsigned) pack_value_or(pack, TEMP_COUNT, 0);
     for (unsigned i = count; i < MAX_TEMPS; i++)
         if (pack_known(pack, (enum pack_value)(TEMP_C + i)))
             count = i + 1;
@@ -124,7 +119,7 @@ static void put_sensors(struct answer *answer)
     for (unsigned i = 0; i < count; i++) {
         double celsius = answer->pack->value[TEMP_C + i];
         if (i + 1 == mos_sensor(answer, count))
-            celsius = value_or(answer->pack, MOS_TEMP_C, celsius);
+            celsius = pack_value_or(answer->pack, MOS_TEMP_C, celsius);
         double raw = round(celsius / variant->sensor_unit) + variant->sensor_zero;
         if (variant->sensor_signed) {
             put_number(answer, fmax(celsius, -0.1 * variant->sensor_min), variant->sensor_unit, 2,
@@ -140,8 +135,9 @@ static void put_sensors(struct answer *answer)
 /* Pylontech sends FFFF and appends 3-byte fields if a capacity in mAh does not fit into 16 bits. */
 static bool is_large(const struct answer *answer)
 {
-    return answer->id == ID_PYLONTECH && fmax(value_or(answer->pack, FULL_AH, 0),
-                                              value_or(answer->pack, REMAINING_AH, 0)) >= 65.535;
+    return answer->id == ID_PYLONTECH &&
+           fmax(pack_value_or(answer->pack, FULL_AH, 0),
+                pack_value_or(answer->pack, REMAINING_AH, 0)) >= 65.535;
 }
 
 static uint8_t count_byte(const struct answer *answer)
@@ -157,14 +153,14 @@ static double sum_of_cells(const struct pack *pack)
 {
     double sum = 0;
     for (unsigned i = 0; i < count_cells(pack); i++)
-        sum += value_or(pack, (enum pack_value)(CELL_MV + i), 0) / 1000;
+        sum += pack_value_or(pack, (enum pack_value)(CELL_MV + i), 0) / 1000;
     return sum;
 }
 
 static void put_field(struct answer *answer, const struct topbms_field *field)
 {
     const struct pack *pack = answer->pack;
-    uint64_t mask = (uint64_t) value_or(pack, BALANCE_MASK, 0);
+    uint64_t mask = (uint64_t) pack_value_or(pack, BALANCE_MASK, 0);
     switch (field->id) {
     case FIELD_COUNT:
         put_uint(answer, count_byte(answer), 1);
@@ -183,8 +179,8 @@ static void put_field(struct answer *answer, const struct topbms_field *field)
         put_uint(answer, 0, field->size);
         break;
     case VOLTAGE_V:
-        put_number(answer, value_or(pack, VOLTAGE_V, sum_of_cells(pack)), field->unit, field->size,
-                   false);
+        put_number(answer, pack_value_or(pack, VOLTAGE_V, sum_of_cells(pack)), field->unit,
+                   field->size, false);
         break;
     default:
         if (is_large(answer) && (field->id == REMAINING_AH || field->id == FULL_AH))
@@ -282,15 +278,15 @@ static enum topbms_return answer_status(struct answer *answer)
             set_bit(status, protection->bit);
     }
     if (variant->balance_at != NOWHERE) {
-        uint64_t mask = (uint64_t) value_or(answer->pack, BALANCE_MASK, 0);
+        uint64_t mask = (uint64_t) pack_value_or(answer->pack, BALANCE_MASK, 0);
         for (unsigned i = 0; i < variant->balance_size; i++, mask >>= 8) {
             unsigned byte = variant->balance_big_endian ? variant->balance_size - 1u - i : i;
             status[variant->balance_at + byte] = (uint8_t) mask;
         }
     }
-    if (value_or(pack, CHARGE_MOS, 1) > 0)
+    if (pack_value_or(pack, CHARGE_MOS, 1) > 0)
         set_bit(status, variant->charge_mos);
-    if (value_or(pack, DISCHARGE_MOS, 1) > 0)
+    if (pack_value_or(pack, DISCHARGE_MOS, 1) > 0)
         set_bit(status, variant->discharge_mos);
     memcpy(answer->info + answer->size, rest, variant->tails[0].size);
     answer->size += variant->tails[0].size;
@@ -376,7 +372,7 @@ static enum topbms_return answer_switch(struct answer *answer, enum pack_value m
     if (answer->asked[0] > 1)
         return RTN_DATA;
     bool on = answer->asked[0] == 0;
-    bool refused = !on && !(value_or(answer->pack, other, 1) > 0);
+    bool refused = !on && !(pack_value_or(answer->pack, other, 1) > 0);
     if (!refused)
         pack_set(answer->pack, mine, on);
     put_uint(answer, mos_bits(answer->pack, 1, 2), 1);

@@ -42,7 +42,7 @@ void battery_random(struct pack *pack, uint64_t *seed, unsigned cells, unsigned 
     bool charge = prng_range(seed, 0, 3) > 0, discharge = prng_range(seed, 0, 3) > 0;
     int tenths = prng_range(seed, discharge ? -3000 : 0, charge ? 3000 : 0);
     pack_set(pack, CURRENT_A, tenths / 10.0);
-    pack_set(pack, FLOW, tenths > 0 ? FLOW_CHARGING : tenths < 0 ? FLOW_DISCHARGING : FLOW_IDLE);
+    pack_set(pack, FLOW, pack_flow(pack));
     pack_set(pack, CHARGE_MOS, charge);
     pack_set(pack, DISCHARGE_MOS, discharge);
     pack_set(pack, CHARGE_CURRENT_LIMIT_A, prng_range(seed, 0, 300));

@@ -408,10 +408,7 @@ static void emulate_read(struct bms *bms, const struct pack *pack, const uint8_t
         return;
     struct pack told = *pack;
     pack_derive(&told);
-    pack_set(&told, FLOW,
-             told.value[CURRENT_A] > 0   ? FLOW_CHARGING
-             : told.value[CURRENT_A] < 0 ? FLOW_DISCHARGING
-                                         : 0);
+    pack_set(&told, FLOW, pack_flow(&told));
     out->bytes[0] = (uint8_t) (asked[0] - map->reply_shift);
     out->bytes[1] = MODBUS_HOLDING;
     out->bytes[2] = (uint8_t) (2 * count);

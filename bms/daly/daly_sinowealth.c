@@ -147,6 +147,12 @@ static const struct bms_step plan[COMMANDS] = {
 };
 // clang-format on
 
+/* Whether its value has 4 bytes, where it is not a cell. */
+static bool is_wide(unsigned command)
+{
+    return command >= CURRENT && command <= REMAINING;
+}
+
 static bool is_command_wanted(const struct memory *memory, unsigned command)
 {
     if (memory->eleventh == IS_CELL)
@@ -164,7 +170,7 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     unsigned command = step + 1;
     if (!is_command_wanted(memory, command))
         return false;
-    bool wide = command >= CURRENT && command <= REMAINING && memory->eleventh != IS_CELL;
+    bool wide = is_wide(command) && memory->eleventh != IS_CELL;
     request->bytes[0] = START;
     request->bytes[1] = (uint8_t) command;
     request->bytes[2] = wide ? 4 : 2;
@@ -225,104 +231,51 @@ static enum bms_result decode_voltage(struct bms *bms, const uint8_t *data, stru
     return BMS_DONE;
 }
 
-/* 0A 0C 02 -> 0A 56 | C4      -8.5 °C, in 0.1 K; without a sensor any value */
-static enum bms_result decode_temp(struct bms *bms, const uint8_t *data, struct pack *pack,
-                                   unsigned n)
-{
-    uint16_t raw = be16(data);
-    if (raw >= ZERO_C - 500 && raw <= ZERO_C + 1300)
-        pack_set_temp(pack, n, (raw - ZERO_C) / 10.0);
-    return BMS_DONE;
-}
-
-static enum bms_result decode_temp_1(struct bms *bms, const uint8_t *data, struct pack *pack)
-{
-    return decode_temp(bms, data, pack, 1);
-}
-
-static enum bms_result decode_temp_2(struct bms *bms, const uint8_t *data, struct pack *pack)
-{
-    return decode_temp(bms, data, pack, 2);
-}
-
-/* 0A 10 04 -> FF FF FF 6B | 79      -149 mA, discharging (section 6) */
-static enum bms_result decode_current(struct bms *bms, const uint8_t *data, struct pack *pack)
-{
-    bms_set_current(bms, pack, sbe32(data) / 1000.0);
-    return BMS_DONE;
-}
-
-static enum bms_result decode_full(struct bms *bms, const uint8_t *data, struct pack *pack)
-{
-    pack_set(pack, FULL_AH, be32(data) / 1000.0);
-    return BMS_DONE;
-}
-
-static enum bms_result decode_remaining(struct bms *bms, const uint8_t *data, struct pack *pack)
-{
-    pack_set(pack, REMAINING_AH, be32(data) / 1000.0);
-    return BMS_DONE;
-}
-
-/* 0A 13 02 -> 00 5F | CC      95 %, the low byte is enough */
-static enum bms_result decode_soc(struct bms *bms, const uint8_t *data, struct pack *pack)
-{
-    if (data[1] > 100)
-        return BMS_INVALID;
-    pack_set(pack, SOC_PERCENT, data[1]);
-    return BMS_DONE;
-}
-
-static enum bms_result decode_cycles(struct bms *bms, const uint8_t *data, struct pack *pack)
-{
-    pack_set(pack, CYCLES, be16(data));
-    return BMS_DONE;
-}
-
-/* 0A 15 02 -> 00 4B | D4      bit 0 charge FET, 1 discharge FET, 2 charging, 3 discharging, …
- * (section 7) */
-static enum bms_result decode_status(struct bms *bms, const uint8_t *data, struct pack *pack)
-{
-    uint16_t bits = be16(data);
-    pack_set(pack, CHARGE_MOS, bits & 1);
-    pack_set(pack, DISCHARGE_MOS, bits >> 1 & 1);
-    return BMS_DONE;
-}
-
-/* 0A 16 02 -> 04 00 | 4C      too cold for charging */
-static enum bms_result decode_faults(struct bms *bms, const uint8_t *data, struct pack *pack)
-{
-    pack_clear_alarms(pack);
-    pack_alarm_bits(pack, fault_bits, FAULT_BITS, be16(data));
-    pack_raw_alarm(pack, be16(data));
-    return BMS_DONE;
-}
-
-/* 0A 17 02 -> 00 41 | CE      bits 0-2: cells - 3, bit 6: two sensors. Used in finish(). */
-static enum bms_result decode_config(struct bms *bms, const uint8_t *data, struct pack *pack)
+/* Commands TEMP_1 and up, of boards on which they are not cells. */
+static enum bms_result decode_value(struct bms *bms, unsigned command, const uint8_t *data,
+                                    struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
-    memory->config = data[1];
-    memory->config_known = true;
+    const uint16_t word = be16(data);
+    switch (command) {
+    case TEMP_1:
+    case TEMP_2: /* 0A 0C 02 -> 0A 56 | C4      -8.5 °C, in 0.1 K; without a sensor any value */
+        if (word >= ZERO_C - 500 && word <= ZERO_C + 1300)
+            pack_set_temp(pack, command - TEMP_1 + 1, (word - ZERO_C) / 10.0);
+        break;
+    case CURRENT: /* 0A 10 04 -> FF FF FF 6B | 79      -149 mA, discharging (section 6) */
+        bms_set_current(bms, pack, sbe32(data) / 1000.0);
+        break;
+    case FULL:
+        pack_set(pack, FULL_AH, be32(data) / 1000.0);
+        break;
+    case REMAINING:
+        pack_set(pack, REMAINING_AH, be32(data) / 1000.0);
+        break;
+    case SOC: /* 0A 13 02 -> 00 5F | CC      95 %, the low byte is enough */
+        if (data[1] > 100)
+            return BMS_INVALID;
+        pack_set(pack, SOC_PERCENT, data[1]);
+        break;
+    case CYCLE_COUNT:
+        pack_set(pack, CYCLES, word);
+        break;
+    case STATUS: /* 0A 15 02 -> 00 4B | D4      bit 0 charge FET, 1 discharge FET … (section 7) */
+        pack_set(pack, CHARGE_MOS, word & 1);
+        pack_set(pack, DISCHARGE_MOS, word >> 1 & 1);
+        break;
+    case FAULTS: /* 0A 16 02 -> 04 00 | 4C      too cold for charging */
+        pack_clear_alarms(pack);
+        pack_alarm_bits(pack, fault_bits, FAULT_BITS, word);
+        pack_raw_alarm(pack, word);
+        break;
+    case CONFIG: /* 0A 17 02 -> 00 41 | CE      bits 0-2: cells - 3, bit 6: two sensors, for finish() */
+        memory->config = data[1];
+        memory->config_known = true;
+        break;
+    }
     return BMS_DONE;
 }
-
-static const struct message {
-    uint8_t size; /* data bytes that are needed */
-    enum bms_result (*decode)(struct bms *bms, const uint8_t *data, struct pack *pack);
-} messages[COMMANDS + 1] = {
-    [PACK_VOLTAGE] = {2, decode_voltage},
-    [TEMP_1] = {2, decode_temp_1},
-    [TEMP_2] = {2, decode_temp_2},
-    [CURRENT] = {4, decode_current},
-    [FULL] = {4, decode_full},
-    [REMAINING] = {4, decode_remaining},
-    [SOC] = {2, decode_soc},
-    [CYCLE_COUNT] = {2, decode_cycles},
-    [STATUS] = {2, decode_status},
-    [FAULTS] = {2, decode_faults},
-    [CONFIG] = {2, decode_config},
-};
 
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
@@ -337,10 +290,9 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     if (command >= CELL_1 && command <= (memory->eleventh == IS_CELL ? MOST_CELLS_16S : MOST_CELLS))
         return decode_cell(memory, command, frame, pack);
     /* The CRC covers the request, so this is its reply even if the command is unknown. */
-    if (command > COMMANDS || !messages[command].decode || memory->eleventh == IS_CELL ||
-        memory->eleventh == IN_DOUBT)
+    if (memory->eleventh == IS_CELL || memory->eleventh == IN_DOUBT)
         return BMS_DONE;
-    return size > messages[command].size ? messages[command].decode(bms, frame, pack) : BMS_FOREIGN;
+    return is_wide(command) && asked[2] < 4 ? BMS_FOREIGN : decode_value(bms, command, frame, pack);
 }
 
 /* ---- what needs more than one reply ---- */
@@ -447,20 +399,13 @@ static const struct scale {
 };
 // clang-format on
 
-static uint32_t encode_scaled(const struct pack *pack, unsigned command)
-{
-    for (size_t i = 0; i < COUNT(scales); i++)
-        if (scales[i].command == command)
-            return pack_raw(pack, (enum pack_value) scales[i].value, scales[i].factor,
-                            scales[i].offset);
-    return 0;
-}
-
 static uint32_t encode(const struct pack *pack, unsigned command)
 {
     switch (command) {
     case TEMP_2:
-        return pack_known(pack, TEMP_C + 1) ? encode_scaled(pack, command) : ZERO_C;
+        if (!pack_known(pack, TEMP_C + 1))
+            return ZERO_C;
+        break;
     case IC_TEMP_2:
         return 71; /* as all known units */
     case STATUS:
@@ -473,7 +418,11 @@ static uint32_t encode(const struct pack *pack, unsigned command)
         return ((pack_raw(pack, CELL_COUNT, 1, 0) - 3) & 7) |
                (pack_known(pack, TEMP_C + 1) ? 1u << 6 : 0);
     }
-    return encode_scaled(pack, command);
+    for (size_t i = 0; i < COUNT(scales); i++)
+        if (scales[i].command == command)
+            return pack_raw(pack, (enum pack_value) scales[i].value, scales[i].factor,
+                            scales[i].offset);
+    return 0;
 }
 
 /* Fills in the data bytes. A pack with more than ten cells is a board of section 9 and answers
@@ -488,8 +437,7 @@ static bool encode_reply(const struct pack *pack, unsigned command, unsigned wan
         return false;
     uint32_t value = is_cell ? pack_raw(pack, (enum pack_value)(CELL_MV + command - CELL_1), 1, 0)
                              : encode(pack, command);
-    bool is_wide = !is_cell && command >= CURRENT && command <= REMAINING;
-    put_be32(data, is_wide ? value : value << 16);
+    put_be32(data, !is_cell && is_wide(command) ? value : value << 16);
     return true;
 }
 

@@ -118,11 +118,11 @@ static void decode_rest(struct bms *bms, const struct modbus_window *window, str
         for (unsigned i = 0; i < SERIAL_COUNT && used < sizeof text; i++)
             used += (size_t) snprintf(text + used, sizeof text - used, "%u",
                                       modbus_word(window, SERIAL_NUMBER + i));
-        pack_set_text(pack, SERIAL, (const uint8_t *) text, used);
+        pack_set_text(pack, SERIAL, text, used);
     }
     if (modbus_has(window, VERSION, 1)) {
-        int size = snprintf(text, sizeof text, "%u", modbus_word(window, VERSION));
-        pack_set_text(pack, FIRMWARE, (const uint8_t *) text, (size_t) size);
+        snprintf(text, sizeof text, "%u", modbus_word(window, VERSION));
+        pack_set_text(pack, FIRMWARE, text, sizeof text);
     }
 }
 

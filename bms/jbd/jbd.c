@@ -293,8 +293,8 @@ static void decode_common(struct bms *bms, const uint8_t *d, enum pack_value cap
     pack_set(pack, CYCLES, be16(d + 8));
     pack_set(pack, BALANCE_MASK, (uint32_t) be16(d + 14) << 16 | be16(d + 12));
     char version[8];
-    int length = snprintf(version, sizeof version, "%d.%d", d[18] >> 4, d[18] & 15);
-    pack_set_text(pack, FIRMWARE, (const uint8_t *) version, (size_t) length);
+    snprintf(version, sizeof version, "%d.%d", d[18] >> 4, d[18] & 15);
+    pack_set_text(pack, FIRMWARE, version, sizeof version);
     pack_set(pack, SOC_PERCENT, d[19]);
     pack_set(pack, CHARGE_MOS, d[20] & 1);
     pack_set(pack, DISCHARGE_MOS, d[20] >> 1 & 1);

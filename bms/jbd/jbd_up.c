@@ -235,8 +235,8 @@ static bool decode_lists(const struct reply *reply, struct pack *pack)
         pack_set(pack, BALANCE_MASK, be16(d + 2));
         if (d[4] > 0) {
             char version[8];
-            int length = snprintf(version, sizeof version, "%d.%d", d[4], d[5]);
-            pack_set_text(pack, FIRMWARE, (const uint8_t *) version, (size_t) length);
+            snprintf(version, sizeof version, "%d.%d", d[4], d[5]);
+            pack_set_text(pack, FIRMWARE, version, sizeof version);
         }
         pack_set_text(pack, MODEL, d + 6, TEXT_MAX);
     }
@@ -383,12 +383,6 @@ static uint32_t temp_of(const struct pack *pack, enum pack_value id)
     return pack_scaled(pack, id, 10, TEMP_ZERO, UINT16_MAX);
 }
 
-static void put_string(uint8_t *d, const char *text)
-{
-    size_t size = strlen(text);
-    memcpy(d, text, size < TEXT_MAX ? size : TEXT_MAX);
-}
-
 /* Layout: count, cells, count, temperatures, rest. For packs other than itself the master has only
  * one byte of the firmware version. */
 static size_t put_lists(const struct pack *pack, uint8_t address, uint8_t *d)
@@ -408,7 +402,7 @@ static size_t put_lists(const struct pack *pack, uint8_t address, uint8_t *d)
     unsigned long major = strtoul(pack->text[FIRMWARE], &minor, 10);
     d[at + 4] = address == MASTER ? (uint8_t) major : 0;
     d[at + 5] = *minor ? (uint8_t) strtoul(minor + 1, NULL, 10) : 0;
-    put_string(d + at + 6, pack->text[MODEL]);
+    memcpy(d + at + 6, pack->text[MODEL], strnlen(pack->text[MODEL], TEXT_MAX));
     return at + TRAIL_SIZE + 4;
 }
 
@@ -426,7 +420,7 @@ static size_t put_status(const struct memory *memory, const struct pack *pack, u
     put_be16(d + 14, scaled_word(pack, RATED_AH, 100));
     put_be16(d + 16, temp_of(pack, MOS_TEMP_C));
     put_be16(d + 18, 250 + TEMP_ZERO);
-    put_be16(d + 20, current_a > 0 ? FLOW_CHARGING : current_a < 0 ? FLOW_DISCHARGING : FLOW_IDLE);
+    put_be16(d + 20, pack_flow(pack));
     put_be16(d + 22, scaled_word(pack, SOH_PERCENT, 1));
     put_be32(d + 24, (uint32_t) pack_alarm_word(ROWS(protections), pack->alarms_protection));
     put_be32(d + 28, (uint32_t) pack_alarm_word(ROWS(warnings), pack->alarms_warning));
@@ -473,7 +467,7 @@ static void write_reply(struct bms *bms, struct pack *pack, const uint8_t *reque
     if (range.start == status_range.start) {
         count = put_status(memory, pack, address, d);
     } else if (range.start == board_range.start && address == MASTER) {
-        put_string(d + SERIAL_AT, pack->text[SERIAL]);
+        memcpy(d + SERIAL_AT, pack->text[SERIAL], strnlen(pack->text[SERIAL], TEXT_MAX));
         count = BOARD_SIZE;
     }
     if (count > 0)

@@ -41,8 +41,7 @@ static void put32(struct jk_image *image, size_t at, double value)
 /* Limited to the size of the field; the frame was zeroed before. */
 static void put_text(struct jk_image *image, size_t at, size_t size, const char *text)
 {
-    size_t length = strlen(text);
-    memcpy(image->bytes + at, text, length < size ? length : size);
+    memcpy(image->bytes + at, text, strnlen(text, size));
 }
 
 static const char *text_or(const struct pack *pack, enum pack_text id, const char *otherwise)

@@ -373,7 +373,7 @@ static void decode_digits(const struct modbus_window *window, const struct modbu
             return;
         used += (size_t) size;
     }
-    pack_set_text(pack, (enum pack_text) row->id, (const uint8_t *) text, used);
+    pack_set_text(pack, (enum pack_text) row->id, text, used);
 }
 
 void modbus_take(const struct bms *bms, const struct modbus_value *rows, size_t count,

@@ -210,8 +210,7 @@ static void decode_text(const struct word_row *rows, size_t count, struct pylon_
 {
     for (size_t i = 0; i < count; i++)
         if (pylon_is(label, rows[i].label) && value.size > 0)
-            pack_set_text(pack, (enum pack_text) rows[i].id, (const uint8_t *) value.at,
-                          value.size);
+            pack_set_text(pack, (enum pack_text) rows[i].id, value.at, value.size);
 }
 
 static void decode_events(struct pylon_text label, struct pylon_text value, struct pwr *pwr)

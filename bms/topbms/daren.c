@@ -398,19 +398,12 @@ static size_t put_parameters(const struct pack *pack, uint8_t *d)
     return PARAMETERS_SIZE;
 }
 
-static void put_text(uint8_t *d, const char *text, size_t size)
-{
-    size_t length = strlen(text);
-    memset(d, 0, size);
-    memcpy(d, text, length < size ? length : size);
-}
-
 static size_t put_identity(const struct pack *pack, uint8_t *d)
 {
     memset(d, 0, IDENTITY_SIZE + 2);
-    put_text(d, "T1", FIELD_SIZE);
-    put_text(d + FIELD_SIZE, pack->text[FIRMWARE], FIELD_SIZE);
-    put_text(d + 2 * FIELD_SIZE, pack->text[MODEL], FIELD_SIZE);
+    memcpy(d, "T1", 2);
+    memcpy(d + FIELD_SIZE, pack->text[FIRMWARE], strnlen(pack->text[FIRMWARE], FIELD_SIZE));
+    memcpy(d + 2 * FIELD_SIZE, pack->text[MODEL], strnlen(pack->text[MODEL], FIELD_SIZE));
     return IDENTITY_SIZE + 2;
 }
 
@@ -421,7 +414,7 @@ static size_t put_module(const struct pack *pack, const uint8_t *asked, uint8_t 
     memset(d + MODULE_HEAD, 0, 0x71);
     if (asked[2] == MODULE_MAKER) {
         d[5] = 0x71;
-        put_text(d + MODULE_HEAD, pack->text[SERIAL], SERIAL_SIZE);
+        memcpy(d + MODULE_HEAD, pack->text[SERIAL], strnlen(pack->text[SERIAL], SERIAL_SIZE));
         return MODULE_HEAD + 0x71;
     }
     d[5] = 0x12;

@@ -108,9 +108,9 @@ static bool decode_maker(struct topbms_board *board, const struct topbms_reply *
     if (!is_text(d, 10) || !is_text(d + 12, 20))
         return false;
     char version[8];
-    int size = snprintf(version, sizeof version, "%u.%u", d[10], d[11]);
+    snprintf(version, sizeof version, "%u.%u", d[10], d[11]);
     set_text(pack, MODEL, d, 10);
-    pack_set_text(pack, FIRMWARE, (const uint8_t *) version, (size_t) size);
+    pack_set_text(pack, FIRMWARE, version, sizeof version);
     return true;
 }
 

@@ -8,7 +8,7 @@
 
 void vedirect_set_text(struct pack *pack, enum pack_text id, const char *text)
 {
-    pack_set_text(pack, id, (const uint8_t *) text, strlen(text));
+    pack_set_text(pack, id, text, strlen(text));
 }
 
 void vedirect_set_product(struct vedirect_notes *notes, struct pack *pack, unsigned id)

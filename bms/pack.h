@@ -176,6 +176,12 @@ struct alarm_bit {
     uint8_t level; /* enum alarm_level */
 };
 
+/* The rows of an alarm that has a bit for each level. */
+// clang-format off
+#define ALARM_LEVELS(warning, protection, alarm) \
+    {warning, alarm, ALARM_WARNING}, {protection, alarm, ALARM_PROTECTION}
+// clang-format on
+
 /** Forgets all alarms and raw words; a decoder calls it at the start of the message that carries
  * them. */
 void pack_clear_alarms(struct pack *pack);

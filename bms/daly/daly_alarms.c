@@ -9,14 +9,10 @@
 
 #include "bms/count.h"
 
-/* Two bits: level 1 and level 2. */
-#define LEVELS(bit, alarm)                                                                         \
-    {bit, alarm, ALARM_WARNING},                                                                   \
-    {                                                                                              \
-        (bit) + 1, alarm, ALARM_PROTECTION                                                         \
-    }
-
 // clang-format off
+/* Two bits: level 1 and level 2. */
+#define LEVELS(bit, alarm) ALARM_LEVELS(bit, (bit) + 1, alarm)
+
 static const struct alarm_bit fault_bits[] = {
     /* byte 0 */
     LEVELS( 0, CELL_OVER_VOLTAGE),

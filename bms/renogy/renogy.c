@@ -53,29 +53,23 @@ static const struct modbus_value values[] = {
 #define W ALARM_WARNING
 #define P ALARM_PROTECTION
 
+#define LEVELS(warning, protection, alarm) {5107, warning, alarm, W}, {5106, protection, alarm, P}
+
 /* Section 4; 5104, with two bits per item, is decoded separately. */
 static const struct modbus_alarm alarms[] = {
     {5106,  0, SHORT_CIRCUIT,               P},
     {5106,  4, CHARGE_OVER_CURRENT,         P}, /* second level */
     {5106,  5, DISCHARGE_OVER_CURRENT,      P},
-    {5106,  6, PACK_OVER_VOLTAGE,           P},
-    {5106,  7, CELL_UNDER_VOLTAGE,          P},
-    {5106,  8, CELL_OVER_VOLTAGE,           P},
     {5106,  9, CHARGE_OVER_CURRENT,         P},
     {5106, 10, DISCHARGE_OVER_CURRENT,      P},
-    {5106, 11, DISCHARGE_UNDER_TEMPERATURE, P},
-    {5106, 12, DISCHARGE_OVER_TEMPERATURE,  P},
-    {5106, 13, CHARGE_UNDER_TEMPERATURE,    P},
-    {5106, 14, CHARGE_OVER_TEMPERATURE,     P},
-    {5106, 15, PACK_UNDER_VOLTAGE,          P},
-    {5107,  0, CELL_UNDER_VOLTAGE,          W},
-    {5107,  1, CELL_OVER_VOLTAGE,           W},
-    {5107,  2, PACK_UNDER_VOLTAGE,          W},
-    {5107,  3, PACK_OVER_VOLTAGE,           W},
-    {5107,  4, CHARGE_UNDER_TEMPERATURE,    W},
-    {5107,  5, CHARGE_OVER_TEMPERATURE,     W},
-    {5107,  6, DISCHARGE_UNDER_TEMPERATURE, W},
-    {5107,  7, DISCHARGE_OVER_TEMPERATURE,  W},
+    LEVELS(0,  7, CELL_UNDER_VOLTAGE),
+    LEVELS(1,  8, CELL_OVER_VOLTAGE),
+    LEVELS(2, 15, PACK_UNDER_VOLTAGE),
+    LEVELS(3,  6, PACK_OVER_VOLTAGE),
+    LEVELS(4, 13, CHARGE_UNDER_TEMPERATURE),
+    LEVELS(5, 14, CHARGE_OVER_TEMPERATURE),
+    LEVELS(6, 11, DISCHARGE_UNDER_TEMPERATURE),
+    LEVELS(7, 12, DISCHARGE_OVER_TEMPERATURE),
 };
 // clang-format on
 

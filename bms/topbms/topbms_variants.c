@@ -105,35 +105,28 @@ static const struct topbms_field creabest_fields[] = {
 
 /* ---- status bytes of 44H ---- */
 
+/* A protection in each bit, one for each cell. */
+#define BYTE(byte, alarm) \
+    {BIT(byte, 0), alarm, PROT}, {BIT(byte, 1), alarm, PROT}, {BIT(byte, 2), alarm, PROT}, {BIT(byte, 3), alarm, PROT}, \
+    {BIT(byte, 4), alarm, PROT}, {BIT(byte, 5), alarm, PROT}, {BIT(byte, 6), alarm, PROT}, {BIT(byte, 7), alarm, PROT}
+
 /* Section 5; byte 0 is the sheet's status 1. The first row of an alarm and level is the emulated
  * one. */
 static const struct alarm_bit topbms_alarms[] = {
-    {BIT(0, 0), CELL_OVER_VOLTAGE, WARN},
-    {BIT(0, 1), CELL_UNDER_VOLTAGE, WARN},
-    {BIT(0, 2), PACK_OVER_VOLTAGE, WARN},
-    {BIT(0, 3), PACK_UNDER_VOLTAGE, WARN},
-    {BIT(0, 4), CHARGE_OVER_CURRENT, WARN},
-    {BIT(0, 5), DISCHARGE_OVER_CURRENT, WARN},
-    {BIT(0, 6), CELL_IMBALANCE, WARN},
-    {BIT(0, 7), CELL_IMBALANCE, PROT},
-    {BIT(1, 0), CELL_OVER_VOLTAGE, PROT},
-    {BIT(1, 1), CELL_UNDER_VOLTAGE, PROT},
-    {BIT(1, 2), PACK_OVER_VOLTAGE, PROT},
-    {BIT(1, 3), PACK_UNDER_VOLTAGE, PROT},
-    {BIT(1, 4), CHARGE_OVER_CURRENT, PROT},
-    {BIT(1, 5), DISCHARGE_OVER_CURRENT, PROT},
+    ALARM_LEVELS(BIT(0, 0), BIT(1, 0), CELL_OVER_VOLTAGE),
+    ALARM_LEVELS(BIT(0, 1), BIT(1, 1), CELL_UNDER_VOLTAGE),
+    ALARM_LEVELS(BIT(0, 2), BIT(1, 2), PACK_OVER_VOLTAGE),
+    ALARM_LEVELS(BIT(0, 3), BIT(1, 3), PACK_UNDER_VOLTAGE),
+    ALARM_LEVELS(BIT(0, 4), BIT(1, 4), CHARGE_OVER_CURRENT),
+    ALARM_LEVELS(BIT(0, 5), BIT(1, 5), DISCHARGE_OVER_CURRENT),
+    ALARM_LEVELS(BIT(0, 6), BIT(0, 7), CELL_IMBALANCE),
     {BIT(1, 6), DISCHARGE_OVER_CURRENT, PROT}, /* level 2 */
     {BIT(1, 7), SHORT_CIRCUIT, PROT},
-    {BIT(2, 0), CHARGE_OVER_TEMPERATURE, WARN},
-    {BIT(2, 1), CHARGE_UNDER_TEMPERATURE, WARN},
-    {BIT(2, 2), DISCHARGE_OVER_TEMPERATURE, WARN},
-    {BIT(2, 3), DISCHARGE_UNDER_TEMPERATURE, WARN},
-    {BIT(2, 6), MOS_OVER_TEMPERATURE, WARN},
-    {BIT(3, 0), CHARGE_OVER_TEMPERATURE, PROT},
-    {BIT(3, 1), CHARGE_UNDER_TEMPERATURE, PROT},
-    {BIT(3, 2), DISCHARGE_OVER_TEMPERATURE, PROT},
-    {BIT(3, 3), DISCHARGE_UNDER_TEMPERATURE, PROT},
-    {BIT(3, 6), MOS_OVER_TEMPERATURE, PROT},
+    ALARM_LEVELS(BIT(2, 0), BIT(3, 0), CHARGE_OVER_TEMPERATURE),
+    ALARM_LEVELS(BIT(2, 1), BIT(3, 1), CHARGE_UNDER_TEMPERATURE),
+    ALARM_LEVELS(BIT(2, 2), BIT(3, 2), DISCHARGE_OVER_TEMPERATURE),
+    ALARM_LEVELS(BIT(2, 3), BIT(3, 3), DISCHARGE_UNDER_TEMPERATURE),
+    ALARM_LEVELS(BIT(2, 6), BIT(3, 6), MOS_OVER_TEMPERATURE),
     {BIT(4, 1), SOC_LOW, WARN},
     {BIT(4, 2), CHARGE_MOS_FAULT, PROT},
     {BIT(4, 3), DISCHARGE_MOS_FAULT, PROT},
@@ -141,13 +134,9 @@ static const struct alarm_bit topbms_alarms[] = {
     {BIT(4, 4), DISCHARGE_OVER_TEMPERATURE, WARN},
     {BIT(4, 5), CHARGE_UNDER_TEMPERATURE, WARN},   /* cold, direction unknown */
     {BIT(4, 5), DISCHARGE_UNDER_TEMPERATURE, WARN},
-#define CELLS_JUDGED_FAULTY(byte) \
-    {BIT(byte, 0), HARDWARE_FAULT, PROT}, {BIT(byte, 1), HARDWARE_FAULT, PROT}, \
-    {BIT(byte, 2), HARDWARE_FAULT, PROT}, {BIT(byte, 3), HARDWARE_FAULT, PROT}, \
-    {BIT(byte, 4), HARDWARE_FAULT, PROT}, {BIT(byte, 5), HARDWARE_FAULT, PROT}, \
-    {BIT(byte, 6), HARDWARE_FAULT, PROT}, {BIT(byte, 7), HARDWARE_FAULT, PROT}
-    CELLS_JUDGED_FAULTY(7), CELLS_JUDGED_FAULTY(8), CELLS_JUDGED_FAULTY(9),
-    CELLS_JUDGED_FAULTY(10), CELLS_JUDGED_FAULTY(11), CELLS_JUDGED_FAULTY(12),
+    /* cells judged faulty */
+    BYTE(7, HARDWARE_FAULT), BYTE(8, HARDWARE_FAULT), BYTE(9, HARDWARE_FAULT),
+    BYTE(10, HARDWARE_FAULT), BYTE(11, HARDWARE_FAULT), BYTE(12, HARDWARE_FAULT),
     {BIT(13, 0), DISCHARGE_MOS_FAULT, PROT},
     {BIT(13, 1), CHARGE_MOS_FAULT, PROT},
     {BIT(13, 2), HARDWARE_FAULT, PROT},            /* front end */
@@ -166,25 +155,20 @@ static const struct alarm_bit topbms_alarms[] = {
 
 /* Section 8.2, numbered as the bits of the little-endian word. Those from 32 up are uncertain. */
 static const struct alarm_bit topband_alarms[] = {
-    {0,  CELL_OVER_VOLTAGE, PROT},
-    {1,  CELL_UNDER_VOLTAGE, WARN},
-    {2,  CHARGE_OVER_CURRENT, PROT},
-    {3,  CELL_OVER_VOLTAGE, WARN},
-    {4,  DISCHARGE_OVER_CURRENT, PROT},
-    {7,  PACK_UNDER_VOLTAGE, WARN},
+    ALARM_LEVELS(3, 0, CELL_OVER_VOLTAGE),
+    ALARM_LEVELS(1, 12, CELL_UNDER_VOLTAGE),
+    ALARM_LEVELS(47, 2, CHARGE_OVER_CURRENT),
+    ALARM_LEVELS(46, 4, DISCHARGE_OVER_CURRENT),
+    ALARM_LEVELS(7, 13, PACK_UNDER_VOLTAGE),
     {11, SHORT_CIRCUIT, PROT},
-    {12, CELL_UNDER_VOLTAGE, PROT},
-    {13, PACK_UNDER_VOLTAGE, PROT},
     {15, SOC_LOW, WARN},
     {28, CELL_UNDER_VOLTAGE, PROT},                /* a cell far too low */
-    {40, PACK_OVER_VOLTAGE, WARN},
-    {41, MOS_OVER_TEMPERATURE, WARN},
+    ALARM_LEVELS(40, 58, PACK_OVER_VOLTAGE),
+    ALARM_LEVELS(41, 59, MOS_OVER_TEMPERATURE),
     {44, CHARGE_UNDER_TEMPERATURE, WARN},          /* cells cold, direction unknown */
     {44, DISCHARGE_UNDER_TEMPERATURE, WARN},
     {45, CHARGE_OVER_TEMPERATURE, WARN},           /* cells hot, direction unknown */
     {45, DISCHARGE_OVER_TEMPERATURE, WARN},
-    {46, DISCHARGE_OVER_CURRENT, WARN},
-    {47, CHARGE_OVER_CURRENT, WARN},
     {50, DISCHARGE_MOS_FAULT, PROT},
     {51, CHARGE_MOS_FAULT, PROT},
     {52, HARDWARE_FAULT, PROT},                    /* current sensor */
@@ -192,70 +176,43 @@ static const struct alarm_bit topband_alarms[] = {
     {54, TEMP_SENSOR_FAULT, PROT},
     {55, HARDWARE_FAULT, PROT},                    /* cell */
     {56, DISCHARGE_OVER_CURRENT, PROT},            /* level 2 */
-    {58, PACK_OVER_VOLTAGE, PROT},
-    {59, MOS_OVER_TEMPERATURE, PROT},
 };
 
 /* Section 8.2: protect 1, protect 2, instruction, control, fault, balance 1, balance 2, warn 1,
  * warn 2. The order of bits 1 and 2 of the temperatures is not that of TopBMS. */
 static const struct alarm_bit pace_alarms[] = {
-    {BIT(0, 0), CELL_OVER_VOLTAGE, PROT},
-    {BIT(0, 1), CELL_UNDER_VOLTAGE, PROT},
-    {BIT(0, 2), PACK_OVER_VOLTAGE, PROT},
-    {BIT(0, 3), PACK_UNDER_VOLTAGE, PROT},
-    {BIT(0, 4), CHARGE_OVER_CURRENT, PROT},
-    {BIT(0, 5), DISCHARGE_OVER_CURRENT, PROT},
+    ALARM_LEVELS(BIT(7, 0), BIT(0, 0), CELL_OVER_VOLTAGE),
+    ALARM_LEVELS(BIT(7, 1), BIT(0, 1), CELL_UNDER_VOLTAGE),
+    ALARM_LEVELS(BIT(7, 2), BIT(0, 2), PACK_OVER_VOLTAGE),
+    ALARM_LEVELS(BIT(7, 3), BIT(0, 3), PACK_UNDER_VOLTAGE),
+    ALARM_LEVELS(BIT(7, 4), BIT(0, 4), CHARGE_OVER_CURRENT),
+    ALARM_LEVELS(BIT(7, 5), BIT(0, 5), DISCHARGE_OVER_CURRENT),
     {BIT(0, 6), SHORT_CIRCUIT, PROT},
-    {BIT(1, 0), CHARGE_OVER_TEMPERATURE, PROT},
-    {BIT(1, 1), DISCHARGE_OVER_TEMPERATURE, PROT},
-    {BIT(1, 2), CHARGE_UNDER_TEMPERATURE, PROT},
-    {BIT(1, 3), DISCHARGE_UNDER_TEMPERATURE, PROT},
-    {BIT(1, 4), MOS_OVER_TEMPERATURE, PROT},
+    ALARM_LEVELS(BIT(8, 0), BIT(1, 0), CHARGE_OVER_TEMPERATURE),
+    ALARM_LEVELS(BIT(8, 1), BIT(1, 1), DISCHARGE_OVER_TEMPERATURE),
+    ALARM_LEVELS(BIT(8, 2), BIT(1, 2), CHARGE_UNDER_TEMPERATURE),
+    ALARM_LEVELS(BIT(8, 3), BIT(1, 3), DISCHARGE_UNDER_TEMPERATURE),
+    ALARM_LEVELS(BIT(8, 6), BIT(1, 4), MOS_OVER_TEMPERATURE),
     {BIT(4, 0), CHARGE_MOS_FAULT, PROT},
     {BIT(4, 1), DISCHARGE_MOS_FAULT, PROT},
     {BIT(4, 2), TEMP_SENSOR_FAULT, PROT},
     {BIT(4, 4), HARDWARE_FAULT, PROT},             /* cell */
     {BIT(4, 5), VOLTAGE_SENSOR_FAULT, PROT},
-    {BIT(7, 0), CELL_OVER_VOLTAGE, WARN},
-    {BIT(7, 1), CELL_UNDER_VOLTAGE, WARN},
-    {BIT(7, 2), PACK_OVER_VOLTAGE, WARN},
-    {BIT(7, 3), PACK_UNDER_VOLTAGE, WARN},
-    {BIT(7, 4), CHARGE_OVER_CURRENT, WARN},
-    {BIT(7, 5), DISCHARGE_OVER_CURRENT, WARN},
-    {BIT(8, 0), CHARGE_OVER_TEMPERATURE, WARN},
-    {BIT(8, 1), DISCHARGE_OVER_TEMPERATURE, WARN},
-    {BIT(8, 2), CHARGE_UNDER_TEMPERATURE, WARN},
-    {BIT(8, 3), DISCHARGE_UNDER_TEMPERATURE, WARN},
-    {BIT(8, 6), MOS_OVER_TEMPERATURE, WARN},
     {BIT(8, 7), SOC_LOW, WARN},
 };
 
 /* Seplos and EG4 share these three bytes, at different positions. */
+#define PAIR(byte, bit, alarm) ALARM_LEVELS(BIT(byte, bit), BIT(byte, (bit) + 1), alarm)
 #define PAIRS_VOLTAGE(byte) \
-    {BIT(byte, 0), CELL_OVER_VOLTAGE, WARN},  {BIT(byte, 1), CELL_OVER_VOLTAGE, PROT}, \
-    {BIT(byte, 2), CELL_UNDER_VOLTAGE, WARN}, {BIT(byte, 3), CELL_UNDER_VOLTAGE, PROT}, \
-    {BIT(byte, 4), PACK_OVER_VOLTAGE, WARN},  {BIT(byte, 5), PACK_OVER_VOLTAGE, PROT}, \
-    {BIT(byte, 6), PACK_UNDER_VOLTAGE, WARN}, {BIT(byte, 7), PACK_UNDER_VOLTAGE, PROT}
+    PAIR(byte, 0, CELL_OVER_VOLTAGE), PAIR(byte, 2, CELL_UNDER_VOLTAGE), \
+    PAIR(byte, 4, PACK_OVER_VOLTAGE), PAIR(byte, 6, PACK_UNDER_VOLTAGE)
 #define PAIRS_TEMPERATURE(byte) \
-    {BIT(byte, 0), CHARGE_OVER_TEMPERATURE, WARN}, \
-    {BIT(byte, 1), CHARGE_OVER_TEMPERATURE, PROT}, \
-    {BIT(byte, 2), CHARGE_UNDER_TEMPERATURE, WARN}, \
-    {BIT(byte, 3), CHARGE_UNDER_TEMPERATURE, PROT}, \
-    {BIT(byte, 4), DISCHARGE_OVER_TEMPERATURE, WARN}, \
-    {BIT(byte, 5), DISCHARGE_OVER_TEMPERATURE, PROT}, \
-    {BIT(byte, 6), DISCHARGE_UNDER_TEMPERATURE, WARN}, \
-    {BIT(byte, 7), DISCHARGE_UNDER_TEMPERATURE, PROT}
+    PAIR(byte, 0, CHARGE_OVER_TEMPERATURE), PAIR(byte, 2, CHARGE_UNDER_TEMPERATURE), \
+    PAIR(byte, 4, DISCHARGE_OVER_TEMPERATURE), PAIR(byte, 6, DISCHARGE_UNDER_TEMPERATURE)
 #define PAIRS_CURRENT(byte) \
-    {BIT(byte, 0), CHARGE_OVER_CURRENT, WARN},    {BIT(byte, 1), CHARGE_OVER_CURRENT, PROT}, \
-    {BIT(byte, 2), DISCHARGE_OVER_CURRENT, WARN}, {BIT(byte, 3), DISCHARGE_OVER_CURRENT, PROT}, \
+    PAIR(byte, 0, CHARGE_OVER_CURRENT), PAIR(byte, 2, DISCHARGE_OVER_CURRENT), \
     {BIT(byte, 4), DISCHARGE_OVER_CURRENT, PROT}, {BIT(byte, 5), SHORT_CIRCUIT, PROT}, \
     {BIT(byte, 6), DISCHARGE_OVER_CURRENT, PROT}, {BIT(byte, 7), SHORT_CIRCUIT, PROT}
-
-#define CELLS_DISCONNECTED(byte) \
-    {BIT(byte, 0), VOLTAGE_SENSOR_FAULT, PROT}, {BIT(byte, 1), VOLTAGE_SENSOR_FAULT, PROT}, \
-    {BIT(byte, 2), VOLTAGE_SENSOR_FAULT, PROT}, {BIT(byte, 3), VOLTAGE_SENSOR_FAULT, PROT}, \
-    {BIT(byte, 4), VOLTAGE_SENSOR_FAULT, PROT}, {BIT(byte, 5), VOLTAGE_SENSOR_FAULT, PROT}, \
-    {BIT(byte, 6), VOLTAGE_SENSOR_FAULT, PROT}, {BIT(byte, 7), VOLTAGE_SENSOR_FAULT, PROT}
 
 /* Section 8.2; byte 0 is the sheet's byte 1. */
 static const struct alarm_bit seplos_alarms[] = {
@@ -269,12 +226,10 @@ static const struct alarm_bit seplos_alarms[] = {
     {BIT(0, 7), HARDWARE_FAULT, PROT},             /* limiting switch */
     PAIRS_VOLTAGE(1),
     PAIRS_TEMPERATURE(2),
-    {BIT(3, 4), MOS_OVER_TEMPERATURE, WARN},
-    {BIT(3, 5), MOS_OVER_TEMPERATURE, PROT},
+    ALARM_LEVELS(BIT(3, 4), BIT(3, 5), MOS_OVER_TEMPERATURE),
     PAIRS_CURRENT(4),
-    {BIT(5, 2), SOC_LOW, WARN},
-    {BIT(5, 3), SOC_LOW, PROT},
-    CELLS_DISCONNECTED(10), CELLS_DISCONNECTED(11),
+    ALARM_LEVELS(BIT(5, 2), BIT(5, 3), SOC_LOW),
+    BYTE(10, VOLTAGE_SENSOR_FAULT), BYTE(11, VOLTAGE_SENSOR_FAULT), /* cells disconnected */
     {BIT(13, 0), HARDWARE_FAULT, PROT},            /* memory */
     {BIT(13, 1), HARDWARE_FAULT, PROT},            /* clock */
 };
@@ -287,7 +242,7 @@ static const struct alarm_bit pylontech_alarms[] = {
     {BIT(0, 5), DISCHARGE_OVER_TEMPERATURE, PROT},
     {BIT(0, 6), CHARGE_OVER_TEMPERATURE, PROT},
     {BIT(0, 7), PACK_UNDER_VOLTAGE, PROT},
-    CELLS_JUDGED_FAULTY(3), CELLS_JUDGED_FAULTY(4), /* outside of 1.0…4.2 V */
+    BYTE(3, HARDWARE_FAULT), BYTE(4, HARDWARE_FAULT), /* cells outside of 1.0…4.2 V */
 };
 
 /* Balance event, voltage event, temperature event (2 bytes, high one first), current event,

@@ -172,26 +172,6 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
 
 /* ---- status (section 3) ---- */
 
-/* The part after cells and sensors; offsets are those of the sheet without o. */
-static void decode_tail(const struct bms *bms, const uint8_t *b, unsigned cells, struct pack *pack)
-{
-    ant_set_mos_temp(pack, sle16(b + 34));
-    pack_set(pack, VOLTAGE_V, le16(b + 38) / 100.0);
-    ant_set_current(bms, pack, sle16(b + 40), sle32(b + 62));
-    pack_set(pack, SOC_PERCENT, le16(b + 42));
-    pack_set(pack, SOH_PERCENT, le16(b + 44));
-    pack_set(pack, DISCHARGE_MOS, b[46] == ANT_ON);
-    pack_set(pack, CHARGE_MOS, b[47] == ANT_ON);
-    if (le32(b + 50) > 0) /* else it was never set */
-        pack_set(pack, FULL_AH, le32(b + 50) / 1e6);
-    pack_set(pack, REMAINING_AH, le32(b + 54) / 1e6);
-    pack_set(pack, BALANCE_MASK, le32(b + 70));
-    ant_set_extreme(pack, true, le16(b + 74), le16(b + 76), cells);
-    ant_set_extreme(pack, false, le16(b + 78), le16(b + 80), cells);
-    pack_set(pack, CELL_DELTA_MV, le16(b + 82));
-    pack_set(pack, CELL_AVG_MV, le16(b + 84));
-}
-
 /* 7E A1 11 00 00 | 8E | level state | T N | protection warning push | N cells | T sensors | … */
 static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, struct pack *pack)
 {
@@ -211,63 +191,61 @@ static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, st
     pack_set(pack, TEMP_COUNT, temps);
     for (unsigned n = 0; n < temps; n++)
         ant_set_temp(pack, n + 1, sle16(b + 34 + 2 * (cells + n)));
-    decode_tail(bms, b + shift, cells, pack);
+    /* The part after cells and sensors; offsets are those of the sheet without o. */
+    b += shift;
+    ant_set_mos_temp(pack, sle16(b + 34));
+    pack_set(pack, VOLTAGE_V, le16(b + 38) / 100.0);
+    ant_set_current(bms, pack, sle16(b + 40), sle32(b + 62));
+    pack_set(pack, SOC_PERCENT, le16(b + 42));
+    pack_set(pack, SOH_PERCENT, le16(b + 44));
+    pack_set(pack, DISCHARGE_MOS, b[46] == ANT_ON);
+    pack_set(pack, CHARGE_MOS, b[47] == ANT_ON);
+    if (le32(b + 50) > 0) /* else it was never set */
+        pack_set(pack, FULL_AH, le32(b + 50) / 1e6);
+    pack_set(pack, REMAINING_AH, le32(b + 54) / 1e6);
+    pack_set(pack, BALANCE_MASK, le32(b + 70));
+    ant_set_extreme(pack, true, le16(b + 74), le16(b + 76), cells);
+    ant_set_extreme(pack, false, le16(b + 78), le16(b + 80), cells);
+    pack_set(pack, CELL_DELTA_MV, le16(b + 82));
+    pack_set(pack, CELL_AVG_MV, le16(b + 84));
     return BMS_DONE;
 }
 
-/* 7E A1 12 6C 02 20 | model, 16 | firmware, 16 | … */
-static enum bms_result decode_identity(const uint8_t *b, struct pack *pack)
-{
-    if (le16(b + 3) != IDENTITY || b[5] != IDENTITY_SIZE)
-        return BMS_FOREIGN;
-    pack_set_text(pack, MODEL, b + HEAD, 16);
-    pack_set_text(pack, FIRMWARE, b + HEAD + 16, 16);
-    return BMS_DONE;
-}
-
-/* 7E A1 61 0F 00 02 | 03 00 | …      1 done, 2 failed, 3 the password first */
-static enum bms_result decode_order(struct memory *memory, const uint8_t *b)
-{
-    const unsigned result = b[5] == 2 ? le16(b + HEAD) : 0;
-    const bool first = memory->way == SWITCH;
-    memory->way = result == NO_PERMISSION && first ? TELL_PASSWORD : SWITCH;
-    return result == DONE ? BMS_DONE : result == 0 ? BMS_INVALID : BMS_REFUSED;
-}
-
-/* The board has received the password. That does not confirm the order, which is sent once more:
- * its reply shows whether the password was right. */
-static enum bms_result decode_password(struct memory *memory)
-{
-    memory->way = SWITCH_AGAIN;
-    return BMS_REFUSED;
-}
-
-/* Whether the frame is the reply: a password is answered with function 43, anything else with the
- * function of the request plus 10 hex. */
-static bool answers(const struct bms_request *request, const uint8_t *frame)
-{
-    const uint8_t asked = request->size >= BARE ? request->bytes[2] : 0;
-    return asked != 0 && memcmp(frame + 3, request->bytes + 3, 2) == 0 &&
-           (frame[2] == asked + ANSWER || (asked == WRITE && frame[2] == PASSWORD_TAKEN));
-}
-
-/* One pack per line, and frames that identify themselves, also without a request. */
+/* One pack per line, and frames that identify themselves, also without a request. A password is
+ * answered with function 43, anything else with the function of the request plus 10 hex. */
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
-    bool unasked = request->size == 0;
-    if (!unasked && !answers(request, frame))
+    struct memory *memory = bms_memory(bms);
+    const bool unasked = request->size == 0;
+    const uint8_t asked = request->size >= BARE ? request->bytes[2] : 0;
+    if (!unasked &&
+        (asked == 0 || memcmp(frame + 3, request->bytes + 3, 2) != 0 ||
+         (frame[2] != asked + ANSWER && (asked != WRITE || frame[2] != PASSWORD_TAKEN))))
         return BMS_FOREIGN;
-    if (!unasked && request->bytes[2] == COMMAND)
-        return decode_order(bms_memory(bms), frame);
-    if (!unasked && request->bytes[2] == WRITE)
-        return le16(frame + 3) == PASSWORD ? decode_password(bms_memory(bms)) : BMS_FOREIGN;
+    if (asked == COMMAND) {
+        /* 7E A1 61 0F 00 02 | 03 00 | …      1 done, 2 failed, 3 the password first */
+        const unsigned result = frame[5] == 2 ? le16(frame + HEAD) : 0;
+        const bool first = memory->way == SWITCH;
+        memory->way = result == NO_PERMISSION && first ? TELL_PASSWORD : SWITCH;
+        return result == DONE ? BMS_DONE : result == 0 ? BMS_INVALID : BMS_REFUSED;
+    }
+    if (asked == WRITE) {
+        if (le16(frame + 3) != PASSWORD)
+            return BMS_FOREIGN;
+        /* The board has received the password. That does not confirm the order, which is sent once
+         * more: its reply shows whether the password was right. */
+        memory->way = SWITCH_AGAIN;
+        return BMS_REFUSED;
+    }
     if (frame[2] == STATUS + ANSWER)
         return decode_status(bms, frame, pack);
-    if (frame[2] != READ + ANSWER)
+    if (frame[2] != READ + ANSWER || le16(frame + 3) != IDENTITY || frame[5] != IDENTITY_SIZE)
         return BMS_FOREIGN;
-    enum bms_result result = decode_identity(frame, pack);
-    return unasked && result == BMS_DONE ? BMS_PARTIAL : result;
+    /* 7E A1 12 6C 02 20 | model, 16 | firmware, 16 | … */
+    pack_set_text(pack, MODEL, frame + HEAD, 16);
+    pack_set_text(pack, FIRMWARE, frame + HEAD + 16, 16);
+    return unasked ? BMS_PARTIAL : BMS_DONE;
 }
 
 /* ---- switching (section 5) ---- */
@@ -305,14 +283,6 @@ static unsigned count_of(const struct pack *told, enum pack_value id, unsigned m
     return pack_known(told, id) ? (unsigned) fmin(told->value[id], most) : 0;
 }
 
-/* Bits 18 and 19: direction of the current; 23 and 24: the switches. */
-static uint64_t state_bits(const struct pack *told)
-{
-    uint64_t charges = told->value[CURRENT_A] > 0, discharges = told->value[CURRENT_A] < 0;
-    uint64_t charge = told->value[CHARGE_MOS] > 0, discharge = told->value[DISCHARGE_MOS] > 0;
-    return charges << 18 | discharges << 19 | charge << 23 | discharge << 24;
-}
-
 static uint8_t switch_code(const struct pack *told, enum pack_value id)
 {
     return told->value[id] > 0 ? ANT_ON : ANT_OFF_BY_HAND;
@@ -325,12 +295,16 @@ static size_t tell_status(const struct pack *told, uint8_t *data)
     size_t size = 106 + 2 * (cells + temps);
     memset(data, 0, size);
     data[0] = 5;
-    data[1] = told->value[CURRENT_A] > 0 ? 2 : told->value[CURRENT_A] < 0 ? 3 : 1;
+    data[1] = (uint8_t) (pack_flow(told) + 1);
     data[2] = (uint8_t) temps;
     data[3] = (uint8_t) cells;
     put_le64(data + 4, pack_alarm_word(protections, COUNT(protections), told->alarms_protection));
-    put_le64(data + 12,
-             pack_alarm_word(warnings, COUNT(warnings), told->alarms_warning) | state_bits(told));
+    const enum pack_flow flow = pack_flow(told);
+    put_le64(data + 12, pack_alarm_word(warnings, COUNT(warnings), told->alarms_warning) |
+                            (uint64_t) (flow == FLOW_CHARGING) << 18 |
+                            (uint64_t) (flow == FLOW_DISCHARGING) << 19 |
+                            (uint64_t) (told->value[CHARGE_MOS] > 0) << 23 |
+                            (uint64_t) (told->value[DISCHARGE_MOS] > 0) << 24);
     uint8_t *at = data + 28;
     for (unsigned n = 0; n < cells; n++, at += 2)
         put_le16(at, pack_raw(told, (enum pack_value)(CELL_MV + n), 1, 0));

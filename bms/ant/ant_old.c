@@ -108,17 +108,12 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
 
 /* ---- frames ---- */
 
-static bool is_command(const uint8_t *bytes)
-{
-    bool kind = bytes[0] == READ || bytes[0] == WRITE || bytes[0] == READ_BLUETOOTH;
-    return kind && bytes[1] == bytes[0];
-}
-
 static struct bms_span find_command(const uint8_t *bytes, size_t size)
 {
+    const bool known = bytes[0] == READ || bytes[0] == WRITE || bytes[0] == READ_BLUETOOTH;
     if (size < 2 && (bytes[0] == READ || bytes[0] == WRITE))
         return (struct bms_span){BMS_MORE, 0};
-    if (size < 2 || !is_command(bytes))
+    if (size < 2 || !known || bytes[1] != bytes[0])
         return (struct bms_span){BMS_SKIP, 1};
     if (size < COMMAND_SIZE)
         return (struct bms_span){BMS_MORE, 0};
@@ -148,21 +143,6 @@ static void take_reason(struct pack *pack, const struct reason *rows, size_t cou
                       rows[i].code == code);
 }
 
-static void decode_temps(const uint8_t *b, struct pack *pack)
-{
-    unsigned fitted = 0;
-    ant_set_mos_temp(pack, sbe16(b + 91));
-    /* Two of the sensors are not connected on most boards, and some read 0 there. */
-    const unsigned places = sbe16(b + 99) == 0 && sbe16(b + 101) == 0 ? SENSORS - 2 : SENSORS;
-    for (unsigned n = 0; n < places; n++) {
-        int celsius = sbe16(b + 95 + 2 * n);
-        ant_set_temp(pack, n + 1, celsius);
-        if (celsius != ANT_ABSENT_C)
-            fitted = n + 1;
-    }
-    pack_set(pack, TEMP_COUNT, fitted);
-}
-
 static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, struct pack *pack)
 {
     unsigned cells = b[123];
@@ -177,7 +157,17 @@ static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, st
     if (be32(b + 75) > 0) /* else it was never set */
         pack_set(pack, FULL_AH, be32(b + 75) / 1e6);
     pack_set(pack, REMAINING_AH, be32(b + 79) / 1e6);
-    decode_temps(b, pack);
+    unsigned fitted = 0;
+    ant_set_mos_temp(pack, sbe16(b + 91));
+    /* Two of the sensors are not connected on most boards, and some read 0 there. */
+    const unsigned places = sbe16(b + 99) == 0 && sbe16(b + 101) == 0 ? SENSORS - 2 : SENSORS;
+    for (unsigned n = 0; n < places; n++) {
+        int celsius = sbe16(b + 95 + 2 * n);
+        ant_set_temp(pack, n + 1, celsius);
+        if (celsius != ANT_ABSENT_C)
+            fitted = n + 1;
+    }
+    pack_set(pack, TEMP_COUNT, fitted);
     pack_set(pack, CHARGE_MOS, b[103] == ANT_ON);
     pack_set(pack, DISCHARGE_MOS, b[104] == ANT_ON);
     pack_clear_alarms(pack);
@@ -187,14 +177,6 @@ static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, st
     pack_raw_alarm(pack, b[105]);
     pack_set(pack, BALANCE_MASK, be32(b + 132));
     return BMS_DONE;
-}
-
-/* Whether a status shows the ordered state of the switch; until it does, another status may
- * follow. */
-static bool shows_order(const struct bms_request *request, const uint8_t *b)
-{
-    unsigned code = request->bytes[2] == CHARGE_SWITCH ? b[103] : b[104];
-    return (code == ANT_ON) == (request->bytes[4] == 1);
 }
 
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
@@ -207,7 +189,9 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     bool order = request->size == 3 * COMMAND_SIZE && asked[0] == WRITE;
     bool wanted = request->size == 0 || order ||
                   (request->size == COMMAND_SIZE && asked[0] != WRITE && asked[2] == 0);
-    if (!wanted || (order && !shows_order(request, frame)))
+    /* An order waits for a status that shows the ordered state of the switch. */
+    const unsigned code = asked[2] == CHARGE_SWITCH ? frame[103] : frame[104];
+    if (!wanted || (order && (code == ANT_ON) != (asked[4] == 1)))
         return BMS_FOREIGN;
     enum bms_result result = decode_status(bms, frame, pack);
     if (result == BMS_DONE) {

@@ -92,16 +92,6 @@ static uint8_t host_byte(struct bms *bms)
     return bluetooth ? HOST_BLUETOOTH : (uint8_t) (0x3F + bms_address(bms));
 }
 
-/* The board that must answer a request; 0: any. 0x20 and 0x80 are used by the GPRS module and the
- * app to reach board 1. */
-static unsigned answering_board(const struct bms_request *request)
-{
-    if (request->size == 0)
-        return 0;
-    unsigned called = request->bytes[1];
-    return called >= 0x40 && called <= 0x4F ? called - 0x3F : 1;
-}
-
 static void put_frame(uint8_t *out, uint8_t address, uint8_t command, const uint8_t data[8])
 {
     out[0] = 0xA5;
@@ -408,7 +398,12 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     if (request->size > 0 && request->size < FRAME_SIZE) /* a partial request asks for nothing */
         return BMS_FOREIGN;
     uint8_t command = frame[2];
-    unsigned board = answering_board(request);
+    /* The board that must answer; 0: any. 0x20 and 0x80 are used by the GPRS module and the app to
+     * reach board 1. */
+    const unsigned called = request->bytes[1];
+    const unsigned board = request->size == 0                 ? 0
+                           : called >= 0x40 && called <= 0x4F ? called - 0x3F
+                                                              : 1;
     /* An echo carries the host's address, which no board has. */
     if (board ? frame[1] != board || command != request->bytes[2] : frame[1] < 1 || frame[1] > 16)
         return BMS_FOREIGN;

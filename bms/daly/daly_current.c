@@ -10,29 +10,6 @@
 
 static const double LEARN_FROM_A = 1; /* A; below, noise around zero can have either sign */
 
-/* The polarity that follows from the state, given the sign on the wire. */
-static enum daly_polarity polarity_of_state(double flow, double offset_a)
-{
-    bool above = offset_a > 0;
-    if (flow == FLOW_CHARGING)
-        return above ? DALY_ABOVE_CHARGES : DALY_ABOVE_DISCHARGES;
-    if (flow == FLOW_DISCHARGING)
-        return above ? DALY_ABOVE_DISCHARGES : DALY_ABOVE_CHARGES;
-    return DALY_POLARITY_UNKNOWN;
-}
-
-static int find_polarity(struct daly_current *notes, double flow, double offset_a,
-                         enum daly_polarity usual)
-{
-    enum daly_polarity stated = polarity_of_state(flow, offset_a);
-    if (stated != DALY_POLARITY_UNKNOWN) {
-        if (fabs(offset_a) >= LEARN_FROM_A)
-            notes->learned = (int8_t) stated;
-        return stated;
-    }
-    return notes->learned != DALY_POLARITY_UNKNOWN ? notes->learned : usual;
-}
-
 void daly_current_settle(struct daly_current *notes, struct pack *pack, double offset_a,
                          enum daly_polarity usual, enum bms_current option)
 {
@@ -41,7 +18,14 @@ void daly_current_settle(struct daly_current *notes, struct pack *pack, double o
         return;
     }
     int polarity = option == BMS_CURRENT_INVERTED ? -usual : usual;
-    if (option == BMS_CURRENT_AUTO)
-        polarity = find_polarity(notes, pack->value[FLOW], offset_a, usual);
+    const double flow = pack->value[FLOW];
+    if (option == BMS_CURRENT_AUTO && (flow == FLOW_CHARGING || flow == FLOW_DISCHARGING)) {
+        polarity =
+            (offset_a > 0) == (flow == FLOW_CHARGING) ? DALY_ABOVE_CHARGES : DALY_ABOVE_DISCHARGES;
+        if (fabs(offset_a) >= LEARN_FROM_A)
+            notes->learned = (int8_t) polarity;
+    } else if (option == BMS_CURRENT_AUTO && notes->learned != DALY_POLARITY_UNKNOWN) {
+        polarity = notes->learned;
+    }
     pack_set(pack, CURRENT_A, offset_a * polarity + 0.0); /* + 0.0: never minus zero */
 }

@@ -96,14 +96,6 @@ static const struct fault {
 
 enum { FAULT_ROWS = COUNT(faults) };
 
-static int level_of(const struct fault *fault, unsigned word)
-{
-    unsigned level = word >> fault->shift & ((1u << fault->bits) - 1);
-    if (level == 0)
-        return 0;
-    return fault->bits > 1 && level == 1 ? ALARM_WARNING : ALARM_PROTECTION;
-}
-
 static bool all_absent(const struct modbus_window *window, unsigned reg, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
@@ -124,11 +116,12 @@ static void decode_faults(const struct modbus_window *window, struct pack *pack)
     pack_clear_alarms(pack);
     for (size_t i = 0; i < FAULT_ROWS; i++) {
         enum pack_alarm alarm = (enum pack_alarm) faults[i].alarm;
-        int level = level_of(&faults[i], modbus_word(window, faults[i].reg));
+        const unsigned level =
+            modbus_word(window, faults[i].reg) >> faults[i].shift & ((1u << faults[i].bits) - 1);
         if (faults[i].bits > 1)
-            pack_alarm(pack, alarm, level);
+            pack_alarm(pack, alarm, level > 1 ? ALARM_PROTECTION : level == 1 ? ALARM_WARNING : 0);
         else
-            pack_alarm_at(pack, alarm, ALARM_PROTECTION, level == ALARM_PROTECTION);
+            pack_alarm_at(pack, alarm, ALARM_PROTECTION, level);
     }
     for (unsigned i = 0; i < FAULT_COUNT; i++)
         pack_raw_alarm(pack, modbus_word(window, FAULTS + i));

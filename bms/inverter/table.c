@@ -86,24 +86,20 @@ static void make_text(const struct shown *shown, unsigned id, uint8_t out[8])
 
 /* ---- writing ---- */
 
-/* Limits are never rounded up. */
-static double round_number(const struct table_field *field, double raw)
-{
-    bool is_limit = field->id == CHARGE_VOLTAGE_LIMIT_V || field->id == CHARGE_CURRENT_LIMIT_A ||
-                    field->id == DISCHARGE_CURRENT_LIMIT_A;
-    if (!is_limit)
-        return round(raw);
-    return raw < 0 ? ceil(raw - 1e-6) : floor(raw + 1e-6);
-}
-
 /* False: unknown, or does not fit. A current that does not fit is limited. */
 static bool number_to_raw(const struct table_field *field, double value, int64_t *raw)
 {
     const bool is_signed = field->kind == TABLE_S16;
     const double highest = ldexp(1, (int) (8 * width(field)) - is_signed) - 1;
     const double lowest = is_signed ? -highest - 1 : 0;
-    double number = round_number(field, (value - field->zero) / field->unit);
-    if (field->id == CHARGE_CURRENT_LIMIT_A || field->id == DISCHARGE_CURRENT_LIMIT_A)
+    const bool limits_current =
+        field->id == CHARGE_CURRENT_LIMIT_A || field->id == DISCHARGE_CURRENT_LIMIT_A;
+    double number = (value - field->zero) / field->unit;
+    if (limits_current || field->id == CHARGE_VOLTAGE_LIMIT_V) /* never rounded up */
+        number = number < 0 ? ceil(number - 1e-6) : floor(number + 1e-6);
+    else
+        number = round(number);
+    if (limits_current)
         number = number > highest ? highest : number < lowest ? lowest : number;
     if (!(number >= lowest && number <= highest))
         return false;

@@ -435,25 +435,6 @@ static const struct message addressed_messages[] = {
 };
 // clang-format on
 
-/* NULL: its content is not used. */
-static const struct message *find_message(const struct jbd_layout *layout, uint8_t reg)
-{
-    const struct message *rows = layout->addressed ? addressed_messages : plain_messages;
-    size_t count = layout->addressed ? COUNT(addressed_messages) : COUNT(plain_messages);
-    for (size_t i = 0; i < count; i++)
-        if (rows[i].reg == reg)
-            return &rows[i];
-    return NULL;
-}
-
-static bool is_text(const uint8_t *text, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        if (text[i] < ' ' || text[i] > '~')
-            return false;
-    return true;
-}
-
 /* Some boards have A5 in place of the register, which no sum covers (section 11); then only the
  * form of the data shows what it is: a word of a cell is never text. Without data it is the echo
  * of a request. */
@@ -465,7 +446,10 @@ static uint8_t register_of(const struct reply *reply)
     size_t basic = BASIC_SIZE + 2 * sensors;
     if (reply->size == basic || reply->size == basic + JBD_TAIL_SIZE)
         return REG_BASIC;
-    return is_text(reply->data, reply->size) ? REG_NAME : REG_CELLS;
+    bool text = true;
+    for (size_t i = 0; i < reply->size; i++)
+        text &= reply->data[i] >= ' ' && reply->data[i] <= '~';
+    return text ? REG_NAME : REG_CELLS;
 }
 
 /* Whether a frame answers the request; without a request, whether it identifies itself. */
@@ -507,7 +491,12 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     struct reply reply = {request, data[-3], data[-2], data, size - layout->header - TRAILER};
     if (!layout->addressed)
         reply.reg = register_of(&reply);
-    const struct message *message = find_message(layout, reply.reg);
+    const struct message *rows = layout->addressed ? addressed_messages : plain_messages;
+    const size_t count = layout->addressed ? COUNT(addressed_messages) : COUNT(plain_messages);
+    const struct message *message = NULL;
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].reg == reply.reg)
+            message = &rows[i];
     if (!message || !is_answer(bms, &reply, frame))
         return BMS_FOREIGN;
     if (reply.status != STATUS_DONE)

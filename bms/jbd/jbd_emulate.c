@@ -71,28 +71,6 @@ static size_t put_basic(const struct bms *bms, const struct pack *pack, uint8_t 
     return at + JBD_TAIL_SIZE;
 }
 
-static size_t put_cells(const struct bms *bms, const struct pack *pack, uint8_t *d)
-{
-    size_t count = pack_scaled(pack, CELL_COUNT, 1, 0, EMULATED_CELLS);
-    for (size_t i = 0; i < count; i++)
-        put_be16(d + 2 * i, pack_scaled(pack, (enum pack_value)(CELL_MV + i), 1, 0, UINT16_MAX));
-    return 2 * count;
-}
-
-static size_t put_name(const struct bms *bms, const struct pack *pack, uint8_t *d)
-{
-    size_t size = strlen(pack->text[MODEL]);
-    memcpy(d, pack->text[MODEL], size);
-    return size;
-}
-
-/* A simulated board has counted no events. */
-static size_t put_counters(const struct bms *bms, const struct pack *pack, uint8_t *d)
-{
-    (void) bms, (void) pack, (void) d;
-    return 24;
-}
-
 /* A MOS that is held off stays off, whatever has changed its state in the meantime. */
 static void keep_held(const struct jbd_memory *memory, struct pack *pack)
 {
@@ -120,30 +98,43 @@ static enum jbd_status emulate_switch(struct bms *bms, struct pack *pack, const 
     return STATUS_DONE;
 }
 
-/* Registers without values that a board confirms all the same: leaving factory mode, the default
- * password. */
-static enum jbd_status emulate_other(uint8_t reg)
-{
-    if (reg == REG_LEAVE || reg == 0x06)
-        return STATUS_DONE;
-    bool parameter = (reg >= 0x10 && reg <= 0xA2) || reg == REG_REMAINING || reg == 0xFA;
-    return parameter ? STATUS_REFUSED : STATUS_UNKNOWN;
-}
-
 static double cycle_capacity_ah(const struct pack *pack)
 {
     return pack->value[pack_known(pack, FULL_AH) ? FULL_AH : RATED_AH];
 }
 
-/* Registers 10 and 11, which are read in factory mode. */
-static size_t put_parameter(const struct jbd_memory *memory, const struct pack *pack, uint8_t reg,
-                            uint8_t *d)
+/* False: the board has no such register. 10 and 11 are read in factory mode. */
+static bool put_register(struct bms *bms, const struct pack *pack, uint8_t reg, uint8_t *d,
+                         size_t *count)
 {
-    if (!memory->factory || (reg != REG_CAPACITY && reg != REG_CYCLE_CAPACITY))
-        return 0;
-    double ah = reg == REG_CAPACITY ? pack->value[RATED_AH] : cycle_capacity_ah(pack);
-    put_be16(d, (uint32_t) lround(fmin(fmax(ah * 100, 0), UINT16_MAX)));
-    return 2;
+    const struct jbd_memory *memory = bms_memory(bms);
+    switch (reg) {
+    case REG_BASIC:
+        *count = put_basic(bms, pack, d);
+        return true;
+    case REG_CELLS:
+        *count = 2 * pack_scaled(pack, CELL_COUNT, 1, 0, EMULATED_CELLS);
+        for (unsigned i = 0; i < *count / 2; i++)
+            put_be16(d + 2 * i,
+                     pack_scaled(pack, (enum pack_value)(CELL_MV + i), 1, 0, UINT16_MAX));
+        return true;
+    case REG_NAME:
+        *count = strlen(pack->text[MODEL]);
+        memcpy(d, pack->text[MODEL], *count);
+        return true;
+    case REG_COUNTERS: /* no events */
+        *count = 24;
+        return true;
+    case REG_CAPACITY:
+    case REG_CYCLE_CAPACITY:
+        if (!memory->factory)
+            return false;
+        double ah = reg == REG_CAPACITY ? pack->value[RATED_AH] : cycle_capacity_ah(pack);
+        put_be16(d, (uint32_t) lround(fmin(fmax(ah * 100, 0), UINT16_MAX)));
+        *count = 2;
+        return true;
+    }
+    return false;
 }
 
 /* The writes around and in factory mode. */
@@ -168,14 +159,6 @@ static enum jbd_status emulate_factory(struct jbd_memory *memory, struct pack *p
     return STATUS_DONE;
 }
 
-static const struct emulation {
-    uint8_t reg;
-    size_t (*put)(const struct bms *bms, const struct pack *pack, uint8_t *d);
-} emulations[] = {{REG_BASIC, put_basic},
-                  {REG_CELLS, put_cells},
-                  {REG_NAME, put_name},
-                  {REG_COUNTERS, put_counters}};
-
 static void write_reply(struct bms *bms, struct pack *pack, const uint8_t *request,
                         struct bms_output *out)
 {
@@ -185,23 +168,19 @@ static void write_reply(struct bms *bms, struct pack *pack, const uint8_t *reque
     enum jbd_status status = STATUS_UNKNOWN;
     size_t count = 0;
     keep_held(bms_memory(bms), pack);
-    for (size_t i = 0; direction == JBD_READ && i < COUNT(emulations); i++)
-        if (emulations[i].reg == reg) {
-            count = emulations[i].put(bms, pack, d);
-            status = STATUS_DONE;
-        }
-    if (direction == JBD_READ && !layout->addressed && count == 0) {
-        count = put_parameter(bms_memory(bms), pack, reg, d);
-        status = count ? STATUS_DONE : status;
-    }
-    const bool factory =
-        reg == REG_ENTER || reg == REG_LEAVE || reg == REG_CAPACITY || reg == REG_REMAINING;
-    if (direction == JBD_WRITE && reg == REG_SWITCH && !layout->addressed)
+    if (direction == JBD_READ && put_register(bms, pack, reg, d, &count))
+        status = STATUS_DONE;
+    const bool writes = direction == JBD_WRITE && !layout->addressed;
+    const bool parameter = (reg >= 0x10 && reg <= 0xA2) || reg == REG_REMAINING || reg == 0xFA;
+    if (writes && reg == REG_SWITCH)
         status = emulate_switch(bms, pack, data, data[-1]);
-    else if (direction == JBD_WRITE && factory && !layout->addressed)
+    else if (writes &&
+             (reg == REG_ENTER || reg == REG_LEAVE || reg == REG_CAPACITY || reg == REG_REMAINING))
         status = emulate_factory(bms_memory(bms), pack, reg, data, data[-1]);
-    else if (status != STATUS_DONE)
-        status = emulate_other(reg);
+    else if (reg == REG_LEAVE || reg == 0x06) /* and the default password: always confirmed */
+        status = STATUS_DONE;
+    else if (status != STATUS_DONE && parameter)
+        status = STATUS_REFUSED;
     out->size = jbd_put_frame(bms, out->bytes, reg, (uint8_t) status, d, count);
 }
 

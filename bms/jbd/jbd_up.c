@@ -383,29 +383,6 @@ static uint32_t temp_of(const struct pack *pack, enum pack_value id)
     return pack_scaled(pack, id, 10, TEMP_ZERO, UINT16_MAX);
 }
 
-/* Layout: count, cells, count, temperatures, rest. For packs other than itself the master has only
- * one byte of the firmware version. */
-static size_t put_lists(const struct pack *pack, uint8_t address, uint8_t *d)
-{
-    size_t cells = pack_scaled(pack, CELL_COUNT, 1, 0, MAX_CELLS),
-           temps = pack_scaled(pack, TEMP_COUNT, 1, 0, MAX_TEMPS);
-    size_t at = CELLS_AT;
-    put_be16(d + at - 2, (uint32_t) cells);
-    for (size_t i = 0; i < cells; i++, at += 2)
-        put_be16(d + at, scaled_word(pack, (enum pack_value)(CELL_MV + i), 1));
-    put_be16(d + at, (uint32_t) temps);
-    at += 2;
-    for (size_t i = 0; i < temps; i++, at += 2)
-        put_be16(d + at, temp_of(pack, (enum pack_value)(TEMP_C + i)));
-    put_be16(d + at + 2, scaled_word(pack, BALANCE_MASK, 1));
-    char *minor;
-    unsigned long major = strtoul(pack->text[FIRMWARE], &minor, 10);
-    d[at + 4] = address == MASTER ? (uint8_t) major : 0;
-    d[at + 5] = *minor ? (uint8_t) strtoul(minor + 1, NULL, 10) : 0;
-    memcpy(d + at + 6, pack->text[MODEL], strnlen(pack->text[MODEL], TEXT_MAX));
-    return at + TRAIL_SIZE + 4;
-}
-
 static size_t put_status(const struct memory *memory, const struct pack *pack, uint8_t address,
                          uint8_t *d)
 {
@@ -436,18 +413,25 @@ static size_t put_status(const struct memory *memory, const struct pack *pack, u
     put_be16(d + 60, scaled_word(pack, CHARGE_CURRENT_LIMIT_A, 10));
     put_be16(d + 62, scaled_word(pack, DISCHARGE_VOLTAGE_LIMIT_V, 10));
     put_be16(d + 64, scaled_word(pack, DISCHARGE_CURRENT_LIMIT_A, 10));
-    return put_lists(pack, address, d);
-}
-
-static bool emulate_switch(struct memory *memory, struct pack *pack, const uint8_t *data,
-                           size_t size)
-{
-    if (size != sizeof write_key + 2 || memcmp(data, write_key, sizeof write_key) != 0)
-        return false;
-    memory->switches = be16(data + sizeof write_key);
-    pack_set(pack, CHARGE_MOS, memory->switches & ON_CHARGE ? 1 : 0);
-    pack_set(pack, DISCHARGE_MOS, memory->switches & ON_DISCHARGE ? 1 : 0);
-    return true;
+    /* Layout: count, cells, count, temperatures, rest. For packs other than itself the master has
+     * only one byte of the firmware version. */
+    size_t cells = pack_scaled(pack, CELL_COUNT, 1, 0, MAX_CELLS),
+           temps = pack_scaled(pack, TEMP_COUNT, 1, 0, MAX_TEMPS);
+    size_t at = CELLS_AT;
+    put_be16(d + at - 2, (uint32_t) cells);
+    for (size_t i = 0; i < cells; i++, at += 2)
+        put_be16(d + at, scaled_word(pack, (enum pack_value)(CELL_MV + i), 1));
+    put_be16(d + at, (uint32_t) temps);
+    at += 2;
+    for (size_t i = 0; i < temps; i++, at += 2)
+        put_be16(d + at, temp_of(pack, (enum pack_value)(TEMP_C + i)));
+    put_be16(d + at + 2, scaled_word(pack, BALANCE_MASK, 1));
+    char *minor;
+    unsigned long major = strtoul(pack->text[FIRMWARE], &minor, 10);
+    d[at + 4] = address == MASTER ? (uint8_t) major : 0;
+    d[at + 5] = *minor ? (uint8_t) strtoul(minor + 1, NULL, 10) : 0;
+    memcpy(d + at + 6, pack->text[MODEL], strnlen(pack->text[MODEL], TEXT_MAX));
+    return at + TRAIL_SIZE + 4;
 }
 
 static void write_reply(struct bms *bms, struct pack *pack, const uint8_t *request,
@@ -458,8 +442,13 @@ static void write_reply(struct bms *bms, struct pack *pack, const uint8_t *reque
     struct range range = {request[1], be16(request + 2), be16(request + 4)};
     size_t count = be16(request + 6);
     if (range.function == WRITE && range.start == switch_range.start) {
-        if (emulate_switch(memory, pack, request + HEAD_SIZE, count))
-            out->size = put_frame(out->bytes, address, &range, NULL, 0);
+        const uint8_t *data = request + HEAD_SIZE;
+        if (count != sizeof write_key + 2 || memcmp(data, write_key, sizeof write_key) != 0)
+            return;
+        memory->switches = be16(data + sizeof write_key);
+        pack_set(pack, CHARGE_MOS, memory->switches & ON_CHARGE ? 1 : 0);
+        pack_set(pack, DISCHARGE_MOS, memory->switches & ON_DISCHARGE ? 1 : 0);
+        out->size = put_frame(out->bytes, address, &range, NULL, 0);
         return;
     }
     if (range.function != READ || count > 0)

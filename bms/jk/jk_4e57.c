@@ -204,17 +204,6 @@ static void decode_temps(const struct registers *registers, struct pack *pack)
         pack_set(pack, TEMP_COUNT, count);
 }
 
-/* Section 5.1: 1, bit 15 means charging, the rest is the amount; 0, what is below 10000 charges. */
-static void decode_current(struct bms *bms, uint16_t raw, struct pack *pack)
-{
-    const struct memory *memory = bms_memory(bms);
-    if (!memory->protocol_known || memory->protocol > 1)
-        return;
-    int amount = raw & 0x7FFF;
-    int signed_10ma = memory->protocol == 0 ? 10000 - raw : raw & 0x8000 ? amount : -amount;
-    bms_set_current(bms, pack, signed_10ma / 100.0);
-}
-
 /* Section 6. Bits 4, 8 and 9 have no direction. */
 // clang-format off
 const struct alarm_bit jk_4e57_alarms[JK_4E57_ALARMS] = {
@@ -290,8 +279,16 @@ static void decode_registers(struct bms *bms, const struct registers *registers,
     decode_temps(registers, pack);
     if (at[VOLTAGE])
         pack_set(pack, VOLTAGE_V, be16(at[VOLTAGE]) / 100.0);
-    if (at[CURRENT])
-        decode_current(bms, be16(at[CURRENT]), pack);
+    if (at[CURRENT] && memory->protocol_known && memory->protocol <= 1) {
+        /* Section 5.1: 1, bit 15 means charging, the rest is the amount; 0, what is below 10000
+         * charges. */
+        const int raw = be16(at[CURRENT]), amount = raw & 0x7FFF;
+        bms_set_current(bms, pack,
+                        (memory->protocol == 0 ? 10000 - raw
+                         : raw & 0x8000        ? amount
+                                               : -amount) /
+                            100.0);
+    }
     if (at[SOC])
         pack_set(pack, SOC_PERCENT, *at[SOC]);
     if (at[CYCLE_COUNT])

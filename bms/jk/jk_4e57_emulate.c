@@ -97,18 +97,6 @@ static uint32_t raw_number(const struct pack *pack, uint8_t code)
     return 0;
 }
 
-static size_t put_cells(uint8_t *out, const struct pack *pack)
-{
-    unsigned count = emulated_cells(pack);
-    out[0] = (uint8_t) (3 * count);
-    for (unsigned i = 0; i < count; i++) {
-        out[1 + 3 * i] = (uint8_t) (i + 1);
-        put_be16(out + 2 + 3 * i,
-                 (uint32_t) lround(pack_value_or(pack, (enum pack_value)(CELL_MV + i), 0)));
-    }
-    return 1u + out[0];
-}
-
 /* Hardware and software; the pack's own version is used if it has both. */
 static const char *version_of(const struct pack *pack)
 {
@@ -120,8 +108,16 @@ static size_t put_register(uint8_t *out, uint8_t code, const struct pack *pack)
 {
     size_t size = jk_4e57_value_size[code];
     out[0] = code;
-    if (code == CELLS)
-        return 1 + put_cells(out + 1, pack);
+    if (code == CELLS) {
+        const unsigned count = emulated_cells(pack);
+        out[1] = (uint8_t) (3 * count);
+        for (unsigned i = 0; i < count; i++) {
+            out[2 + 3 * i] = (uint8_t) (i + 1);
+            put_be16(out + 3 + 3 * i,
+                     (uint32_t) lround(pack_value_or(pack, (enum pack_value)(CELL_MV + i), 0)));
+        }
+        return 2u + out[1];
+    }
     memset(out + 1, 0, size);
     if (code == VERSION) {
         const char *text = version_of(pack);

@@ -178,21 +178,6 @@ static const struct {
 };
 // clang-format on
 
-static void encode_settings(struct jk_image *image, uint8_t address, enum jk_layout layout,
-                            const struct pack *pack)
-{
-    struct pack told = *pack;
-    told.value[CELL_COUNT] = fmin(pack_value_or(pack, CELL_COUNT, 0), layout == JK_24S ? 24 : 32);
-    told.value[RATED_AH] = pack_value_or(pack, RATED_AH, pack_value_or(pack, FULL_AH, 0));
-    for (size_t i = 0; i < COUNT(presets); i++)
-        put32(image, presets[i].at, presets[i].value);
-    put_fields(image, jk_settings_fields, JK_SETTINGS_FIELDS, JK_32S, &told);
-    put32(image, 118, pack_value_or(pack, CHARGE_MOS, 1));
-    put32(image, 122, pack_value_or(pack, DISCHARGE_MOS, 1));
-    if (layout != JK_24S)
-        put32(image, 270, address);
-}
-
 /* ---- frame ---- */
 
 void jk_encode(struct jk_image *image, enum jk_type type, enum jk_layout layout, uint8_t counter,
@@ -205,9 +190,19 @@ void jk_encode(struct jk_image *image, enum jk_type type, enum jk_layout layout,
     image->bytes[5] = counter;
     if (type == JK_STATUS)
         encode_status(image, layout, pack);
-    else if (type == JK_SETTINGS)
-        encode_settings(image, address, layout, pack);
-    else if (type == JK_ABOUT) {
+    else if (type == JK_SETTINGS) {
+        struct pack told = *pack;
+        told.value[CELL_COUNT] =
+            fmin(pack_value_or(pack, CELL_COUNT, 0), layout == JK_24S ? 24 : 32);
+        told.value[RATED_AH] = pack_value_or(pack, RATED_AH, pack_value_or(pack, FULL_AH, 0));
+        for (size_t i = 0; i < COUNT(presets); i++)
+            put32(image, presets[i].at, presets[i].value);
+        put_fields(image, jk_settings_fields, JK_SETTINGS_FIELDS, JK_32S, &told);
+        put32(image, 118, pack_value_or(pack, CHARGE_MOS, 1));
+        put32(image, 122, pack_value_or(pack, DISCHARGE_MOS, 1));
+        if (layout != JK_24S)
+            put32(image, 270, address);
+    } else if (type == JK_ABOUT) {
         /* PIN and password, which real boards send in plain text at 62 and 118, stay empty. */
         bool old = layout == JK_24S;
         put_text(image, 6, 15, text_or(pack, MODEL, old ? "JK-B2A24S15P" : "JK_PB2A16S20P"));

@@ -281,18 +281,6 @@ static struct bms_span find_exception(const struct bms_request *request, const u
                                                   : skip();
 }
 
-static struct bms_span find_message(const struct bms_request *request, const uint8_t *bytes,
-                                    size_t size)
-{
-    if (size < 2)
-        return more();
-    if (bytes[1] == MODBUS_WRITE_MANY)
-        return find_write(bytes, size);
-    if (bytes[1] == MODBUS_HOLDING)
-        return find_registers(request, bytes, size);
-    return bytes[1] & MODBUS_EXCEPTION ? find_exception(request, bytes, size) : skip();
-}
-
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
@@ -301,7 +289,15 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
         span = find_record(bytes, size);
     else if (bytes[0] == 0xAA)
         span = find_beheaded(bytes, size);
-    return span.kind == BMS_SKIP ? find_message(request, bytes, size) : span;
+    if (span.kind != BMS_SKIP)
+        return span;
+    if (size < 2)
+        return more();
+    if (bytes[1] == MODBUS_WRITE_MANY)
+        return find_write(bytes, size);
+    if (bytes[1] == MODBUS_HOLDING)
+        return find_registers(request, bytes, size);
+    return bytes[1] & MODBUS_EXCEPTION ? find_exception(request, bytes, size) : skip();
 }
 
 /* A trigger or another write, with its data; or a read. An acknowledgement repeats only the head
@@ -397,18 +393,6 @@ static enum bms_result decode_registers(struct bms *bms, const struct bms_reques
     return BMS_FOREIGN;
 }
 
-/* The acknowledgement of a switch confirms it. That of a trigger comes before its record on some
- * boards; behind a damaged record it stands alone as well. Answers are matched by register: late
- * ones of other requests do occur. */
-static enum bms_result decode_ack(struct memory *memory, const struct bms_request *request,
-                                  const uint8_t *frame)
-{
-    if (memcmp(frame, request->bytes, 6) != 0)
-        return BMS_FOREIGN;
-    memory->acknowledged = type_of_trigger(request) != 0;
-    return memory->acknowledged ? BMS_PARTIAL : BMS_DONE;
-}
-
 static enum bms_result decode_message(struct bms *bms, const struct bms_request *request,
                                       uint8_t address, const uint8_t *frame, size_t size,
                                       struct pack *pack)
@@ -423,7 +407,13 @@ static enum bms_result decode_message(struct bms *bms, const struct bms_request 
         return frame[2] == BAD_CRC ? BMS_INVALID : BMS_REFUSED;
     if (frame[1] == MODBUS_HOLDING)
         return decode_registers(bms, request, frame, pack);
-    return size == ACK_SIZE ? decode_ack(memory, request, frame) : BMS_FOREIGN;
+    /* The acknowledgement of a switch confirms it. That of a trigger comes before its record on some
+     * boards; behind a damaged record it stands alone as well. Answers are matched by register: late
+     * ones of other requests do occur. */
+    if (size != ACK_SIZE || memcmp(frame, request->bytes, 6) != 0)
+        return BMS_FOREIGN;
+    memory->acknowledged = type_of_trigger(request) != 0;
+    return memory->acknowledged ? BMS_PARTIAL : BMS_DONE;
 }
 
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,

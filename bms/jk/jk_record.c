@@ -308,16 +308,6 @@ static void decode_cells(const struct jk_record *record, const struct jk_places 
         pack_set(pack, CELL_COUNT, last);
 }
 
-/* T4 and T5 came with software 14; older boards send 0 in their place. */
-static bool is_fitted(const struct jk_notes *notes, unsigned sensor, int64_t tenths)
-{
-    if (tenths == NOT_FITTED)
-        return false;
-    if (sensor < 2 || notes->software >= FIRST_T4_SOFTWARE)
-        return true;
-    return notes->software == 0 && tenths != 0;
-}
-
 /* T1, T2, T4 and T5 without those that are absent; T3 repeats the MOS sensor. Registers may be read
  * in parts: T1 and T2 are then counted as they were last read, so that the others keep their
  * numbers. */
@@ -333,7 +323,10 @@ static void decode_temps(struct jk_notes *notes, const struct jk_record *record,
             continue;
         }
         any = true;
-        bool fitted = is_fitted(notes, i, tenths);
+        /* T4 and T5 came with software 14; older boards send 0 in their place. */
+        const bool fitted =
+            tenths != NOT_FITTED && (i < 2 || notes->software >= FIRST_T4_SOFTWARE ||
+                                     (notes->software == 0 && tenths != 0));
         if (fitted)
             pack_set_temp(pack, ++number, (double) tenths / 10);
         if (i < 2)

@@ -13,26 +13,12 @@
 #define MANY_HEAD 7 /* bytes of a request that writes registers, before the data */
 #define MANY_MOST 123
 
-static void finish_answer(struct bms_output *out)
-{
-    out->size = modbus_put_crc(out->bytes, out->size);
-}
-
 static void write_exception(const uint8_t *asked, unsigned error, struct bms_output *out)
 {
     out->bytes[0] = asked[0];
     out->bytes[1] = asked[1] | MODBUS_EXCEPTION;
     out->bytes[2] = (uint8_t) error;
-    out->size = 3;
-    finish_answer(out);
-}
-
-static bool knows(const struct modbus_board *board, unsigned function)
-{
-    for (size_t i = 0; i < sizeof board->functions && board->functions[i]; i++)
-        if (board->functions[i] == function)
-            return true;
-    return false;
+    out->size = modbus_put_crc(out->bytes, 3);
 }
 
 static bool is_planned(const struct bms_driver *driver, unsigned function, unsigned reg)
@@ -85,8 +71,7 @@ static void answer_read(struct bms *bms, const struct modbus_board *board, const
     out->bytes[0] = asked[0];
     out->bytes[1] = asked[1];
     out->bytes[2] = (uint8_t) size;
-    out->size = 3 + size;
-    finish_answer(out);
+    out->size = modbus_put_crc(out->bytes, 3 + size);
 }
 
 static void answer_write(struct bms *bms, const struct modbus_board *board, struct pack *told,
@@ -101,8 +86,7 @@ static void answer_write(struct bms *bms, const struct modbus_board *board, stru
         return;
     }
     memcpy(out->bytes, asked, 6);
-    out->size = 6;
-    finish_answer(out);
+    out->size = modbus_put_crc(out->bytes, 6);
 }
 
 /* Size of a request; 0: not known yet, 1: not a request. */
@@ -138,7 +122,7 @@ size_t modbus_emulate(struct bms *bms, struct pack *told, const uint8_t *bytes, 
     bool writes = bytes[1] == MODBUS_WRITE || bytes[1] == MODBUS_WRITE_MANY;
     if (writes && board->write)
         answer_write(bms, board, told, bytes, out);
-    else if (knows(board, bytes[1]))
+    else if (memchr(board->functions, bytes[1], sizeof board->functions))
         answer_read(bms, board, &derived, bytes, out);
     else
         write_exception(bytes, MODBUS_BAD_FUNCTION, out);

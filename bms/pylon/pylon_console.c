@@ -292,29 +292,24 @@ struct table {
     uint64_t mask;
 };
 
-static enum column column_of(struct pylon_text title)
+/* "Battery  Volt  Curr  Tempr  Base State  Volt. State …": State belongs to the word before. */
+static bool parse_titles(struct pylon_text line, struct table *table)
 {
     static const struct {
         const char *title;
         enum column column;
     } rows[] = {{"Battery", BATTERY}, {"Volt", VOLT},       {"Tempr", TEMPR}, {"Volt.", VOLT_STATE},
                 {"SOC", SOC},         {"Coulomb", COULOMB}, {"BAL", BAL}};
-    for (size_t i = 0; i < COUNT(rows); i++)
-        if (pylon_is(title, rows[i].title))
-            return rows[i].column;
-    return OTHER;
-}
-
-/* "Battery  Volt  Curr  Tempr  Base State  Volt. State …": State belongs to the word before. */
-static bool parse_titles(struct pylon_text line, struct table *table)
-{
     struct pylon_text title;
     while ((title = pylon_word(&line)).size > 0) {
         if (pylon_is(title, "State"))
             continue;
         if (table->column_count == COLUMNS_MOST)
             return false;
-        enum column column = column_of(title);
+        enum column column = OTHER;
+        for (size_t i = 0; i < COUNT(rows); i++)
+            if (pylon_is(title, rows[i].title))
+                column = rows[i].column;
         table->has_temps |= column == TEMPR;
         table->columns[table->column_count++] = (uint8_t) column;
     }
@@ -481,24 +476,13 @@ static bool parse_address_line(struct pylon_text line, int64_t *number)
     return true;
 }
 
-static void decode_stat_line(struct pylon_text label, struct pylon_text value, struct pack *pack)
-{
-    int64_t number;
-    if (!pylon_integer(value, &number) || number < 0)
-        return;
-    if (pylon_is(label, "CYCLE Times"))
-        pack_set(pack, CYCLES, (double) number);
-    if (pylon_is(label, "SOH") && number > 0)
-        pack_set(pack, SOH_PERCENT, (double) number);
-}
-
 /* Both begin with the address; the next fields distinguish them. */
 static enum bms_result decode_list(struct pylon_text text, const struct command *command,
                                    int64_t number, struct pack *pack)
 {
     struct pylon_text line, label, value;
     struct pack part;
-    int64_t address = 0;
+    int64_t address = 0, count;
     bool stat = false, info = false;
     pack_clear(&part);
     while (pylon_line(&text, &line)) {
@@ -510,8 +494,12 @@ static enum bms_result decode_list(struct pylon_text text, const struct command 
         info |= pylon_is(label, "Device name") || pylon_is(label, "Manufacturer");
         if (command->step == STEP_INFO)
             decode_text(info_texts, COUNT(info_texts), label, value, &part);
-        else
-            decode_stat_line(label, value, &part);
+        else if (pylon_integer(value, &count) && count >= 0) {
+            if (pylon_is(label, "CYCLE Times"))
+                pack_set(&part, CYCLES, (double) count);
+            if (pylon_is(label, "SOH") && count > 0)
+                pack_set(&part, SOH_PERCENT, (double) count);
+        }
     }
     bool wanted = command->step == STEP_INFO ? info && !stat : stat && !info;
     if (!wanted || (address != number && (address != 0 || command->number != 0)))
@@ -522,20 +510,15 @@ static enum bms_result decode_list(struct pylon_text text, const struct command 
 
 /* ---- decoder ---- */
 
-static bool is_refusal(struct pylon_text text)
-{
-    struct pylon_text line;
-    return pylon_line(&text, &line) &&
-           (pylon_starts(line, "Unknown command") || pylon_starts(line, "Invalid command"));
-}
-
 static enum bms_result decode_answer(struct bms *bms, const struct command *command,
                                      struct pylon_text echo, struct pylon_text text,
                                      struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
     int64_t number = command->number ? command->number : bms_address(bms);
-    if (is_refusal(text)) {
+    struct pylon_text rest = text, line;
+    if (pylon_line(&rest, &line) &&
+        (pylon_starts(line, "Unknown command") || pylon_starts(line, "Invalid command"))) {
         memory->stat_refused |= command->step == STEP_STAT && command->number != 0;
         return BMS_REFUSED;
     }

@@ -77,24 +77,20 @@ static const struct modbus_alarm alarms[] = {
 #undef P
 
 /* Section 6. A cell with a broken wire reads 0. */
-static bool are_cells(const struct modbus_window *window)
+static enum bms_result check(struct bms *bms, const struct modbus_window *window)
 {
+    if (!modbus_has(window, REG_CELL_COUNT, REG_TEMP_COUNT - REG_CELL_COUNT + 1))
+        return BMS_DONE;
     unsigned count = modbus_word(window, REG_CELL_COUNT), plausible = 0;
     if (count < 1 || count > 16 || modbus_word(window, REG_TEMP_COUNT) > 16)
-        return false;
+        return BMS_INVALID;
     for (unsigned i = 0; i < count; i++) {
         unsigned tenths = modbus_word(window, REG_CELLS + i);
         if (tenths > 50)
-            return false;
+            return BMS_INVALID;
         plausible += tenths >= 5;
     }
-    return plausible > 0;
-}
-
-static enum bms_result check(struct bms *bms, const struct modbus_window *window)
-{
-    bool cells = modbus_has(window, REG_CELL_COUNT, REG_TEMP_COUNT - REG_CELL_COUNT + 1);
-    return cells && !are_cells(window) ? BMS_INVALID : BMS_DONE;
+    return plausible > 0 ? BMS_DONE : BMS_INVALID;
 }
 
 /* Two bits at `shift`: 1 low, 2 high; for currents, any value but 0 is too high. */
@@ -103,27 +99,19 @@ static unsigned pair_at(uint32_t bits, unsigned shift)
     return bits >> shift & 3;
 }
 
-/* All 0: not reported. The discharge limit is negative. The unit of these currents on the Pro
- * series is not known. */
-static void decode_limits(const struct bms *bms, const struct modbus_window *window,
-                          struct pack *pack)
-{
-    const unsigned volts = modbus_word(window, REG_LIMITS);
-    if (volts == 0)
-        return;
-    pack_set(pack, CHARGE_VOLTAGE_LIMIT_V, volts / 10.0);
-    pack_set(pack, DISCHARGE_VOLTAGE_LIMIT_V, modbus_word(window, REG_LIMITS + 1) / 10.0);
-    if (bms->options.variant == VARIANT_PRO)
-        return;
-    pack_set(pack, CHARGE_CURRENT_LIMIT_A, modbus_word(window, REG_LIMITS + 2) / 100.0);
-    pack_set(pack, DISCHARGE_CURRENT_LIMIT_A,
-             abs((int16_t) modbus_word(window, REG_LIMITS + 3)) / 100.0);
-}
-
 static void decode_rest(struct bms *bms, const struct modbus_window *window, struct pack *pack)
 {
-    if (modbus_has(window, REG_LIMITS, 4))
-        decode_limits(bms, window, pack);
+    /* All 0: not reported. The discharge limit is negative. The unit of these currents on the Pro
+     * series is not known. */
+    if (modbus_has(window, REG_LIMITS, 4) && modbus_word(window, REG_LIMITS) != 0) {
+        pack_set(pack, CHARGE_VOLTAGE_LIMIT_V, modbus_word(window, REG_LIMITS) / 10.0);
+        pack_set(pack, DISCHARGE_VOLTAGE_LIMIT_V, modbus_word(window, REG_LIMITS + 1) / 10.0);
+        if (bms->options.variant != VARIANT_PRO) {
+            pack_set(pack, CHARGE_CURRENT_LIMIT_A, modbus_word(window, REG_LIMITS + 2) / 100.0);
+            pack_set(pack, DISCHARGE_CURRENT_LIMIT_A,
+                     abs((int16_t) modbus_word(window, REG_LIMITS + 3)) / 100.0);
+        }
+    }
     if (modbus_has(window, REG_CURRENT, 1)) {
         double divisor = bms->options.variant == VARIANT_PRO ? 10 : 100;
         bms_set_current(bms, pack, (int16_t) modbus_word(window, REG_CURRENT) / divisor);

@@ -297,14 +297,6 @@ static void decode_kind(const struct bms *bms, enum kind kind, const uint8_t *d,
         pack_set(pack, RATED_AH, be16(d + MODULE_HEAD + 4) / 100.0);
 }
 
-/* Section 2. Checksum errors and a pack that is temporarily absent are retried. */
-static enum bms_result refusal(uint8_t code)
-{
-    bool again =
-        code == RTN_CHKSUM || code == RTN_LCHKSUM || code == RTN_ADDRESS || code == RTN_LINK;
-    return again ? BMS_INVALID : BMS_REFUSED;
-}
-
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *bytes, size_t size, struct pack *pack)
 {
@@ -320,8 +312,14 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
                 : !ydt_parse(request->bytes, request->size, &asked) || !is_daren(&asked.head) ||
                       frame.head.address != asked.head.address)
         return BMS_FOREIGN;
-    if (frame.head.code != RTN_OK)
-        return unasked ? BMS_FOREIGN : refusal(frame.head.code);
+    const uint8_t code = frame.head.code;
+    if (code != RTN_OK && unasked)
+        return BMS_FOREIGN;
+    /* Section 2. Checksum errors and a pack that is temporarily absent are retried. */
+    if (code == RTN_CHKSUM || code == RTN_LCHKSUM || code == RTN_ADDRESS || code == RTN_LINK)
+        return BMS_INVALID;
+    if (code != RTN_OK)
+        return BMS_REFUSED;
     if (!ydt_read_info(&frame, info, &length))
         return BMS_INVALID;
     const enum kind kind = kind_of(info, length, &live);

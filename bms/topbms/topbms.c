@@ -292,16 +292,6 @@ static double capacity_percent(const struct pack *pack)
     return percent > 100 && percent <= 105 ? 100 : percent;
 }
 
-/* 0174E4 | 01B198      95460 of 111000 mAh */
-static void decode_large_capacities(struct pack *pack, const struct topbms_field *field,
-                                    const uint8_t *d)
-{
-    if (pack_known(pack, REMAINING_AH) || pack_known(pack, FULL_AH))
-        return;
-    pack_set(pack, REMAINING_AH, raw_value(d, 3) * field->unit);
-    pack_set(pack, FULL_AH, raw_value(d + 3, 3) * field->unit);
-}
-
 static void decode_field(const struct bms *bms, struct pack *pack,
                          const struct topbms_layout *layout, const struct topbms_field *field,
                          const uint8_t *d, double *balance)
@@ -322,8 +312,11 @@ static void decode_field(const struct bms *bms, struct pack *pack,
     case FIELD_BALANCE_HIGH:
         *balance += raw_value(d, field->size) * 0x10000;
         break;
-    case FIELD_LARGE_CAPACITIES:
-        decode_large_capacities(pack, field, d);
+    case FIELD_LARGE_CAPACITIES: /* 0174E4 | 01B198      95460 of 111000 mAh */
+        if (!pack_known(pack, REMAINING_AH) && !pack_known(pack, FULL_AH)) {
+            pack_set(pack, REMAINING_AH, raw_value(d, 3) * field->unit);
+            pack_set(pack, FULL_AH, raw_value(d + 3, 3) * field->unit);
+        }
         break;
     case FIELD_PACE_SOC:
         /* 24  | 7148 7148 7148 7148 | 64
@@ -375,18 +368,6 @@ static void decode_fields(const struct bms *bms, struct pack *pack,
     }
     if (!isnan(balance))
         set_balance(pack, balance, layout->cell_count);
-}
-
-static void decode_cells(struct pack *pack, const struct topbms_layout *layout)
-{
-    pack_set(pack, CELL_COUNT, layout->cell_count);
-    for (unsigned i = 0; i < layout->cell_count; i++) {
-        uint16_t mv = be16(layout->cells + 2 * i);
-        if (mv > 0)
-            pack_set_cell(pack, i + 1, mv);
-        else
-            pack_unset(pack, (enum pack_value)(CELL_MV + i));
-    }
 }
 
 static unsigned mos_sensor(const struct topbms_layout *layout)
@@ -453,7 +434,14 @@ static enum bms_result decode_analog(struct bms *bms, struct topbms_reply *reply
         pack_unset(pack, (enum pack_value)(CELL_MV + i));
     for (unsigned i = 0; i < MAX_TEMPS; i++)
         pack_unset(pack, (enum pack_value)(TEMP_C + i));
-    decode_cells(pack, &layout);
+    pack_set(pack, CELL_COUNT, layout.cell_count);
+    for (unsigned i = 0; i < layout.cell_count; i++) {
+        uint16_t mv = be16(layout.cells + 2 * i);
+        if (mv > 0)
+            pack_set_cell(pack, i + 1, mv);
+        else
+            pack_unset(pack, (enum pack_value)(CELL_MV + i));
+    }
     decode_sensors(pack, &layout, reply->is_tdt ? TDT_MOS_SENSOR : mos_sensor(&layout));
     decode_fields(bms, pack, &layout);
     correct_capacities(pack, &layout);
@@ -560,16 +548,6 @@ static enum bms_result decode_refusal(struct bms *bms, const struct topbms_reply
     return BMS_REFUSED;
 }
 
-static enum bms_result decode_message(struct bms *bms, struct topbms_reply *reply,
-                                      struct pack *pack)
-{
-    struct memory *memory = bms_memory(bms);
-    enum bms_result result = topbms_take_message(&memory->board, reply, pack);
-    if (result == BMS_DONE)
-        note_answer(bms, reply->asked.code);
-    return result == BMS_INVALID ? reject(reply) : result;
-}
-
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
@@ -590,7 +568,11 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
         return decode_analog(bms, &reply, pack);
     if (reply.asked.code == TOPBMS_STATUS)
         return decode_status(bms, &reply, pack);
-    return decode_message(bms, &reply, pack);
+    struct memory *memory = bms_memory(bms);
+    enum bms_result result = topbms_take_message(&memory->board, &reply, pack);
+    if (result == BMS_DONE)
+        note_answer(bms, reply.asked.code);
+    return result == BMS_INVALID ? reject(&reply) : result;
 }
 
 /* In `auto` each poll uses the next dialect: TopBMS twice, PACE, Seplos (and Pylontech), EG4,

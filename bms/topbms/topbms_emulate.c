@@ -432,18 +432,6 @@ static enum topbms_return check_info(const struct answer *answer, const struct s
     return RTN_OK;
 }
 
-static enum topbms_return serve(struct answer *answer, uint8_t command)
-{
-    for (size_t i = 0; i < COUNT(services); i++) {
-        const struct service *service = &services[i];
-        if (service->command != command || !(service->variants >> answer->id & 1))
-            continue;
-        enum topbms_return code = check_info(answer, service);
-        return code == RTN_OK ? service->answer(answer) : code;
-    }
-    return RTN_COMMAND;
-}
-
 static enum topbms_return serve_frame(struct answer *answer, const struct ydt_frame *asked,
                                       uint8_t info[YDT_INFO_MAX])
 {
@@ -452,7 +440,14 @@ static enum topbms_return serve_frame(struct answer *answer, const struct ydt_fr
     if (!ydt_read_info(asked, info, &answer->asked_size))
         return RTN_FORMAT;
     answer->asked = info;
-    return serve(answer, asked->head.code);
+    for (size_t i = 0; i < COUNT(services); i++) {
+        const struct service *service = &services[i];
+        if (service->command != asked->head.code || !(service->variants >> answer->id & 1))
+            continue;
+        enum topbms_return code = check_info(answer, service);
+        return code == RTN_OK ? service->answer(answer) : code;
+    }
+    return RTN_COMMAND;
 }
 
 static void answer_frame(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,

@@ -38,18 +38,18 @@ static bool read_head(const struct topbms_variant *variant, enum topbms_kind kin
 
 /* ---- 42H ---- */
 
-static bool is_legal_sensor(const struct topbms_variant *variant, uint16_t raw)
-{
-    if (variant->sensor_signed)
-        return (int16_t) raw >= -variant->sensor_min && (int16_t) raw <= variant->sensor_max;
-    return raw == 0 || (raw >= variant->sensor_min && raw <= variant->sensor_max);
-}
-
 static bool sensors_legal(const struct topbms_layout *layout)
 {
-    for (unsigned i = 0; i < layout->sensor_count; i++)
-        if (!is_legal_sensor(layout->variant, be16(layout->sensors + 2 * i)))
+    const struct topbms_variant *variant = layout->variant;
+    for (unsigned i = 0; i < layout->sensor_count; i++) {
+        const uint16_t raw = be16(layout->sensors + 2 * i);
+        const bool legal =
+            variant->sensor_signed
+                ? (int16_t) raw >= -variant->sensor_min && (int16_t) raw <= variant->sensor_max
+                : raw == 0 || (raw >= variant->sensor_min && raw <= variant->sensor_max);
+        if (!legal)
             return false;
+    }
     return true;
 }
 
@@ -71,25 +71,20 @@ static bool prove_voltage(struct topbms_layout *layout)
     return false;
 }
 
-/* The n-th valid length for a count byte; 0: there are no more. */
-static size_t nth_length(const struct topbms_variant *variant, uint8_t count, unsigned n)
-{
-    for (unsigned i = 0; i < TOPBMS_LENGTHS; i++) {
-        const struct topbms_length *length = &variant->lengths[i];
-        if (length->size > 0 && (length->count == 0 || length->count == count) && n-- == 0)
-            return length->size;
-    }
-    return 0;
-}
-
-/* The n-th valid length for the count byte of this reply; 0 for n = 0: this variant does not have
- * that count. */
+/* The n-th valid length for the count byte of this reply; 0: there are no more; for n = 0: this
+ * variant does not have that count. */
 static size_t expected_length(const struct topbms_layout *layout, unsigned n)
 {
     const struct topbms_variant *variant = layout->variant;
-    return layout->rest_size > variant->count_at
-               ? nth_length(variant, layout->rest[variant->count_at], n)
-               : 0;
+    if (layout->rest_size <= variant->count_at)
+        return 0;
+    for (unsigned i = 0; i < TOPBMS_LENGTHS; i++) {
+        const struct topbms_length *length = &variant->lengths[i];
+        if (length->size > 0 &&
+            (length->count == 0 || length->count == layout->rest[variant->count_at]) && n-- == 0)
+            return length->size;
+    }
+    return 0;
 }
 
 /* Firmwares differ in the fields at the end (section 4): a longer rest fits, too, and for some
@@ -186,15 +181,6 @@ static enum fit fit_packs(const struct topbms_variant *variant, enum topbms_kind
     return MISFIT;
 }
 
-/* The group byte repeats COMMAND, except that a pack at address 00 calls itself 01 (Seplos, PACE).
- */
-static bool group_fits(const struct topbms_reply *reply, uint8_t group)
-{
-    if (!reply->names_pack || group == reply->number)
-        return true;
-    return reply->number == 0 && group == 1 && !reply->relayed;
-}
-
 /* A reply for one pack: surplus bytes may be additions of its firmware, but not further packs. If
  * another master has requested all packs, their number is in the place of the group byte. */
 static enum fit fit_one(const struct topbms_variant *variant, enum topbms_kind kind,
@@ -217,8 +203,13 @@ static enum fit fit_info(const struct topbms_reply *reply, const struct topbms_v
     const uint8_t *d = reply->info + head;
     size_t size = reply->size - head;
     layout->flag = flag ? reply->info[0] : 0;
-    if (!reply->names_pack || reply->number != TOPBMS_ALL_PACKS)
-        return group_fits(reply, group) ? fit_one(variant, kind, d, size, group, layout) : MISFIT;
+    if (!reply->names_pack || reply->number != TOPBMS_ALL_PACKS) {
+        /* The group byte repeats COMMAND, except that a pack at address 00 calls itself 01 (Seplos,
+         * PACE). */
+        const bool fits = !reply->names_pack || group == reply->number ||
+                          (reply->number == 0 && group == 1 && !reply->relayed);
+        return fits ? fit_one(variant, kind, d, size, group, layout) : MISFIT;
+    }
     if (group == 1)
         return fit_block(variant, kind, d, size, layout);
     bool master = (reply->asked.address & 0x0F) <= variant->master ||
@@ -254,21 +245,15 @@ static enum fit find_best(const struct topbms_reply *reply, enum topbms_kind kin
     return best_fit;
 }
 
-/* Whether the reply may be 44H, even if it also fits something else. As 44H, the item bytes of a
- * 42H are invalid if one of its first cells is connected; but a 44H, mostly zeros, can look like a
- * 42H whose cell wires are broken. */
-static bool may_be_status(const struct topbms_reply *reply)
-{
-    struct topbms_layout layout;
-    bool doubt;
-    return find_best(reply, KIND_STATUS, &layout, &doubt) != MISFIT;
-}
-
 bool topbms_find_layout(const struct topbms_reply *reply, enum topbms_kind kind,
                         struct topbms_layout *layout)
 {
+    struct topbms_layout other;
     bool doubt;
-    if (kind == KIND_ANALOG && may_be_status(reply))
+    /* It may be 44H, even if it also fits 42H. As 44H, the item bytes of a 42H are invalid if one of
+     * its first cells is connected; but a 44H, mostly zeros, can look like a 42H whose cell wires are
+     * broken. */
+    if (kind == KIND_ANALOG && find_best(reply, KIND_STATUS, &other, &doubt) != MISFIT)
         return false;
     return find_best(reply, kind, layout, &doubt) != MISFIT && !doubt;
 }

@@ -136,15 +136,6 @@ static void decode_main(struct bms *bms, const struct vedirect_block *block, str
     notes->has_text = true;
 }
 
-/* The checksum of a fragment is right once in 256 times; since the product id comes first, a
- * fragment lacks it. A device that never sends one is accepted from its second block on. */
-static bool is_fragment(struct vedirect_notes *notes, const struct vedirect_block *block)
-{
-    bool fragment = !notes->believed && !vedirect_value(block, "PID");
-    notes->believed = true;
-    return fragment;
-}
-
 /* Voltage and current make a main block. A solar charger or an inverter has them too, but no state
  * of charge. */
 static enum bms_result decode_text(struct bms *bms, const struct vedirect_block *block,
@@ -156,7 +147,13 @@ static enum bms_result decode_text(struct bms *bms, const struct vedirect_block 
     if (vedirect_value(block, "V")) {
         bool readable = read_number(vedirect_value(block, "V"), &number) &&
                         read_number(vedirect_value(block, "I"), &number);
-        if (!shunt || !readable || is_fragment(notes, block))
+        if (!shunt || !readable)
+            return BMS_FOREIGN;
+        /* The checksum of a fragment is right once in 256 times; since the product id comes first, a
+         * fragment lacks it. A device that never sends one is accepted from its second block on. */
+        const bool fragment = !notes->believed && !vedirect_value(block, "PID");
+        notes->believed = true;
+        if (fragment)
             return BMS_FOREIGN;
         decode_main(bms, block, pack);
         /* MON, section 2.4: anything but 0 is an energy meter of something else, whose values

@@ -251,23 +251,18 @@ static enum bms_result decode_answer(struct bms *bms, const struct bms_request *
 }
 
 /* Text does not answer the request, but the answer may be inside it. */
-static enum bms_result decode_from_block(struct bms *bms, const struct bms_request *request,
-                                         const uint8_t *bytes, size_t size, struct pack *pack)
-{
-    struct vedirect_block block;
-    enum bms_result answer = BMS_FOREIGN;
-    vedirect_scan_block(bytes, size, &block);
-    for (unsigned i = 0; i < block.record_count && answer == BMS_FOREIGN; i++)
-        answer =
-            decode_answer(bms, request, bytes + block.records[i].at, block.records[i].size, pack);
-    return answer;
-}
-
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
-    return frame[0] == ':' ? decode_answer(bms, request, frame, size, pack)
-                           : decode_from_block(bms, request, frame, size, pack);
+    if (frame[0] == ':')
+        return decode_answer(bms, request, frame, size, pack);
+    struct vedirect_block block;
+    enum bms_result answer = BMS_FOREIGN;
+    vedirect_scan_block(frame, size, &block);
+    for (unsigned i = 0; i < block.record_count && answer == BMS_FOREIGN; i++)
+        answer =
+            decode_answer(bms, request, frame + block.records[i].at, block.records[i].size, pack);
+    return answer;
 }
 
 const struct bms_driver vedirect_hex_driver = {

@@ -171,20 +171,16 @@ static size_t find_restart(const uint8_t *bytes, size_t size)
     return size;
 }
 
-static size_t find_start(const uint8_t *bytes, size_t size)
-{
-    size_t at = 0;
-    while (at < size && bytes[at] != ':' && bytes[at] != '\r')
-        at++;
-    return at;
-}
-
 struct bms_span vedirect_scan(const uint8_t *bytes, size_t size)
 {
     if (bytes[0] == ':')
         return vedirect_scan_record(bytes, size);
-    if (bytes[0] != '\r')
-        return (struct bms_span){BMS_SKIP, find_start(bytes, size)};
+    if (bytes[0] != '\r') {
+        size_t at = 0;
+        while (at < size && bytes[at] != ':' && bytes[at] != '\r')
+            at++;
+        return (struct bms_span){BMS_SKIP, at};
+    }
     if (size == 1)
         return (struct bms_span){BMS_MORE, 0};
     if (bytes[1] != '\n')

@@ -108,3 +108,12 @@ void show_source(struct shown *shown, const struct source *source, double now)
     shown_set(shown, SHOWN_DISCHARGED_WH, source->status.discharged_wh);
     snprintf(shown->name, sizeof shown->name, "%s", source->name);
 }
+
+void show_settings(struct shown *shown, const struct present_config *present)
+{
+    struct pack *values = &shown->values;
+    if (!isnan(present->soh_percent) && !pack_known(values, SOH_PERCENT))
+        pack_set(values, SOH_PERCENT, present->soh_percent);
+    if (!isnan(present->discharge_voltage_v) && !pack_known(values, DISCHARGE_VOLTAGE_LIMIT_V))
+        pack_set(values, DISCHARGE_VOLTAGE_LIMIT_V, present->discharge_voltage_v);
+}

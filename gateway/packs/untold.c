@@ -88,11 +88,7 @@ static void model_source(const struct config *config, const struct present_confi
             source.capacity_ah = config->packs[i].options.capacity_ah;
         }
     show_allowed(shown, &source);
-    if (!isnan(present->soh_percent) && !pack_known(&shown->values, SOH_PERCENT))
-        pack_set(&shown->values, SOH_PERCENT, present->soh_percent);
-    if (!isnan(present->discharge_voltage_v) &&
-        !pack_known(&shown->values, DISCHARGE_VOLTAGE_LIMIT_V))
-        pack_set(&shown->values, DISCHARGE_VOLTAGE_LIMIT_V, present->discharge_voltage_v);
+    show_settings(shown, present);
 }
 
 /* ---- what is read of it ---- */

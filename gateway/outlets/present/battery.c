@@ -90,7 +90,6 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
         return 0;
     present_fill_shown(present, &shown, now);
     for (size_t n = 1; n > 0 && over < size; over += n) {
-        const enum present_state state = present_state_of(present, battery->pack, now);
         if (bus_is_shared(link) && (n = find_foreign(battery, bytes + over, size - over)) > 0) {
             present_note_duplicate(present, "its protocol", now);
             continue;
@@ -101,8 +100,7 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
             continue;
         battery->request.size = n < BMS_REQUEST_MAX ? n : BMS_REQUEST_MAX;
         memcpy(battery->request.bytes, bytes + over, battery->request.size);
-        if ((state == PRESENT_RUNNING || state == PRESENT_STOPPING) &&
-            !present_has_duplicate(present, now)) {
+        if (present_answers(present, battery->pack, now)) {
             bus_send(link, battery->out.bytes, battery->out.size);
             battery->sent = battery->out;
             /* If another answer of this protocol contains a current limit, the switch in this
@@ -122,7 +120,7 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
 
 static void *start_battery(struct present *present, double now)
 {
-    const struct present_config *config = present_config(present);
+    const struct present_config *config = present->config;
     const struct bms_driver *driver = bms_driver_find(config->protocol);
     struct battery *battery = driver ? calloc(1, sizeof *battery) : NULL;
     if (!battery)
@@ -138,4 +136,5 @@ static void *start_battery(struct present *present, double now)
     return battery;
 }
 
-const struct speaker battery_speaker = {.start = start_battery, .free = free, .heard = heard};
+const struct speaker battery_speaker = {
+    .start = start_battery, .free = free, .events = {.heard = heard}};

@@ -9,6 +9,7 @@
 #include "base/late_turn.h"
 #include "base/listeners.h"
 #include "base/log.h"
+#include "base/timer.h"
 #include "config/allow.h"
 #include "lines/port/port.h"
 
@@ -73,18 +74,14 @@ bool bus_is_open(const struct bus *bus)
     return bus->open;
 }
 
-static void retry_later(struct bus *bus)
+static void on_failed(void *data, const char *why)
 {
-    bus->open = false;
-    backoff_grow(&bus->pause_s, FIRST_PAUSE_S, LONGEST_PAUSE_S);
-    ev_timer_set(&bus->retry, bus->pause_s, 0);
-    ev_timer_start(bus->loop, &bus->retry);
-}
-
-static void report_trouble(struct bus *bus, const char *why)
-{
+    struct bus *bus = data;
     if (trouble_begins(&bus->trouble, clock_now()))
         log_warn("%s: %s: %s; trying again", bus->title, bus->config->port, why);
+    bus->open = false;
+    backoff_grow(&bus->pause_s, FIRST_PAUSE_S, LONGEST_PAUSE_S);
+    timer_restart(bus->loop, &bus->retry, bus->pause_s);
 }
 
 static void report_open(struct bus *bus)
@@ -125,8 +122,7 @@ static void end_link(struct bus_link *link, const char *why)
         close_link(&link->bus->links[0]);
         if (link->bus->port)
             port_close(link->bus->port);
-        report_trouble(link->bus, why);
-        retry_later(link->bus);
+        on_failed(link->bus, why);
     } else {
         close_link(link);
     }
@@ -255,13 +251,6 @@ static void on_opened(void *data, int fd)
     open_link(&bus->links[0], fd);
 }
 
-static void on_failed(void *data, const char *why)
-{
-    struct bus *bus = data;
-    report_trouble(bus, why);
-    retry_later(bus);
-}
-
 static bool new_port(struct bus *bus)
 {
     const int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -323,8 +312,7 @@ static void open_bus_port(struct bus *bus)
         struct listen_list list = {.count = 1};
         snprintf(list.at[0], sizeof list.at[0], "%s", bus->config->port + strlen("tcp-listen:"));
         if (listeners_open(&bus->listeners, bus->loop, &list, bus->title, on_accepted, bus) < 0) {
-            report_trouble(bus, "cannot listen there");
-            retry_later(bus);
+            on_failed(bus, "cannot listen there");
             return;
         }
         report_open(bus);

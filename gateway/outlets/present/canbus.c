@@ -32,10 +32,8 @@ static bool has_message(const struct table *table, unsigned id)
 static void second(void *self, struct bus *bus, double now)
 {
     struct canbus *canbus = self;
-    const enum present_state state = present_state_of(canbus->present, canbus->pack, now);
     struct shown shown;
-    if ((state != PRESENT_RUNNING && state != PRESENT_STOPPING) ||
-        present_has_duplicate(canbus->present, now))
+    if (!present_answers(canbus->present, canbus->pack, now))
         return;
     present_fill_shown(canbus->present, &shown, now);
     pack_clear(&canbus->told.values);
@@ -52,11 +50,10 @@ static void second(void *self, struct bus *bus, double now)
     }
 }
 
-/* For the status only: a battery has_message whether an inverter is present or not. */
+/* For the status only: a battery sends whether an inverter is present or not. */
 static void note_inverter(struct canbus *canbus, const struct bus_link *link, double now)
 {
-    const enum present_state state = present_state_of(canbus->present, canbus->pack, now);
-    if (state != PRESENT_RUNNING && state != PRESENT_STOPPING)
+    if (!present_speaks(canbus->present, canbus->pack, now))
         return;
     const struct told_limits told = told_limits_of(&canbus->told.values);
     present_answered(canbus->present, link, "", &told, now);
@@ -93,12 +90,16 @@ static void *start_canbus(struct present *present, double now)
     if (!canbus)
         return NULL;
     canbus->present = present;
-    canbus->pack = present_find(present, present_config(present)->outlet.packs[0]);
-    canbus->table = can_table_find(present_config(present)->protocol);
+    canbus->pack = present_find(present, present->config->outlet.packs[0]);
+    canbus->table = can_table_find(present->config->protocol);
     shown_clear(&canbus->told);
     pack_clear(&canbus->told.values);
     return canbus;
 }
 
 const struct speaker can_speaker = {
-    .start = start_canbus, .free = free, .heard = heard, .opened = opened, .second = second};
+    .start = start_canbus,
+    .free = free,
+    .events = {.heard = heard, .opened = opened},
+    .second = second,
+};

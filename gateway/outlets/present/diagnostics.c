@@ -22,9 +22,7 @@ uint8_t diagnostics_answer(struct diagnostics *counted, const uint8_t *pdu, size
     memcpy(answer, pdu, DIAGNOSTICS_ANSWER);
     if (what == 0) /* return the data of the request */
         return 0;
-    if (what == 1 && data != 0 && data != 0xFF00)
-        return MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE;
-    if (what != 1 && data != 0)
+    if (data != 0 && !(what == 1 && data == 0xFF00))
         return MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE;
     if (what == 1 || what == 0x0A) { /* restart, clear */
         *counted = (struct diagnostics){0};

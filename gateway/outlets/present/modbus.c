@@ -10,7 +10,6 @@
 #include "diagnostics.h"
 #include "present.h"
 #include "rtu.h"
-#include "view_text.h"
 
 #include "modbus/answer.h"
 
@@ -129,7 +128,7 @@ static size_t convert_to_tcp(const uint8_t *frame, size_t size, uint8_t adu[MBAP
 static void answer_request(struct modbus *modbus, struct bus_link *link, const uint8_t *frame,
                            size_t size, double now)
 {
-    const struct present_config *config = present_config(modbus->present);
+    const struct present_config *config = modbus->present->config;
     uint8_t adu[MBAP_ADU_MAX];
     const struct question question = {.fd = modbus->pair[0],
                                       .client = bus_client(link),
@@ -172,7 +171,7 @@ static uint8_t carry_out(void *data, struct unit *unit, const struct switches *s
                          const struct sockaddr *client, uint64_t ticket)
 {
     struct modbus *modbus = data;
-    struct outlet *outlet = present_outlet(modbus->present);
+    struct outlet *outlet = modbus->present->outlet;
     if (!present_has_gateway(modbus->present, clock_now()))
         return MODBUS_EXCEPTION_GATEWAY_TARGET;
     return outlet_order(outlet, served_of(modbus, unit)->pack, switches, on_order_over, modbus,
@@ -211,11 +210,7 @@ static void handle_request(struct modbus *modbus, struct bus_link *link, const u
     if (!unit && !to_all)
         return;
     modbus->counted.ours++;
-    const enum present_state state =
-        to_all ? PRESENT_SILENT
-               : present_state_of(modbus->present, served_of(modbus, unit)->pack, now);
-    if ((state != PRESENT_RUNNING && state != PRESENT_STOPPING) ||
-        present_has_duplicate(modbus->present, now)) {
+    if (to_all || !present_answers(modbus->present, served_of(modbus, unit)->pack, now)) {
         modbus->counted.unanswered++;
     } else if (frame[1] == DIAGNOSTICS_FC) {
         uint8_t answer[DIAGNOSTICS_ANSWER];
@@ -327,13 +322,13 @@ static const struct source *find_source(void *data, const char *name)
 static bool serve_view(struct modbus *modbus, double now)
 {
     struct present *present = modbus->present;
-    const struct present_config *config = present_config(present);
+    const struct present_config *config = present->config;
     struct served *served = &modbus->served[0];
     struct view *view = NULL;
     modbus->view_config = view_text_read(present);
     if (modbus->view_config)
         view = view_new(&modbus->view_config->views[0], find_source, present,
-                        outlet_config(present_outlet(present))->started_at, now);
+                        outlet_config(present->outlet)->started_at, now);
     if (!view)
         return false;
     served->pack = present_find(present, config->outlet.packs[0]);
@@ -352,7 +347,7 @@ static bool serve_view(struct modbus *modbus, double now)
 
 static bool serve_pack(struct modbus *modbus, struct outlet_pack *pack, int id)
 {
-    const struct present_config *config = present_config(modbus->present);
+    const struct present_config *config = modbus->present->config;
     struct served *served = &modbus->served[modbus->count];
     if (unit_open(&served->unit, (uint8_t) id, pack->facts.name, &config->map, STALE_EXCEPTION) < 0)
         return false;
@@ -369,7 +364,7 @@ static bool serve_pack(struct modbus *modbus, struct outlet_pack *pack, int id)
 
 static bool serve_packs(struct modbus *modbus)
 {
-    const struct present_config *config = present_config(modbus->present);
+    const struct present_config *config = modbus->present->config;
     struct outlet_pack *of = present_find(modbus->present, config->outlet.packs[0]);
     bool good = serve_pack(modbus, of, config->address < 0 ? of->facts.unit : config->address);
     for (unsigned i = 0; good && config->address < 0 && i < of->facts.member_count; i++) {
@@ -404,8 +399,8 @@ static void *start_modbus(struct present *present, double now)
     modbus->served = calloc(MAX_BANK_PACKS + 1, sizeof *modbus->served);
     if (!modbus->served || answerer_open(&modbus->answerer, &modbus->units) < 0 ||
         socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, modbus->pair) < 0 ||
-        !(present_config(present)->view[0] ? serve_view(modbus, now) : serve_packs(modbus))) {
-        log_error("%s: cannot serve its units: %s", present_title(present), strerror(errno));
+        !(present->config->view[0] ? serve_view(modbus, now) : serve_packs(modbus))) {
+        log_error("%s: cannot serve its units: %s", present->title, strerror(errno));
         release(modbus);
         return NULL;
     }
@@ -415,4 +410,8 @@ static void *start_modbus(struct present *present, double now)
 }
 
 const struct speaker modbus_speaker = {
-    .start = start_modbus, .free = release, .changed = changed, .heard = heard, .gone = gone};
+    .start = start_modbus,
+    .free = release,
+    .changed = changed,
+    .events = {.heard = heard, .gone = gone},
+};

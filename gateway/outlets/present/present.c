@@ -10,7 +10,6 @@
 #include "outlets/told.h"
 
 #include "bms/inverter/can.h"
-#include "packs/alarms.h"
 #include "packs/show.h"
 #include "packs/untold.h"
 
@@ -22,50 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Bytes; the list of all values has 139, for a stack as well as for one battery. */
-#define UNTOLD_TEXT 320
-
-struct present {
-    struct outlet *outlet;
-    const struct present_config *config;
-    const struct speaker *speaker;
-    struct alarms alarms; /* of the presented pack or bank, as read last */
-    void *self;           /* of the speaker */
-    struct bus *bus;
-    double *until; /* by pack: see state.h */
-    bool ending;   /* the gateway is gone, or has asked this process to end */
-    ev_timer end;
-    const char *title;
-    enum present_state said;  /* the state of the presented pack that was logged last */
-    struct shown shown;       /* of the last fresh values */
-    char untold[UNTOLD_TEXT]; /* those of them that the protocol cannot report */
-    bool known[SHOWN_NUMBERS +
-               1]; /* the values that were known when `untold` was written; the last one: alarms */
-    double duplicate_at;       /* when another device last answered at our address; NaN: never */
-    struct pipe_report report; /* the last one */
-    struct {
-        char who[ADDRESS_TEXT], what[64], told[TOLD_LIMITS_TEXT];
-        double at, told_at; /* NaN: not yet */
-        double every_s;     /* smoothed time between two requests */
-        uint32_t count;
-    } asked;
-};
-
-struct outlet *present_outlet(const struct present *present)
-{
-    return present->outlet;
-}
-
-const struct present_config *present_config(const struct present *present)
-{
-    return present->config;
-}
-
-const char *present_title(const struct present *present)
-{
-    return present->title;
-}
 
 struct outlet_pack *present_find(const struct present *present, const char *name)
 {
@@ -85,10 +40,26 @@ bool present_has_gateway(const struct present *present, double now)
     return !present->ending && outlet_hears(present->outlet, now);
 }
 
-enum present_state present_state_of(const struct present *present, const struct outlet_pack *pack,
-                                    double now)
+static enum present_state state_of(const struct present *present, const struct outlet_pack *pack,
+                                   double now)
 {
     return present_state(present->until[pack->index], now);
+}
+
+bool present_speaks(const struct present *present, const struct outlet_pack *pack, double now)
+{
+    const enum present_state state = state_of(present, pack, now);
+    return state == PRESENT_RUNNING || state == PRESENT_STOPPING;
+}
+
+static bool has_duplicate(const struct present *present, double now)
+{
+    return now - present->duplicate_at <= PRESENT_STOP_S;
+}
+
+bool present_answers(const struct present *present, const struct outlet_pack *pack, double now)
+{
+    return present_speaks(present, pack, now) && !has_duplicate(present, now);
 }
 
 /* ---- status and log ---- */
@@ -96,17 +67,6 @@ enum present_state present_state_of(const struct present *present, const struct 
 static const char *const states[] = {"waiting for the first values", "answers",
                                      "sending stop, its values are stale",
                                      "silent, its values are stale"};
-
-static void write_told(const struct present *present, double now, struct text *text)
-{
-    const double ago_s = now - present->asked.told_at;
-    if (isnan(ago_s))
-        return;
-    if (ago_s > PRESENT_STOP_S)
-        text_format(text, "; told %.0f s ago: %s", ago_s, present->asked.told);
-    else
-        text_format(text, "; told: %s", present->asked.told);
-}
 
 /* On CAN nothing is asked: an inverter only acknowledges. */
 static void write_asked(const struct present *present, double now, struct text *text)
@@ -127,18 +87,21 @@ static void write_asked(const struct present *present, double now, struct text *
     text_format(text, " by %s", present->asked.who);
     if (present->asked.what[0])
         text_format(text, ": %s", present->asked.what);
-    write_told(present, now, text);
+    const double told_ago_s = now - present->asked.told_at;
+    if (told_ago_s > PRESENT_STOP_S)
+        text_format(text, "; told %.0f s ago: %s", told_ago_s, present->asked.told);
+    else if (!isnan(told_ago_s))
+        text_format(text, "; told: %s", present->asked.told);
 }
 
 static void report_present(struct present *present, double now)
 {
+    const bool answers = bus_is_open(present->bus) && !has_duplicate(present, now);
     struct pipe_report fresh = {
-        .connected = bus_is_open(present->bus) && present->said == PRESENT_RUNNING &&
-                     !present_has_duplicate(present, now),
+        .connected = answers && present->said == PRESENT_RUNNING,
         .sent = present->asked.count,
     };
     struct text text = text_in(fresh.words, sizeof fresh.words);
-    const bool answers = bus_is_open(present->bus) && !present_has_duplicate(present, now);
     text_add(&text, answers                      ? states[present->said]
                     : !bus_is_open(present->bus) ? "the port is not open"
                                                  : "silent, another device answers in its place");
@@ -154,14 +117,11 @@ static void report_present(struct present *present, double now)
 /* Logs each change of the state: after an inverter has stopped, the log must show why. */
 static void log_state(struct present *present, double now)
 {
-    const enum present_state state = present_state_of(present, presented(present), now);
+    const enum present_state state = state_of(present, presented(present), now);
     if (state == present->said || !bus_is_open(present->bus))
         return;
     present->said = state;
-    if (state == PRESENT_RUNNING)
-        log_info("%s: %s", present->title, states[state]);
-    else
-        log_warn("%s: %s", present->title, states[state]);
+    (state == PRESENT_RUNNING ? log_info : log_warn)("%s: %s", present->title, states[state]);
 }
 
 void present_answered(struct present *present, const struct bus_link *link, const char *what,
@@ -186,17 +146,10 @@ void present_answered(struct present *present, const struct bus_link *link, cons
     present->asked.at = now;
 }
 
-static void set_if_unknown(struct pack *values, enum pack_value id, double value)
-{
-    if (!pack_known(values, id) && !isnan(value))
-        pack_set(values, id, value);
-}
-
 /* A stop is a current of 0 at the last voltage, because some protocols need a voltage to express it. The limits may still
  * allow discharging while values are stale (`on_stale` of [limits]). */
 void present_fill_shown(struct present *present, struct shown *shown, double now)
 {
-    const struct present_config *config = present->config;
     struct shown *last = &present->shown;
     show_source(shown, &presented(present)->source, now);
     /* An alarm ends only when the BMS reports so, not when it could not be read. */
@@ -206,8 +159,7 @@ void present_fill_shown(struct present *present, struct shown *shown, double now
     shown->values.alarms_can_protect |= present->alarms.protection;
     shown->values.alarms_known |= present->alarms.warning | present->alarms.protection;
     if (!shown->stopping) {
-        set_if_unknown(&shown->values, SOH_PERCENT, config->soh_percent);
-        set_if_unknown(&shown->values, DISCHARGE_VOLTAGE_LIMIT_V, config->discharge_voltage_v);
+        show_settings(shown, present->config);
         *last = *shown;
     } else {
         const double discharge_a = shown->values.value[DISCHARGE_CURRENT_LIMIT_A];
@@ -230,14 +182,9 @@ static void note_untold(struct present *present, const struct shown *shown)
     untold_now(present->config, shown, present->untold, sizeof present->untold);
 }
 
-bool present_has_duplicate(const struct present *present, double now)
-{
-    return now - present->duplicate_at <= PRESENT_STOP_S;
-}
-
 void present_note_duplicate(struct present *present, const char *what, double now)
 {
-    if (!present_has_duplicate(present, now))
+    if (!has_duplicate(present, now))
         log_error("%s: another device answers on %s (%s); two devices must not have the same "
                   "address. Not answering until it has been quiet for %.0f s",
                   present->title, present->config->port, what, PRESENT_STOP_S);
@@ -287,32 +234,10 @@ static void on_end(struct ev_loop *loop, ev_timer *timer, int revents)
     outlet_over(present->outlet);
 }
 
-static size_t on_heard(void *data, struct bus_link *link, const uint8_t *bytes, size_t size,
-                       bool quiet, double now)
-{
-    struct present *present = data;
-    return present->speaker->heard(present->self, link, bytes, size, quiet, now);
-}
-
-static void on_opened(void *data, struct bus_link *link)
-{
-    struct present *present = data;
-    if (present->speaker->opened)
-        present->speaker->opened(present->self, link);
-}
-
-static void on_gone(void *data, const struct bus_link *link)
-{
-    struct present *present = data;
-    if (present->self && present->speaker->gone)
-        present->speaker->gone(present->self, link);
-}
-
 static void release(void *self)
 {
     struct present *present = self;
-    struct ev_loop *loop = outlet_loop(present->outlet);
-    ev_timer_stop(loop, &present->end);
+    ev_timer_stop(outlet_loop(present->outlet), &present->end);
     bus_free(present->bus);
     if (present->self)
         present->speaker->free(present->self);
@@ -322,10 +247,6 @@ static void release(void *self)
 
 static bool open_present(struct present *present)
 {
-    static const struct bus_events events = {
-        .heard = on_heard, .opened = on_opened, .gone = on_gone};
-    const double now = clock_now();
-    struct ev_loop *loop = outlet_loop(present->outlet);
     unsigned count = 0;
     while (outlet_pack(present->outlet, count))
         count++;
@@ -335,10 +256,11 @@ static bool open_present(struct present *present)
     if (!present->until || !presented(present))
         return false;
     present->alarms = told_read(present->outlet, presented(present)->source.name);
-    present->self = present->speaker->start(present, now);
+    present->self = present->speaker->start(present, clock_now());
     if (!present->self)
         return false;
-    present->bus = bus_new(loop, present->config, present->title, &events, present);
+    present->bus = bus_new(outlet_loop(present->outlet), present->config, present->title,
+                           &present->speaker->events, present->self);
     return present->bus != NULL;
 }
 
@@ -373,7 +295,7 @@ static void stop_present(void *self, bool gone)
 {
     struct present *present = self;
     const double now = clock_now();
-    const bool waits = present_state_of(present, presented(present), now) == PRESENT_WAITING;
+    const bool waits = state_of(present, presented(present), now) == PRESENT_WAITING;
     present->ending = true;
     for (unsigned i = 0; outlet_pack(present->outlet, i); i++)
         on_changed(present, outlet_pack(present->outlet, i), SOURCE_STATE, now);

@@ -11,22 +11,18 @@
 
 #include "bms/inverter/shown.h"
 #include "outlets/outlet.h"
+#include "packs/alarms.h"
 
-struct present; /* the process */
+struct present;
 
 /* A protocol on a port. */
 struct speaker {
-    /** NULL: it cannot start; the reason is logged. */
+    /** NULL: it cannot start; the reason is logged. The result is `data` for `events`. */
     void *(*start)(struct present *present, double now);
     void (*free)(void *self);
     /** The values or the state of a pack have changed. May be NULL. */
     void (*changed)(void *self, struct outlet_pack *pack, unsigned changes, double now);
-    /** As in struct bus_events. */
-    size_t (*heard)(void *self, struct bus_link *link, const uint8_t *bytes, size_t size,
-                    bool quiet, double now);
-    /** As in struct bus_events. May be NULL. */
-    void (*opened)(void *self, struct bus_link *link);
-    void (*gone)(void *self, const struct bus_link *link);
+    struct bus_events events;
     /** Called each second. May be NULL. */
     void (*second)(void *self, struct bus *bus, double now);
 };
@@ -34,17 +30,44 @@ struct speaker {
 /* Modbus RTU; a BMS's own protocol; CAN. */
 extern const struct speaker modbus_speaker, battery_speaker, can_speaker;
 
-struct outlet *present_outlet(const struct present *present);
-const struct present_config *present_config(const struct present *present);
-/** "present deye". */
-const char *present_title(const struct present *present);
+#define PRESENT_UNTOLD                                                                             \
+    320 /* bytes; the list of all values has 139, for a stack as well as for one battery */
+
+/* The process. */
+struct present {
+    struct outlet *outlet;
+    const struct present_config *config;
+    const char *title; /* "present deye" */
+    /* The rest is of present.c. */
+    const struct speaker *speaker;
+    struct alarms alarms; /* of the presented pack or bank, as read last */
+    void *self;           /* of the speaker */
+    struct bus *bus;
+    double *until; /* by pack: see state.h */
+    bool ending;   /* the gateway is gone, or has asked this process to end */
+    ev_timer end;
+    enum present_state said;     /* the state of the presented pack that was logged last */
+    struct shown shown;          /* of the last fresh values */
+    char untold[PRESENT_UNTOLD]; /* those of them that the protocol cannot report */
+    bool known[SHOWN_NUMBERS +
+               1]; /* the values that were known when `untold` was written; the last one: alarms */
+    double duplicate_at;       /* when another device last answered at our address; NaN: never */
+    struct pipe_report report; /* the last one */
+    struct {
+        char who[ADDRESS_TEXT], what[64], told[TOLD_LIMITS_TEXT];
+        double at, told_at; /* NaN: not yet */
+        double every_s;     /* smoothed time between two requests */
+        uint32_t count;
+    } asked;
+};
 
 /** Finds a pack or bank of the section by its name; NULL: there is none. */
 struct outlet_pack *present_find(const struct present *present, const char *name);
 
-/** Whether masters get values of a pack, a stop, or no answer at this moment. */
-enum present_state present_state_of(const struct present *present, const struct outlet_pack *pack,
-                                    double now);
+/** Whether masters get values of a pack or a stop at this moment. */
+bool present_speaks(const struct present *present, const struct outlet_pack *pack, double now);
+/** The same, unless another device answers at our address. */
+bool present_answers(const struct present *present, const struct outlet_pack *pack, double now);
 
 /** Whether the gateway can carry out orders. */
 bool present_has_gateway(const struct present *present, double now);
@@ -60,5 +83,11 @@ void present_fill_shown(struct present *present, struct shown *shown, double now
 /** Records that another device has answered at our address: this outlet stays silent until that device has been silent for
  * PRESENT_STOP_S. `what` is its answer, for the log. */
 void present_note_duplicate(struct present *present, const char *what, double now);
-/** Whether another device answers at our address. */
-bool present_has_duplicate(const struct present *present, double now);
+
+/*
+ * view_text.c: the [view] of a section. The gateway passes it on as text, because its size has no limit that a struct could hold.
+ */
+
+/** Parses a configuration with that view and the packs and banks of the outlet. The caller frees it with config_free. NULL: it
+ * cannot be parsed; the reason is logged. */
+struct config *view_text_read(const struct present *present);

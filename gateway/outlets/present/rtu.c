@@ -22,7 +22,7 @@ struct length {
 
 /* By function: the length of a request and of an answer. */
 // clang-format off
-static const struct {
+static const struct lengths {
     uint8_t function;
     struct length request, answer;
 } lengths[] = {
@@ -44,11 +44,12 @@ static size_t length_of(struct length length, const uint8_t *bytes, size_t size)
                                   : (size_t) length.count_at + 1;
 }
 
-static const struct length *request_length(uint8_t function)
+/* NULL: an unknown function. */
+static const struct lengths *find_lengths(uint8_t function)
 {
     for (size_t i = 0; i < COUNT(lengths); i++)
         if (lengths[i].function == function)
-            return &lengths[i].request;
+            return &lengths[i];
     return NULL;
 }
 
@@ -58,40 +59,35 @@ static bool is_intact(const uint8_t *bytes, size_t size)
            crc16_modbus(bytes, size - 2) == le16(bytes + size - 2);
 }
 
+static bool has_request_length(const uint8_t *bytes, size_t size)
+{
+    const struct lengths *of = find_lengths(bytes[1]);
+    return of && length_of(of->request, bytes, size) == size;
+}
+
 static bool has_answer_length(const uint8_t *bytes, size_t size)
 {
-    const uint8_t function = bytes[1];
-    if (function & 0x80)
-        return size == 5;
-    for (size_t i = 0; i < COUNT(lengths); i++)
-        if (lengths[i].function == function)
-            return length_of(lengths[i].answer, bytes, size) == size;
-    return false;
+    const struct lengths *of = find_lengths(bytes[1]);
+    return bytes[1] & 0x80 ? size == 5 : of && length_of(of->answer, bytes, size) == size;
 }
 
 /* Classifies bytes with a valid CRC. A write request and its answer look alike: both count as
  * requests. Bytes of an unknown length count as a request, which the server rejects. */
 static enum rtu_kind classify_frame(const uint8_t *bytes, size_t size)
 {
-    const struct length *request = request_length(bytes[1]);
-    if (request && length_of(*request, bytes, size) == size)
+    if (has_request_length(bytes, size))
         return RTU_REQUEST;
     return has_answer_length(bytes, size) || bytes[1] & 0x80 ? RTU_ANSWER : RTU_REQUEST;
 }
 
 /* A matching CRC alone proves little: between other bytes only a frame with the length of its
  * function counts. */
-static bool has_known_length(const uint8_t *bytes, size_t size)
-{
-    const struct length *request = request_length(bytes[1]);
-    return (request && length_of(*request, bytes, size) == size) || has_answer_length(bytes, size);
-}
-
 struct rtu_span rtu_find_last(const uint8_t *bytes, size_t size)
 {
     for (size_t at = 0; size - at >= ADU_MIN; at++)
         if (is_intact(bytes + at, size - at) &&
-            (at == 0 || has_known_length(bytes + at, size - at)))
+            (at == 0 || has_request_length(bytes + at, size - at) ||
+             has_answer_length(bytes + at, size - at)))
             return (struct rtu_span){classify_frame(bytes + at, size - at), at, size - at};
     return (struct rtu_span){.kind = RTU_NOTHING};
 }
@@ -100,13 +96,13 @@ struct rtu_span rtu_find_first(const uint8_t *bytes, size_t size)
 {
     if (size < 2)
         return (struct rtu_span){.kind = RTU_NOTHING};
-    const struct length *request = request_length(bytes[1]);
-    if (!request) { /* unknown length: only the last byte can end it */
+    const struct lengths *of = find_lengths(bytes[1]);
+    if (!of) { /* unknown length: only the last byte can end it */
         if (is_intact(bytes, size))
             return (struct rtu_span){classify_frame(bytes, size), 0, size};
         return (struct rtu_span){size < RTU_ADU_MAX ? RTU_NOTHING : RTU_NOISE, 0, size};
     }
-    const size_t length = length_of(*request, bytes, size);
+    const size_t length = length_of(of->request, bytes, size);
     if (length > RTU_ADU_MAX)
         return (struct rtu_span){RTU_NOISE, 0, size};
     if (length > size)

@@ -2,13 +2,13 @@
 /* The limits in the answers to a master. */
 #include "told_limits.h"
 
+#include "base/text.h"
 #include "bms/count.h"
 #include "registers/rows.h"
 #include "registers/value.h"
 
 #include <math.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
 static const struct {
@@ -128,21 +128,18 @@ static const char *on_or_off(double on)
 
 void told_limits_format(const struct told_limits *told, char out[TOLD_LIMITS_TEXT])
 {
-    size_t used = 0;
-    snprintf(out, TOLD_LIMITS_TEXT, "unknown");
+    struct text text = text_in(out, TOLD_LIMITS_TEXT);
     if (!isnan(told->charge_a))
-        used += (size_t) snprintf(out, TOLD_LIMITS_TEXT, "charge %.5g A", told->charge_a);
+        text_format(&text, "charge %.5g A", told->charge_a);
     else if (!isnan(told->charge_switch))
-        used +=
-            (size_t) snprintf(out, TOLD_LIMITS_TEXT, "charging %s", on_or_off(told->charge_switch));
+        text_format(&text, "charging %s", on_or_off(told->charge_switch));
     if (!isnan(told->charge_v))
-        used += (size_t) snprintf(out + used, TOLD_LIMITS_TEXT - used, "%sup to %.5g V",
-                                  used ? " " : "charge ", told->charge_v);
-    const char *comma = used ? ", " : "";
+        text_format(&text, "%sup to %.5g V", text.size > 0 ? " " : "charge ", told->charge_v);
+    const char *comma = text.size > 0 ? ", " : "";
     if (!isnan(told->discharge_a))
-        snprintf(out + used, TOLD_LIMITS_TEXT - used, "%sdischarge %.5g A", comma,
-                 told->discharge_a);
+        text_format(&text, "%sdischarge %.5g A", comma, told->discharge_a);
     else if (!isnan(told->discharge_switch))
-        snprintf(out + used, TOLD_LIMITS_TEXT - used, "%sdischarging %s", comma,
-                 on_or_off(told->discharge_switch));
+        text_format(&text, "%sdischarging %s", comma, on_or_off(told->discharge_switch));
+    if (text.size == 0)
+        text_add(&text, "unknown");
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* The [view] of a [present] section. */
-#include "view_text.h"
+#include "present.h"
 
 #include "base/log.h"
+#include "config/config.h"
 #include "config/load.h"
 
 #include <stdio.h>
@@ -17,7 +18,7 @@ struct config *view_text_read(const struct present *present)
         return NULL;
     /* Writes placeholders of the packs and banks, of which only names and kinds matter, and the
      * view. The view gets a port of its own, so that its unit ids collide with none. */
-    struct outlet *outlet = present_outlet(present);
+    struct outlet *outlet = present->outlet;
     const struct outlet_pack *pack;
     for (unsigned i = 0; (pack = outlet_pack(outlet, i)); i++)
         if (!pack->facts.is_bank)
@@ -33,15 +34,14 @@ struct config *view_text_read(const struct present *present)
             fprintf(out, "%s%s", n > 0 ? ", " : "", pack->facts.members[n]);
         fputc('\n', out);
     }
-    fprintf(out, "[view %s]\nlisten = 127.0.0.1:0\n%s", present_config(present)->view,
-            present_config(present)->view_text);
+    fprintf(out, "[view %s]\nlisten = 127.0.0.1:0\n%s", present->config->view,
+            present->config->view_text);
     FILE *errors = fclose(out) == 0 ? open_memstream(&messages, &size) : NULL;
     struct config *config = errors ? config_parse(text, "view", errors) : NULL;
     if (errors)
         fclose(errors);
     if (!config)
-        log_error("%s: its view cannot be read: %s", present_title(present),
-                  messages ? messages : "");
+        log_error("%s: its view cannot be read: %s", present->title, messages ? messages : "");
     free(text);
     free(messages);
     return config;

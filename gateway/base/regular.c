@@ -48,6 +48,29 @@ char *regular_text(const char *path, size_t most, const char **why)
     return text;
 }
 
+bool regular_replace(const char *path, const char *fresh, const char *text)
+{
+    struct stat found;
+    /* A rename would replace a device or a link as well: /dev/null must not be destroyed. */
+    const bool exists = stat(path, &found) == 0;
+    if (exists ? !S_ISREG(found.st_mode) : errno != ENOENT) {
+        errno = exists ? EINVAL : errno;
+        return false;
+    }
+    unlink(fresh); /* the rest of an interrupted write, a pipe, a link */
+    const int fd =
+        open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
+    if (fd < 0)
+        return false;
+    bool good = write_fully(fd, text, strlen(text)) && fsync(fd) == 0;
+    good = close(fd) == 0 && good && rename(fresh, path) == 0;
+    const int err = errno;
+    if (!good)
+        unlink(fresh);
+    errno = err;
+    return good;
+}
+
 bool write_fully(int fd, const void *bytes, size_t size)
 {
     for (const char *at = bytes; size > 0;) {

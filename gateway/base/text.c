@@ -56,6 +56,12 @@ void text_format(struct text *text, const char *format, ...)
     text->size += (size_t) size;
 }
 
+void text_known(struct text *text, const char *format, double number)
+{
+    if (!isnan(number))
+        text_format(text, format, number);
+}
+
 /* Writes at most 330 characters; returns how many. */
 static int print_fixed(char digits[340], double number, int decimals)
 {

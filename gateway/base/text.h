@@ -22,6 +22,10 @@ struct text text_in(char *bytes, size_t room);
 void text_add(struct text *text, const char *more);
 void text_format(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/** The same of one number; nothing if it is NaN. */
+void text_known(struct text *text, const char *format, double number)
+    __attribute__((format(printf, 2, 0)));
+
 /** The size of the longest beginning of a text in UTF-8 that has at most so many bytes and ends between two characters. */
 size_t text_fitting(const char *words, size_t most);
 

@@ -230,49 +230,21 @@ struct kept *kept_load(const char *path)
     return kept;
 }
 
-/* Removes whatever has this name (the rest of an interrupted write, a pipe, a link): the file must
- * be a new one. */
-static int write_file(const char *path, const char *text)
-{
-    unlink(path);
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
-    if (fd < 0)
-        return -1;
-    int result = write_fully(fd, text, strlen(text)) ? fsync(fd) : -1;
-    const int err = errno;
-    if (close(fd) < 0 && result == 0)
-        return -1;
-    errno = err;
-    return result;
-}
-
 static int replace_file(const char *path, const char *text)
 {
     char fresh[PORT_SIZE + 8], copy[PORT_SIZE];
-    struct stat found;
     snprintf(fresh, sizeof fresh, "%s.tmp", path);
     snprintf(copy, sizeof copy, "%s", path);
-    /* A rename would replace a device or a link as well: state_file = /dev/null must not destroy
-     * the device. */
-    const bool exists = stat(path, &found) == 0;
-    if (exists ? !S_ISREG(found.st_mode) : errno != ENOENT) {
-        errno = exists ? EINVAL : errno;
+    if (!regular_replace(path, fresh, text))
         return -1;
+    /* A rename is only certain once its directory is on the disk. Some file systems cannot sync
+     * directories, and the file is valid either way: the result does not matter. */
+    const int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
     }
-    if (write_file(fresh, text) == 0 && rename(fresh, path) == 0) {
-        /* A rename is only certain once its directory is on the disk. Some file systems cannot sync
-         * directories, and the file is valid either way: the result does not matter. */
-        const int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd >= 0) {
-            fsync(fd);
-            close(fd);
-        }
-        return 0;
-    }
-    const int err = errno;
-    unlink(fresh);
-    errno = err;
-    return -1;
+    return 0;
 }
 
 /* Returns the text to write. NULL: nothing has changed (errno 0), another gateway owns the file,
@@ -288,26 +260,21 @@ static char *compose_changed(struct kept *kept, const char *path)
         errno = err;
         return NULL;
     }
-    errno = 0;
     char *text = kept_text_compose(kept);
-    if (!text) {
-        errno = ENOMEM;
-    } else if (kept->saved && strcmp(kept->saved, text) == 0) {
-        free(text);
-        text = NULL;
-        errno = 0;
-    }
-    return text;
+    errno = text ? 0 : ENOMEM;
+    if (!text || !kept->saved || strcmp(kept->saved, text) != 0)
+        return text;
+    free(text);
+    return NULL;
 }
 
 /* Records that `text` was written, or was not, with errno. */
 static void note_written(struct kept *kept, const char *path, char *text, int result)
 {
     report_write(kept, path, result);
-    char *old = result == 0 ? kept->saved : text;
+    free(result == 0 ? kept->saved : text);
     if (result == 0)
         kept->saved = text;
-    free(old);
 }
 
 int kept_save(struct kept *kept, const char *path)

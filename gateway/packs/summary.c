@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "bms/count.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -22,23 +23,16 @@ static bool same_number(double a, double b)
     return a == b || (isnan(a) && isnan(b));
 }
 
-__attribute__((format(printf, 2, 0))) static void add_value(struct text *text, const char *format,
-                                                            double value)
-{
-    if (!isnan(value))
-        text_format(text, format, value);
-}
-
 static void describe_pack(const struct summary *summary, const struct pack *pack, struct text *text)
 {
     static const char *const flows[] = {"idle", "charging", "discharging"};
     text_add(text, flows[summary->flow]);
-    add_value(text, ", %.2f V", pack->value[VOLTAGE_V]);
-    add_value(text, ", %+.2f A", pack->value[CURRENT_A]);
-    add_value(text, ", SOC %.1f %%", pack->value[SOC_PERCENT]);
-    add_value(text, ", %.0f cells", pack->value[CELL_COUNT]);
-    add_value(text, pack_known(pack, CELL_COUNT) ? " within %.0f mV" : ", cells within %.0f mV",
-              pack->value[CELL_DELTA_MV]);
+    text_known(text, ", %.2f V", pack->value[VOLTAGE_V]);
+    text_known(text, ", %+.2f A", pack->value[CURRENT_A]);
+    text_known(text, ", SOC %.1f %%", pack->value[SOC_PERCENT]);
+    text_known(text, ", %.0f cells", pack->value[CELL_COUNT]);
+    text_known(text, pack_known(pack, CELL_COUNT) ? " within %.0f mV" : ", cells within %.0f mV",
+               pack->value[CELL_DELTA_MV]);
     if (!isnan(summary->charge_mos))
         text_add(text, summary->charge_mos > 0 ? ", charge on" : ", charge OFF");
     if (!isnan(summary->discharge_mos))
@@ -63,7 +57,7 @@ static uint64_t identify(const struct source *source)
     uint64_t hash = 0xCBF29CE484222325;
     for (int i = 0; i < PACK_TEXTS; i++)
         hash = mix_hash(hash, pack->text[i], strlen(pack->text[i]) + 1);
-    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+    for (size_t i = 0; i < COUNT(counts); i++) {
         const int count = isnan(counts[i]) ? -1 : (int) counts[i];
         hash = mix_hash(hash, &count, sizeof count);
     }

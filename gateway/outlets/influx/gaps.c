@@ -3,13 +3,11 @@
 #include "gaps.h"
 
 #include "base/regular.h"
+#include "base/text.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define HEADING "packgate sent 1"
 #define ENDING "end"
@@ -128,31 +126,14 @@ bool gaps_load(struct gaps *gaps, const char *path)
 
 bool gaps_save(const struct gaps *gaps, const char *path)
 {
-    char fresh[4096];
-    if ((size_t) snprintf(fresh, sizeof fresh, "%s.new", path) >= sizeof fresh) {
-        errno = ENAMETOOLONG;
-        return false;
-    }
-    /* Anything at that path, such as a pipe, must not block. */
-    unlink(fresh);
-    const int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
-    if (!file) {
-        if (fd >= 0)
-            close(fd);
-        return false;
-    }
-    fprintf(file, HEADING "\nuntil %" PRId64 "\n", gaps->until);
+    char fresh[4096], bytes[1000];
+    struct text text = text_in(bytes, sizeof bytes);
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    text_format(&text, HEADING "\nuntil %" PRId64 "\n", gaps->until);
     if (gaps->health > 0)
-        fprintf(file, "health %" PRId64 "\n", gaps->health);
+        text_format(&text, "health %" PRId64 "\n", gaps->health);
     for (unsigned i = 0; i < gaps->count; i++)
-        fprintf(file, "gap %" PRId64 " %" PRId64 "\n", gaps->at[i].from, gaps->at[i].to);
-    fprintf(file, ENDING "\n");
-    bool good = fflush(file) == 0 && fdatasync(fileno(file)) == 0;
-    good = fclose(file) == 0 && good && rename(fresh, path) == 0;
-    const int error = errno;
-    if (!good)
-        unlink(fresh);
-    errno = error;
-    return good;
+        text_format(&text, "gap %" PRId64 " %" PRId64 "\n", gaps->at[i].from, gaps->at[i].to);
+    text_add(&text, ENDING "\n");
+    return regular_replace(path, fresh, bytes);
 }

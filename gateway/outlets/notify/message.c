@@ -65,8 +65,7 @@ static void add_cell(struct text *text, const char *which, const struct source *
     if (isnan(values->value[at]))
         return;
     text_format(text, ", %s cell", which);
-    if (!isnan(values->value[index]))
-        text_format(text, " %.0f", values->value[index]);
+    text_known(text, " %.0f", values->value[index]);
     if (source->members && member > 0 && member <= source->member_count)
         text_format(text, " of %s", source->members[member - 1]->title);
     text_format(text, " %.3f V", values->value[at] / 1000);
@@ -86,8 +85,7 @@ static void add_temperatures(struct text *text, const struct pack *values)
         text_format(text, ", sensor %d %.1f °C", high + 1, values->value[TEMP_C + high]);
     if (high >= 0 && low != high)
         text_format(text, ", sensor %d %.1f °C", low + 1, values->value[TEMP_C + low]);
-    if (!isnan(values->value[MOS_TEMP_C]))
-        text_format(text, ", MOS %.1f °C", values->value[MOS_TEMP_C]);
+    text_known(text, ", MOS %.1f °C", values->value[MOS_TEMP_C]);
 }
 
 /* ", highest cell 7 3.652 V, SOC 98.0 %, 54.20 V, 12.3 A": begins with a comma. */
@@ -102,18 +100,16 @@ static void add_values(struct text *text, const struct source *source, enum deta
     if (cells || detail == DETAIL_CELL_LOW)
         add_cell(text, "lowest", source, CELL_MIN_MV, CELL_MIN_INDEX,
                  bank ? bank->cell_min_pack : 0);
-    if (cells && !isnan(values->value[CELL_DELTA_MV]))
-        text_format(text, ", difference %.0f mV", values->value[CELL_DELTA_MV]);
+    if (cells)
+        text_known(text, ", difference %.0f mV", values->value[CELL_DELTA_MV]);
     if (detail == DETAIL_TEMPERATURE)
         add_temperatures(text, values);
-    if (detail == DETAIL_CURRENT && !isnan(values->value[CURRENT_A]))
-        text_format(text, ", %.1f A", values->value[CURRENT_A]);
-    if (!isnan(values->value[SOC_PERCENT]))
-        text_format(text, ", SOC %.1f %%", values->value[SOC_PERCENT]);
-    if (!isnan(values->value[VOLTAGE_V]))
-        text_format(text, ", %.2f V", values->value[VOLTAGE_V]);
-    if (detail != DETAIL_CURRENT && !isnan(values->value[CURRENT_A]))
-        text_format(text, ", %.1f A", values->value[CURRENT_A]);
+    if (detail == DETAIL_CURRENT)
+        text_known(text, ", %.1f A", values->value[CURRENT_A]);
+    text_known(text, ", SOC %.1f %%", values->value[SOC_PERCENT]);
+    text_known(text, ", %.2f V", values->value[VOLTAGE_V]);
+    if (detail != DETAIL_CURRENT)
+        text_known(text, ", %.1f A", values->value[CURRENT_A]);
 }
 
 static void add_subject(struct text *text, const struct happening *happening,
@@ -193,8 +189,8 @@ void message_of(struct message *message, const struct happening *happening,
                    happening->event == NOTIFY_ALARM        ? details[happening->alarm]
                    : happening->event == NOTIFY_CELL_DELTA ? DETAIL_CELLS
                                                            : DETAIL_NONE);
-    else if (!isnan(source->values->value[SOC_PERCENT]))
-        text_format(&text, ", last known SOC %.1f %%", source->values->value[SOC_PERCENT]);
+    else
+        text_known(&text, ", last known SOC %.1f %%", source->values->value[SOC_PERCENT]);
     text_add(&text, ".");
     if (fresh)
         message->values = json_text(json_of_pack(source->values));

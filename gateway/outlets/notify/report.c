@@ -69,8 +69,7 @@ static void add_state(struct text *text, const struct source *source)
 {
     const double *value = source->values->value, current = value[CURRENT_A];
     const struct map_soc_peak *peak = &source->status.peak;
-    if (!isnan(value[SOC_PERCENT]))
-        text_format(text, "SOC %.1f %%", value[SOC_PERCENT]);
+    text_known(text, "SOC %.1f %%", value[SOC_PERCENT]);
     if (peak->percent >= 0)
         text_format(text, ", highest today %d %% at %02d:%02d", peak->percent, peak->hour,
                     peak->minute);
@@ -79,14 +78,10 @@ static void add_state(struct text *text, const struct source *source)
                     current > 0   ? "Charging"
                     : current < 0 ? "Discharging"
                                   : "Resting");
-    if (!isnan(value[VOLTAGE_V]))
-        text_format(text, ", %.2f V", value[VOLTAGE_V]);
-    if (!isnan(current))
-        text_format(text, ", %.1f A", current);
-    if (!isnan(value[POWER_W]))
-        text_format(text, ", %.0f W", value[POWER_W]);
-    if (!isnan(value[REMAINING_AH]))
-        text_format(text, ", %.1f Ah left", value[REMAINING_AH]);
+    text_known(text, ", %.2f V", value[VOLTAGE_V]);
+    text_known(text, ", %.1f A", current);
+    text_known(text, ", %.0f W", value[POWER_W]);
+    text_known(text, ", %.1f Ah left", value[REMAINING_AH]);
     text_add(text, ".\n");
 }
 
@@ -115,8 +110,7 @@ static void add_cell(struct text *text, const char *which, const struct pack *va
                      enum pack_value at, enum pack_value index)
 {
     text_format(text, "%s %.0f mV", which, values->value[at]);
-    if (!isnan(values->value[index]))
-        text_format(text, " (cell %.0f)", values->value[index]);
+    text_known(text, " (cell %.0f)", values->value[index]);
 }
 
 static void add_cells(struct text *text, const struct pack *values)
@@ -126,10 +120,8 @@ static void add_cells(struct text *text, const struct pack *values)
     text_add(text, "Cells: ");
     add_cell(text, "lowest", values, CELL_MIN_MV, CELL_MIN_INDEX);
     add_cell(text, ", highest", values, CELL_MAX_MV, CELL_MAX_INDEX);
-    if (!isnan(values->value[CELL_AVG_MV]))
-        text_format(text, ", average %.0f mV", values->value[CELL_AVG_MV]);
-    if (!isnan(values->value[CELL_DELTA_MV]))
-        text_format(text, ", difference %.0f mV", values->value[CELL_DELTA_MV]);
+    text_known(text, ", average %.0f mV", values->value[CELL_AVG_MV]);
+    text_known(text, ", difference %.0f mV", values->value[CELL_DELTA_MV]);
     text_add(text, ".\n");
 }
 
@@ -168,58 +160,47 @@ void report_pack(struct text *text, const struct source *source, const struct ta
 
 /* ---- times ---- */
 
-static double local_noon(double time)
+/* Unix seconds of a minute of the local day of `time`. */
+static double local_minute(double time, int minute)
 {
     const time_t at = (time_t) time;
     struct tm local;
     localtime_r(&at, &local);
-    local.tm_hour = 12;
-    local.tm_min = local.tm_sec = 0;
+    local.tm_hour = minute / 60;
+    local.tm_min = minute % 60;
+    local.tm_sec = 0;
     local.tm_isdst = -1;
     return (double) mktime(&local);
 }
 
+static double local_noon(double time)
+{
+    return local_minute(time, 12 * 60);
+}
+
 void report_name(const struct notify_reports *reports, unsigned n, char *out, size_t size)
 {
+    static const char *const names[] = {
+        [NOTIFY_AT_SUNRISE] = "sunrise", [NOTIFY_AT_SUNSET] = "sunset", [NOTIFY_AT_FULL] = "full"};
     const int minute = reports->at[n].minute;
-    switch (reports->at[n].when) {
-    case NOTIFY_AT_SUNRISE:
-        snprintf(out, size, "sunrise");
-        return;
-    case NOTIFY_AT_SUNSET:
-        snprintf(out, size, "sunset");
-        return;
-    case NOTIFY_AT_FULL:
-        snprintf(out, size, "full");
-        return;
-    default:
+    if (reports->at[n].when == NOTIFY_AT_TIME)
         snprintf(out, size, "%02d:%02d", minute / 60, minute % 60);
-    }
+    else
+        snprintf(out, size, "%s", names[reports->at[n].when]);
 }
 
 double report_due(const struct notify_config *config, unsigned n, double time)
 {
-    const time_t now = (time_t) time;
-    const int minute = config->reports.at[n].minute;
-    struct tm local;
-    double at;
-    switch (config->reports.at[n].when) {
-    case NOTIFY_AT_SUNRISE:
-        at = sun_rises(local_noon(time), config->latitude, config->longitude);
-        return isnan(at) ? local_noon(time) : at;
-    case NOTIFY_AT_SUNSET:
-        at = sun_sets(local_noon(time), config->latitude, config->longitude);
-        return isnan(at) ? local_noon(time) : at;
-    case NOTIFY_AT_FULL:
+    const enum notify_when when = config->reports.at[n].when;
+    if (when == NOTIFY_AT_FULL)
         return NAN;
-    default:
-        localtime_r(&now, &local);
-        local.tm_hour = minute / 60;
-        local.tm_min = minute % 60;
-        local.tm_sec = 0;
-        local.tm_isdst = -1;
-        return (double) mktime(&local);
-    }
+    if (when == NOTIFY_AT_TIME)
+        return local_minute(time, config->reports.at[n].minute);
+    const double noon = local_noon(time);
+    const double at = when == NOTIFY_AT_SUNRISE
+                          ? sun_rises(noon, config->latitude, config->longitude)
+                          : sun_sets(noon, config->latitude, config->longitude);
+    return isnan(at) ? noon : at;
 }
 
 void report_sun(struct text *text, const struct notify_config *config, double time)

@@ -152,11 +152,15 @@ static const char *tag_of(const struct message *message)
     }
 }
 
-/* Adds a link to the pack on the web page, if a browser can follow it. */
-static void add_link(struct text *text, const struct message *message, const char *page)
+#define LINK_SIZE 300
+
+/* A link to the pack on the web page; empty if no browser can follow it. */
+static const char *link_of(const struct message *message, const char *page, char out[LINK_SIZE])
 {
+    struct text text = text_in(out, LINK_SIZE);
     if (strncmp(page, "http", 4) == 0)
-        text_format(text, "%s%s%s", page, message->pack[0] ? "#" : "", message->pack);
+        text_format(&text, "%s%s%s", page, message->pack[0] ? "#" : "", message->pack);
+    return out;
 }
 
 static void log_in(CURL *easy, const struct notify_config *config, const struct secrets *secrets)
@@ -177,17 +181,15 @@ static bool set_ntfy(struct request *request, struct transfer *transfer,
                      const struct notify_config *config, const struct secrets *secrets,
                      const struct message *message, const char *page)
 {
-    char number[12], link[300] = "";
-    struct text text = text_in(link, sizeof link);
-    add_link(&text, message, page);
-    snprintf(number, sizeof number, "%d", 3 + priority_of(config, message));
+    char number[12], room[LINK_SIZE];
+    const char *link = link_of(message, page, room);
     /* A warning is above the service's usual 3. */
-    if (message->level == ALARM_WARNING)
-        snprintf(number, sizeof number, "4");
-    else if (message->level == ALARM_PROTECTION && config->priority >= 1)
-        snprintf(number, sizeof number, "5");
-    else if (message->level == 0)
-        snprintf(number, sizeof number, "%d", message->event == NOTIFY_REPORT ? 2 : 3);
+    const int usual = message->event == NOTIFY_REPORT ? 2 : 3;
+    const int urgent = config->priority >= 1 ? 5 : 3 + config->priority;
+    snprintf(number, sizeof number, "%d",
+             message->level == ALARM_PROTECTION ? urgent
+             : message->level == ALARM_WARNING  ? 4
+                                                : usual);
     log_in(transfer->easy, config, secrets);
     request->body = strdup(message->text);
     return request->body && add_header(transfer, "Title", message->title) &&
@@ -219,48 +221,49 @@ static void add_number_field(struct form *form, const char *name, long value)
     add_field(form, name, text);
 }
 
+/* Pushover and Pushsafer have much the same fields. */
+static const struct field_names {
+    const char *key, *title, *text, *priority, *device, *sound, *url, *url_title, *retry, *expire;
+} pushover_names = {"token", "title", "message",   "priority", "device",
+                    "sound", "url",   "url_title", "retry",    "expire"},
+  pushsafer_names = {"k", "t", "m", "pr", "d", "s", "u", "ut", "re", "ex"};
+
 static bool set_form(struct request *request, CURL *easy, const struct notify_config *config,
                      const struct secrets *secrets, const struct message *message, const char *page)
 {
     const bool over = config->type == NOTIFY_PUSHOVER;
-    char *room = malloc(BODY_MOST), link[300] = "";
+    const struct field_names *names = over ? &pushover_names : &pushsafer_names;
+    const int priority = priority_of(config, message);
+    char *room = malloc(BODY_MOST), link[LINK_SIZE];
     if (!room)
         return false;
     struct form form = {.easy = easy, .text = text_in(room, BODY_MOST)};
-    struct text link_text = text_in(link, sizeof link);
-    const int priority = priority_of(config, message);
-    add_link(&link_text, message, page);
-    if (over) {
-        add_field(&form, "token", secrets->line[0]);
+    add_field(&form, names->key, secrets->line[0]);
+    if (over)
         add_field(&form, "user", secrets->line[1]);
-        add_field(&form, "title", message->title);
-        add_field(&form, "message", message->text);
-        add_number_field(&form, "priority", priority);
+    add_field(&form, names->title, message->title);
+    add_field(&form, names->text, message->text);
+    add_number_field(&form, names->priority, priority);
+    if (over)
         add_number_field(&form, "timestamp", (long) message->time);
-    } else {
-        add_field(&form, "k", secrets->line[0]);
-        add_field(&form, "t", message->title);
-        add_field(&form, "m", message->text);
-        add_number_field(&form, "pr", priority);
-        /* Colour of the icon; the icon itself is set in the account. */
+    else /* the colour of the icon; the icon itself is set in the account */
         add_field(&form, "c",
                   message->level == ALARM_PROTECTION ? "#C62828"
                   : message->level == ALARM_WARNING  ? "#EF6C00"
                                                      : "#2E7D32");
-        if (message->level > 0)
-            add_number_field(&form, "v", message->level == ALARM_PROTECTION ? 3 : 1);
-    }
+    if (!over && message->level > 0)
+        add_number_field(&form, "v", message->level == ALARM_PROTECTION ? 3 : 1);
     if (config->device[0])
-        add_field(&form, over ? "device" : "d", config->device);
+        add_field(&form, names->device, config->device);
     if (config->sound[0])
-        add_field(&form, over ? "sound" : "s", config->sound);
-    if (link[0]) {
-        add_field(&form, over ? "url" : "u", link);
-        add_field(&form, over ? "url_title" : "ut", "packgate");
+        add_field(&form, names->sound, config->sound);
+    if (link_of(message, page, link)[0]) {
+        add_field(&form, names->url, link);
+        add_field(&form, names->url_title, "packgate");
     }
     if (priority == 2) {
-        add_number_field(&form, over ? "retry" : "re", EMERGENCY_REPEAT_S);
-        add_number_field(&form, over ? "expire" : "ex", EMERGENCY_END_S);
+        add_number_field(&form, names->retry, EMERGENCY_REPEAT_S);
+        add_number_field(&form, names->expire, EMERGENCY_END_S);
     }
     request->body = room;
     return !form.failed && !form.text.cut;
@@ -328,6 +331,7 @@ static bool set_mail(struct request *request, CURL *easy, const struct notify_co
                      const char *gateway, const char *page)
 {
     char *room = malloc(BODY_MOST), when[64], address[NOTIFY_TEXT_SIZE + 2], end[600];
+    char link[LINK_SIZE];
     const time_t time = (time_t) message->time;
     struct tm local;
     if (!room)
@@ -345,8 +349,7 @@ static bool set_mail(struct request *request, CURL *easy, const struct notify_co
              "\r\nAuto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; "
              "charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n");
     add_quoted(&text, message->text);
-    text_format(&end_text, "\n\n-- \npackgate on %s\n", gateway);
-    add_link(&end_text, message, page);
+    text_format(&end_text, "\n\n-- \npackgate on %s\n%s", gateway, link_of(message, page, link));
     add_quoted(&text, end);
     text_add(&text, "\r\n");
     request->size = text.size;

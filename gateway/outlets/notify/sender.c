@@ -53,13 +53,11 @@ static void schedule_failure(struct sender *sender, enum outcome outcome)
 static void on_transferred(void *data, CURLcode code, const char *words)
 {
     struct sender *sender = data;
-    char why[300] = "";
-    enum outcome outcome =
-        request_judge(&sender->request, &sender->transfer, sender->settings.config,
-                      &sender->secrets, code, words, why, sizeof why);
+    sender->why[0] = '\0';
     /* libcurl uses the handle until this returns. */
-    snprintf(sender->why, sizeof sender->why, "%s", why);
-    schedule_failure(sender, outcome);
+    schedule_failure(sender,
+                     request_judge(&sender->request, &sender->transfer, sender->settings.config,
+                                   &sender->secrets, code, words, sender->why, sizeof sender->why));
 }
 
 static void on_program_over(void *data, bool good, const char *why)

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/late_turn.h"
 #include "base/log.h"
+#include "base/timer.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -20,14 +21,19 @@ static void send_done(struct process *process, uint64_t ticket, enum order_resul
     tell_event(process, &(struct pipe_message){.type = PIPE_DONE, .done = {ticket, result}});
 }
 
-/* The outlet that gave the order may have ended and been replaced: the upper half of a ticket is
- * the pid of the process that asked. */
-static void on_order_over(void *data, uint64_t ticket, enum order_result result)
+struct process *hear_asker(const struct outlets *outlets, uint64_t ticket)
 {
-    struct outlets *outlets = data;
     for (struct process *process = outlets->first; process; process = process->next)
         if (process->fd >= 0 && (uint64_t) process->pid == ticket >> 32)
-            send_done(process, ticket & UINT32_MAX, result);
+            return process;
+    return NULL;
+}
+
+static void on_order_over(void *data, uint64_t ticket, enum order_result result)
+{
+    struct process *process = hear_asker(data, ticket);
+    if (process)
+        send_done(process, ticket & UINT32_MAX, result);
 }
 
 /* An outlet sends orders only if its section permits it. One that sends them without permission
@@ -174,15 +180,12 @@ void hear_on_readable(struct ev_loop *loop, ev_io *io, int revents)
             continue;
         /* The outlet has closed its pipe: it is killed if it does not end soon. */
         hear_no_more(process);
-        ev_timer_stop(loop, &process->timer);
-        ev_timer_set(&process->timer, PROCESS_END_S, 0);
-        ev_timer_start(loop, &process->timer);
+        timer_restart(loop, &process->timer, PROCESS_END_S);
     }
     if (process->fd < 0)
         return;
     ev_io_stop(loop, &process->readable);
-    ev_timer_set(&process->rest, REST_S, 0);
-    ev_timer_start(loop, &process->rest);
+    timer_restart(loop, &process->rest, REST_S);
 }
 
 void hear_on_rested(struct ev_loop *loop, ev_timer *timer, int revents)

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/late_turn.h"
 #include "base/log.h"
+#include "base/timer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -267,9 +268,8 @@ static void begin_end(struct outlet *outlet)
     outlet->ending = true;
     end_discharging(outlet);
     ev_io_stop(outlet->loop, &outlet->readable);
-    ev_timer_set(&outlet->deadline,
-                 outlet->gone || outlet->kind->lingers ? OUTLET_WITHDRAW_S : OUTLET_END_S, 0);
-    ev_timer_start(outlet->loop, &outlet->deadline);
+    timer_restart(outlet->loop, &outlet->deadline,
+                  outlet->gone || outlet->kind->lingers ? OUTLET_WITHDRAW_S : OUTLET_END_S);
     if (outlet->self)
         outlet->kind->stop(outlet->self, outlet->gone);
     else
@@ -522,7 +522,7 @@ static void start_watchers(struct outlet *outlet)
 {
     ev_io_init(&outlet->readable, on_readable, outlet->fd, EV_READ);
     ev_timer_init(&outlet->second, on_second, 1, 1);
-    ev_timer_init(&outlet->deadline, on_deadline, OUTLET_END_S, 0);
+    ev_init(&outlet->deadline, on_deadline);
     ev_async_init(&outlet->asked, on_asked);
     outlet->readable.data = outlet->second.data = outlet->deadline.data = outlet->asked.data =
         outlet;

@@ -49,12 +49,9 @@ static bool find_sources(struct process *process, const struct outlet_config *se
     while (packs_at(packs, count))
         count++;
     process->sources = calloc(count + 1, sizeof *process->sources);
-    process->owed = calloc(count + 1, sizeof *process->owed);
-    process->sequences = calloc(count + 1, sizeof *process->sequences);
-    process->published = calloc(count + 1, sizeof *process->published);
+    process->feeds = calloc(count + 1, sizeof *process->feeds);
     process->events = calloc(EVENTS_MAX, sizeof *process->events);
-    if (!process->sources || !process->owed || !process->sequences || !process->published ||
-        !process->events)
+    if (!process->sources || !process->feeds || !process->events)
         return false;
     for (unsigned n = 0; n < count; n++)
         if (outlet_wants(section, packs_at(packs, n)->name))
@@ -150,12 +147,11 @@ static void withdraw_former(struct outlets *outlets, const struct config_section
                             const char *title)
 {
     struct outlet_config *section = calloc(1, kind->size);
-    struct process *process = NULL;
-    if (section) {
-        snprintf(section->name, sizeof section->name, "%s", title + strlen(kind->word) + 1);
-        section->pack_count = 1; /* the empty name matches no pack */
-        process = new_process(outlets, kind, section);
-    }
+    if (!section)
+        return;
+    snprintf(section->name, sizeof section->name, "%s", title + strlen(kind->word) + 1);
+    section->pack_count = 1; /* the empty name matches no pack */
+    struct process *process = new_process(outlets, kind, section);
     free(section);
     if (!process)
         return;
@@ -268,9 +264,9 @@ void outlets_serve(struct outlets *outlets, pipe_asked *asked, void *data)
 
 void outlets_answer(const struct outlets *outlets, uint64_t ticket, const char *text)
 {
-    for (struct process *process = outlets->first; process; process = process->next)
-        if (process->fd >= 0 && (uint64_t) process->pid == ticket >> 32)
-            hear_answer(process, ticket, text);
+    struct process *process = hear_asker(outlets, ticket);
+    if (process)
+        hear_answer(process, ticket, text);
 }
 
 void outlets_tick(const struct outlets *outlets)

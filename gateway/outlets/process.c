@@ -7,6 +7,7 @@
 #include "base/child.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/timer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,9 +37,7 @@ void process_free(struct process *process)
     ev_timer_stop(loop, &process->timer);
     free(process->config);
     free(process->sources);
-    free(process->owed);
-    free(process->sequences);
-    free(process->published);
+    free(process->feeds);
     free(process->events);
     free(process);
 }
@@ -51,26 +50,15 @@ void process_unlink(struct process *process)
     *at = process->next;
 }
 
-static void try_later(struct process *process)
+/* Restarts it after a pause. Logged once, until it has run for a while. `well`: it had no trouble of its own. */
+static void try_later(struct process *process, bool well, const char *what)
 {
-    ev_timer_set(&process->timer, process->pause_s, 0);
-    ev_timer_start(process->outlets->loop, &process->timer);
-}
-
-static void grow_pause(struct process *process, bool well, double now)
-{
-    if (well)
+    const bool steady = clock_now() - process->started_at >= STEADY_S;
+    process->doubted &= !steady;
+    if (well || steady)
         process->pause_s = 0;
-    if (now - process->started_at >= STEADY_S) {
-        process->pause_s = 0;
-        process->doubted = false;
-    }
     backoff_grow(&process->pause_s, FIRST_PAUSE_S, LONGEST_PAUSE_S);
-}
-
-/* Logged once, until it has run for a while. */
-static void log_trouble(struct process *process, const char *what)
-{
+    timer_restart(process->outlets->loop, &process->timer, process->pause_s);
     if (!process->doubted)
         log_warn("outlet %s: %s; restarting it, after pauses of 1 s to 60 s", process->title, what);
     else
@@ -119,18 +107,16 @@ static void on_ended(struct ev_loop *loop, ev_child *child, int revents)
         return;
     }
     char what[80];
-    const double now = clock_now();
     const int status = child->rstatus, number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     process->ended++;
     /* A single kill from outside is not counted as a failure. An outlet that is killed again as soon
      * as it runs has one: it may take too much memory. */
-    grow_pause(process, number == SIGKILL && now - process->started_at > process->pause_s, now);
+    const bool well = number == SIGKILL && clock_now() - process->started_at > process->pause_s;
     if (number)
         snprintf(what, sizeof what, "ended by signal %d (%s)", number, strsignal(number));
     else
         snprintf(what, sizeof what, "ended with status %d", WEXITSTATUS(status));
-    log_trouble(process, what);
-    try_later(process);
+    try_later(process, well, what);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -234,9 +220,7 @@ void process_start(struct process *process)
     }
     char what[80];
     snprintf(what, sizeof what, "cannot be started: %s", strerror(errno));
-    grow_pause(process, false, clock_now());
-    log_trouble(process, what);
-    try_later(process);
+    try_later(process, false, what);
 }
 
 void process_forget_sources(struct process *process)
@@ -247,10 +231,9 @@ void process_forget_sources(struct process *process)
 
 void process_leave(struct process *process, bool gone)
 {
-    struct ev_loop *loop = process->outlets->loop;
     process->leaving = true;
     process->gone = gone;
-    ev_timer_stop(loop, &process->timer);
+    ev_timer_stop(process->outlets->loop, &process->timer);
     if (process->pid == 0)
         return;
     if (gone && process->fd >= 0) {
@@ -261,8 +244,8 @@ void process_leave(struct process *process, bool gone)
         shutdown(process->fd, SHUT_WR);
     }
     process_forget_sources(process);
-    ev_timer_set(&process->timer, gone || process->kind->lingers ? WITHDRAW_S : PROCESS_END_S, 0);
-    ev_timer_start(loop, &process->timer);
+    timer_restart(process->outlets->loop, &process->timer,
+                  gone || process->kind->lingers ? WITHDRAW_S : PROCESS_END_S);
 }
 
 void process_init(struct process *process)

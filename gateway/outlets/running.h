@@ -26,11 +26,12 @@ struct process {
     size_t config_size;
     const struct source **sources; /* the packs and banks that it receives */
     unsigned source_count;
-    unsigned *owed; /* of each: enum source_change; 0: nothing */
+    struct feed {      /* of each */
+        unsigned owed; /* enum source_change; 0: nothing */
+        uint32_t sequence;
+        double published; /* time of day of its last poll cycle; 0: none since the section exists */
+    } * feeds;
     unsigned owed_count, turn;
-    uint32_t *sequences;
-    double *
-        published; /* time of day of each pack's last poll cycle; 0: none since the section exists */
     struct pipe_message *events; /* a ring of EVENTS_MAX */
     unsigned first_event, event_count;
     bool lost_events; /* it was logged */
@@ -122,6 +123,9 @@ void hear_on_rested(struct ev_loop *loop, ev_timer *timer, int revents);
 /** A turn of the loop begins late (base/late_turn.h): of the messages in the pipe, orders are
  * refused and questions are not answered. */
 void hear_late(struct process *process);
+
+/** The process of a ticket, whose upper half is the pid; NULL: it has ended, and maybe been replaced. */
+struct process *hear_asker(const struct outlets *outlets, uint64_t ticket);
 
 /** Handles the outlet's last messages, after it ended or before its pipe is closed. */
 void hear_last(struct process *process);

@@ -14,20 +14,18 @@
 
 bool tell_send(struct process *process, const struct pipe_message *message)
 {
-    if (!pipe_send(process->fd, message, -1)) {
-        process->refused++;
-        return false;
-    }
-    process->sent++;
-    return true;
+    const bool sent = pipe_send(process->fd, message, -1);
+    process->sent += sent;
+    process->refused += !sent;
+    return sent;
 }
 
 /* Values that wait in the pipe, or for room in it, are from when they were published, and more of
  * that time may follow. */
 static double wall_of(const struct process *process, unsigned n, unsigned changes)
 {
-    if (changes & SOURCE_PUBLISHED && process->published[n] > 0)
-        return process->published[n];
+    if (changes & SOURCE_PUBLISHED && process->feeds[n].published > 0)
+        return process->feeds[n].published;
     return process->owed_count > 0 ? 0 : process->outlets->wall;
 }
 
@@ -39,7 +37,7 @@ static struct pipe_message compose_values(struct process *process, unsigned n, u
                                    .values = {
                                        .pack = n,
                                        .changes = changes,
-                                       .sequence = process->sequences[n] + 1,
+                                       .sequence = process->feeds[n].sequence + 1,
                                        .at = now,
                                        .wall = wall_of(process, n, changes),
                                        .good_until = source->good_until,
@@ -67,25 +65,29 @@ static struct pipe_message compose_values(struct process *process, unsigned n, u
 static bool send_values(struct process *process, unsigned n, unsigned changes, double now)
 {
     const struct pipe_message message = compose_values(process, n, changes, now);
-    if (!tell_send(process, &message))
-        return false;
-    process->sequences[n]++;
-    return true;
+    const bool sent = tell_send(process, &message);
+    process->feeds[n].sequence += sent;
+    return sent;
 }
 
 void tell_owe(struct process *process, unsigned n, unsigned changes)
 {
-    if (!process->owed[n])
+    if (!process->feeds[n].owed)
         process->owed_count++;
-    process->owed[n] |= changes;
+    process->feeds[n].owed |= changes;
+}
+
+static void drop_first_event(struct process *process)
+{
+    process->first_event = (process->first_event + 1) % EVENTS_MAX;
+    process->event_count--;
 }
 
 /* If there is no room, the oldest event is dropped: the state that it led to is still sent. */
 static void keep_event(struct process *process, const struct pipe_message *message)
 {
     if (process->event_count == EVENTS_MAX) {
-        process->first_event = (process->first_event + 1) % EVENTS_MAX;
-        process->event_count--;
+        drop_first_event(process);
         if (!process->lost_events)
             log_warn("outlet %s: does not read, events are dropped", process->title);
         process->lost_events = true;
@@ -104,8 +106,7 @@ static bool send_events(struct process *process)
     while (process->event_count > 0) {
         if (!tell_send(process, &process->events[process->first_event]))
             return false;
-        process->first_event = (process->first_event + 1) % EVENTS_MAX;
-        process->event_count--;
+        drop_first_event(process);
     }
     process->lost_events = false;
     return true;
@@ -118,10 +119,10 @@ static void send_owed(struct process *process, double now)
         return;
     for (unsigned i = 0; i < process->source_count && process->owed_count > 0; i++) {
         unsigned n = process->turn;
-        if (process->owed[n]) {
-            if (!send_values(process, n, process->owed[n], now))
+        if (process->feeds[n].owed) {
+            if (!send_values(process, n, process->feeds[n].owed, now))
                 return;
-            process->owed[n] = 0;
+            process->feeds[n].owed = 0;
             process->owed_count--;
         }
         process->turn = (n + 1) % process->source_count;
@@ -141,7 +142,7 @@ static bool is_hung(struct process *process, double now)
 static void send_or_owe(struct process *process, unsigned n, unsigned changes, double now)
 {
     if (changes & SOURCE_PUBLISHED)
-        process->published[n] = process->outlets->wall;
+        process->feeds[n].published = process->outlets->wall;
     if (process->fd < 0)
         return;
     if (is_hung(process, now)) {
@@ -158,15 +159,15 @@ static void send_or_owe(struct process *process, unsigned n, unsigned changes, d
         return;
     if (changes & EVENTS) {
         const struct pipe_message message =
-            compose_values(process, n, changes | process->owed[n], now);
-        process->sequences[n]++;
+            compose_values(process, n, changes | process->feeds[n].owed, now);
+        process->feeds[n].sequence++;
         keep_event(process, &message);
-        if (process->owed[n])
+        if (process->feeds[n].owed)
             process->owed_count--;
-        process->owed[n] = 0;
+        process->feeds[n].owed = 0;
     } else {
         if (changes & SOURCE_PUBLISHED)
-            process->sequences[n]++;
+            process->feeds[n].sequence++;
         tell_owe(process, n, changes);
     }
 }

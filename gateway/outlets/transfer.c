@@ -5,7 +5,7 @@
 #include "memory.h"
 #include "names.h"
 
-#include "base/log.h"
+#include "base/timer.h"
 #include "bms/count.h"
 
 #include <stdio.h>
@@ -151,10 +151,8 @@ static int set_timer(CURLM *multi, long ms, void *data)
 {
     struct transfers *transfers = data;
     ev_timer_stop(transfers->loop, &transfers->timer);
-    if (ms >= 0) {
-        ev_timer_set(&transfers->timer, (double) ms / 1000, 0);
-        ev_timer_start(transfers->loop, &transfers->timer);
-    }
+    if (ms >= 0)
+        timer_restart(transfers->loop, &transfers->timer, (double) ms / 1000);
     return 0;
 }
 

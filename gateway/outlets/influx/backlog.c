@@ -42,10 +42,15 @@ static void write_held(struct reading *reading)
     batch_end_row(reading->batch, &text);
 }
 
+static int64_t round_down(int64_t t, int64_t step)
+{
+    return t - t % step;
+}
+
 static bool take_row(void *data, const struct history_row *row)
 {
     struct reading *reading = data;
-    const int64_t t = row->t - row->t % reading->width;
+    const int64_t t = round_down(row->t, reading->width);
     if (!reading->holds || reading->held.t != t) {
         write_held(reading);
         reading->held = history_empty(t);
@@ -62,35 +67,19 @@ static void take_memory(void *data, const struct history_row *row)
         take_row(data, row);
 }
 
-static int64_t round_down(int64_t t, int64_t step)
-{
-    return t - t % step;
-}
-
 static bool read_level(struct reading *reading, struct query *query, enum history_level level,
                        int64_t from, int64_t to)
 {
     const int64_t step = history_step(level);
-    const double interval = reading->backlog->config->interval_s;
     struct query_ask ask = {.pack = reading->pack->pack->source.name,
                             .level = level,
                             .from = round_down(from, step),
                             .to = to};
     if (from >= to)
         return true;
-    reading->width = interval > (double) step ? (int64_t) interval : step;
+    reading->width = later((int64_t) reading->backlog->config->interval_s, step);
     query_want_all(&ask, MAX_CELLS, true);
     return query_rows(query, &ask, take_row, reading) >= 0;
-}
-
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t later(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
 }
 
 /* Reads each level as far back as it reaches, the coarse and oldest ones first. */
@@ -118,7 +107,6 @@ static bool read_history(struct reading *reading, struct query *query)
 static bool read_pack(struct backlog *backlog, struct query *query, struct influx_pack *pack,
                       int64_t from, int64_t to, struct batch *batch, char *why, size_t size)
 {
-    const double interval = backlog->config->interval_s;
     const int64_t memory = later(from, earlier(to, backlog->memory_from));
     struct reading reading = {
         .backlog = backlog, .pack = pack, .batch = batch, .from = from, .to = memory};
@@ -126,7 +114,7 @@ static bool read_pack(struct backlog *backlog, struct query *query, struct influ
         snprintf(why, size, "%s", query_why(query));
         return false;
     }
-    reading.width = interval > RECENT_S ? (int64_t) interval : RECENT_S;
+    reading.width = later((int64_t) backlog->config->interval_s, RECENT_S);
     reading.from = memory;
     reading.to = to;
     recent_walk(&pack->recent, memory, take_memory, &reading);
@@ -139,8 +127,7 @@ static bool read_pack(struct backlog *backlog, struct query *query, struct influ
 int64_t backlog_read(struct backlog *backlog, struct query *query, int64_t from, int64_t to,
                      size_t most, struct batch *batch, char *why, size_t size)
 {
-    const int64_t step =
-        backlog->config->interval_s > RECENT_S ? (int64_t) backlog->config->interval_s : RECENT_S;
+    const int64_t step = later((int64_t) backlog->config->interval_s, RECENT_S);
     for (;;) {
         batch_clear(batch);
         for (unsigned i = 0; i < backlog->count; i++) {
@@ -160,11 +147,9 @@ int64_t backlog_first(const struct backlog *backlog, struct query *query)
 {
     int64_t first = backlog->memory_from;
     for (unsigned i = 0; query && i < backlog->count; i++)
-        for (int level = LEVEL_RECENT; level <= LEVEL_HOUR; level++) {
-            const int64_t found =
-                query_first(query, backlog->packs[i].pack->source.name, (enum history_level) level);
-            first = found < first ? found : first;
-        }
+        for (int level = LEVEL_RECENT; level <= LEVEL_HOUR; level++)
+            first = earlier(first, query_first(query, backlog->packs[i].pack->source.name,
+                                               (enum history_level) level));
     return first;
 }
 

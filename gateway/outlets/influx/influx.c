@@ -31,6 +31,7 @@
 #include "base/clock.h"
 #include "base/duration.h"
 #include "base/log.h"
+#include "base/timer.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -113,8 +114,7 @@ static bool has_history(const struct influx *influx)
 /* The beginning of the oldest unconfirmed interval before a time; that time: there is none. */
 static int64_t oldest_owed(const struct influx *influx, int64_t before)
 {
-    return influx->gaps.count > 0 && influx->gaps.at[0].from < before ? influx->gaps.at[0].from
-                                                                      : before;
+    return influx->gaps.count > 0 ? earlier(influx->gaps.at[0].from, before) : before;
 }
 
 static int64_t behind(const struct influx *influx)
@@ -159,15 +159,11 @@ static void count_rows(struct influx *influx, const struct batch *batch, double 
     influx->lost += batch->lost;
     if (batch->lost == 0)
         return;
-    if (now - influx->refusal_told < TELL_AGAIN_S) {
-        log_debug("%s: the database rejects %u of %u rows: %s", influx->who, batch->lost,
-                  batch->rows, batch->lost_words);
-        return;
-    }
-    log_warn(
-        "%s: the database rejects %u of %u rows: %s; for an hour further ones are only counted",
-        influx->who, batch->lost, batch->rows, batch->lost_words);
-    influx->refusal_told = now;
+    const bool known = now - influx->refusal_told < TELL_AGAIN_S;
+    (known ? log_debug : log_warn)("%s: the database rejects %u of %u rows: %s%s", influx->who,
+                                   batch->lost, batch->rows, batch->lost_words,
+                                   known ? "" : "; for an hour further ones are only counted");
+    influx->refusal_told = known ? influx->refusal_told : now;
 }
 
 static void note_success(struct influx *influx, double now)
@@ -175,17 +171,14 @@ static void note_success(struct influx *influx, double now)
     double lasted;
     char lasting[DURATION_SIZE], late[DURATION_SIZE];
     influx->pause_s = 0;
-    influx->retry_at = now;
-    influx->taken_at = now;
+    influx->retry_at = influx->taken_at = now;
     influx->words[0] = '\0';
     if (!trouble_ends(&influx->trouble, now, &lasted))
         return;
-    const char *away = duration_words(floor(lasted), lasting);
-    if (behind(influx) > 2 * influx->step)
-        log_info("%s: the database accepts values again after %s; sending those of %s now",
-                 influx->who, away, duration_words((double) behind(influx), late));
-    else
-        log_info("%s: the database accepts values again after %s", influx->who, away);
+    const bool owes = behind(influx) > 2 * influx->step;
+    log_info("%s: the database accepts values again after %s%s%s%s", influx->who,
+             duration_words(floor(lasted), lasting), owes ? "; sending those of " : "",
+             owes ? duration_words((double) behind(influx), late) : "", owes ? " now" : "");
 }
 
 /* The database may have crashed and lost what it confirmed last: that is sent once more. */
@@ -300,9 +293,7 @@ static void on_live(void *data)
 
 static void fill_later(struct influx *influx, double pause_s)
 {
-    ev_timer_stop(outlet_loop(influx->outlet), &influx->later);
-    ev_timer_set(&influx->later, fmax(pause_s, 0), 0);
-    ev_timer_start(outlet_loop(influx->outlet), &influx->later);
+    timer_restart(outlet_loop(influx->outlet), &influx->later, fmax(pause_s, 0));
 }
 
 static struct query *open_history(struct influx *influx)
@@ -333,7 +324,7 @@ static int64_t readable(struct influx *influx, struct query *query, int64_t from
         if (has_history(influx) &&
             now - influx->missing_since < influx->config->commit_s + OVERLAP_S)
             return from;
-        const int64_t end = memory_from < to ? memory_from : to;
+        const int64_t end = earlier(memory_from, to);
         char span[DURATION_SIZE];
         if (!influx->lost_told)
             log_warn("%s: %s of values are lost: %s", influx->who,
@@ -364,7 +355,7 @@ static bool read_gap(struct influx *influx, struct query *query, double now)
     to = from < to ? readable(influx, query, from, to, now) : from;
     if (to <= from)
         return false;
-    const int64_t tried = from + influx->span < to ? from + influx->span : to;
+    const int64_t tried = earlier(from + influx->span, to);
     const int64_t end = backlog_read(&influx->backlog, query, from, tried, BATCH_SIZE,
                                      &influx->late, why, sizeof why);
     if (end < 0) {
@@ -392,7 +383,7 @@ static int64_t memory_from(const struct influx *influx)
     /* Times occur a second time that the history already has. */
     if (has_history(influx) && influx->current < influx->back_until)
         return INT64_MAX;
-    return influx->started > oldest ? influx->started : oldest;
+    return later(influx->started, oldest);
 }
 
 static void fill_gaps(struct influx *influx)
@@ -524,14 +515,13 @@ static void begin_interval(struct influx *influx, int64_t current, double now)
     const int64_t until = influx->gaps.until;
     if (until > current + influx->step) {
         const int64_t back = until + (int64_t) (influx->config->commit_s + OVERLAP_S);
-        influx->back_until = back > influx->back_until ? back : influx->back_until;
-        influx->started = influx->started < current ? influx->started : current;
+        influx->back_until = later(back, influx->back_until);
+        influx->started = earlier(influx->started, current);
         gap_begins(influx, until, until + influx->step); /* what was received of it so far */
     }
-    const int64_t from = until > 0 && until < before ? until : before;
+    const int64_t from = until > 0 ? earlier(until, before) : before;
     /* Without a history nobody has rows from before the start; they do not count as lost. */
-    gap_begins(influx, !has_history(influx) && from < influx->started ? influx->started : from,
-               current);
+    gap_begins(influx, has_history(influx) ? from : later(from, influx->started), current);
     influx->gaps.until = influx->current = current;
     if (!first)
         send_live(influx, before, now);
@@ -559,11 +549,10 @@ static void on_second(void *self, double now)
 /* Owes the finished intervals between two times of day once more. */
 static void gap_again(struct influx *influx, double from, double to)
 {
-    const int64_t end = round_down(to, influx->step) + influx->step;
     if (influx->current == 0)
         return;
     gap_begins(influx, round_down(from, influx->step),
-               end < influx->current ? end : influx->current);
+               earlier(round_down(to, influx->step) + influx->step, influx->current));
     influx->changed = true;
 }
 
@@ -577,10 +566,9 @@ static void on_changed(void *self, struct outlet_pack *known, unsigned changes, 
         /* The pipe was full, and several polls were merged into one message: memory is incomplete, the
          * history may have them. */
         const double wall = known->last.wall;
-        const int64_t end = round_down(wall, influx->step) + influx->step;
         gap_again(influx, pack->polled > 0 ? pack->polled : wall, wall);
-        if (has_history(influx) && end > influx->started)
-            influx->started = end;
+        if (has_history(influx))
+            influx->started = later(influx->started, round_down(wall, influx->step) + influx->step);
     }
     pack->sequence = sequence;
     if (!outlet_fresh(influx->outlet, known, now)) {
@@ -610,6 +598,12 @@ static void free_influx(void *self)
     free(influx);
 }
 
+static bool make_batch(struct influx *influx, struct batch *batch, void (*done)(void *data))
+{
+    *batch = (struct batch){.done = done, .data = influx, .proof = &influx->proof};
+    return batch_init(batch, influx->transfers, influx->config, influx->who);
+}
+
 static bool prepare_influx(struct influx *influx)
 {
     char host[HOST_NAME_SIZE];
@@ -619,11 +613,6 @@ static bool prepare_influx(struct influx *influx)
     influx->transfers = transfers_new(outlet_loop(influx->outlet));
     if (!influx->packs || !influx->transfers)
         return false;
-    influx->live.done = on_live;
-    influx->late.done = on_late;
-    influx->daily.batch.done = on_daily;
-    influx->live.data = influx->late.data = influx->daily.batch.data = influx;
-    influx->live.proof = influx->late.proof = influx->daily.batch.proof = &influx->proof;
     for (unsigned i = 0; i < influx->count; i++) {
         struct influx_pack *pack = &influx->packs[i];
         pack->pack = outlet_pack(influx->outlet, i);
@@ -632,9 +621,9 @@ static bool prepare_influx(struct influx *influx)
             return false;
         pack->recent.means_only = true;
     }
-    return batch_init(&influx->live, influx->transfers, influx->config, influx->who) &&
-           batch_init(&influx->late, influx->transfers, influx->config, influx->who) &&
-           batch_init(&influx->daily.batch, influx->transfers, influx->config, influx->who);
+    return make_batch(influx, &influx->live, on_live) &&
+           make_batch(influx, &influx->late, on_late) &&
+           make_batch(influx, &influx->daily.batch, on_daily);
 }
 
 static void begin_gaps(struct influx *influx)
@@ -662,7 +651,7 @@ static void *start_influx(struct outlet *outlet)
     influx->outlet = outlet;
     influx->config = outlet_config(outlet)->settings;
     influx->step = (int64_t) influx->config->interval_s;
-    influx->span = FIRST_SPAN_S > influx->step ? FIRST_SPAN_S : influx->step;
+    influx->span = later(FIRST_SPAN_S, influx->step);
     influx->taken_at = influx->refusal_told = -INFINITY;
     influx->missing_since = influx->offset = NAN;
     influx->memory_s = has_history(influx)

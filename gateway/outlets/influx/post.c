@@ -4,6 +4,7 @@
 
 #include "base/secret.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,9 +113,7 @@ static void on_done(void *data, CURLcode code, const char *words)
         post_judge(status, post->transfer.answer, &outcome);
     else
         snprintf(outcome.words, sizeof outcome.words, "%s", words);
-    outcome.again_s = again > 0 && again < AGAIN_MOST_S ? (double) again
-                      : again > 0                       ? AGAIN_MOST_S
-                                                        : 0;
+    outcome.again_s = fmin(fmax((double) again, 0), AGAIN_MOST_S);
     post->done(post->data, &outcome);
 }
 
@@ -206,22 +205,16 @@ static size_t compose(struct post *post, const char *lines, size_t size)
         Z_OK)
         return 0;
     const size_t room = deflateBound(&stream, size);
-    if (room > post->room) {
-        uint8_t *body = realloc(post->body, room);
-        if (body) {
-            post->body = body;
-            post->room = room;
-        }
-    }
-    if (room > post->room) {
-        size = 0;
-    } else {
-        stream.next_in = (Bytef *) (uintptr_t) lines;
-        stream.avail_in = (uInt) size;
-        stream.next_out = post->body;
-        stream.avail_out = (uInt) post->room;
-        size = deflate(&stream, Z_FINISH) == Z_STREAM_END ? stream.total_out : 0;
-    }
+    uint8_t *body = room > post->room ? realloc(post->body, room) : post->body;
+    if (body && room > post->room)
+        post->room = room;
+    if (body)
+        post->body = body;
+    stream.next_in = (Bytef *) (uintptr_t) lines;
+    stream.avail_in = (uInt) size;
+    stream.next_out = body;
+    stream.avail_out = (uInt) post->room;
+    size = body && deflate(&stream, Z_FINISH) == Z_STREAM_END ? stream.total_out : 0;
     deflateEnd(&stream);
     return size;
 }

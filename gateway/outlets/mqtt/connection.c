@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/resolver.h"
 #include "base/secret.h"
+#include "base/timer.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -94,18 +95,15 @@ static void log_broker_failure(struct connection *connection, const char *words,
 static void log_connected(struct connection *connection, double now)
 {
     connection->words[0] = '\0';
-    if (connection->short_ones >= SHORT_MOST) {
-        log_debug("%s: connected to %s", connection->settings.name,
-                  connection->settings.config->broker);
-        return;
-    }
-    if (connection->told[0])
-        log_info("%s: connected to %s again after %.0f s", connection->settings.name,
-                 connection->settings.config->broker, now - connection->down_since);
+    const char *name = connection->settings.name, *broker = connection->settings.config->broker;
+    const bool often = connection->short_ones >= SHORT_MOST;
+    if (connection->told[0] && !often)
+        log_info("%s: connected to %s again after %.0f s", name, broker,
+                 now - connection->down_since);
     else
-        log_info("%s: connected to %s", connection->settings.name,
-                 connection->settings.config->broker);
-    connection->told[0] = '\0';
+        (often ? log_debug : log_info)("%s: connected to %s", name, broker);
+    if (!often)
+        connection->told[0] = '\0';
 }
 
 /* The connection has become steady. */
@@ -208,9 +206,8 @@ static void handle_failure(struct connection *connection, const char *words)
     }
     log_broker_failure(connection, copy, was_up);
     const double jitter = 0.8 + 0.4 * (double) random() / (double) RAND_MAX;
-    ev_timer_set(&connection->pause,
-                 jitter * backoff_grow(&connection->pause_s, FIRST_PAUSE_S, LONGEST_PAUSE_S), 0);
-    ev_timer_start(connection->loop, &connection->pause);
+    timer_restart(connection->loop, &connection->pause,
+                  jitter * backoff_grow(&connection->pause_s, FIRST_PAUSE_S, LONGEST_PAUSE_S));
     if (was_up)
         connection->events.down(connection->data);
 }
@@ -261,16 +258,11 @@ static void check_result(struct connection *connection, int error)
 static void on_connect(struct mosquitto *mosquitto, void *data, int code)
 {
     struct connection *connection = data;
-    if (code != 0) {
+    if (code != 0 || connection->up) {
         snprintf(connection->words, sizeof connection->words,
-                 "login refused (%s): check user and password_file",
+                 code ? "login refused (%s): check user and password_file"
+                      : "it accepted the login twice: that is not an MQTT broker",
                  mosquitto_connack_string(code));
-        connection->broken = true;
-        return;
-    }
-    if (connection->up) {
-        snprintf(connection->words, sizeof connection->words,
-                 "it accepted the login twice: that is not an MQTT broker");
         connection->broken = true;
         return;
     }
@@ -496,8 +488,7 @@ static void on_pause(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct connection *connection = timer->data;
     char port[8];
-    ev_timer_set(&connection->deadline, DEADLINE_S, 0);
-    ev_timer_start(connection->loop, &connection->deadline);
+    timer_restart(connection->loop, &connection->deadline, DEADLINE_S);
     snprintf(port, sizeof port, "%d", connection->broker.port);
     if (connection->broker.numeric)
         attempt(connection);
@@ -587,9 +578,9 @@ struct connection *connection_new(struct ev_loop *loop, const struct connection_
     srandom((unsigned) (clock_now() * 1e6));
     ev_init(&connection->io, on_io);
     ev_timer_init(&connection->misc, on_misc, 1, 1);
-    ev_timer_init(&connection->deadline, on_deadline, DEADLINE_S, 0);
-    ev_timer_init(&connection->pause, on_pause, 0, 0);
-    ev_timer_init(&connection->knock, on_silence, KNOCK_S, 0);
+    ev_init(&connection->deadline, on_deadline);
+    ev_init(&connection->pause, on_pause);
+    ev_init(&connection->knock, on_silence);
     resolver_init(&connection->resolver, loop, on_resolved, connection);
     connection->io.data = connection->misc.data = connection->deadline.data =
         connection->pause.data = connection->knock.data = connection;
@@ -705,15 +696,12 @@ void connection_knock(struct connection *connection)
     errno = 0;
     int error = mosquitto_unsubscribe(connection->mosquitto, &connection->knock_mid,
                                       connection->settings.client_id);
-    if (has_ended(error)) {
+    if (has_ended(error))
         note_broken(connection, error);
-        return;
-    }
     if (error != MOSQ_ERR_SUCCESS)
         return;
     connection->knocked_at = clock_now();
-    ev_timer_set(&connection->knock, KNOCK_S, 0);
-    ev_timer_start(connection->loop, &connection->knock);
+    timer_restart(connection->loop, &connection->knock, KNOCK_S);
     watch(connection);
 }
 

@@ -16,6 +16,7 @@
 #include "base/address.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/timer.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -58,18 +59,15 @@ static void on_changed(void *self, struct outlet_pack *known, unsigned changes, 
             learn_values(mqtt, pack, now);
         alarms_tell(mqtt, pack, now);
         const struct pack *values = source->values, *sent = &pack->sent;
-        if (mqtt->config->on_change &&
-            (memcmp(values->value, sent->value, sizeof sent->value) != 0 ||
-             values->alarms_known != sent->alarms_known ||
-             values->alarms_warning != sent->alarms_warning ||
-             values->alarms_protection != sent->alarms_protection))
-            pack->changed = true;
-        if (source->status.allowed.configured &&
-            has_fallen(&pack->sent_allowed, &source->status.allowed))
-            pack->changed = true;
+        const struct map_allowed *allowed = &source->status.allowed;
+        const bool differs = memcmp(values->value, sent->value, sizeof sent->value) != 0 ||
+                             values->alarms_known != sent->alarms_known ||
+                             values->alarms_warning != sent->alarms_warning ||
+                             values->alarms_protection != sent->alarms_protection;
         /* Results of orders, and alarms, are sent at once. */
-        if (changes & (SOURCE_SWITCHES | SOURCE_ALARMS))
-            pack->changed = true;
+        pack->changed |= (mqtt->config->on_change && differs) ||
+                         (allowed->configured && has_fallen(&pack->sent_allowed, allowed)) ||
+                         changes & (SOURCE_SWITCHES | SOURCE_ALARMS);
     }
     if (changes & SOURCE_IDENTITY && !mqtt_is_device(mqtt))
         pack->todo |= INFO | ANNOUNCE;
@@ -83,6 +81,11 @@ static void on_changed(void *self, struct outlet_pack *known, unsigned changes, 
 
 /* ---- what comes from the broker ---- */
 
+static bool is_online(const void *payload, size_t size)
+{
+    return size == strlen("online") && memcmp(payload, "online", size) == 0;
+}
+
 /* Handles Home Assistant's birth message. Retained ones are ignored: they are as old as our own
  * announcements. */
 static bool hear_birth(struct mqtt *mqtt, const char *topic, const void *payload, size_t size,
@@ -92,12 +95,9 @@ static bool hear_birth(struct mqtt *mqtt, const char *topic, const void *payload
     if (!mqtt_announces(mqtt) ||
         strcmp(topic, topic_of(mqtt->place.prefix, NULL, "status", birth)) != 0)
         return false;
-    if (!retained && size == strlen("online") && memcmp(payload, "online", size) == 0 &&
-        !ev_is_active(&mqtt->birth)) {
-        ev_timer_set(&mqtt->birth,
-                     BIRTH_MIN_S + BIRTH_SPREAD_S * (double) random() / (double) RAND_MAX, 0);
-        ev_timer_start(outlet_loop(mqtt->outlet), &mqtt->birth);
-    }
+    if (!retained && is_online(payload, size) && !ev_is_active(&mqtt->birth))
+        timer_restart(outlet_loop(mqtt->outlet), &mqtt->birth,
+                      BIRTH_MIN_S + BIRTH_SPREAD_S * (double) random() / (double) RAND_MAX);
     return true;
 }
 
@@ -110,7 +110,7 @@ static bool hear_status(struct mqtt *mqtt, const char *topic, const void *payloa
         return false;
     if (retained || size == 0)
         return true;
-    const bool online = size == strlen("online") && memcmp(payload, "online", size) == 0;
+    const bool online = is_online(payload, size);
     if (mqtt->echoes[online] > 0) {
         mqtt->echoes[online]--;
         return true;

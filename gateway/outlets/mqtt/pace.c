@@ -2,6 +2,7 @@
 #include "mqtt.h"
 
 #include "base/clock.h"
+#include "base/timer.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -15,13 +16,8 @@ static void send_queued(struct mqtt *mqtt, double now)
 {
     unsigned idle = 0;
     while (connection_room(mqtt->connection) > SPARE_ROOM) {
-        if (mqtt->withdrawals) {
-            if (!withdraw_step(mqtt))
-                return;
-            continue;
-        }
-        if (mqtt->todo) {
-            if (!send_of_gateway(mqtt, now))
+        if (mqtt->withdrawals || mqtt->todo) {
+            if (!(mqtt->withdrawals ? withdraw_step(mqtt) : send_of_gateway(mqtt, now)))
                 return;
             continue;
         }
@@ -81,10 +77,8 @@ static void wait_for_changes(struct mqtt *mqtt, double now)
         if (mqtt->packs[i].changed && mqtt->packs[i].free_at > now)
             next = fmin(next, mqtt->packs[i].free_at);
     ev_timer_stop(loop, &mqtt->later);
-    if (next == (double) INFINITY)
-        return;
-    ev_timer_set(&mqtt->later, next - now, 0);
-    ev_timer_start(loop, &mqtt->later);
+    if (next < (double) INFINITY)
+        timer_restart(loop, &mqtt->later, next - now);
 }
 
 static void flush(struct mqtt *mqtt)
@@ -109,11 +103,8 @@ void pace_on_flush(struct ev_loop *loop, ev_timer *timer, int revents)
 
 void pace_soon(struct mqtt *mqtt)
 {
-    struct ev_loop *loop = outlet_loop(mqtt->outlet);
-    if (ev_is_active(&mqtt->flush))
-        return;
-    ev_timer_set(&mqtt->flush, 0, 0);
-    ev_timer_start(loop, &mqtt->flush);
+    if (!ev_is_active(&mqtt->flush))
+        timer_restart(outlet_loop(mqtt->outlet), &mqtt->flush, 0);
 }
 
 void pace_report(struct mqtt *mqtt)

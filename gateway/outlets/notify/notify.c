@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/timer.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -146,10 +147,9 @@ static void on_sent(void *data, enum outcome outcome, const char *why)
         snprintf(notify->words, sizeof notify->words, "%.127s", why);
         if (!again)
             log_error("%s: \"%s\" cannot be sent: %s", notify->name, title, why);
-        else if (!notify->failing)
-            log_warn("%s: %s; trying again in %.0f s", notify->name, why, pause_s);
         else
-            log_debug("%s: %s; trying again in %.0f s", notify->name, why, pause_s);
+            (notify->failing ? log_debug : log_warn)("%s: %s; trying again in %.0f s", notify->name,
+                                                     why, pause_s);
         notify->failing = true;
     }
     report_notify(notify);
@@ -377,8 +377,7 @@ static void stop_notify(void *self, bool gone)
         return;
     }
     send_next(notify);
-    ev_timer_set(&notify->farewell, LAST_S, 0);
-    ev_timer_start(outlet_loop(notify->outlet), &notify->farewell);
+    timer_restart(outlet_loop(notify->outlet), &notify->farewell, LAST_S);
 }
 
 static void free_notify(void *self)

@@ -3,6 +3,7 @@
 
 #include "outlets/pipe.h"
 #include "base/child.h"
+#include "base/timer.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -115,7 +116,6 @@ bool program_start(struct program *program, const char *path, const struct messa
     program->killed = false;
     ev_child_set(&program->child, pid, 0);
     ev_child_start(program->loop, &program->child);
-    ev_timer_set(&program->deadline, PROGRAM_S, 0);
-    ev_timer_start(program->loop, &program->deadline);
+    timer_restart(program->loop, &program->deadline, PROGRAM_S);
     return true;
 }

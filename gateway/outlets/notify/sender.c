@@ -3,6 +3,7 @@
 #include "request.h"
 
 #include "outlets/transfer.h"
+#include "base/timer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,8 +47,7 @@ static void on_failed(struct ev_loop *loop, ev_timer *timer, int revents)
 static void schedule_failure(struct sender *sender, enum outcome outcome)
 {
     sender->outcome = outcome;
-    ev_timer_set(&sender->failed, 0, 0);
-    ev_timer_start(sender->loop, &sender->failed);
+    timer_restart(sender->loop, &sender->failed, 0);
 }
 
 static void on_transferred(void *data, CURLcode code, const char *words)

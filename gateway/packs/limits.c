@@ -24,6 +24,15 @@ struct part {
     unsigned pack; /* the limiting pack of a bank, from 1; 0: no single one */
 };
 
+/* What an update computes from. */
+struct input {
+    const struct limits_config *config;
+    const struct limits_pack *packs;
+    unsigned count;
+    struct limits_state *state;
+    double now;
+};
+
 /* Optional values; bits of struct limits_member. */
 enum {
     REPORTS_CURRENT_LIMIT = 1 << 0, /* shifted by enum limits_direction */
@@ -164,18 +173,12 @@ static double alarm_share(const struct pack *pack, const struct limits_member *m
     return member->protections & ~pack->alarms_can_protect & ~other_alarms ? NAN : 1;
 }
 
-/* NaN counts as not below the ceiling. */
-static double share_below(double ceiling, double soc)
+static struct part limit_pack(const struct input *input, unsigned number,
+                              enum limits_direction direction, double most)
 {
-    if (isnan(soc))
-        return NAN;
-    return soc < ceiling ? 1 : 0;
-}
-
-static struct part limit_pack(const struct limits_config *config, const struct pack *pack,
-                              struct limits_member *member, enum limits_direction direction,
-                              bool fills, double most)
-{
+    const struct limits_config *config = input->config;
+    const struct pack *pack = input->packs[number].values;
+    struct limits_member *member = &input->state->members[number];
     const bool charges = direction == LIMITS_CHARGE;
     const struct span cells = cells_v(pack, config->cells);
     const struct curve *soc = charges ? &config->soc_high : &config->soc_low;
@@ -194,9 +197,9 @@ static struct part limit_pack(const struct limits_config *config, const struct p
               LIMITED_BY_MOS);
     if (soc->count > 0)
         lower(&part, most * limits_share(soc, pack->value[SOC_PERCENT]), LIMITED_BY_SOC);
-    if (charges && !fills && config->soc_ceiling_percent > 0)
-        lower(&part, most * share_below(config->soc_ceiling_percent, pack->value[SOC_PERCENT]),
-              LIMITED_BY_SOC);
+    const double soc_percent = pack->value[SOC_PERCENT], ceiling = config->soc_ceiling_percent;
+    if (charges && !input->state->fills && ceiling > 0 && !(soc_percent < ceiling))
+        lower(&part, isnan(soc_percent) ? NAN : 0, LIMITED_BY_SOC);
     const double mos =
         optional(pack, directions[direction].mos, 1, member, REPORTS_MOS << direction);
     if (!(mos > 0))
@@ -217,11 +220,12 @@ static double freshness(const struct limits_pack *pack)
 }
 
 /* With on_stale = discharge the discharge limit does not decrease while the values age. */
-static double freshness_for(const struct limits_config *config, enum limits_direction direction,
-                            const struct limits_pack *pack)
+static double freshness_for(const struct input *input, enum limits_direction direction,
+                            unsigned number)
 {
-    return direction == LIMITS_DISCHARGE && config->on_stale == STALE_DISCHARGE ? 1
-                                                                                : freshness(pack);
+    return direction == LIMITS_DISCHARGE && input->config->on_stale == STALE_DISCHARGE
+               ? 1
+               : freshness(&input->packs[number]);
 }
 
 static bool is_usable(const struct limits_pack *pack)
@@ -230,17 +234,17 @@ static bool is_usable(const struct limits_pack *pack)
 }
 
 /* The freshness of the `needed` freshest packs: that of the oldest of them. */
-static double freshness_of_needed(const struct limits_config *config,
-                                  enum limits_direction direction, const struct limits_pack *packs,
-                                  unsigned count, unsigned needed)
+static double freshness_of_needed(const struct input *input, enum limits_direction direction,
+                                  unsigned needed)
 {
+    const struct limits_pack *packs = input->packs;
     double most = 0;
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < input->count; i++) {
         unsigned as_fresh = 0;
-        for (unsigned n = 0; n < count; n++)
+        for (unsigned n = 0; n < input->count; n++)
             as_fresh += is_usable(&packs[n]) && freshness(&packs[n]) >= freshness(&packs[i]);
         if (is_usable(&packs[i]) && as_fresh >= needed)
-            most = fmax(most, freshness_for(config, direction, &packs[i]));
+            most = fmax(most, freshness_for(input, direction, i));
     }
     return most;
 }
@@ -264,20 +268,21 @@ static bool is_connected(const struct limits_pack *pack, enum limits_direction d
 
 /* Updates the shares of the connected packs: measured while enough current flows, kept while less
  * does, and equal until they were measured for these packs. False: a current is unknown. */
-static bool measure_shares(const struct limits_pack *packs, unsigned count, double most,
-                           enum limits_direction direction, struct limits_state *state)
+static bool measure_shares(const struct input *input, double most, enum limits_direction direction)
 {
+    const struct limits_pack *packs = input->packs;
+    struct limits_state *state = input->state;
     uint32_t connected = 0;
     double total = 0;
-    for (unsigned i = 0; i < count; i++)
-        if (is_connected(&packs[i], direction, OFF_CARRIES * most / count)) {
+    for (unsigned i = 0; i < input->count; i++)
+        if (is_connected(&packs[i], direction, OFF_CARRIES * most / input->count)) {
             connected |= 1u << i;
             total += directed(packs[i].values, direction);
         }
     if (isnan(total))
         return false;
     const bool flows = total >= SHARES_FROM * most;
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < input->count; i++) {
         double *share = &state->members[i].share[direction];
         if (!(connected >> i & 1))
             continue;
@@ -301,11 +306,11 @@ static void lower_to_own(struct part *part, const struct map_allowed *own,
 }
 
 /* The highest current of the bank at which no pack exceeds its limit. */
-static void limit_by_weakest(const struct part *parts, unsigned count,
-                             enum limits_direction direction, const struct limits_state *state,
-                             struct part *bank)
+static void limit_by_weakest(const struct input *input, const struct part *parts,
+                             enum limits_direction direction, struct part *bank)
 {
-    for (unsigned i = 0; i < count; i++) {
+    const struct limits_state *state = input->state;
+    for (unsigned i = 0; i < input->count; i++) {
         if (!(state->shared[direction] >> i & 1))
             continue;
         const double share = state->members[i].share[direction];
@@ -317,57 +322,49 @@ static void limit_by_weakest(const struct part *parts, unsigned count,
     }
 }
 
-static struct part limit(const struct limits_config *config, const struct limits_pack *packs,
-                         unsigned count, unsigned needed, enum limits_direction direction,
-                         double most, struct limits_state *state)
+static struct part limit(const struct input *input, unsigned needed,
+                         enum limits_direction direction, double most)
 {
-    struct part parts[MAX_BANK_PACKS];
-    const double each = most / count;
-    const double needed_are = freshness_of_needed(config, direction, packs, count, needed);
-    double sum = 0, least = INFINITY;
-    enum limit_reason reason = LIMITED_BY_PACK_MISSING;
-    unsigned missing = 0, least_pack = 0;
+    const unsigned count = input->count;
+    struct part parts[MAX_BANK_PACKS], least = {INFINITY, LIMITED_BY_PACK_MISSING, 0};
+    double sum = 0;
+    unsigned missing = 0;
     for (unsigned i = 0; i < count; i++) {
-        if (!is_usable(&packs[i])) {
+        const struct limits_pack *pack = &input->packs[i];
+        if (!is_usable(pack)) {
             missing++;
             continue;
         }
-        parts[i] =
-            limit_pack(config, packs[i].values, &state->members[i], direction, state->fills, each);
+        parts[i] = limit_pack(input, i, direction, most / count);
         struct part now = parts[i];
-        lower(&now, now.amps * freshness_for(config, direction, &packs[i]), LIMITED_BY_STALE);
-        lower_to_own(&now, packs[i].own, direction);
-        lower_to_own(&parts[i], packs[i].own, direction);
+        lower(&now, now.amps * freshness_for(input, direction, i), LIMITED_BY_STALE);
+        lower_to_own(&now, pack->own, direction);
+        lower_to_own(&parts[i], pack->own, direction);
         sum += now.amps;
-        if (now.amps < least) {
-            least = now.amps;
-            least_pack = i + 1;
-            reason = now.reason;
-        }
+        if (now.amps < least.amps)
+            least = (struct part){now.amps, now.reason, i + 1};
     }
     struct part bank = {most, LIMITED_BY_CONFIGURATION, 0};
-    lower(&bank, most * needed_are, LIMITED_BY_STALE);
+    lower(&bank, most * freshness_of_needed(input, direction, needed), LIMITED_BY_STALE);
     /* If the other packs allow nothing, the missing one is not the reason. */
     const bool misses = missing > 0 && sum > 0;
-    if (lower(&bank, sum, misses ? LIMITED_BY_PACK_MISSING : reason) && !misses)
-        bank.pack = least_pack;
-    if (count > 1 && !measure_shares(packs, count, most, direction, state))
+    if (lower(&bank, sum, misses ? LIMITED_BY_PACK_MISSING : least.reason) && !misses)
+        bank.pack = least.pack;
+    if (count > 1 && !measure_shares(input, most, direction))
         lower(&bank, NAN, LIMITED_BY_UNKNOWN);
     else if (count > 1)
-        limit_by_weakest(parts, count, direction, state, &bank);
+        limit_by_weakest(input, parts, direction, &bank);
     return bank;
 }
 
 /* With on_stale = discharge and too few fresh packs: the limit as before, but not more than the
  * fresh ones allow. */
-static struct part limit_stale(const struct limits_config *config, const struct limits_pack *packs,
-                               unsigned count, unsigned usable, double most,
-                               struct limits_state *state)
+static struct part limit_stale(const struct input *input, unsigned usable, double most)
 {
     struct part part = {INFINITY, LIMITED_BY_STALE, 0};
     if (usable > 0)
-        part = limit(config, packs, count, 1, LIMITS_DISCHARGE, most, state);
-    lower(&part, state->ramps[LIMITS_DISCHARGE].allowed_a, LIMITED_BY_STALE);
+        part = limit(input, 1, LIMITS_DISCHARGE, most);
+    lower(&part, input->state->ramps[LIMITS_DISCHARGE].allowed_a, LIMITED_BY_STALE);
     return part;
 }
 
@@ -406,15 +403,16 @@ static double step_towards(double from, double to, double step)
 }
 
 /* Charges to full until the cells have been full and balanced for long enough, then to float. */
-static void choose_float(const struct limits_config *config, struct span cells, double spread,
-                         double soc, struct limits_state *state, double now)
+static void choose_float(const struct input *input, struct span cells, double spread, double soc)
 {
+    const struct limits_config *config = input->config;
+    struct limits_state *state = input->state;
     const bool full = cells.highest >= config->cell_full_v - BALANCED_V && spread <= BALANCED_V;
     if (!full)
         state->full_since = NAN;
     else if (isnan(state->full_since))
-        state->full_since = now;
-    state->full = now - state->full_since >= FLOAT_AFTER_S;
+        state->full_since = input->now;
+    state->full = input->now - state->full_since >= FLOAT_AFTER_S;
     if (state->full)
         state->floating = true;
     if (spread > UNBALANCED_V || soc < config->soc_again_percent)
@@ -423,15 +421,16 @@ static void choose_float(const struct limits_config *config, struct span cells, 
 
 /* A cell above full lowers the voltage at once by its excess, and further for as long as it stays
  * there. */
-static double lowered(const struct limits_config *config, double highest,
-                      struct limits_state *state, double step, double now)
+static double lowered(const struct input *input, double highest, double step)
 {
+    const struct limits_config *config = input->config;
+    struct limits_state *state = input->state;
     const double excess = highest - config->cell_full_v;
     if (excess > 0)
-        state->excess_at = now;
+        state->excess_at = input->now;
     if (excess > BALANCED_V)
         state->lowered_v += LOWER_PER_S * (excess - BALANCED_V) * step;
-    else if (now - state->excess_at >= RELEASE_AFTER_S)
+    else if (input->now - state->excess_at >= RELEASE_AFTER_S)
         state->lowered_v -= CELL_V_PER_S * step;
     /* Lowering below float would only delay the recovery after the cell is normal again. */
     const double most = config->cells * (config->cell_full_v - config->cell_float_v);
@@ -447,17 +446,18 @@ static double reset_full(struct limits_state *state)
     return NAN;
 }
 
-static double limit_voltage(const struct limits_config *config, const struct limits_pack *packs,
-                            unsigned count, struct limits_state *state, double now)
+static double limit_voltage(const struct input *input)
 {
+    const struct limits_config *config = input->config;
+    struct limits_state *state = input->state;
     struct span all = {INFINITY, -INFINITY};
     double spread = 0, soc = INFINITY, bms = INFINITY;
-    const double step = fmin(now - state->at, FULL_UNTIL_S);
+    const double step = fmin(input->now - state->at, FULL_UNTIL_S);
     bool known = false;
-    for (unsigned i = 0; i < count; i++) {
-        if (!is_usable(&packs[i]))
+    for (unsigned i = 0; i < input->count; i++) {
+        if (!is_usable(&input->packs[i]))
             continue;
-        const struct pack *pack = packs[i].values;
+        const struct pack *pack = input->packs[i].values;
         const struct span cells = cells_v(pack, config->cells);
         const double limit_v = optional(pack, CHARGE_VOLTAGE_LIMIT_V, INFINITY, &state->members[i],
                                         REPORTS_VOLTAGE_LIMIT);
@@ -471,68 +471,51 @@ static double limit_voltage(const struct limits_config *config, const struct lim
     }
     if (!known)
         return reset_full(state);
-    choose_float(config, all, spread, soc, state, now);
+    choose_float(input, all, spread, soc);
     state->cell_v =
         step_towards(state->cell_v, state->floating ? config->cell_float_v : config->cell_full_v,
                      CELL_V_PER_S * step);
-    const double volts =
-        config->cells * state->cell_v - lowered(config, all.highest, state, step, now);
+    const double volts = config->cells * state->cell_v - lowered(input, all.highest, step);
     return fmin(fmax(volts, config->cells * config->cell_float_v), bms);
 }
 
 /* ---- an update ---- */
-
-static double oldest(const struct limits_pack *packs, unsigned count)
-{
-    double age_s = NAN;
-    for (unsigned i = 0; i < count; i++)
-        if (is_usable(&packs[i]))
-            age_s = fmax(age_s, packs[i].age_s);
-    return age_s;
-}
-
-/* The own section of a pack applies in a bank: if it stops, the bank does. */
-static bool discharges_stale(const struct limits_config *config, const struct limits_pack *packs,
-                             unsigned count)
-{
-    bool discharges = config->on_stale == STALE_DISCHARGE;
-    for (unsigned i = 0; i < count; i++)
-        discharges &= !packs[i].own || packs[i].own->discharges_stale;
-    return discharges;
-}
 
 struct map_allowed limits_update(const struct limits_config *config,
                                  const struct limits_pack *packs, unsigned count, unsigned needed,
                                  struct limits_state *state, double now)
 {
     const double most[] = {config->charge_current_a, config->discharge_current_a};
-    const bool discharges = discharges_stale(config, packs, count);
-    struct part parts[LIMITS_DIRECTIONS];
     enum limit_reason reasons[LIMITS_DIRECTIONS];
     unsigned limiting[LIMITS_DIRECTIONS], usable = 0;
+    bool discharges = config->on_stale == STALE_DISCHARGE;
+    double oldest_s = NAN;
     now = fmax(now, state->at);
     for (unsigned i = 0; i < count; i++) {
         struct limits_member *member = &state->members[i];
+        /* The own section of a pack applies in a bank: if it stops, the bank does. */
+        discharges &= !packs[i].own || packs[i].own->discharges_stale;
         if (!is_usable(&packs[i]))
             continue;
         usable++;
+        oldest_s = fmax(oldest_s, packs[i].age_s);
         member->alarms = alarms_after(member->alarms, packs[i].values);
         member->protections |= packs[i].values->alarms_can_protect;
         member->sensors |= known_sensors(packs[i].values);
     }
     if (usable >= needed)
         state->fresh_at = now;
+    const struct input input = {config, packs, count, state, now};
     for (int i = 0; i < LIMITS_DIRECTIONS; i++) {
         const bool goes_on = i == LIMITS_DISCHARGE && discharges && usable < needed &&
                              now - state->fresh_at <= LIMITS_STOP_S;
-        parts[i] = goes_on ? limit_stale(config, packs, count, usable, most[i], state)
-                           : limit(config, packs, count, needed, (enum limits_direction) i, most[i],
-                                   state);
-        reasons[i] = follow_target(&state->ramps[i], parts[i], most[i], state->at, now);
-        limiting[i] = reasons[i] == LIMITED_BY_RAMP ? 0 : parts[i].pack;
+        const struct part target = goes_on
+                                       ? limit_stale(&input, usable, most[i])
+                                       : limit(&input, needed, (enum limits_direction) i, most[i]);
+        reasons[i] = follow_target(&state->ramps[i], target, most[i], state->at, now);
+        limiting[i] = reasons[i] == LIMITED_BY_RAMP ? 0 : target.pack;
     }
-    const double volts =
-        usable < needed ? reset_full(state) : limit_voltage(config, packs, count, state, now);
+    const double volts = usable < needed ? reset_full(state) : limit_voltage(&input);
     state->at = now;
     return (struct map_allowed){
         .configured = true,
@@ -544,7 +527,7 @@ struct map_allowed limits_update(const struct limits_config *config,
         .discharge_limited_by = reasons[LIMITS_DISCHARGE],
         .charge_limited_pack = limiting[LIMITS_CHARGE],
         .discharge_limited_pack = limiting[LIMITS_DISCHARGE],
-        .age_s = oldest(packs, count),
+        .age_s = oldest_s,
     };
 }
 

@@ -50,13 +50,6 @@ char *regular_text(const char *path, size_t most, const char **why)
 
 bool regular_replace(const char *path, const char *fresh, const char *text)
 {
-    struct stat found;
-    /* A rename would replace a device or a link as well: /dev/null must not be destroyed. */
-    const bool exists = stat(path, &found) == 0;
-    if (exists ? !S_ISREG(found.st_mode) : errno != ENOENT) {
-        errno = exists ? EINVAL : errno;
-        return false;
-    }
     unlink(fresh); /* the rest of an interrupted write, a pipe, a link */
     const int fd =
         open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);

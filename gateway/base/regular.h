@@ -13,7 +13,7 @@ FILE *regular_open(const char *path, const char **why);
  * no text, or larger than `most` bytes (EFBIG). */
 char *regular_text(const char *path, size_t most, const char **why);
 
-/** Replaces a regular file, or creates it, by a text that is first written to `fresh`, beside it: a power cut leaves the
+/** Replaces whatever is at a path by a file with a text, which is first written to `fresh`, beside it: a power cut leaves the
  * old or the new one. Whatever is at `fresh` is removed. Waits for the disk. False with errno: the old one remains. */
 bool regular_replace(const char *path, const char *fresh, const char *text);
 

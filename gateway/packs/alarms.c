@@ -26,9 +26,9 @@ uint32_t alarms_changed(struct alarms before, struct alarms after)
     return (before.protection ^ after.protection) | (warned ^ warns);
 }
 
-static int cell_at(const struct pack *values, enum pack_value index)
+bool alarms_has_cell(enum pack_alarm alarm)
 {
-    return isnan(values->value[index]) ? 0 : (int) values->value[index];
+    return alarm == CELL_OVER_VOLTAGE || alarm == CELL_UNDER_VOLTAGE || alarm == CELL_IMBALANCE;
 }
 
 int alarms_cell(enum pack_alarm alarm, const struct pack *values)
@@ -36,21 +36,9 @@ int alarms_cell(enum pack_alarm alarm, const struct pack *values)
     const double *value = values->value;
     const bool high_is_further =
         value[CELL_MAX_MV] - value[CELL_AVG_MV] > value[CELL_AVG_MV] - value[CELL_MIN_MV];
-    switch (alarm) {
-    case CELL_OVER_VOLTAGE:
-        return cell_at(values, CELL_MAX_INDEX);
-    case CELL_UNDER_VOLTAGE:
-        return cell_at(values, CELL_MIN_INDEX);
-    case CELL_IMBALANCE:
-        return cell_at(values, high_is_further ? CELL_MAX_INDEX : CELL_MIN_INDEX);
-    default:
-        return 0;
-    }
-}
-
-bool alarms_has_cell(enum pack_alarm alarm)
-{
-    return alarm == CELL_OVER_VOLTAGE || alarm == CELL_UNDER_VOLTAGE || alarm == CELL_IMBALANCE;
+    const bool high = alarm == CELL_OVER_VOLTAGE || (alarm == CELL_IMBALANCE && high_is_further);
+    const double index = value[high ? CELL_MAX_INDEX : CELL_MIN_INDEX];
+    return alarms_has_cell(alarm) && !isnan(index) ? (int) index : 0;
 }
 
 int alarms_sensor(enum pack_alarm alarm, const struct pack *values)

@@ -82,28 +82,18 @@ static void load(struct kept *kept, const char *path)
 
 /* ---- where the file is ---- */
 
-static const char *advice(int err)
-{
-    switch (err) {
-    case ENOENT:
-    case EACCES:
-    case EPERM:
-    case EROFS:
-        return " (create its folder and give it to the user that runs packgate, or set state_file "
-               "to another path)";
-    default:
-        return "";
-    }
-}
-
 static void report_write(struct kept *kept, const char *path, int result)
 {
     if (kept->foreign)
         return; /* logged already */
+    const bool elsewhere = errno == ENOENT || errno == EACCES || errno == EPERM || errno == EROFS;
     if (result < 0 && !kept->failing)
         log_error("state file %s cannot be written: %s; retrying, until then nothing is "
                   "kept over a restart%s",
-                  path, strerror(errno), advice(errno));
+                  path, strerror(errno),
+                  elsewhere ? " (create its folder and give it to the user that runs packgate, or "
+                              "set state_file to another path)"
+                            : "");
     else if (result < 0)
         log_debug("state file %s still cannot be written: %s", path, strerror(errno));
     else if (kept->failing)
@@ -233,8 +223,16 @@ struct kept *kept_load(const char *path)
 static int replace_file(const char *path, const char *text)
 {
     char fresh[PORT_SIZE + 8], copy[PORT_SIZE];
+    struct stat found;
     snprintf(fresh, sizeof fresh, "%s.tmp", path);
     snprintf(copy, sizeof copy, "%s", path);
+    /* A rename would replace a device or a link as well: state_file = /dev/null must not destroy
+     * the device. */
+    const bool exists = stat(path, &found) == 0;
+    if (exists ? !S_ISREG(found.st_mode) : errno != ENOENT) {
+        errno = exists ? EINVAL : errno;
+        return -1;
+    }
     if (!regular_replace(path, fresh, text))
         return -1;
     /* A rename is only certain once its directory is on the disk. Some file systems cannot sync

@@ -66,19 +66,14 @@ static uint64_t identify(const struct source *source)
 
 static unsigned changed_parts(const struct summary *before, const struct summary *now)
 {
-    unsigned changes = 0;
-    if (!before->told || now->fresh != before->fresh)
-        changes |= SOURCE_STATE;
-    if (!before->told || now->flow != before->flow)
-        changes |= SOURCE_FLOW;
-    if (!before->told || !same_number(now->charge_mos, before->charge_mos) ||
-        !same_number(now->discharge_mos, before->discharge_mos))
-        changes |= SOURCE_SWITCHES;
-    if (alarms_changed(before->alarms, now->alarms))
-        changes |= SOURCE_ALARMS;
-    if (!before->told || now->identity != before->identity)
-        changes |= SOURCE_IDENTITY;
-    return changes;
+    const bool first = !before->told;
+    const bool switched = !same_number(now->charge_mos, before->charge_mos) ||
+                          !same_number(now->discharge_mos, before->discharge_mos);
+    return (first || now->fresh != before->fresh ? SOURCE_STATE : 0) |
+           (first || now->flow != before->flow ? SOURCE_FLOW : 0) |
+           (first || switched ? SOURCE_SWITCHES : 0) |
+           (alarms_changed(before->alarms, now->alarms) ? SOURCE_ALARMS : 0) |
+           (first || now->identity != before->identity ? SOURCE_IDENTITY : 0);
 }
 
 unsigned summary_update(struct summary *summary, const char *kind, const struct source *source,

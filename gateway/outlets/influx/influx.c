@@ -260,17 +260,6 @@ static void send_live(struct influx *influx, int64_t t, double now)
         batch_send(&influx->live);
 }
 
-/* Drops rows that the database has confirmed, and frees the memory of the request: most of the
- * time nothing is owed. */
-static void free_confirmed(struct influx *influx)
-{
-    const int64_t owed = oldest_owed(influx, influx->current);
-    for (unsigned i = 0; i < influx->count; i++)
-        recent_forget(&influx->packs[i].recent, owed - REGRET_S - influx->step);
-    batch_release(&influx->live);
-    memory_trim();
-}
-
 static void on_live(void *data)
 {
     struct influx *influx = data;
@@ -286,7 +275,13 @@ static void on_live(void *data)
     if (influx->live.last.connected && influx->taken_at > -INFINITY && influx->step < REGRET_S)
         owe_recent_again(influx);
     note_success(influx, now);
-    free_confirmed(influx);
+    /* Drops rows that the database has confirmed, and frees the memory of the request: most of the
+     * time nothing is owed. */
+    const int64_t owed = oldest_owed(influx, influx->current);
+    for (unsigned i = 0; i < influx->count; i++)
+        recent_forget(&influx->packs[i].recent, owed - REGRET_S - influx->step);
+    batch_release(&influx->live);
+    memory_trim();
 }
 
 /* ---- what is owed ---- */

@@ -121,23 +121,19 @@ static void add_line(struct writing *writing, const char *label, unsigned n, con
 
 /* ---- what a pack has ---- */
 
-static void add_limits(struct writing *writing, const struct map_allowed *allowed)
-{
-    if (!allowed->configured)
-        return;
-    add_field(writing, "allowed_charge_voltage_v", allowed->charge_voltage_v);
-    add_field(writing, "allowed_charge_current_a", allowed->charge_current_a);
-    add_field(writing, "allowed_discharge_current_a", allowed->discharge_current_a);
-    add_field(writing, "charge_limited_by", allowed->charge_limited_by);
-    add_field(writing, "discharge_limited_by", allowed->discharge_limited_by);
-}
-
 /* Writes what is known of a silent pack, too. */
 static void add_states(struct writing *writing, const struct points *points)
 {
     add_field(writing, "fresh", points->fresh);
     add_field(writing, "age_s", points->age_s);
-    add_limits(writing, &points->allowed);
+    const struct map_allowed *allowed = &points->allowed;
+    if (allowed->configured) {
+        add_field(writing, "allowed_charge_voltage_v", allowed->charge_voltage_v);
+        add_field(writing, "allowed_charge_current_a", allowed->charge_current_a);
+        add_field(writing, "allowed_discharge_current_a", allowed->discharge_current_a);
+        add_field(writing, "charge_limited_by", allowed->charge_limited_by);
+        add_field(writing, "discharge_limited_by", allowed->discharge_limited_by);
+    }
     if (!points->facts)
         return;
     const struct map_status *status = &points->facts->status;
@@ -254,15 +250,14 @@ void points_write(struct text *text, const struct points *points)
 
 void points_gateway(struct text *text, const char *name, int64_t t, int64_t behind_s, bool version)
 {
-    text_add(text, "packgate");
-    add_tag(text, "gateway", name);
-    text_format(text, " behind_s=%" PRId64 " %" PRId64 "000000000\n", behind_s, t);
-    if (!version)
-        return;
-    text_add(text, "packgate");
-    add_tag(text, "gateway", name);
-    add_tag(text, "version", PACKGATE_VERSION);
-    text_format(text, " build_info=1 %" PRId64 "000000000\n", t);
+    for (int line = 0; line <= version; line++) {
+        text_add(text, "packgate");
+        add_tag(text, "gateway", name);
+        if (line > 0)
+            add_tag(text, "version", PACKGATE_VERSION);
+        text_format(text, " %s=%" PRId64 " %" PRId64 "000000000\n",
+                    line > 0 ? "build_info" : "behind_s", line > 0 ? 1 : behind_s, t);
+    }
 }
 
 /* ---- health ---- */

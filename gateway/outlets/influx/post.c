@@ -3,6 +3,7 @@
 #include "post.h"
 
 #include "base/secret.h"
+#include "bms/count.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -34,7 +35,7 @@ static void quote_answer(const char *answer, char *out, size_t size)
 {
     static const char *const keys[] = {"\"error\":\"", "\"message\":\""};
     out[0] = '\0';
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+    for (size_t i = 0; i < COUNT(keys); i++) {
         const char *at = strstr(answer, keys[i]);
         if (!at)
             continue;
@@ -48,20 +49,18 @@ static void quote_answer(const char *answer, char *out, size_t size)
 
 static const char *name_of(long status)
 {
-    switch (status) {
-    case 401:
-        return " (wrong token or password)";
-    case 403:
-        return " (not allowed)";
-    case 404:
-        return " (no such address or database)";
-    case 413:
-        return " (too large)";
-    case 429:
-        return " (too many requests)";
-    default:
-        return "";
-    }
+    static const struct {
+        long status;
+        const char *name;
+    } names[] = {{401, " (wrong token or password)"},
+                 {403, " (not allowed)"},
+                 {404, " (no such address or database)"},
+                 {413, " (too large)"},
+                 {429, " (too many requests)"}};
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (names[i].status == status)
+            return names[i].name;
+    return "";
 }
 
 void post_judge(long status, const char *answer, struct post_outcome *outcome)

@@ -13,35 +13,25 @@ static struct alarms merge_alarms(struct alarms alarms, uint32_t mask, struct al
                            (alarms.protection & ~mask) | (now.protection & mask)};
 }
 
-/* Remembers an event until the broker confirms it. NULL: no room; assume that it arrives. */
-static struct unsure *remember_unconfirmed(struct mqtt *mqtt, struct mqtt_pack *pack, int alarm)
-{
-    struct unsure *place = mqtt->unsure;
-    while (place < mqtt->unsure + EVENTS_MAX && place->mid)
-        place++;
-    if (place == mqtt->unsure + EVENTS_MAX)
-        return NULL;
-    *place = (struct unsure){
-        .sequence = ++mqtt->events,
-        .pack = pack,
-        .alarm = alarm,
-        .before = pack->alarms,
-    };
-    return place;
-}
-
+/* Remembers it until the broker confirms it; if there is no room, it is assumed to arrive. */
 static bool send_event(struct mqtt *mqtt, struct mqtt_pack *pack, int alarm, int before, int level,
                        double time)
 {
     char topic[TOPIC_SIZE];
     struct text text = mqtt_text(mqtt);
-    struct unsure *place = remember_unconfirmed(mqtt, pack, alarm);
+    struct unsure *place = mqtt->unsure;
+    while (place < mqtt->unsure + EVENTS_MAX && place->mid)
+        place++;
+    const bool has_room = place < mqtt->unsure + EVENTS_MAX;
+    if (has_room)
+        *place = (struct unsure){
+            .sequence = ++mqtt->events, .pack = pack, .alarm = alarm, .before = pack->alarms};
     message_event(&text, time, (enum pack_alarm) alarm, (enum alarm_level)(level ? level : before),
                   level > 0);
     topic_of(mqtt->place.topic, pack->pack->source.name, "event", topic);
     bool good = connection_publish(mqtt->connection, topic, text.bytes, text.size, 1, false,
-                                   place ? &place->mid : NULL);
-    if (!good && place)
+                                   has_room ? &place->mid : NULL);
+    if (!good && has_room)
         place->mid = 0;
     return good;
 }

@@ -3,6 +3,7 @@
 #include "entities.h"
 
 #include "bms/checksum.h"
+#include "bms/count.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -29,33 +30,35 @@ struct row {
     const char *name; /* NULL: that of the value or the alarm */
     enum mqtt_entities level;
     bool diagnostic, disabled;
+    enum entity_platform platform;
+    const char *device_class, *title; /* NULL: as in the map; the name */
 };
 
 // clang-format off
 /* Entities that are not values of the pack itself. */
 static const struct row others[] = {
-    /* kind       id             name                level            diagnostic disabled */
-    {OF_FRESH,    0,             "fresh",            ENTITIES_FEW,    true,      false},
-    {OF_FAILURE,  0,             "alarm",            ENTITIES_FEW,    false,     false},
-    {OF_EVENT,    0,             "alarm_event",      ENTITIES_NORMAL, false,     false},
-    {OF_MAPPED,   0,             "charged_wh",       ENTITIES_FEW,    false,     false},
-    {OF_MAPPED,   0,             "discharged_wh",    ENTITIES_FEW,    false,     false},
-    {OF_MAPPED,   0,             "temp_max_c",       ENTITIES_NORMAL, false,     false},
-    {OF_MAPPED,   0,             "temp_min_c",       ENTITIES_NORMAL, false,     false},
-    {OF_MAPPED,   0,             "allowed_charge_voltage_v", ENTITIES_NORMAL, false, false},
-    {OF_MAPPED,   0,             "allowed_charge_current_a", ENTITIES_NORMAL, false, false},
-    {OF_MAPPED,   0,             "allowed_discharge_current_a", ENTITIES_NORMAL, false, false},
-    {OF_MAPPED,   0,             "charge_limited_by", ENTITIES_ALL,   true,      false},
-    {OF_MAPPED,   0,             "discharge_limited_by", ENTITIES_ALL, true,     false},
-    {OF_MAPPED,   0,             "packs_current_a",  ENTITIES_ALL,    true,      false},
-    {OF_MAPPED,   0,             "packs_soc_percent", ENTITIES_ALL,   true,      false},
-    {OF_MAPPED,   0,             "time_to_full_s",   ENTITIES_NORMAL, false,     false},
-    {OF_MAPPED,   0,             "time_to_empty_s",  ENTITIES_NORMAL, false,     false},
-    {OF_SWITCH,   CHARGE_MOS,    "charge_switch",    ENTITIES_FEW,    false,     false},
-    {OF_SWITCH,   DISCHARGE_MOS, "discharge_switch", ENTITIES_FEW,    false,     false},
-    {OF_PEAK,     0,             "soc_peak_percent", ENTITIES_ALL,    true,      false},
-    {OF_AGE,      0,             "age_s",            ENTITIES_ALL,    true,      false},
-    {OF_TIME,     0,             "time",             ENTITIES_ALL,    true,      true},
+    /* kind      id             name                           level            diagnostic disabled platform device class    title */
+    {OF_FRESH,   0,             "fresh",                       ENTITIES_FEW,    true,  false, BINARY_SENSOR, "connectivity", "connection"},
+    {OF_FAILURE, 0,             "alarm",                       ENTITIES_FEW,    false, false, BINARY_SENSOR, "problem",      NULL},
+    {OF_EVENT,   0,             "alarm_event",                 ENTITIES_NORMAL, false, false, EVENT,         NULL,           NULL},
+    {OF_MAPPED,  0,             "charged_wh",                  ENTITIES_FEW,    false, false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "discharged_wh",               ENTITIES_FEW,    false, false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "temp_max_c",                  ENTITIES_NORMAL, false, false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "temp_min_c",                  ENTITIES_NORMAL, false, false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "allowed_charge_voltage_v",    ENTITIES_NORMAL, false, false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "allowed_charge_current_a",    ENTITIES_NORMAL, false, false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "allowed_discharge_current_a", ENTITIES_NORMAL, false, false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "charge_limited_by",           ENTITIES_ALL,    true,  false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "discharge_limited_by",        ENTITIES_ALL,    true,  false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "packs_current_a",             ENTITIES_ALL,    true,  false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "packs_soc_percent",           ENTITIES_ALL,    true,  false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "time_to_full_s",              ENTITIES_NORMAL, false, false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "time_to_empty_s",             ENTITIES_NORMAL, false, false, SENSOR,        NULL,           NULL},
+    {OF_SWITCH,  CHARGE_MOS,    "charge_switch",               ENTITIES_FEW,    false, false, SWITCH,        "switch",       NULL},
+    {OF_SWITCH,  DISCHARGE_MOS, "discharge_switch",            ENTITIES_FEW,    false, false, SWITCH,        "switch",       NULL},
+    {OF_PEAK,    0,             "soc_peak_percent",            ENTITIES_ALL,    true,  false, SENSOR,        NULL,           "highest state of charge today"},
+    {OF_AGE,     0,             "age_s",                       ENTITIES_ALL,    true,  false, SENSOR,        NULL,           NULL},
+    {OF_TIME,    0,             "time",                        ENTITIES_ALL,    true,  true,  SENSOR,        NULL,           NULL},
 };
 
 /* Values of the pack that are published at fewer settings than `all`. */
@@ -81,7 +84,7 @@ static const struct {
 };
 // clang-format on
 
-#define OTHERS (sizeof others / sizeof *others)
+#define OTHERS COUNT(others)
 _Static_assert(PACK_VALUES + PACK_ALARM_COUNT + OTHERS <= ENTITIES_MAX, "ENTITIES_MAX");
 
 /* Pack values, alarms, others, in this order; FLOW, between them, is not published. */
@@ -99,7 +102,7 @@ static struct row row_of(unsigned n)
 {
     if (n < PACK_VALUES) {
         enum mqtt_entities level = is_cell((int) n) ? ENTITIES_NORMAL : ENTITIES_ALL;
-        for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+        for (size_t i = 0; i < COUNT(levels); i++)
             if (levels[i].id == n)
                 level = levels[i].level;
         return (struct row){.kind = OF_VALUE,
@@ -113,7 +116,10 @@ static struct row row_of(unsigned n)
                             .id = (int) n,
                             .level = ENTITIES_ALL,
                             .diagnostic = true,
-                            .disabled = true};
+                            .disabled = true,
+                            .platform = BINARY_SENSOR,
+                            .device_class = "problem",
+                            .title = pack_alarm_name((enum pack_alarm) n)};
     return others[n - PACK_ALARM_COUNT];
 }
 
@@ -162,43 +168,21 @@ static void describe_other(const struct row *row, struct entity *entity)
 {
     struct meaning *meaning = &entity->meaning;
     meaning->unit = "";
-    switch (row->kind) {
-    case OF_MAPPED:
+    if (row->kind == OF_SWITCH)
+        meaning_find(pack_value_info((enum pack_value) row->id)->name, meaning);
+    else if (row->kind == OF_MAPPED || row->kind == OF_AGE)
         meaning_find(row->name, meaning);
-        break;
-    case OF_AGE:
-        meaning_find(row->name, meaning);
+    else
+        make_title(meaning, row->title ? row->title : row->name);
+    if (row->kind == OF_AGE)
         meaning->decimals = 1;
-        break;
-    case OF_PEAK:
-        make_title(meaning, "highest state of charge today");
+    if (row->kind == OF_PEAK) {
         meaning->unit = "%";
         meaning->state_class = "measurement";
-        break;
-    case OF_SWITCH:
-        entity->platform = SWITCH;
-        meaning_find(pack_value_info((enum pack_value) row->id)->name, meaning);
-        meaning->device_class = "switch";
-        break;
-    case OF_FRESH:
-        entity->platform = BINARY_SENSOR;
-        make_title(meaning, "connection");
-        meaning->device_class = "connectivity";
-        break;
-    case OF_EVENT:
-        entity->platform = EVENT;
-        make_title(meaning, row->name);
-        break;
-    case OF_FAILURE:
-    case OF_ALARM:
-        entity->platform = BINARY_SENSOR;
-        make_title(meaning,
-                   row->kind == OF_ALARM ? pack_alarm_name((enum pack_alarm) row->id) : row->name);
-        meaning->device_class = "problem";
-        break;
-    default:
-        make_title(meaning, row->name);
     }
+    if (row->device_class)
+        meaning->device_class = row->device_class;
+    entity->platform = row->platform;
 }
 
 void entity_describe(unsigned n, struct entity *entity)

@@ -343,11 +343,24 @@ static bool make_mqtt_packs(struct mqtt *mqtt)
     return true;
 }
 
-static void make_names(struct mqtt *mqtt)
+static bool connect_broker(struct mqtt *mqtt)
 {
-    const struct pipe_config *config = outlet_config(mqtt->outlet);
+    static const struct connection_events events = {.up = on_up,
+                                                    .down = on_down,
+                                                    .message = on_message,
+                                                    .sent = on_sent,
+                                                    .answered = on_answered};
+    const struct connection_settings settings = {
+        .config = mqtt->config,
+        .name = mqtt->name,
+        .client_id = mqtt->client_id,
+        .will_topic = mqtt->will_topic,
+        .will_payload = mqtt->will,
+        .will_retained = !mqtt_is_device(mqtt),
+    };
     struct text text = text_in(mqtt->will, sizeof mqtt->will);
-    snprintf(mqtt->client_id, sizeof mqtt->client_id, "packgate-%s-%s", mqtt->id, config->section);
+    snprintf(mqtt->client_id, sizeof mqtt->client_id, "packgate-%s-%s", mqtt->id,
+             outlet_config(mqtt->outlet)->section);
     if (mqtt_is_device(mqtt) && mqtt->config->layout != LAYOUT_VENUS) {
         struct tm local = mqtt_local_now();
         smartbms_status(&text, false, &local, 0, 0);
@@ -356,23 +369,6 @@ static void make_names(struct mqtt *mqtt)
         text_add(&text, "offline");
         topic_of(mqtt->place.topic, NULL, "status", mqtt->will_topic);
     }
-}
-
-static bool connect_broker(struct mqtt *mqtt)
-{
-    static const struct connection_events events = {.up = on_up,
-                                                    .down = on_down,
-                                                    .message = on_message,
-                                                    .sent = on_sent,
-                                                    .answered = on_answered};
-    struct connection_settings settings = {
-        .config = mqtt->config,
-        .name = mqtt->name,
-        .client_id = mqtt->client_id,
-        .will_topic = mqtt->will_topic,
-        .will_payload = mqtt->will,
-        .will_retained = !mqtt_is_device(mqtt),
-    };
     mqtt->connection = connection_new(outlet_loop(mqtt->outlet), &settings, &events, mqtt);
     return mqtt->connection != NULL;
 }
@@ -395,7 +391,6 @@ static void *start_mqtt(struct outlet *outlet)
     note_read_place(mqtt);
     if (former)
         mqtt->place = mqtt->before;
-    make_names(mqtt);
     ev_init(&mqtt->flush, pace_on_flush);
     ev_init(&mqtt->later, pace_on_flush);
     ev_init(&mqtt->birth, on_birth);

@@ -89,16 +89,6 @@ void note_place(struct mqtt *mqtt)
     mqtt->before = mqtt->place;
 }
 
-/* Nothing is retained there any more. */
-static void forget_place(struct mqtt *mqtt)
-{
-    static const char *const keys[] = {"topic", "prefix", "form", "verify"};
-    for (size_t i = 0; i < COUNT(keys); i++)
-        outlet_keep(mqtt->outlet, keys[i], NULL);
-    for (size_t i = 0; i < COUNT(ways); i++)
-        outlet_keep(mqtt->outlet, ways[i].key, NULL);
-}
-
 void note_read_place(struct mqtt *mqtt)
 {
     const char *topic = outlet_note(mqtt->outlet, "topic");
@@ -229,8 +219,12 @@ static void end_withdrawal(struct mqtt *mqtt, const struct withdrawal *withdrawa
         note_key(withdrawal->pack, key);
         outlet_keep(mqtt->outlet, key, NULL);
         told_keep(mqtt->outlet, withdrawal->pack, (struct alarms){0});
-    } else {
-        forget_place(mqtt);
+    } else { /* nothing is retained there any more */
+        static const char *const keys[] = {"topic", "prefix", "form", "verify"};
+        for (size_t i = 0; i < COUNT(keys); i++)
+            outlet_keep(mqtt->outlet, keys[i], NULL);
+        for (size_t i = 0; i < COUNT(ways); i++)
+            outlet_keep(mqtt->outlet, ways[i].key, NULL);
     }
     if (withdrawal->pack[0] && !pack)
         log_info("%s: withdrew %s", mqtt->name, withdrawal->pack);

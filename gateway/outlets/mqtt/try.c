@@ -20,27 +20,21 @@ struct trial {
     int status;
 };
 
+/* By enum connection_stage: the step that is next. */
+static const char *const steps[] = {"connect", "tls", "login", "subscribe"};
+
 static void print_stages(struct trial *trial, enum connection_stage to)
 {
-    static const char *const names[] = {[CONNECTION_REACHED] = "connect",
-                                        [CONNECTION_ENCRYPTED] = "tls",
-                                        [CONNECTION_UP] = "login"};
-    while (trial->stage < to) {
-        trial->stage++;
-        if (trial->stage != CONNECTION_ENCRYPTED || trial->tls)
-            printf("%s ok\n", names[trial->stage]);
-    }
+    for (; trial->stage < to; trial->stage++)
+        if (trial->stage != CONNECTION_REACHED || trial->tls)
+            printf("%s ok\n", steps[trial->stage]);
     fflush(stdout);
 }
 
 static void fail_trial(struct trial *trial, const char *words)
 {
-    const char *step = trial->stage == CONNECTION_UP                      ? "subscribe"
-                       : trial->stage == CONNECTION_ENCRYPTED             ? "login"
-                       : trial->stage == CONNECTION_REACHED && trial->tls ? "tls"
-                       : trial->stage == CONNECTION_REACHED               ? "login"
-                                                                          : "connect";
-    printf("%s failed %s\n", step, words);
+    const bool skips = trial->stage == CONNECTION_REACHED && !trial->tls;
+    printf("%s failed %s\n", steps[trial->stage + skips], words);
     fflush(stdout);
     ev_break(trial->loop, EVBREAK_ALL);
 }
@@ -104,37 +98,33 @@ static void on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
     fail_trial(trial, words);
 }
 
-static void run_trial(struct trial *trial, const struct mqtt_config *section)
+int mqtt_test(const struct pipe_config *config)
 {
     static const struct connection_events events = {.up = on_up,
                                                     .down = on_down,
                                                     .message = on_message,
                                                     .sent = on_sent,
                                                     .answered = on_answered};
+    const struct mqtt_config *section = config->settings;
+    struct trial trial = {.loop = ev_default_loop(0), .status = 1};
     char host[HOST_NAME_SIZE], base[TOPIC_SIZE], id[32];
     topic_expand(section->topic, host_own_name(host), base, sizeof base);
-    topic_of(base, NULL, "try", trial->topic);
+    topic_of(base, NULL, "try", trial.topic);
     snprintf(id, sizeof id, "packgate-try-%d", (int) getpid());
-    trial->tls = strncmp(section->broker, "mqtts", 5) == 0;
+    trial.tls = strncmp(section->broker, "mqtts", 5) == 0;
     const struct connection_settings settings = {.config = section,
                                                  .name = "try",
                                                  .client_id = id,
-                                                 .will_topic = trial->topic,
+                                                 .will_topic = trial.topic,
                                                  .will_payload = ""};
-    trial->connection = connection_new(trial->loop, &settings, &events, trial);
-    if (!trial->connection)
-        return;
-    ev_timer_init(&trial->look, on_look, LOOK_S, LOOK_S);
-    ev_timer_init(&trial->patience, on_patience, MESSAGE_S, 0);
-    trial->look.data = trial->patience.data = trial;
-    ev_timer_start(trial->loop, &trial->look);
-    ev_run(trial->loop, 0);
-    connection_free(trial->connection);
-}
-
-int mqtt_test(const struct pipe_config *config)
-{
-    struct trial trial = {.loop = ev_default_loop(0), .status = 1};
-    run_trial(&trial, config->settings);
+    trial.connection = connection_new(trial.loop, &settings, &events, &trial);
+    if (!trial.connection)
+        return trial.status;
+    ev_timer_init(&trial.look, on_look, LOOK_S, LOOK_S);
+    ev_timer_init(&trial.patience, on_patience, MESSAGE_S, 0);
+    trial.look.data = trial.patience.data = &trial;
+    ev_timer_start(trial.loop, &trial.look);
+    ev_run(trial.loop, 0);
+    connection_free(trial.connection);
     return trial.status;
 }

@@ -50,15 +50,6 @@ static void second(void *self, struct bus *bus, double now)
     }
 }
 
-/* For the status only: a battery sends whether an inverter is present or not. */
-static void note_inverter(struct canbus *canbus, const struct bus_link *link, double now)
-{
-    if (!present_speaks(canbus->present, canbus->pack, now))
-        return;
-    const struct told_limits told = told_limits_of(&canbus->told.values);
-    present_answered(canbus->present, link, "", &told, now);
-}
-
 static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, size_t size,
                     bool quiet, double now)
 {
@@ -67,8 +58,12 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
     size_t over = 0;
     for (size_t n; (n = slcan_read(bytes + over, size - over, &frame)) > 0; over += n) {
         char what[32];
-        if (frame.size <= 8 && (frame.id == CAN_INVERTER_ALIVE || frame.id == CAN_INVERTER_NAME))
-            note_inverter(canbus, link, now);
+        /* For the status only: a battery sends whether an inverter is present or not. */
+        if (frame.size <= 8 && (frame.id == CAN_INVERTER_ALIVE || frame.id == CAN_INVERTER_NAME) &&
+            present_speaks(canbus->present, canbus->pack, now)) {
+            const struct told_limits told = told_limits_of(&canbus->told.values);
+            present_answered(canbus->present, link, "", &told, now);
+        }
         if (frame.size > 8 || !bus_is_shared(link) || !has_message(canbus->table, frame.id))
             continue;
         snprintf(what, sizeof what, "frame %03X", frame.id);

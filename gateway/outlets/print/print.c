@@ -6,7 +6,7 @@
 #include "outlets/outlet.h"
 
 #include "packs/json.h"
-#include "base/clock.h"
+#include "bms/count.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -26,7 +26,7 @@ static json_t *names_of(unsigned changes)
         {SOURCE_IDENTITY, "identity"},
     };
     json_t *list = json_array();
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    for (size_t i = 0; i < COUNT(names); i++)
         if (changes & names[i].bit)
             json_array_append_new(list, json_string(names[i].name));
     return list;
@@ -41,7 +41,6 @@ static void print_change(void *self, struct outlet_pack *pack, unsigned changes,
     json_object_set_new(object, "changes", names_of(changes));
     json_object_set_new(object, "sequence", json_integer(pack->last.sequence));
     json_print(stdout, object, false);
-    fflush(stdout);
 }
 
 static void print_order(void *self, const struct outlet_pack *pack,
@@ -52,7 +51,6 @@ static void print_order(void *self, const struct outlet_pack *pack,
                                switches_format(&report->ordered, text), "from", report->from,
                                "result", (int) report->result);
     json_print(stdout, object, false);
-    fflush(stdout);
 }
 
 static void on_answer(void *data, uint64_t ticket, const char *text, size_t size)
@@ -63,7 +61,6 @@ static void on_answer(void *data, uint64_t ticket, const char *text, size_t size
                json_pack("{s:s?, s:I}", "gateway", json_string_value(version), "packs",
                          (json_int_t) json_array_size(json_object_get(status, "packs"))),
                false);
-    fflush(stdout);
     json_decref(status);
 }
 
@@ -81,7 +78,6 @@ static void print_packs(struct print *print)
         stdout,
         json_pack("{s:s, s:i}", "ready", outlet_config(print->outlet)->id, "pid", (int) getpid()),
         false);
-    fflush(stdout);
 }
 
 static void *start_print(struct outlet *outlet)
@@ -90,6 +86,7 @@ static void *start_print(struct outlet *outlet)
     if (!print)
         return NULL;
     print->outlet = outlet;
+    setlinebuf(stdout);
     print_packs(print);
     outlet_ask(outlet, "status", on_answer, print, 0);
     return print;
@@ -99,7 +96,6 @@ static void stop_print(void *self, bool gone)
 {
     struct print *print = self;
     json_print(stdout, json_pack("{s:b}", "gone", gone), false);
-    fflush(stdout);
     outlet_over(print->outlet);
 }
 

@@ -160,9 +160,10 @@ static void count_rows(struct influx *influx, const struct batch *batch, double 
     if (batch->lost == 0)
         return;
     const bool known = now - influx->refusal_told < TELL_AGAIN_S;
-    (known ? log_debug : log_warn)("%s: the database rejects %u of %u rows: %s%s", influx->who,
-                                   batch->lost, batch->rows, batch->lost_words,
-                                   known ? "" : "; for an hour further ones are only counted");
+    log_message(known ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN,
+                "%s: the database rejects %u of %u rows: %s%s", influx->who, batch->lost,
+                batch->rows, batch->lost_words,
+                known ? "" : "; for an hour further ones are only counted");
     influx->refusal_told = known ? influx->refusal_told : now;
 }
 

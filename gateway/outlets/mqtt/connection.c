@@ -101,7 +101,7 @@ static void log_connected(struct connection *connection, double now)
         log_info("%s: connected to %s again after %.0f s", name, broker,
                  now - connection->down_since);
     else
-        (often ? log_debug : log_info)("%s: connected to %s", name, broker);
+        log_message(often ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "%s: connected to %s", name, broker);
     if (!often)
         connection->told[0] = '\0';
 }

@@ -148,8 +148,8 @@ static void on_sent(void *data, enum outcome outcome, const char *why)
         if (!again)
             log_error("%s: \"%s\" cannot be sent: %s", notify->name, title, why);
         else
-            (notify->failing ? log_debug : log_warn)("%s: %s; trying again in %.0f s", notify->name,
-                                                     why, pause_s);
+            log_message(notify->failing ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN,
+                        "%s: %s; trying again in %.0f s", notify->name, why, pause_s);
         notify->failing = true;
     }
     report_notify(notify);

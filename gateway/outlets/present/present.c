@@ -121,7 +121,8 @@ static void log_state(struct present *present, double now)
     if (state == present->said || !bus_is_open(present->bus))
         return;
     present->said = state;
-    (state == PRESENT_RUNNING ? log_info : log_warn)("%s: %s", present->title, states[state]);
+    log_message(state == PRESENT_RUNNING ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "%s: %s",
+                present->title, states[state]);
 }
 
 void present_answered(struct present *present, const struct bus_link *link, const char *what,

@@ -3,9 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 FILE *regular_open(const char *path, const char **why)
@@ -48,22 +48,6 @@ char *regular_text(const char *path, size_t most, const char **why)
     return text;
 }
 
-bool regular_replace(const char *path, const char *fresh, const char *text)
-{
-    unlink(fresh); /* the rest of an interrupted write, a pipe, a link */
-    const int fd =
-        open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
-    if (fd < 0)
-        return false;
-    bool good = write_fully(fd, text, strlen(text)) && fsync(fd) == 0;
-    good = close(fd) == 0 && good && rename(fresh, path) == 0;
-    const int err = errno;
-    if (!good)
-        unlink(fresh);
-    errno = err;
-    return good;
-}
-
 bool write_fully(int fd, const void *bytes, size_t size)
 {
     for (const char *at = bytes; size > 0;) {
@@ -74,4 +58,59 @@ bool write_fully(int fd, const void *bytes, size_t size)
         size -= written > 0 ? (size_t) written : 0;
     }
     return true;
+}
+
+bool regular_create(const char *path, const char *text, const struct stat *as)
+{
+    const int fd =
+        open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, as ? 0600 : 0644);
+    if (fd < 0)
+        return false;
+    /* Only root must be able to set the owner: other users own the file already, or do without. */
+    bool good = !as || ((fchown(fd, as->st_uid, as->st_gid) == 0 || geteuid() != 0) &&
+                        fchmod(fd, as->st_mode & 07777) == 0);
+    good = good && write_fully(fd, text, strlen(text)) && fsync(fd) == 0;
+    int err = errno;
+    if (close(fd) < 0 && good) {
+        err = errno;
+        good = false;
+    }
+    if (!good)
+        unlink(path);
+    errno = err;
+    return good;
+}
+
+bool regular_replace(const char *path, const char *fresh, const char *text, const struct stat *as)
+{
+    unlink(fresh); /* the rest of an interrupted write, a pipe, a link */
+    if (!regular_create(fresh, text, as))
+        return false;
+    if (rename(fresh, path) == 0)
+        return true;
+    const int err = errno;
+    unlink(fresh);
+    errno = err;
+    return false;
+}
+
+int folder_open(const char *path)
+{
+    char *copy = strdup(path);
+    const int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    const int err = errno;
+    free(copy);
+    errno = err;
+    return fd;
+}
+
+bool folder_sync(const char *path)
+{
+    const int fd = folder_open(path);
+    const bool good = fd >= 0 && fsync(fd) == 0;
+    const int err = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = err;
+    return good;
 }

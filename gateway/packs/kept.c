@@ -222,10 +222,9 @@ struct kept *kept_load(const char *path)
 
 static int replace_file(const char *path, const char *text)
 {
-    char fresh[PORT_SIZE + 8], copy[PORT_SIZE];
+    char fresh[PORT_SIZE + 8];
     struct stat found;
     snprintf(fresh, sizeof fresh, "%s.tmp", path);
-    snprintf(copy, sizeof copy, "%s", path);
     /* A rename would replace a device or a link as well: state_file = /dev/null must not destroy
      * the device. */
     const bool exists = stat(path, &found) == 0;
@@ -233,15 +232,11 @@ static int replace_file(const char *path, const char *text)
         errno = exists ? EINVAL : errno;
         return -1;
     }
-    if (!regular_replace(path, fresh, text))
+    if (!regular_replace(path, fresh, text, NULL))
         return -1;
     /* A rename is only certain once its directory is on the disk. Some file systems cannot sync
      * directories, and the file is valid either way: the result does not matter. */
-    const int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
+    folder_sync(path);
     return 0;
 }
 

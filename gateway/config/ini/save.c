@@ -24,32 +24,10 @@ char *save_read(const char *path)
     return regular_text(path, LARGEST_FILE, &why);
 }
 
-static int open_folder(const char *path)
-{
-    char *copy = strdup(path);
-    const int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    const int err = errno;
-    free(copy);
-    errno = err;
-    return fd;
-}
-
-/* A new file name is durable only after its folder was synced. */
-static bool sync_folder(const char *path)
-{
-    const int fd = open_folder(path);
-    const bool good = fd >= 0 && fsync(fd) == 0;
-    const int err = errno;
-    if (fd >= 0)
-        close(fd);
-    errno = err;
-    return good;
-}
-
 /* Locks the folder, because the file itself is replaced. */
 int save_lock(const char *path)
 {
-    const int fd = open_folder(path);
+    const int fd = folder_open(path);
     while (fd >= 0 && flock(fd, LOCK_EX) < 0)
         if (errno != EINTR) {
             const int err = errno;
@@ -60,35 +38,9 @@ int save_lock(const char *path)
     return fd;
 }
 
-/* Writes a new file at `path`; does not follow a link there. */
-static bool write_new(const char *path, const char *text, const struct stat *as)
+static bool replace(const char *fresh, const char *path, const char *text, const struct stat *as)
 {
-    const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return false;
-    /* Only root must be able to set the owner: other users own the file already, or do without. */
-    bool good = fchown(fd, as->st_uid, as->st_gid) == 0 || geteuid() != 0;
-    good = good && fchmod(fd, as->st_mode & 07777) == 0 && write_fully(fd, text, strlen(text)) &&
-           fsync(fd) == 0;
-    const int err = errno;
-    close(fd);
-    if (!good)
-        unlink(path);
-    errno = err;
-    return good;
-}
-
-/* Renames the file after it was synced: a power cut leaves either the old file at `path`, or all of the text. */
-static bool write_whole(const char *fresh, const char *path, const char *text,
-                        const struct stat *as)
-{
-    unlink(fresh); /* left by an interrupted attempt */
-    const bool good = write_new(fresh, text, as) && rename(fresh, path) == 0 && sync_folder(path);
-    const int err = errno;
-    if (!good)
-        unlink(fresh);
-    errno = err;
-    return good;
+    return regular_replace(path, fresh, text, as) && folder_sync(path);
 }
 
 static bool path_beside(const char *path, const char *what, char out[PATH_MAX])
@@ -166,7 +118,7 @@ static bool store_old(const char *path, const char *from,
     if (!path_beside(path, ".old", folder) || (mkdir(folder, 0700) < 0 && errno != EEXIST))
         return false;
     snprintf(to, sizeof to, "%s/%u", folder, number);
-    if (put(from, to) < 0 || !sync_folder(to))
+    if (put(from, to) < 0 || !folder_sync(to))
         return false;
     DIR *list = opendir(folder);
     for (const struct dirent *entry; list && (entry = readdir(list));)
@@ -198,8 +150,8 @@ bool save_begin(const char *path, const char *text)
     }
     const bool exists = stat(path, &as) == 0;
     char *old = exists ? save_read(path) : strdup("");
-    const bool good = old && write_whole(fresh, before, exists && !old[0] ? "\n" : old, &as) &&
-                      write_whole(fresh, path, text, &as);
+    const bool good = old && replace(fresh, before, exists && !old[0] ? "\n" : old, &as) &&
+                      replace(fresh, path, text, &as);
     const int err = errno;
     free(old);
     if (!good)
@@ -212,7 +164,7 @@ bool save_keep(const char *path)
 {
     char before[PATH_MAX];
     return path_beside(path, ".before", before) && store_old(path, before, rename) &&
-           sync_folder(path);
+           folder_sync(path);
 }
 
 bool save_undo(const char *path)
@@ -231,13 +183,13 @@ bool save_undo(const char *path)
     free(now);
     free(old);
     if (found.st_size == 0)
-        return (unlink(path) == 0 || errno == ENOENT) && sync_folder(path) && unlink(before) == 0 &&
-               sync_folder(path);
-    return rename(before, path) == 0 && sync_folder(path);
+        return (unlink(path) == 0 || errno == ENOENT) && folder_sync(path) && unlink(before) == 0 &&
+               folder_sync(path);
+    return rename(before, path) == 0 && folder_sync(path);
 }
 
 bool save_secret(const char *path, const char *text, uid_t owner, gid_t group)
 {
     const struct stat as = {.st_uid = owner, .st_gid = group, .st_mode = 0600};
-    return write_new(path, text, &as) && sync_folder(path);
+    return regular_create(path, text, &as) && folder_sync(path);
 }

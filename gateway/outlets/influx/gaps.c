@@ -135,5 +135,5 @@ bool gaps_save(const struct gaps *gaps, const char *path)
     for (unsigned i = 0; i < gaps->count; i++)
         text_format(&text, "gap %" PRId64 " %" PRId64 "\n", gaps->at[i].from, gaps->at[i].to);
     text_add(&text, ENDING "\n");
-    return regular_replace(path, fresh, bytes);
+    return regular_replace(path, fresh, bytes, NULL);
 }

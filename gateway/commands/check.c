@@ -4,7 +4,6 @@
 #include "options.h"
 
 #include "packs/untold.h"
-#include "check_files.h"
 #include "check_host.h"
 #include "table.h"
 
@@ -14,6 +13,8 @@
 #include "config/load.h"
 #include "base/address.h"
 #include "base/device.h"
+#include "base/regular.h"
+#include "bms/count.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -22,6 +23,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define LINE_MOST 512 /* bytes of the lines of a file; longer ones are checked in parts */
 
 static const char usage[] =
     "usage: packgate check [FILE]\n"
@@ -58,36 +61,43 @@ static bool is_other(const struct config_section *section)
            section != &view_section;
 }
 
-static void warn(const char *path, const struct config_entry *entry, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* Where the warnings go, and the name of the file in them. */
+struct report {
+    FILE *out;
+    const char *path;
+    const struct config *config;
+};
 
-static void warn(const char *path, const struct config_entry *entry, const char *format, ...)
+static void warn(const struct report *report, const struct config_entry *entry, const char *format,
+                 ...) __attribute__((format(printf, 3, 4)));
+
+static void warn(const struct report *report, const struct config_entry *entry, const char *format,
+                 ...)
 {
     va_list values;
     va_start(values, format);
-    fprintf(stderr, "%s:", path);
+    fprintf(report->out, "%s:", report->path);
     if (entry && entry->line > 0)
-        fprintf(stderr, "%u:", entry->line);
-    fprintf(stderr, " warning: ");
-    vfprintf(stderr, format, values);
-    fputc('\n', stderr);
+        fprintf(report->out, "%u:", entry->line);
+    fprintf(report->out, " warning: ");
+    vfprintf(report->out, format, values);
+    fputc('\n', report->out);
     va_end(values);
 }
 
 /* Warnings only: the configuration may be meant for another host, and an adapter may be plugged in
  * later. */
-static void look_at_device(const char *path, const struct config *config,
-                           const struct line_config *line)
+static void look_at_device(const struct report *report, const struct line_config *line)
 {
     char why[200];
-    const struct bms_driver *driver = driver_of_line(config, line);
+    const struct bms_driver *driver = driver_of_line(report->config, line);
     if (strncmp(line->port, "serial:", 7) != 0 || !driver)
         return;
     unsigned baud = line->baud ? line->baud : driver->line.baud;
     if (driver == &automatic_driver && !line->baud)
         baud = 0;
     if (!device_check(line->port + 7, baud, line->rts == RTS_RS485, why, sizeof why))
-        warn(path, config_entry_find(config, &line_section, line->name, "port", 0),
+        warn(report, config_entry_find(report->config, &line_section, line->name, "port", 0),
              "[line %s] %s: %s", line->name, line->port + 7, why);
 }
 
@@ -111,24 +121,25 @@ static bool has_address(const char *listen)
 }
 
 /* The programs of outlets are in packages of their own. */
-static void look_at_outlets(const char *path, const struct config *config)
+static void look_at_outlets(const struct report *report)
 {
     char program[PORT_SIZE];
     for (unsigned i = 0; config_sections[i]; i++) {
         const struct config_section *section = config_sections[i];
         if (!is_other(section) || section == &tunnel_section ||
-            config_struct_count(config, section) == 0)
+            config_struct_count(report->config, section) == 0)
             continue;
         program_find(section->word, program);
         if (access(program, X_OK) < 0)
-            warn(path, NULL, "[%s] packgate-outlet-%s: %s", section->word, section->word,
+            warn(report, NULL, "[%s] packgate-outlet-%s: %s", section->word, section->word,
                  program_why(errno));
     }
 }
 
 /* An outlet has no capabilities, so the web page can only use unprivileged ports. */
-static void look_at_page(const char *path, const struct config *config)
+static void look_at_page(const struct report *report)
 {
+    const struct config *config = report->config;
     unsigned least = 1024;
     FILE *file = fopen("/proc/sys/net/ipv4/ip_unprivileged_port_start", "re");
     if (file) {
@@ -140,7 +151,7 @@ static void look_at_page(const char *path, const struct config *config)
         struct endpoint endpoint;
         if (endpoint_parse(config->web->listen.at[i], &endpoint) && endpoint.port > 0 &&
             endpoint.port < least)
-            warn(path, config_entry_find(config, &web_section, "", "listen", i),
+            warn(report, config_entry_find(config, &web_section, "", "listen", i),
                  "'listen' has port %u; the page cannot use ports below %u, expected one such as "
                  "8080, "
                  "behind a reverse proxy if it has to be %u",
@@ -148,157 +159,224 @@ static void look_at_page(const char *path, const struct config *config)
     }
 }
 
-/* Warnings only: the service may be allowed to read what this user may not. */
-static void look_at_files(const char *path, const struct config *config)
+static void look_at_addresses(const struct report *report, const struct config_section *section,
+                              const char *name, const struct listen_list *list)
 {
-    for (unsigned i = 0; i < config->entry_count; i++) {
-        const struct config_entry *entry = &config->entries[i];
-        const char *why = check_file(entry);
-        if (why)
-            warn(path, entry, "'%s' %s: %s", entry->key->name, entry->text, why);
-    }
+    for (unsigned n = 0; n < list->count; n++)
+        if (!has_address(list->at[n]))
+            warn(report, config_entry_find(report->config, section, name, "listen", n),
+                 "'listen' has %s, an address that this host does not have", list->at[n]);
 }
 
-void check_host(const char *path, const struct config *config)
+/* ---- files with secrets and certificates ---- */
+
+static const char *judge_secret(const char *line)
 {
-    look_at_outlets(path, config);
-    look_at_page(path, config);
-    look_at_files(path, config);
+    return line[0] ? NULL : "its first line is empty; expected the secret there";
+}
+
+static const char *judge_hash(const char *line)
+{
+    return line[0] == '$' && strchr(line + 1, '$')
+               ? NULL
+               : "its first line is not a hash; expected one written by `packgate password`";
+}
+
+static const char *judge_certificate(const char *line)
+{
+    return strstr(line, "-----BEGIN ") && strstr(line, "CERTIFICATE-----")
+               ? NULL
+               : "there is no certificate in it; expected PEM, with a line -----BEGIN "
+                 "CERTIFICATE-----";
+}
+
+static const char *judge_key(const char *line)
+{
+    if (strstr(line, "ENCRYPTED"))
+        return "its key has a passphrase; expected a key without one";
+    return strstr(line, "-----BEGIN ") && strstr(line, "PRIVATE KEY-----")
+               ? NULL
+               : "there is no private key in it; expected PEM, with a line -----BEGIN PRIVATE "
+                 "KEY-----";
+}
+
+/* What the file of a key must contain: in its first line, or in any line. */
+static const struct {
+    const struct config_section *section; /* NULL: any section */
+    const char *key;
+    const char *(*judge)(const char *line);
+    bool any_line;
+} files[] = {
+    {&web_section, "password_file", judge_hash, false},
+    {NULL, "password_file", judge_secret, false},
+    {NULL, "token_file", judge_secret, false},
+    {NULL, "key_file", judge_secret, false},
+    {NULL, "url_file", judge_secret, false},
+    {&notify_section, "url", judge_secret, false}, /* where it is the path of a file */
+    {NULL, "ca_file", judge_certificate, true},
+    {NULL, "client_cert", judge_certificate, true},
+    {NULL, "tls_cert", judge_certificate, true},
+    {NULL, "client_key", judge_key, true},
+    {NULL, "tls_key", judge_key, true},
+};
+
+static const char *judge_lines(FILE *file, const char *(*judge)(const char *line), bool any_line)
+{
+    char line[LINE_MOST] = "";
+    const char *why;
+    do {
+        const bool more = fgets(line, sizeof line, file) != NULL;
+        line[more ? strcspn(line, "\r\n") : 0] = '\0';
+        why = judge(line);
+        if (!more)
+            break;
+    } while (why && any_line && !strstr(line, "-----BEGIN ENCRYPTED"));
+    explicit_bzero(line, sizeof line);
+    return why;
+}
+
+static const char *judge_file(const char *path, const char *(*judge)(const char *line),
+                              bool any_line)
+{
+    const char *why;
+    FILE *file = regular_open(path, &why);
+    if (!file)
+        return why;
+    why = judge_lines(file, judge, any_line);
+    fclose(file);
+    return why;
+}
+
+/* "CERTIFICATE, KEY", or the first alone. */
+static const char *judge_files(const char *text, const char *(*judge)(const char *line),
+                               bool any_line)
+{
+    char first[PORT_SIZE];
+    const char *comma = judge == judge_certificate ? strchr(text, ',') : NULL;
+    if (!comma)
+        return judge_file(text, judge, any_line);
+    snprintf(first, sizeof first, "%.*s", (int) (comma - text), text);
+    first[strcspn(first, " ")] = '\0';
+    const char *why = judge_file(first, judge, any_line);
+    return why ? why : judge_file(comma + 1 + strspn(comma + 1, " "), judge_key, true);
+}
+
+/* Warnings only: the service may be allowed to read what this user may not. */
+static void look_at_file(const struct report *report, const struct config_entry *entry)
+{
+    size_t i = 0;
+    while (i < COUNT(files) && (strcmp(files[i].key, entry->key->name) != 0 ||
+                                (files[i].section && files[i].section != entry->section) ||
+                                (strcmp(files[i].key, "url") == 0 && entry->text[0] != '/')))
+        i++;
+    /* A pack's password is checked with the rest of its section. */
+    if (i == COUNT(files) || entry->section == &pack_section || strcmp(entry->text, "none") == 0)
+        return;
+    const char *why = judge_files(entry->text, files[i].judge, files[i].any_line);
+    if (why)
+        warn(report, entry, "'%s' %s: %s", entry->key->name, entry->text, why);
+}
+
+void check_host(const char *path, const struct config *config, FILE *out)
+{
+    const struct report report = {out, path, config};
+    look_at_outlets(&report);
+    look_at_page(&report);
+    for (unsigned i = 0; i < config->entry_count; i++)
+        look_at_file(&report, &config->entries[i]);
     for (unsigned i = 0; i < config->line_count; i++)
-        look_at_device(path, config, &config->lines[i]);
+        look_at_device(&report, &config->lines[i]);
     for (unsigned i = 0; i < config->present_count; i++) {
         const struct present_config *present = &config->presents[i];
         char why[200];
         if (strncmp(present->port, "serial:", 7) == 0 &&
             !device_check(present->port + 7, present->baud, present->rts == RTS_RS485, why,
                           sizeof why))
-            warn(path, config_entry_find(config, &present_section, present->outlet.name, "port", 0),
+            warn(&report,
+                 config_entry_find(config, &present_section, present->outlet.name, "port", 0),
                  "[present %s] %s: %s", present->outlet.name, present->port + 7, why);
     }
     for (unsigned i = 0; i < config->view_count; i++)
-        for (unsigned n = 0; n < config->views[i].listen.count; n++)
-            if (!has_address(config->views[i].listen.at[n]))
-                warn(path,
-                     config_entry_find(config, &view_section, config->views[i].name, "listen", n),
-                     "'listen' has %s, an address that this host does not have",
-                     config->views[i].listen.at[n]);
-    for (unsigned i = 0; i < config->gateway.listen.count; i++)
-        if (!has_address(config->gateway.listen.at[i]))
-            warn(path, config_entry_find(config, &gateway_section, "", "listen", i),
-                 "'listen' has %s, an address that this host does not have",
-                 config->gateway.listen.at[i]);
+        look_at_addresses(&report, &view_section, config->views[i].name, &config->views[i].listen);
+    look_at_addresses(&report, &gateway_section, "", &config->gateway.listen);
 }
 
 /* ---- the table of what is served ---- */
 
-static void write_lines(const struct config *config, FILE *out)
+/* Each writes a row of its table. */
+
+static void write_line(const struct config *config, const void *settings, FILE *out)
 {
-    fprintf(out, "LINE\tPORT\tSETTINGS\n");
-    for (unsigned i = 0; i < config->line_count; i++) {
-        const struct line_config *line = &config->lines[i];
-        const struct bms_driver *driver = driver_of_line(config, line);
-        bool serial = strncmp(line->port, "serial:", 7) == 0;
-        fprintf(out, "%s\t%s\t", line->name, line->port);
-        if (serial && driver && driver != &automatic_driver)
-            fprintf(out, "%u %s%s", line->baud ? line->baud : driver->line.baud,
-                    line->framing[0] ? line->framing : driver->line.framing,
-                    line->listen ? ", " : "");
-        if (line->listen)
-            fprintf(out, "listens only");
-        fputc('\n', out);
-    }
+    const struct line_config *line = settings;
+    const struct bms_driver *driver = driver_of_line(config, line);
+    bool serial = strncmp(line->port, "serial:", 7) == 0;
+    fprintf(out, "%s\t%s\t", line->name, line->port);
+    if (serial && driver && driver != &automatic_driver)
+        fprintf(out, "%u %s%s", line->baud ? line->baud : driver->line.baud,
+                line->framing[0] ? line->framing : driver->line.framing, line->listen ? ", " : "");
+    if (line->listen)
+        fprintf(out, "listens only");
 }
 
-static void write_packs(const struct config *config, FILE *out)
+static void write_pack(const struct config *config, const void *settings, FILE *out)
 {
-    fprintf(out, "UNIT\tPACK\tLINE\tPROTOCOL\tADDRESS\tVARIANT\tPOLL\n");
-    for (unsigned i = 0; i < config->pack_count; i++) {
-        const struct pack_config *pack = &config->packs[i];
-        const struct bms_driver *driver = pack->driver;
-        const struct bms_options *options = &pack->options;
-        const int address = options->address >= 0 ? options->address : driver->address_default;
-        fprintf(out, "%d\t%s\t%s\t%s\t", pack->unit, pack->name, pack->line->name, driver->name);
-        if (bms_has_address(driver) && address >= 0) /* below 0: to be found */
-            fprintf(out, "%d", address);
-        fprintf(out, "\t%s\t%gs\n", driver->variants ? driver->variants[options->variant] : "",
-                pack->poll_s);
-    }
+    const struct pack_config *pack = settings;
+    const struct bms_driver *driver = pack->driver;
+    const struct bms_options *options = &pack->options;
+    const int address = options->address >= 0 ? options->address : driver->address_default;
+    fprintf(out, "%d\t%s\t%s\t%s\t", pack->unit, pack->name, pack->line->name, driver->name);
+    if (bms_has_address(driver) && address >= 0) /* below 0: to be found */
+        fprintf(out, "%d", address);
+    fprintf(out, "\t%s\t%gs", driver->variants ? driver->variants[options->variant] : "",
+            pack->poll_s);
 }
 
-static void write_banks(const struct config *config, FILE *out)
+static void write_bank(const struct config *config, const void *settings, FILE *out)
 {
-    fprintf(out, "UNIT\tBANK\tNEEDS\tPACKS\n");
-    for (unsigned i = 0; i < config->bank_count; i++) {
-        const struct bank_config *bank = &config->banks[i];
-        fprintf(out, "%d\t%s\t%u of %u\t", bank->unit, bank->name, bank->min_packs,
-                bank->pack_count);
-        for (unsigned p = 0; p < bank->pack_count; p++)
-            fprintf(out, "%s%s", p > 0 ? ", " : "", bank->packs[p]->name);
-        fputc('\n', out);
-    }
+    const struct bank_config *bank = settings;
+    fprintf(out, "%d\t%s\t%u of %u\t", bank->unit, bank->name, bank->min_packs, bank->pack_count);
+    for (unsigned p = 0; p < bank->pack_count; p++)
+        fprintf(out, "%s%s", p > 0 ? ", " : "", bank->packs[p]->name);
 }
 
-static void write_limits(const struct config *config, FILE *out)
+static void write_limits(const struct config *config, const void *settings, FILE *out)
 {
-    fprintf(out, "LIMITS\tOF\tCHARGE\tDISCHARGE\n");
-    for (unsigned i = 0; i < config->limits_count; i++) {
-        const struct limits_config *limits = &config->limits[i];
-        fprintf(out, "%s\t%s\t%g A\t%g A\n", limits->name, limits->of, limits->charge_current_a,
-                limits->discharge_current_a);
-    }
+    const struct limits_config *limits = settings;
+    fprintf(out, "%s\t%s\t%g A\t%g A", limits->name, limits->of, limits->charge_current_a,
+            limits->discharge_current_a);
 }
 
-static void write_pushes(const struct config *config, FILE *out)
+static void write_push(const struct config *config, const void *settings, FILE *out)
 {
-    fprintf(out, "PUSH\tTARGET\tUNIT\tVALUES\tINTERVAL\n");
-    for (unsigned i = 0; i < config->push_count; i++) {
-        const struct push_config *push = &config->pushes[i];
-        fprintf(out, "%s\t%s\t%u\t%u\t%gs\n", push->name, push->target, push->unit,
-                push->write_count, push->interval_s);
-    }
+    const struct push_config *push = settings;
+    fprintf(out, "%s\t%s\t%u\t%u\t%gs", push->name, push->target, push->unit, push->write_count,
+            push->interval_s);
 }
 
-static void write_views(const struct config *config, FILE *out)
+static void write_view(const struct config *config, const void *settings, FILE *out)
 {
-    fprintf(out, "VIEW\tUNITS\tLISTEN\tSOURCE\tREGISTERS\n");
-    for (unsigned i = 0; i < config->view_count; i++) {
-        const struct view_config *view = &config->views[i];
-        fprintf(out, "%s\t", view->name);
-        for (unsigned n = 0; n < view->units.count; n++)
-            fprintf(out, "%s%u", n > 0 ? ", " : "", view->units.id[n]);
-        fputc('\t', out);
-        for (unsigned n = 0; n < view->listen.count; n++)
-            fprintf(out, "%s%s", n > 0 ? ", " : "", view->listen.at[n]);
-        fprintf(out, "\t%s\t%u\n", view->source, view->register_count);
-    }
+    const struct view_config *view = settings;
+    fprintf(out, "%s\t", view->name);
+    for (unsigned n = 0; n < view->units.count; n++)
+        fprintf(out, "%s%u", n > 0 ? ", " : "", view->units.id[n]);
+    fputc('\t', out);
+    for (unsigned n = 0; n < view->listen.count; n++)
+        fprintf(out, "%s%s", n > 0 ? ", " : "", view->listen.at[n]);
+    fprintf(out, "\t%s\t%u", view->source, view->register_count);
 }
 
-static void write_presents(const struct config *config, FILE *out)
+static void write_present(const struct config *config, const void *settings, FILE *out)
 {
-    fprintf(out, "PRESENT\tOF\tPORT\tPROTOCOL\tNOT REPORTED\n");
-    for (unsigned i = 0; i < config->present_count; i++) {
-        const struct present_config *present = &config->presents[i];
-        char list[400] = "";
-        bool stops = strcmp(present->protocol, PRESENT_MODBUS) == 0 ||
-                     untold_list(config, present, list, sizeof list);
-        fprintf(out, "%s\t%s\t%s\t%s\t%s%s\n", present->outlet.name, present->outlet.packs[0],
-                present->port, present->protocol, list,
-                stops ? "" : "; it has no message for stop");
-    }
-}
-
-static unsigned count_others(const struct config *config)
-{
-    unsigned count = 0;
-    for (unsigned i = 0; config_sections[i]; i++)
-        if (is_other(config_sections[i]) && config_sections[i] != &present_section)
-            count += config_struct_count(config, config_sections[i]);
-    return count;
+    const struct present_config *present = settings;
+    char list[400] = "";
+    bool stops = strcmp(present->protocol, PRESENT_MODBUS) == 0 ||
+                 untold_list(config, present, list, sizeof list);
+    fprintf(out, "%s\t%s\t%s\t%s\t%s%s", present->outlet.name, present->outlet.packs[0],
+            present->port, present->protocol, list, stops ? "" : "; it has no message for stop");
 }
 
 static void write_others(const struct config *config, FILE *out)
 {
-    fprintf(out, "ALSO\tTO\n");
     for (unsigned i = 0; config_sections[i]; i++) {
         const struct config_section *section = config_sections[i];
         const char *list = config_structs(config, section);
@@ -317,28 +395,37 @@ static void write_others(const struct config *config, FILE *out)
     }
 }
 
+static const struct {
+    const char *heading;
+    const struct config_section *section; /* NULL: the others */
+    void (*write)(const struct config *config, const void *settings, FILE *out);
+} tables[] = {
+    {"LINE\tPORT\tSETTINGS", &line_section, write_line},
+    {"UNIT\tPACK\tLINE\tPROTOCOL\tADDRESS\tVARIANT\tPOLL", &pack_section, write_pack},
+    {"UNIT\tBANK\tNEEDS\tPACKS", &bank_section, write_bank},
+    {"LIMITS\tOF\tCHARGE\tDISCHARGE", &limits_section, write_limits},
+    {"PUSH\tTARGET\tUNIT\tVALUES\tINTERVAL", &push_section, write_push},
+    {"VIEW\tUNITS\tLISTEN\tSOURCE\tREGISTERS", &view_section, write_view},
+    {"PRESENT\tOF\tPORT\tPROTOCOL\tNOT REPORTED", &present_section, write_present},
+    {.heading = "ALSO\tTO"},
+};
+
 static void print_tables(const struct config *config)
 {
-    const struct {
-        unsigned rows;
-        void (*write)(const struct config *config, FILE *out);
-    } tables[] = {
-        {config->line_count, write_lines},       {config->pack_count, write_packs},
-        {config->bank_count, write_banks},       {config->limits_count, write_limits},
-        {config->push_count, write_pushes},      {config->view_count, write_views},
-        {config->present_count, write_presents}, {count_others(config), write_others},
-    };
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-        char *text = NULL;
-        size_t size = 0;
-        FILE *out = tables[i].rows > 0 ? open_memstream(&text, &size) : NULL;
-        if (!out)
+    for (size_t i = 0; i < COUNT(tables); i++) {
+        const struct config_section *section = tables[i].section;
+        const char *settings = section ? config_structs(config, section) : NULL;
+        const unsigned count = section ? config_struct_count(config, section) : 0;
+        struct table table;
+        if (!table_begin(&table, tables[i].heading))
             continue;
-        tables[i].write(config, out);
-        fclose(out);
-        table_print(text);
-        putchar('\n');
-        free(text);
+        for (unsigned n = 0; n < count; n++, settings += section->size) {
+            tables[i].write(config, settings, table.out);
+            fputc('\n', table.out);
+        }
+        if (!section)
+            write_others(config, table.out);
+        table_end(&table, "", "\n");
     }
 }
 
@@ -369,7 +456,7 @@ int command_check(int argc, char **argv)
     struct config *config = config_load(path, stderr);
     if (!config)
         return EXIT_FAILED;
-    check_host(strcmp(path, "-") == 0 ? "standard input" : path, config);
+    check_host(strcmp(path, "-") == 0 ? "standard input" : path, config, stderr);
     print_tables(config);
     printf("%s: ", path);
     print_count(config->line_count, "line");

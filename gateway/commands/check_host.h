@@ -4,6 +4,8 @@
 
 #include "config/config.h"
 
-/** Prints the warnings of `packgate check` to standard error: devices, addresses, files, outlets.
- * `path` is the name of the file in these lines. */
-void check_host(const char *path, const struct config *config);
+#include <stdio.h>
+
+/** Writes the warnings of `packgate check` to `out`: devices, addresses, files, outlets. `path` is
+ * the name of the file in these lines. */
+void check_host(const char *path, const struct config *config, FILE *out);

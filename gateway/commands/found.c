@@ -2,6 +2,8 @@
 /* Writes what a search has found as a configuration. */
 #include "found.h"
 
+#include "config/keys.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -39,73 +41,28 @@ void found_print_values(const struct pack *values, FILE *out)
         fprintf(out, "%sSOC %.1f %%", before, values->value[SOC_PERCENT]);
 }
 
-/* ---- free names and units ---- */
+/* ---- what the existing configuration has ---- */
 
-struct taken {
-    const struct config *beside;
-    bool units[MOST_UNITS + 1];
-    unsigned last_line, last_pack; /* last numbers used */
-};
-
-static void note_units(struct taken *taken)
+static void note_units(const struct config *beside, bool taken[MOST_UNITS + 1])
 {
-    const struct config *beside = taken->beside;
     for (unsigned i = 0; beside && i < beside->pack_count; i++)
-        taken->units[beside->packs[i].unit] = true;
+        taken[beside->packs[i].unit] = true;
     for (unsigned i = 0; beside && i < beside->bank_count; i++)
-        taken->units[beside->banks[i].unit] = true;
+        taken[beside->banks[i].unit] = true;
 }
 
-static int next_unit(struct taken *taken)
+static int next_unit(bool taken[MOST_UNITS + 1])
 {
     int unit = 1;
-    while (unit < MOST_UNITS && taken->units[unit])
+    while (unit < MOST_UNITS && taken[unit])
         unit++;
-    taken->units[unit] = true;
+    taken[unit] = true;
     return unit;
 }
 
-/* Banks and packs share one set of names. */
-static bool has_pack(const struct config *beside, const char *name)
+static bool has(const struct config *beside, const struct config_section *section, const char *name)
 {
-    for (unsigned i = 0; beside && i < beside->pack_count; i++)
-        if (strcmp(beside->packs[i].name, name) == 0)
-            return true;
-    for (unsigned i = 0; beside && i < beside->bank_count; i++)
-        if (strcmp(beside->banks[i].name, name) == 0)
-            return true;
-    return false;
-}
-
-static bool has_line(const struct config *beside, const char *name)
-{
-    for (unsigned i = 0; beside && i < beside->line_count; i++)
-        if (strcmp(beside->lines[i].name, name) == 0)
-            return true;
-    return false;
-}
-
-static void name_line(struct taken *taken, char name[NAME_SIZE])
-{
-    do {
-        snprintf(name, NAME_SIZE, "line-%u", ++taken->last_line);
-    } while (has_line(taken->beside, name));
-}
-
-static void name_pack(struct taken *taken, char name[NAME_SIZE])
-{
-    do {
-        snprintf(name, NAME_SIZE, "pack-%u", ++taken->last_pack);
-    } while (has_pack(taken->beside, name));
-}
-
-/* The line of the existing configuration with this port; NULL: none. */
-static const struct line_config *line_with(const struct config *beside, const char *port)
-{
-    for (unsigned i = 0; beside && i < beside->line_count; i++)
-        if (strcmp(beside->lines[i].port, port) == 0)
-            return &beside->lines[i];
-    return NULL;
+    return beside && config_struct_find(beside, section, name);
 }
 
 static const struct pack_config *
@@ -185,15 +142,15 @@ static void write_line_section(const struct found *found, const char *name, FILE
 
 unsigned found_write(const struct found *found, const struct config *beside, FILE *out)
 {
-    struct taken taken = {.beside = beside};
+    bool taken[MOST_UNITS + 1] = {false};
+    unsigned last_line = 0, last_pack = 0;
     char line[NAME_SIZE], name[NAME_SIZE];
     unsigned written = 0;
-    const struct line_config *there = line_with(beside, found->port);
-    note_units(&taken);
-    if (there)
-        snprintf(line, sizeof line, "%s", there->name);
-    else
-        name_line(&taken, line);
+    const struct line_config *there = beside ? config_line_on(beside, found->port) : NULL;
+    note_units(beside, taken);
+    snprintf(line, sizeof line, "%s", there ? there->name : "");
+    while (!there && (!line[0] || has(beside, &line_section, line)))
+        snprintf(line, sizeof line, "line-%u", ++last_line);
     for (unsigned i = 0; i < found->count; i++) {
         const struct found_pack *pack = &found->packs[i], *twin = find_twin(found, pack);
         const struct pack_config *known = pack_on(beside, there, pack);
@@ -218,7 +175,9 @@ unsigned found_write(const struct found *found, const struct config *beside, FIL
             continue;
         }
         const bool apart = is_apart(found, pack);
-        name_pack(&taken, name);
+        do /* banks and packs share one set of names */
+            snprintf(name, sizeof name, "pack-%u", ++last_pack);
+        while (has(beside, &pack_section, name) || has(beside, &bank_section, name));
         if (apart)
             fprintf(out, "; cannot share the line: protocol '%s' %s and needs a line of its own\n",
                     pack->driver->name,
@@ -231,7 +190,7 @@ unsigned found_write(const struct found *found, const struct config *beside, FIL
                 variant ? driver->variants[pack->variant] : "");
         if (bms_has_address(driver))
             fprintf(out, "%saddress = %d\n", indent, pack->address);
-        fprintf(out, "%sunit = %d\n", indent, next_unit(&taken));
+        fprintf(out, "%sunit = %d\n", indent, next_unit(taken));
         written += !apart;
     }
     return written;

@@ -7,6 +7,7 @@
 #include "signals.h"
 
 #include "lines/ble/scan.h"
+#include "config/keys.h"
 #include "config/load.h"
 #include "base/log.h"
 #include "base/port_list.h"
@@ -330,9 +331,9 @@ static void print_port(const struct port_listed *port, const struct config *besi
     putchar('\n');
     if (access(port->device, R_OK | W_OK) < 0)
         printf("    this user may not open it; add the user to its group, usually dialout\n");
-    for (unsigned i = 0; beside && i < beside->line_count; i++)
-        if (strcmp(beside->lines[i].port, text) == 0)
-            printf("    it is [line %s] of the configuration\n", beside->lines[i].name);
+    const struct line_config *line = beside ? config_line_on(beside, text) : NULL;
+    if (line)
+        printf("    it is [line %s] of the configuration\n", line->name);
 }
 
 static int list_ports(const struct arguments *arguments)

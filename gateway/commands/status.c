@@ -214,17 +214,15 @@ static const struct status_table {
 };
 // clang-format on
 
-static void write_table(const struct status_table *table, const json_t *list, double now, FILE *out)
+static void write_rows(const struct status_table *table, const json_t *list, double now, FILE *out)
 {
-    size_t i, rows = 0;
+    size_t i;
     json_t *object;
     json_array_foreach(list, i, object)
     {
         const char *text = table->having ? asking_text(object, table->having) : "";
         if (table->having && (table->of ? strcmp(text, table->of) != 0 : !text[0]))
             continue;
-        if (rows++ == 0)
-            fprintf(out, "%s\n", table->heading);
         table->write(out, object, now);
         for (const char *const *count = table->counts; *count; count++)
             write_number(out, object, *count, "", 0);
@@ -253,21 +251,14 @@ static void print_tables(const json_t *status)
             "finds what is connected;\nadd it to %s and reload the gateway.\n",
             asking_text(status, "configuration"));
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-        char *text = NULL;
-        size_t size = 0;
-        FILE *out = open_memstream(&text, &size);
-        if (!out)
+        struct table table;
+        if (!table_begin(&table, tables[i].heading))
             continue;
         const json_t *list = json_object_get(status, tables[i].list);
         if (!list)
             list = json_object_get(json_object_get(status, "modbus"), tables[i].list);
-        write_table(&tables[i], list, now, out);
-        fclose(out);
-        if (size > 0) {
-            putchar('\n');
-            table_print(text);
-        }
-        free(text);
+        write_rows(&tables[i], list, now, table.out);
+        table_end(&table, "\n", "");
     }
 }
 

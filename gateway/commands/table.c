@@ -2,8 +2,7 @@
 /* Prints text in columns. */
 #include "table.h"
 
-#include <stdbool.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define COLUMNS 20
@@ -17,7 +16,7 @@ static size_t width_of(const char *cell, size_t size)
     return width;
 }
 
-void table_print(const char *text)
+static void print_columns(const char *text)
 {
     size_t widths[COLUMNS] = {0};
     for (int pass = 0; pass < 2; pass++) {
@@ -34,4 +33,22 @@ void table_print(const char *text)
             cell += size + (cell[size] != '\0');
         }
     }
+}
+
+bool table_begin(struct table *table, const char *heading)
+{
+    *table = (struct table){.heading = strlen(heading) + 1};
+    table->out = open_memstream(&table->text, &table->size);
+    return table->out && fprintf(table->out, "%s\n", heading) > 0;
+}
+
+void table_end(struct table *table, const char *before, const char *after)
+{
+    fclose(table->out);
+    if (before && table->size > table->heading) {
+        fputs(before, stdout);
+        print_columns(table->text);
+        fputs(after, stdout);
+    }
+    free(table->text);
 }

@@ -1,6 +1,19 @@
 // SPDX-License-Identifier: MIT
-/* Prints text in columns. */
+/* Prints text in columns, each as wide as its longest cell. */
 #pragma once
 
-/** Prints lines whose cells are separated by tabs, each column as wide as its longest cell. */
-void table_print(const char *text);
+#include <stdbool.h>
+#include <stdio.h>
+
+struct table {
+    char *text;
+    size_t size, heading; /* heading: bytes of its line */
+    FILE *out;            /* for the lines, whose cells are separated by tabs */
+};
+
+/** Begins a table. False: out of memory. */
+bool table_begin(struct table *table, const char *heading);
+
+/** Prints it, unless it has only a heading, between two texts; or discards it, where `before` is
+ * NULL. */
+void table_end(struct table *table, const char *before, const char *after);

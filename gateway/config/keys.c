@@ -24,6 +24,24 @@ unsigned config_struct_count(const struct config *config, const struct config_se
     return count;
 }
 
+void *config_struct_find(const struct config *config, const struct config_section *section,
+                         const char *name)
+{
+    char *at = config_structs(config, section); /* each begins with its name */
+    for (unsigned n = config_struct_count(config, section); n > 0; n--, at += section->size)
+        if (strcmp(at, name) == 0)
+            return at;
+    return NULL;
+}
+
+const struct line_config *config_line_on(const struct config *config, const char *port)
+{
+    for (unsigned i = 0; i < config->line_count; i++)
+        if (strcmp(config->lines[i].port, port) == 0)
+            return &config->lines[i];
+    return NULL;
+}
+
 const struct config_entry *config_entry_find(const struct config *config,
                                              const struct config_section *section, const char *name,
                                              const char *key, unsigned n)

@@ -180,6 +180,11 @@ extern const struct config_section *const config_sections[];
 /** The structs of a section in `config`: the first of them, NULL where there is none. */
 void *config_structs(const struct config *config, const struct config_section *section);
 unsigned config_struct_count(const struct config *config, const struct config_section *section);
+/** The struct of [section NAME], or NULL. */
+void *config_struct_find(const struct config *config, const struct config_section *section,
+                         const char *name);
+/** The line with this port, or NULL. */
+const struct line_config *config_line_on(const struct config *config, const char *port);
 
 /** The value of a key as written, or its preset; of a list the n-th item, from 0. `name` is the
  * section's name, "" if there is only one. NULL: none. */

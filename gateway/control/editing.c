@@ -243,9 +243,9 @@ static json_t *search_port(struct editing *editing, const struct query *query, c
     const struct config *config = packs_config(editing->overview->packs);
     if (!port)
         return setup_refusal(400, "expected {\"port\":\"…\"}");
-    for (unsigned i = 0; i < config->line_count; i++)
-        if (strcmp(config->lines[i].port, port) == 0)
-            return setup_refusal(409, "this port is in use by [line %s]", config->lines[i].name);
+    const struct line_config *line = config_line_on(config, port);
+    if (line)
+        return setup_refusal(409, "this port is in use by [line %s]", line->name);
     if (!edits_is_port_good(port))
         return setup_refusal(403, "of this host, only devices below /dev are searched");
     return start_long(editing, query, &editing->search);

@@ -4,6 +4,7 @@
 
 #include "packs/json.h"
 #include "lines/line.h"
+#include "config/keys.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -87,14 +88,11 @@ static struct onlooker *new_onlooker(struct onlookers *all, struct control_clien
 /* Why a line cannot be used; NULL: it can. */
 static json_t *refuse_line(const struct onlookers *all, const char *name)
 {
-    const struct config *config = packs_config(all->overview->packs);
     if (overview_line(all->overview, name))
         return NULL;
-    for (unsigned i = 0; i < config->line_count; i++)
-        if (strcmp(config->lines[i].name, name) == 0)
-            return json_refusal(
-                "line %s is not polled yet: the protocol of its pack is still being searched",
-                name);
+    if (config_struct_find(packs_config(all->overview->packs), &line_section, name))
+        return json_refusal(
+            "line %s is not polled yet: the protocol of its pack is still being searched", name);
     return json_refusal("there is no [line %s]", name);
 }
 

@@ -4,6 +4,7 @@
 
 #include "packs/json.h"
 #include "lines/line.h"
+#include "config/keys.h"
 #include "base/address.h"
 #include "base/backoff.h"
 #include "base/clock.h"
@@ -415,11 +416,7 @@ static struct tunnel *find_open(const struct tunnels *tunnels, const char *name)
 
 static const struct tunnel_config *find_config(const struct tunnels *tunnels, const char *name)
 {
-    const struct config *config = packs_config(tunnels->overview->packs);
-    for (unsigned i = 0; i < config->tunnel_count; i++)
-        if (strcmp(config->tunnels[i].name, name) == 0)
-            return &config->tunnels[i];
-    return NULL;
+    return config_struct_find(packs_config(tunnels->overview->packs), &tunnel_section, name);
 }
 
 static void close_tunnel(struct tunnel *tunnel, const char *why)

@@ -9,9 +9,9 @@
 #include "commands/table.h"
 
 #include "packs/limits.h"
+#include "config/keys.h"
 #include "config/load.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,18 +133,10 @@ static const struct limits_config *limits_of(const struct config *config, const 
     return NULL;
 }
 
-static const struct pack_config *pack_of(const struct config *config, const char *name)
-{
-    for (unsigned i = 0; i < config->pack_count; i++)
-        if (strcmp(config->packs[i].name, name) == 0)
-            return &config->packs[i];
-    return NULL;
-}
-
 /* Rows of the database exist for each minute in which the pack answered. */
 static double rows_every_s(const struct config *config, const char *pack)
 {
-    const struct pack_config *known = pack_of(config, pack);
+    const struct pack_config *known = config_struct_find(config, &pack_section, pack);
     return known && known->poll_s > MINUTE_S ? MINUTE_S + known->poll_s : MINUTE_S;
 }
 
@@ -222,20 +214,16 @@ static bool replay_exchange(const struct print *print, const char *path)
 
 static void print_shares(const struct replay *replay)
 {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
+    struct table table;
+    if (!table_begin(&table, "LIMITED BY\tCHARGE\tDISCHARGE"))
         return;
-    fprintf(out, "LIMITED BY\tCHARGE\tDISCHARGE\n");
     for (unsigned i = 0; i < LIMIT_REASON_COUNT; i++)
         if (replay->held_s[i][LIMITS_CHARGE] + replay->held_s[i][LIMITS_DISCHARGE] > 0)
-            fprintf(out, "%s\t%.1f %%\t%.1f %%\n", map_limit_reason_name((enum limit_reason) i),
+            fprintf(table.out, "%s\t%.1f %%\t%.1f %%\n",
+                    map_limit_reason_name((enum limit_reason) i),
                     100 * replay->held_s[i][LIMITS_CHARGE] / replay->total_s,
                     100 * replay->held_s[i][LIMITS_DISCHARGE] / replay->total_s);
-    fclose(out);
-    table_print(text);
-    free(text);
+    table_end(&table, "\n", "");
 }
 
 static bool is_exchange(const char *path)
@@ -247,32 +235,21 @@ static bool is_exchange(const char *path)
 static bool print_replay(struct print *print, const struct config *config, const char *path,
                          const struct past_ask *ask)
 {
-    char *text = NULL;
-    size_t size = 0;
-    print->out = print->csv ? stdout : open_memstream(&text, &size);
-    if (!print->out) {
-        fprintf(stderr, "packgate limits: %s\n", strerror(errno));
+    struct table table = {.out = stdout};
+    if (!print->csv && !table_begin(&table, "TIME\tVOLTAGE V\tCHARGE A\tBY\tDISCHARGE A\tBY"))
         return false;
-    }
-    if (!print->csv)
-        fputs("TIME\tVOLTAGE V\tCHARGE A\tBY\tDISCHARGE A\tBY\n", print->out);
-    else
+    print->out = table.out;
+    if (print->csv)
         fprintf(print->out,
                 "time,allowed_charge_voltage_v,allowed_charge_current_a,charge_limited_by,"
                 "allowed_discharge_current_a,discharge_limited_by%s\n",
                 print->bank ? ",charge_limited_pack,discharge_limited_pack" : "");
     const bool good =
         is_exchange(path) ? replay_exchange(print, path) : replay_history(print, config, path, ask);
-    if (!print->csv) {
-        fclose(print->out);
-        if (good)
-            table_print(text);
-        if (good && print->replay->total_s > 0) {
-            putchar('\n');
-            print_shares(print->replay);
-        }
-        free(text);
-    }
+    if (!print->csv)
+        table_end(&table, good ? "" : NULL, "");
+    if (!print->csv && good)
+        print_shares(print->replay);
     return good;
 }
 
@@ -284,14 +261,11 @@ static const struct bank_config *bank_of(const struct config *config,
 {
     if (is_exchange(path) || (ask->pack && strcmp(ask->pack, limits->of) != 0))
         return NULL;
-    for (unsigned i = 0; i < config->bank_count; i++)
-        if (strcmp(config->banks[i].name, limits->of) == 0)
-            return &config->banks[i];
-    return NULL;
+    return config_struct_find(config, &bank_section, limits->of);
 }
 
-static int replay(const struct config *config, const struct limits_config *limits, const char *path,
-                  struct past_ask ask, bool csv)
+static bool replay(const struct config *config, const struct limits_config *limits,
+                   const char *path, struct past_ask ask, bool csv)
 {
     struct print print = {.limits = limits, .csv = csv};
     print.bank = bank_of(config, limits, path, &ask);
@@ -301,33 +275,28 @@ static int replay(const struct config *config, const struct limits_config *limit
                 "history, or --pack with the pack whose rows these are: it then gets the whole "
                 "current\n",
                 path, limits->of);
-        return EXIT_FAILED;
+        return false;
     }
     if (!ask.pack)
         ask.pack = limits->of;
     print.replay = calloc(1, sizeof *print.replay);
-    if (!print.replay) {
-        fprintf(stderr, "packgate limits: %s\n", strerror(errno));
-        return EXIT_FAILED;
-    }
-    const bool good = print_replay(&print, config, path, &ask);
+    const bool good = print.replay && print_replay(&print, config, path, &ask);
     free(print.replay);
-    return good ? EXIT_DONE : EXIT_FAILED;
+    return good;
 }
 
 /* NULL: ambiguous or missing, which was reported. */
 static const struct limits_config *find_limits(const struct config *config, const char *name)
 {
-    for (unsigned i = 0; name && i < config->limits_count; i++)
-        if (strcmp(config->limits[i].name, name) == 0)
-            return &config->limits[i];
-    if (!name && config->limits_count == 1)
-        return config->limits;
-    fprintf(stderr,
-            name ? "packgate limits: there is no [limits %s]\n"
-                 : "packgate limits: expected the name of a [limits NAME]\n",
-            name);
-    return NULL;
+    const struct limits_config *found = name ? config_struct_find(config, &limits_section, name)
+                                        : config->limits_count == 1 ? config->limits
+                                                                    : NULL;
+    if (!found)
+        fprintf(stderr,
+                name ? "packgate limits: there is no [limits %s]\n"
+                     : "packgate limits: expected the name of a [limits NAME]\n",
+                name);
+    return found;
 }
 
 static int replay_configured(const char *config_path, const char *name, const char *path,
@@ -337,9 +306,9 @@ static int replay_configured(const char *config_path, const char *name, const ch
     if (!config)
         return EXIT_FAILED;
     const struct limits_config *limits = find_limits(config, name);
-    const int status = limits ? replay(config, limits, path, ask, csv) : EXIT_FAILED;
+    const bool good = limits && replay(config, limits, path, ask, csv);
     config_free(config);
-    return status;
+    return good ? EXIT_DONE : EXIT_FAILED;
 }
 
 int command_limits(int argc, char **argv)

@@ -170,27 +170,6 @@ static void add_remarks(json_t *list, const char *text)
         add_remark(list, text, strcspn(text, "\n"));
 }
 
-/* Reads back what check_host prints, so that the form of a remark is defined once. */
-static void add_host_remarks(json_t *list, const struct config *config)
-{
-    FILE *out = tmpfile();
-    const int before = out ? dup(STDERR_FILENO) : -1;
-    if (before >= 0) {
-        char text[65536];
-        fflush(stderr);
-        dup2(fileno(out), STDERR_FILENO);
-        check_host(NAME, config);
-        fflush(stderr);
-        dup2(before, STDERR_FILENO);
-        close(before);
-        rewind(out);
-        text[fread(text, 1, sizeof text - 1, out)] = '\0';
-        add_remarks(list, text);
-    }
-    if (out)
-        fclose(out);
-}
-
 json_t *setup_edits_remarks(const char *text, bool host, struct config **config)
 {
     json_t *list = json_array();
@@ -201,10 +180,10 @@ json_t *setup_edits_remarks(const char *text, bool host, struct config **config)
     if (!out)
         return list;
     *config = config_parse(text, NAME, out);
+    if (*config && host)
+        check_host(NAME, *config, out);
     fclose(out);
     add_remarks(list, mistakes);
     free(mistakes);
-    if (*config && host)
-        add_host_remarks(list, *config);
     return list;
 }

@@ -158,27 +158,6 @@ static json_t *show_keys(const struct work *work)
 
 /* ---- ports ---- */
 
-static struct config *load_config(const struct work *work)
-{
-    char *text = setup_read(work->path, work->first), *mistakes = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&mistakes, &size);
-    struct config *config = text && out ? config_parse(text, "packgate.ini", out) : NULL;
-    if (out)
-        fclose(out);
-    free(mistakes);
-    free(text);
-    return config;
-}
-
-static const char *line_on_port(const struct config *config, const char *port)
-{
-    for (unsigned i = 0; config && i < config->line_count; i++)
-        if (strcmp(config->lines[i].port, port) == 0)
-            return config->lines[i].name;
-    return NULL;
-}
-
 static bool has_bluetooth(void)
 {
     DIR *list = opendir("/sys/class/bluetooth");
@@ -193,8 +172,11 @@ static bool has_bluetooth(void)
 static json_t *show_ports(const struct work *work)
 {
     struct port_listed *ports = calloc(PORTS_MOST, sizeof *ports);
-    struct config *config = load_config(work);
+    char *text = setup_read(work->path, work->first);
+    struct config *config;
     json_t *list = json_array();
+    json_decref(setup_edits_remarks(text ? text : "", false, &config));
+    free(text);
     const unsigned count = ports ? port_list(ports, PORTS_MOST) : 0;
     for (unsigned i = 0; i < count; i++) {
         char port[PORT_SIZE + 16], name[3 * PORT_TEXT], device[PORT_TEXT + 16];
@@ -202,12 +184,14 @@ static json_t *show_ports(const struct work *work)
         snprintf(device, sizeof device, "serial:%s", ports[i].device);
         snprintf(name, sizeof name, "%s%s%s%s%s", ports[i].maker, ports[i].maker[0] ? " " : "",
                  ports[i].product, ports[i].serial[0] ? " " : "", ports[i].serial);
-        const char *user = line_on_port(config, port);
+        const struct line_config *user = config ? config_line_on(config, port) : NULL;
+        if (config && !user)
+            user = config_line_on(config, device);
         json_array_append_new(list,
                               json_pack("{s:s, s:o, s:s?, s:s?, s:b}", "address", port, "name",
                                         json_printable(name, strlen(name)), "maybe", ports[i].seems,
-                                        "used_by", user ? user : line_on_port(config, device),
-                                        "readable", access(ports[i].device, R_OK | W_OK) == 0));
+                                        "used_by", user ? user->name : NULL, "readable",
+                                        access(ports[i].device, R_OK | W_OK) == 0));
     }
     free(ports);
     config_free(config);

@@ -5,7 +5,7 @@ import { clock, facts, num, number, signed } from './numbers.js';
 import { ageOf, gatewayTime, house, levelOf, packs, stateOf, titleOf } from './packs.js';
 import { bands, battery, cells, hrefOf } from './parts.js';
 import { drawOf, houseDraw, houseLeft, houseToday, leftIn, today, todayOf } from './today.js';
-import { t } from './words.js';
+import { COLON, t } from './words.js';
 
 const FOLDED_ABOVE = 36; // more packs than that: banks begin folded
 
@@ -36,7 +36,7 @@ function allowed(v, way) {
   const why = volts != null ? t('by_cell', v[way + '_limited_cell'] ?? '?', `${number(volts, 2)}\u202fV`) : by in REASONS ? t(REASONS[by]) : null;
   const by_pack = v[way + '_limited_pack'], reason = [by_pack && titleOf(by_pack), why].filter(Boolean).join(', ');
   const steps = amps < 10 ? 10 : 1; // rounded down: never more than is allowed
-  return t('may_' + way, `${number(Math.floor(amps * steps) / steps, amps < 10 ? 1 : 0)}\u202fA`) + (reason ? `: ${reason}` : '');
+  return t('may_' + way, `${number(Math.floor(amps * steps) / steps, amps < 10 ? 1 : 0)}\u202fA`) + (reason ? `${COLON} ${reason}` : '');
 }
 
 /** Shows "may charge 42 A: cell 7 at 3.43 V · may discharge 150 A"; hidden without limits. */

@@ -9,7 +9,7 @@ import { copyable } from './copy.js';
 import { healthCards } from './health.js';
 import { alarmWords, noAnswer, nothingOf } from './parts.js';
 import { cellsOf, fromMean, outermost } from './spread.js';
-import { addWords, t } from './words.js';
+import { COLON, addWords, t } from './words.js';
 
 const DAY_S = 86400;
 const RANGES = { r6h: 21600, r24h: DAY_S, r7d: 7 * DAY_S, r30d: 30 * DAY_S, r186d: 186 * DAY_S, r366d: 366 * DAY_S, rall: 3660 * DAY_S };
@@ -340,7 +340,7 @@ export async function charts(wanted, parts = []) {
       for (const c of plots) c.destroy();
       plots = drawn.map(spec => Object.assign(plot(spec, data.t, have, ends, {
         zoom, whole: reset, cursor: showAt, pick: i => visit({ cell: ask.cell === i + 1 ? null : i + 1 }, true),
-        say(i, words) { setText(spoken, `${clock(data.t[i], true)}: ${words}`); },
+        say(i, words) { setText(spoken, `${clock(data.t[i], true)}${COLON} ${words}`); },
       }), { shape: shape(spec) }));
       area.replaceChildren(...(isBank(p) ? [...daily, ...plots] : [...plots, ...daily]).map(c => c.node), alarmCard, ...health?.nodes || []);
       for (const c of plots) c.resize();
@@ -422,7 +422,7 @@ export async function charts(wanted, parts = []) {
   resize.observe(area);
   understood(parts);
   load();
-  const heading = `${t('charts')}: ${list.map(one => one.title).join(', ')}`;
+  const heading = `${t('charts')}${COLON} ${list.map(one => one.title).join(', ')}`;
   return {
     title: heading,
     node: el('div', {}, el('h1', { class: 'vh' }, heading),

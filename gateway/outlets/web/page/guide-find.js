@@ -5,7 +5,7 @@ import { number } from './numbers.js';
 import { act, api, button, every, field, status } from './guide-parts.js';
 import { add, canMove, draft, drop, freeUnit, general, isTaken, lineAt, membersOf, move, parallels, removePack, rename, sections, take, valuesOf, wordFor } from './guide-draft.js';
 import { allKeys } from './guide-keys.js';
-import { hasText, t } from './words.js';
+import { COLON, hasText, t } from './words.js';
 
 const LOOK_S = 1;
 const SERVER_PORT = 6126;
@@ -102,7 +102,7 @@ export function ports() {
 const volts = v => v == null ? null : `${number(v, 2)}\u202fV`;
 
 /** One line of values that distinguish a battery from its neighbour. */
-const traits = v => [volts(v.voltage), v.soc == null ? null : `${number(v.soc)}\u202f%`, v.cells ? `${t('cells')}: ${v.cells}` : null,
+const traits = v => [volts(v.voltage), v.soc == null ? null : `${number(v.soc)}\u202f%`, v.cells ? `${t('cells')}${COLON} ${v.cells}` : null,
   v.model, v.serial && `${t('serial')} ${v.serial}`].filter(Boolean).join(' · ');
 
 const wayTo = (protocol, address, ...more) => [protocol, address == null || address === '' ? null : `${t('address')} ${address}`, ...more].filter(Boolean).join(', ');
@@ -267,7 +267,7 @@ function bankCard(bank, renew) {
     rename(bank, value);
     setText(hint, idOf(bank));
   }, { placeholder: bank.name });
-  return el('section', { class: 'card', 'data-bank': bank.name }, el('h2', {}, `${t('bank')}: ${members.join(', ')}`),
+  return el('section', { class: 'card', 'data-bank': bank.name }, el('h2', {}, `${t('bank')}${COLON} ${members.join(', ')}`),
     el('div', { class: 'row' }, field(t('name'), name), unitField(bank)), hint, button(t('g_remove'), () => {
       bank.remove();
       renew();

@@ -6,7 +6,7 @@ import { act, api, button, every, field, status } from './guide-parts.js';
 import { add, draft, edits, place, sections, wordFor } from './guide-draft.js';
 import { allKeys, keyField, secretField } from './guide-keys.js';
 import { modbusHow } from './setup.js';
-import { hasText, t } from './words.js';
+import { COLON, hasText, t } from './words.js';
 
 const LOOK_S = .7;
 
@@ -52,7 +52,7 @@ function trial() {
         if (!isMine) return true;
         const { running, steps = [] } = now;
         list.replaceChildren(...steps.map(s => el('li', { 'data-ok': String(s.ok) }, el('b', { 'aria-hidden': 'true' }, SIGNS[s.ok]),
-          el('span', {}, hasText('g_try_' + s.name) ? t('g_try_' + s.name) : s.name, s.ok === false ? `: ${t('g_failed')}` : ''),
+          el('span', {}, hasText('g_try_' + s.name) ? t('g_try_' + s.name) : s.name, s.ok === false ? `${COLON} ${t('g_failed')}` : ''),
           s.text ? el('small', { lang: 'en' }, s.text) : null)), ...running && !steps.length ? [el('li', {}, t('g_trying'))] : []);
         if (!running) end(steps.length > 0 && steps.every(s => s.ok !== false));
         return !running;

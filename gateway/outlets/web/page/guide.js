@@ -12,7 +12,7 @@ import { api, button, field, patient, status } from './guide-parts.js';
 import { names, ports, search } from './guide-find.js';
 import { readers } from './guide-readers.js';
 import { files, liveCards, review } from './guide-save.js';
-import { addWords, t } from './words.js';
+import { COLON, addWords, t } from './words.js';
 
 await addWords('guide-text');
 
@@ -127,5 +127,5 @@ export async function guide(step) {
   const screen = STEPS[at](state), foot = feet(at, screen);
   screen.onchange = foot.renew;
   node.append(bar(at), heading, el('p', { class: 'hint' }, t(`g_${at}_why`)), screen.node, foot);
-  return { title: `${t('setup')}: ${t('g_' + at)}`, node, show: screen.show, close: screen.close };
+  return { title: `${t('setup')}${COLON} ${t('g_' + at)}`, node, show: screen.show, close: screen.close };
 }

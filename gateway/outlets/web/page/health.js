@@ -2,7 +2,7 @@
 // A pack's health from the history: findings as sentences, the latest figures, and the cells under load by day.
 import { el } from './dom.js';
 import { day, number } from './numbers.js';
-import { hasText, t } from './words.js';
+import { COLON, hasText, t } from './words.js';
 
 const last = column => (column || []).filter(v => v != null).at(-1);
 
@@ -21,7 +21,7 @@ export function healthCards(got, plot) {
   if (!got.findings.length && !figures.length && !names.length) return null;
   const card = el('section', { class: 'card', 'data-kind': 'health' }, el('div', { class: 'head' }, el('h2', {}, t('health'))),
     ...got.findings.map(finding => el('p', {}, sentence(finding))), got.findings.length ? null : el('p', {}, t('health_fine', got.t.length)),
-    ...figures.map(([key, value, unit, decimals]) => el('p', {}, `${t(key)}: ${number(value, decimals)} ${unit}`)));
+    ...figures.map(([key, value, unit, decimals]) => el('p', {}, `${t(key)}${COLON} ${number(value, decimals)} ${unit}`)));
   let picked = null;
   const chart = names.length && got.t.length > 1 ? plot({
     kind: 'cells', heading: t('health_load'), unit: 'mV', decimals: 0, isMany: true, isSigned: true, names, columns: names.map(n => got['load_mv.' + n]),

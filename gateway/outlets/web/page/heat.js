@@ -4,7 +4,7 @@ import { el, setAttribute, setText } from './dom.js';
 import { day, number, signed } from './numbers.js';
 import { colour } from './plot.js';
 import { cellsOf, fromMean, outermost } from './spread.js';
-import { t } from './words.js';
+import { COLON, t } from './words.js';
 
 const ROW = 14, LEFT = 30, BELOW = 22, LEAST_MV = 5;
 
@@ -18,7 +18,7 @@ export function heatMap(days, count, on) {
     el('span', { class: 'when' }, `±${number(most)}\u202fmV`)), canvas, said, el('p', { class: 'hint' }, t('heat_help')));
   let at = null;
 
-  const words = (c, d) => `${t('cell')} ${c + 1}, ${day(days.day[d])}: ${cells[c][d] == null ? t('no_data') : signed(cells[c][d], 1) + '\u202fmV'}`;
+  const words = (c, d) => `${t('cell')} ${c + 1}, ${day(days.day[d])}${COLON} ${cells[c][d] == null ? t('no_data') : signed(cells[c][d], 1) + '\u202fmV'}`;
   const { low, high, least, most: largest } = outermost(cells), mv = v => `${signed(v, 1)}\u202fmV`;
   const sum = low == null ? '' : `${t('lit_low', low + 1, mv(least))} ${t('lit_high', high + 1, mv(largest))}`;
   setAttribute(canvas, 'aria-label', `${t('heat')}. ${sum} ${t('heat_help')}`);

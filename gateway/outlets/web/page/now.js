@@ -5,7 +5,7 @@ import { el, icon, setAttribute, setText } from './dom.js';
 import { banked, isBank, isOffline, levelOf, listen, packs, singles, stateOf, titleOf } from './packs.js';
 import { alarmPlace, alarmWords, fold, hrefOf, lasting } from './parts.js';
 import { renewToday } from './today.js';
-import { t } from './words.js';
+import { COLON, t } from './words.js';
 
 const CARDS_MOST = 8;    // more packs than that are tiles
 const WIDTHS = [[16, 13], [30, 10.5], [Infinity, 8.6]];   // [up to so many tiles, least width of one in rem]: a screen with few tiles is read from further away
@@ -22,7 +22,7 @@ function bar(isOne) {
     setAttribute(top, 'class', level);
     sign.shape(level);
     setText(what, isOne ? whole : word + ',');
-    setText(who, isOne ? titleOf(list[0]) + ':' : t('n_packs', list.length));
+    setText(who, isOne ? titleOf(list[0]) + COLON : t('n_packs', list.length));
     setText(how, level === 'stale' ? '' : lasting({ level, since }));
     if (isOne) setAttribute(line, 'href', hrefOf(list[0]));
     else if (shown !== (shown = [...list, ...places].join('\n')))

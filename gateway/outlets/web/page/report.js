@@ -8,9 +8,10 @@ import { alarmWords, nothingOf, silentView } from './parts.js';
 import { clock, dayOf, energy, number, signed } from './numbers.js';
 import { gatewayName, gatewayTime, isBank, listen, packs, titleOf } from './packs.js';
 import { cellsOf, fromMean } from './spread.js';
-import { addWords, locale, t } from './words.js';
+import { COLON, addWords, locale, t } from './words.js';
 
 const ROWS_MOST = 16, ALARMS_MOST = 10, SENTENCES_MOST = 8;   // as many as fit on two sheets
+const NARROW = matchMedia('(max-width: 37.4rem)');
 const FAR_MV = 10;            // as in the rules of health: smaller distances do not matter
 const HEALTH_DAYS = 400;
 const LEFT = 52, HEIGHT = 150, BELOW = 18, LABEL = 12;
@@ -44,7 +45,7 @@ async function get(path) {
 function byDay(tag, label, days, unit, columns, top = 0) {
   const all = columns.flatMap(c => c.bars.flatMap(b => b || [])), high = Math.max(...all, top), low = Math.min(...all, 0), span = high - low || 1;
   // About as wide as the screen, so that its text has the usual size; on a phone only every fourth day is labelled.
-  const isNarrow = innerWidth < 600, width = isNarrow ? 340 : 700, every = isNarrow ? 4 : 2;
+  const isNarrow = NARROW.matches, width = isNarrow ? 340 : 700, every = isNarrow ? 4 : 2;
   const y = v => 6 + (high - v) / span * (HEIGHT - 12), step = (width - LEFT) / days.length, svg = draw('svg', { viewBox: `0 0 ${width} ${HEIGHT + BELOW}`, role: 'img', 'aria-label': label });
   for (const v of [...new Set([low, 0, high])].filter(v => v === 0 || Math.abs(y(v) - y(0)) > LABEL)) {
     svg.append(draw('path', { d: `M${LEFT} ${y(v)}H${width}`, class: 'grid' }), draw('text', { x: LEFT - 5, y: y(v) + 4, 'text-anchor': 'end' }, number(v, v && Math.abs(high) < 10 ? 1 : 0)));
@@ -80,9 +81,9 @@ const worstOf = months => months.filter(m => m.farthest >= 0).sort(farthestFirst
 
 function toDo(months, worst, isNow) {
   // Health findings describe today, so reports of earlier months have none.
-  const sentences = isNow ? months.flatMap(m => m.findings.map(f => `${m.p.title}: ${sentence(f)}`)) : [];
+  const sentences = isNow ? months.flatMap(m => m.findings.map(f => `${m.p.title}${COLON} ${sentence(f)}`)) : [];
   if (worst && far(worst) > FAR_MV && !sentences.length) sentences.push(t('to_do_look', worst.p.title, worst.farthest + 1));
-  sentences.push(...months.filter(m => m.farthest < 0).map(m => `${m.p.title}: ${t('no_cells')}`));
+  sentences.push(...months.filter(m => m.farthest < 0).map(m => `${m.p.title}${COLON} ${t('no_cells')}`));
   if (!sentences.length) sentences.push(t('to_do_nothing'));
   const rest = sentences.length - SENTENCES_MOST;
   return [...sentences.slice(0, SENTENCES_MOST).map(words => el('li', {}, words)), rest > 0 ? el('li', {}, t('more', rest)) : null];
@@ -122,7 +123,7 @@ function sheets(p, month, heading, whole, months) {
       ...byDay('h3', t('worst_by_day', worst.p.title, worst.farthest + 1), days.day, 'mV', [{ bars: others, looks: 'others' },
         { bars: days.t.map((_, d) => off[worst.farthest][d] == null ? null : [0, off[worst.farthest][d]]), looks: 'out', inset: .3 }])] : [],
     isBank(p) ? null : packTable(months), el('h2', {}, t('to_do')), el('ul', { class: 'to-do' }, ...toDo(months, worst, isNow)),
-    alarms.length ? el('h2', {}, t('alarms')) : null, el('ul', {}, ...alarms.slice(0, ALARMS_MOST).map(a => el('li', {}, `${clock(a.since, true)}: ${a.title}, ${alarmWords(a)}, ${t(a.level)}`)),
+    alarms.length ? el('h2', {}, t('alarms')) : null, el('ul', {}, ...alarms.slice(0, ALARMS_MOST).map(a => el('li', {}, `${clock(a.since, true)}${COLON} ${a.title}, ${alarmWords(a)}, ${t(a.level)}`)),
       more > 0 ? el('li', {}, t('more', more)) : null))];
 }
 
@@ -132,7 +133,7 @@ export async function report(wanted, [asked]) {
   if (!p) return nothingOf(wanted || t('report'), t('unknown_pack'));
   await load();
   const now = dayOf(gatewayTime()).slice(0, 7), isMonth = /^\d{4}-(0[1-9]|1[0-2])$/.test(asked), month = isMonth ? asked : now;
-  let silent = null;
+  let silent = null, draw = () => {};
   const title = `${p.title}, ${monthName(month)}`, heading = el('h1', {}, title);
   const area = el('div', { class: 'report' }, heading, el('p', { class: 'empty', role: 'status' }, t('loading')));
   const at = (name, when) => `#/report/${encodeURIComponent(name)}/${when}`, go = address => { location.hash = address; };
@@ -145,15 +146,19 @@ export async function report(wanted, [asked]) {
       const [whole, ...months] = await Promise.all([p, ...members].map(one => monthOf(one, month)));
       // The worst first if not all fit; else in the order of the configuration.
       if (months.length > ROWS_MOST) months.sort(farthestFirst);
-      area.replaceChildren(...known(whole.days.soc_percent).length ? sheets(p, month, heading, whole, months) : [heading, el('p', { class: 'empty' }, t('no_rows'))]);
+      draw = () => area.replaceChildren(...known(whole.days.soc_percent).length ? sheets(p, month, heading, whole, months) : [heading, el('p', { class: 'empty' }, t('no_rows'))]);
+      draw();
     } catch (status) {
       silent = status === 404 ? null : silentView();
       area.replaceChildren(heading, ...silent ? [silent.node] : [el('p', { class: 'empty' }, t('no_history')), copyable('[history]\n')]);
     }
   })();
+  const redraw = () => draw();
+  NARROW.addEventListener('change', redraw);   // a phone that is turned
   return {
     title,
     show() { silent?.show(); },
+    close() { NARROW.removeEventListener('change', redraw); },
     node: el('div', {}, el('div', { class: 'bar' }, choice, el('div', { class: 'steps' }, beside(-1, '‹', 'month_before'), field, beside(1, '›', 'month_after')), el('span', { class: 'push' }),
       el('button', { type: 'button', class: 'primary', onclick: () => print() }, t('print'))),
     asked && !isMonth ? el('p', { class: 'hint', role: 'status' }, t('not_known', asked)) : null, area),

@@ -7,7 +7,7 @@ import { clock, facts, number, span } from './numbers.js';
 import { gatewayTime, hasSession, isBank, listen, packs, titleOf } from './packs.js';
 import { hrefOf, noAnswer } from './parts.js';
 import { askTunnel, isPlain, login, logout, passwordField, userField } from './session.js';
-import { LANGUAGES, hasText, t } from './words.js';
+import { COLON, LANGUAGES, hasText, t } from './words.js';
 
 const RENEW_S = 10;
 const EVENTS_SHOWN = 12;
@@ -29,13 +29,13 @@ function table(caption, heads, rows) {
 
 const count = n => n == null ? null : number(n);
 const pill = state => el('span', { class: 'pill ' + state }, hasText('is_' + state) ? t('is_' + state) : state);
-const problem = (words, at) => words ? el('span', { class: 'problem' }, icon('warning'), at ? `${clock(at, true)}: ${words}` : words) : null;
+const problem = (words, at) => words ? el('span', { class: 'problem' }, icon('warning'), at ? `${clock(at, true)}${COLON} ${words}` : words) : null;
 
 // An event in the reader's language; words unknown here are shown as the gateway sends them.
 function eventWords(e) {
   const name = e.name && hasText(e.name) ? t(e.name) : e.name || '', on = e.active ?? e.text !== 'off';
   switch (e.kind) {
-  case 'alarm': return on ? name : `${name}: ${t('ended')}`;
+  case 'alarm': return on ? name : `${name}${COLON} ${t('ended')}`;
   case 'stale': return t('f_stale');
   case 'back': return t('answers_again');
   case 'started': return t('started');

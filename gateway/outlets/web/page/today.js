@@ -81,7 +81,7 @@ function curve() {
     const bars = sign => points.filter(p => p[1] * sign > 0).map(([time, watt]) => `${place(time)}v${(-watt * scale).toFixed(1)}h${(-wide).toFixed(1)}z`).join('');
     [points.map(p => place(p[0])).join(''), bars(1), bars(-1)].forEach((d, i) => setAttribute(paths[i], 'd', d || null));
     // A moment's power may well be outside.
-    const words = `${t('mean')} ${[low, high].map(w => watts(w).join('\u202f')).join(' … ')}`;
+    const words = `${t('means')} ${[low, high].map(w => watts(w).join('\u202f')).join(' … ')}`;
     setText(range, `${t('r24h')} · ${words}`);
     setAttribute(plot, 'aria-label', `${t('power')}, ${t('r24h')}: ${words}`);
   };

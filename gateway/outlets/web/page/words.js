@@ -13,6 +13,9 @@ export const locale = (navigator.languages || []).find(l => l.startsWith(languag
 // The browser loads only the words of this language: page/embed makes a file of each column of text.js.
 const { TEXT } = await import(`./text-${language}.js`);
 
+/** Between words and what they announce; French has a space before it. */
+export const COLON = language === 'fr' ? '\u00a0:' : ':';
+
 /** Loads the words of a view, such as "guide-text", for t(). */
 export const addWords = async file => Object.assign(TEXT, (await import(`./${file}-${language}.js`)).TEXT);
 

@@ -83,6 +83,21 @@ static inline void put_le64(uint8_t *b, uint64_t v)
     put_le32(b + 4, (uint32_t) (v >> 32));
 }
 
+/** A number of `size` bytes in either order. */
+static inline uint64_t get_sized(const uint8_t *b, size_t size, bool big_endian)
+{
+    uint64_t v = 0;
+    for (size_t i = 0; i < size; i++)
+        v = v << 8 | b[big_endian ? i : size - 1 - i];
+    return v;
+}
+
+static inline void put_sized(uint8_t *b, uint64_t v, size_t size, bool big_endian)
+{
+    for (size_t i = 0; i < size; i++, v >>= 8)
+        b[big_endian ? size - 1 - i : i] = (uint8_t) v;
+}
+
 /** The value of a hexadecimal digit in either case; -1: it is none. */
 static inline int hex_digit(int c)
 {
@@ -91,4 +106,10 @@ static inline int hex_digit(int c)
     if (c >= 'A' && c <= 'F')
         return c - 'A' + 10;
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static inline void put_hex(uint8_t *text, size_t digits, uint32_t value)
+{
+    for (size_t i = digits; i > 0; i--, value >>= 4)
+        text[i - 1] = (uint8_t) "0123456789ABCDEF"[value & 0x0F];
 }

@@ -12,7 +12,6 @@
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"
-#include "bms/count.h"
 
 #include <math.h>
 #include <string.h>

@@ -11,7 +11,6 @@
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"
-#include "bms/driver.h"
 
 #include <math.h>
 #include <string.h>
@@ -386,12 +385,6 @@ static const struct message {
     {READ_CURRENT_LIMITS, decode_current_limits},
 };
 
-static uint32_t field_raw(const struct field *field, const uint8_t d[8])
-{
-    const uint8_t *b = d + field->at;
-    return field->size == 1 ? *b : field->size == 2 ? be16(b) : be32(b);
-}
-
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
@@ -433,7 +426,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
         return BMS_DONE;
     for (size_t i = 0; i < COUNT(fields); i++) {
         const struct field *field = &fields[i];
-        const uint32_t raw = field_raw(field, d);
+        const uint64_t raw = get_sized(d + field->at, field->size, true);
         if (field->command != command)
             continue;
         result = BMS_DONE;
@@ -534,9 +527,8 @@ static bool emulate_simple(struct memory *memory, struct pack *pack, uint8_t com
         const struct field *field = &fields[i];
         if (field->command != command)
             continue;
-        const uint32_t raw = pack_raw(pack, (enum pack_value) field->id, field->divisor, 0);
-        for (unsigned n = 0; n < field->size; n++)
-            d[field->at + n] = (uint8_t) (raw >> 8 * (field->size - 1 - n));
+        put_sized(d + field->at, pack_raw(pack, (enum pack_value) field->id, field->divisor, 0),
+                  field->size, true);
         known = true;
     }
     if (command == READ_STATE)

@@ -8,8 +8,6 @@
 #include "daly_alarms.h"
 #include "daly_modbus.h"
 
-#include "bms/count.h"
-
 #include <math.h>
 #include <string.h>
 

@@ -12,7 +12,6 @@
 #include "daly_current.h"
 
 #include "bms/bytes.h"
-#include "bms/count.h"
 
 #include <math.h>
 #include <string.h>

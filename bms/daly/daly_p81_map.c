@@ -9,7 +9,6 @@
 #include "daly_modbus.h"
 
 #include "bms/bytes.h"
-#include "bms/count.h"
 
 #include <math.h>
 

@@ -202,7 +202,5 @@ const struct bms_driver eg4_ll_driver = {
     BMS_PLAN(plan),
     BMS_GUESSES(guesses),
     .build = modbus_build,
-    MODBUS_ENGINE,
-    .map = &map,
-    .board = &board,
+    MODBUS_ENGINE(map, board),
 };

@@ -196,8 +196,6 @@ const struct bms_driver felicity_driver = {
     BMS_PLAN(plan),
     BMS_GUESSES(guesses),
     .build = modbus_build,
-    MODBUS_ENGINE,
-    .map = &map,
+    MODBUS_ENGINE(map, board),
     .finish = finish,
-    .board = &board,
 };

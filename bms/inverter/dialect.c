@@ -7,7 +7,6 @@
 #include "dialect.h"
 
 #include "bms/battery_random.h"
-#include "bms/count.h"
 
 #include <math.h>
 #include <string.h>

@@ -5,10 +5,8 @@
  */
 #include "pylon_system.h"
 
-#include "bms/count.h"
 #include "bms/topbms/ydt1363.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -134,8 +134,7 @@ static bool write_field(const struct table *table, const struct table_field *fie
         return out[field->at] != 0;
     default:
         if (number_to_raw(field, number, &raw)) {
-            for (unsigned i = 0, bytes = width(field); i < bytes; i++)
-                out[field->at + (table->big_endian ? bytes - 1 - i : i)] = (uint8_t) (raw >> 8 * i);
+            put_sized(out + field->at, (uint64_t) raw, width(field), table->big_endian);
             return true;
         }
         if (field->unknown == UNKNOWN_END && field->at < *size)
@@ -179,9 +178,7 @@ unsigned table_write(const struct table *table, unsigned message, const struct s
 static double get_number(const struct table *table, const struct table_field *field,
                          const uint8_t *bytes)
 {
-    uint32_t raw = 0;
-    for (unsigned i = 0, size = width(field); i < size; i++)
-        raw |= (uint32_t) bytes[field->at + (table->big_endian ? size - 1 - i : i)] << 8 * i;
+    const uint64_t raw = get_sized(bytes + field->at, width(field), table->big_endian);
     if (raw == 0 && field->unknown == UNKNOWN_ZERO)
         return NAN;
     double number = field->kind == TABLE_S16 ? (double) (int16_t) raw : (double) raw;

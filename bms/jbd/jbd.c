@@ -11,11 +11,9 @@
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"
-#include "bms/count.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define START 0xDD

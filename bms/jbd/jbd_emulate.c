@@ -3,7 +3,6 @@
 #include "jbd.h"
 
 #include "bms/bytes.h"
-#include "bms/count.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -7,11 +7,9 @@
  * frames lie between the frames. jk_record.c decodes the records.
  */
 #include "jk_encode.h"
-#include "jk_record.h"
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"
-#include "bms/driver.h"
 
 #include <math.h>
 #include <string.h>

@@ -11,9 +11,7 @@
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"
-#include "bms/count.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>

@@ -3,7 +3,6 @@
 #include "jk_4e57.h"
 
 #include "bms/bytes.h"
-#include "bms/count.h"
 
 #include <math.h>
 #include <string.h>

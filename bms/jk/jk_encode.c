@@ -7,7 +7,6 @@
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"
-#include "bms/count.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -22,20 +21,12 @@ static void put8(struct jk_image *image, size_t at, double value)
 
 static void put16(struct jk_image *image, size_t at, double value)
 {
-    uint32_t raw = (uint32_t) (int32_t) lround(value);
-    if (image->big_endian)
-        put_be16(image->bytes + at, raw);
-    else
-        put_le16(image->bytes + at, raw);
+    put_sized(image->bytes + at, (uint64_t) lround(value), 2, image->big_endian);
 }
 
 static void put32(struct jk_image *image, size_t at, double value)
 {
-    uint32_t raw = (uint32_t) llround(value);
-    if (image->big_endian)
-        put_be32(image->bytes + at, raw);
-    else
-        put_le32(image->bytes + at, raw);
+    put_sized(image->bytes + at, (uint64_t) llround(value), 4, image->big_endian);
 }
 
 /* Limited to the size of the field; the frame was zeroed before. */

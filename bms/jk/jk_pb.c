@@ -8,7 +8,6 @@
  * records hold is in jk_record.c.
  */
 #include "jk_encode.h"
-#include "jk_record.h"
 
 #include "bms/bytes.h"
 #include "bms/modbus/modbus.h"
@@ -74,21 +73,18 @@ enum step {
 };
 
 // clang-format off
-/* Sections 2 and 3. Steps that read no registers are triggers. */
+/* Sections 2 and 3. Steps that read no registers write a trigger. */
 static const struct bms_step plan[STEPS] = {
-    [STEP_ABOUT]         = {.name = "about",               .every_s = 3600},
-    [STEP_SETTINGS]      = {.name = "settings",            .every_s = 300},
+    [STEP_ABOUT]         = {.name = "about",               .every_s = 3600, .read.start = 0x161C},
+    [STEP_SETTINGS]      = {.name = "settings",            .every_s = 300,  .read.start = 0x161E},
     [STEP_READ_ABOUT]    = {.name = "about registers",     .every_s = 3600, .read = {MODBUS_HOLDING, 0x1400, ABOUT_WORDS}},
     [STEP_READ_SETTINGS] = {.name = "settings registers",  .every_s = 300,  .read = {MODBUS_HOLDING, 0x106C, 10}},
     [STEP_READ_LIMITS]   = {.name = "limit registers",     .every_s = 3600, .read = {MODBUS_HOLDING, 0x1004, 66}},
-    [STEP_WAKE]          = {.name = "wake-up"},
-    [STEP_STATUS]        = {.name = "status",              .vital = true},
+    [STEP_WAKE]          = {.name = "wake-up",                                .read.start = 0x161E},
+    [STEP_STATUS]        = {.name = "status",              .vital = true,   .read.start = 0x1620},
     [STEP_READ_CELLS]    = {.name = "cell registers",      .vital = true,   .read = {MODBUS_HOLDING, 0x1200, 37}},
     [STEP_READ_VALUES]   = {.name = "value registers",     .vital = true,   .read = {MODBUS_HOLDING, 0x128A, 36}},
     [STEP_READ_TEMPS]    = {.name = "temperatures 3 to 5",                  .read = {MODBUS_HOLDING, 0x12F8, 3}},
-};
-static const uint16_t triggers[STEPS] = {
-    [STEP_ABOUT] = 0x161C, [STEP_SETTINGS] = 0x161E, [STEP_WAKE] = 0x161E, [STEP_STATUS] = 0x1620,
 };
 // clang-format on
 
@@ -141,21 +137,13 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     if (read->count > 0)
         modbus_read(address, read->function, read->start, read->count, request);
     else
-        make_write(address, triggers[step], 1, 0, request);
+        make_write(address, read->start, 1, 0, request);
     return true;
 }
 
 /* ---- framer ---- */
 
-static struct bms_span more(void)
-{
-    return (struct bms_span){BMS_MORE, 0};
-}
-
-static struct bms_span skip(void)
-{
-    return (struct bms_span){BMS_SKIP, 1};
-}
+static const struct bms_span more = {BMS_MORE, 0}, skip = {BMS_SKIP, 1};
 
 static uint16_t trigger_of(enum jk_type type)
 {
@@ -172,10 +160,10 @@ static struct bms_span find_ack(enum jk_type type, const uint8_t *bytes, size_t 
     put_be16(expected + 1, trigger_of(type));
     size_t known = size < 6 ? size : 6;
     if (known > 1 && memcmp(bytes + 1, expected, known - 1) != 0)
-        return skip();
+        return skip;
     if (size < ACK_SIZE)
-        return more();
-    return modbus_crc_fits(bytes, ACK_SIZE) ? (struct bms_span){BMS_FRAME, ACK_SIZE} : skip();
+        return more;
+    return modbus_crc_fits(bytes, ACK_SIZE) ? (struct bms_span){BMS_FRAME, ACK_SIZE} : skip;
 }
 
 /* The acknowledgement behind a record; some adapters put a zero byte between them. */
@@ -183,13 +171,13 @@ static struct bms_span find_ack_behind(enum jk_type type, const uint8_t *bytes, 
 {
     for (size_t padding = 0; padding <= 1; padding++) {
         if (size <= padding)
-            return more();
+            return more;
         struct bms_span ack = find_ack(type, bytes + padding, size - padding);
         ack.size += padding;
         if (ack.kind != BMS_SKIP || bytes[0] != 0)
             return ack;
     }
-    return skip();
+    return skip;
 }
 
 /* A record and the acknowledgement right behind it are one span, because only the acknowledgement
@@ -202,7 +190,7 @@ static struct bms_span find_record(const uint8_t *bytes, size_t size)
     struct bms_span ack =
         find_ack_behind((enum jk_type) bytes[4], bytes + span.size, size - span.size);
     if (ack.kind == BMS_MORE)
-        return more();
+        return more;
     if (ack.kind == BMS_FRAME)
         span.size += ack.size;
     return span;
@@ -219,7 +207,7 @@ static struct bms_span find_beheaded(const uint8_t *bytes, size_t size)
     memcpy(whole + 1, bytes, rest);
     struct bms_span span = jk_record_find(whole, rest + 1);
     if (span.kind != BMS_FRAME)
-        return span.kind == BMS_MORE ? more() : skip();
+        return span.kind == BMS_MORE ? more : skip;
     struct bms_span ack = find_ack_behind((enum jk_type) whole[4], bytes + rest, size - rest);
     span.size = rest + (ack.kind == BMS_FRAME ? ack.size : 0);
     return span;
@@ -231,21 +219,21 @@ static struct bms_span find_beheaded(const uint8_t *bytes, size_t size)
 static struct bms_span find_write(const uint8_t *bytes, size_t size)
 {
     if (size > 2 && (bytes[2] < 0x10 || bytes[2] > 0x16))
-        return skip();
+        return skip;
     if (size > 4 && bytes[4] != 0)
-        return skip();
+        return skip;
     if (size > 5 && (bytes[5] < 1 || bytes[5] > WRITE_MOST_WORDS))
-        return skip();
+        return skip;
     if (size < ACK_SIZE)
-        return more();
+        return more;
     if (modbus_crc_fits(bytes, ACK_SIZE))
         return (struct bms_span){BMS_FRAME, ACK_SIZE};
     if (bytes[6] != 2 * bytes[5])
-        return skip();
+        return skip;
     size_t whole = 9u + bytes[6];
     if (size < whole)
-        return more();
-    return modbus_crc_fits(bytes, whole) ? (struct bms_span){BMS_FRAME, whole} : skip();
+        return more;
+    return modbus_crc_fits(bytes, whole) ? (struct bms_span){BMS_FRAME, whole} : skip;
 }
 
 /* Answers to reads have no header: only the requested one can be found, by address, length and
@@ -255,15 +243,15 @@ static struct bms_span find_registers(const struct bms_request *request, const u
 {
     bool reading = request->size == READ_SIZE && request->bytes[1] == MODBUS_HOLDING;
     if (!reading || bytes[0] != request->bytes[0])
-        return skip();
+        return skip;
     if (memcmp(bytes, request->bytes, size < READ_SIZE ? size : READ_SIZE) == 0)
-        return size < READ_SIZE ? more() : (struct bms_span){BMS_FRAME, READ_SIZE};
+        return size < READ_SIZE ? more : (struct bms_span){BMS_FRAME, READ_SIZE};
     unsigned words = be16(request->bytes + 4);
     if (size > 2 && (words > MODBUS_READ_MAX || bytes[2] != 2 * words))
-        return skip();
+        return skip;
     size_t whole = 5u + 2u * words;
     if (size < whole)
-        return more();
+        return more;
     return modbus_crc_fits(bytes, whole) ? (struct bms_span){BMS_FRAME, whole}
                                          : (struct bms_span){BMS_DAMAGED, 1};
 }
@@ -274,17 +262,17 @@ static struct bms_span find_exception(const struct bms_request *request, const u
     bool expected = request->size > 1 && bytes[0] == request->bytes[0] &&
                     bytes[1] == (request->bytes[1] | MODBUS_EXCEPTION);
     if (!expected || (size > 2 && (bytes[2] < MODBUS_BAD_FUNCTION || bytes[2] > BAD_CRC)))
-        return skip();
+        return skip;
     if (size < EXCEPTION_SIZE)
-        return more();
+        return more;
     return modbus_crc_fits(bytes, EXCEPTION_SIZE) ? (struct bms_span){BMS_FRAME, EXCEPTION_SIZE}
-                                                  : skip();
+                                                  : skip;
 }
 
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    struct bms_span span = skip();
+    struct bms_span span = skip;
     if (bytes[0] == 0x55)
         span = find_record(bytes, size);
     else if (bytes[0] == 0xAA)
@@ -292,12 +280,12 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
     if (span.kind != BMS_SKIP)
         return span;
     if (size < 2)
-        return more();
+        return more;
     if (bytes[1] == MODBUS_WRITE_MANY)
         return find_write(bytes, size);
     if (bytes[1] == MODBUS_HOLDING)
         return find_registers(request, bytes, size);
-    return bytes[1] & MODBUS_EXCEPTION ? find_exception(request, bytes, size) : skip();
+    return bytes[1] & MODBUS_EXCEPTION ? find_exception(request, bytes, size) : skip;
 }
 
 /* A trigger or another write, with its data; or a read. An acknowledgement repeats only the head
@@ -306,9 +294,9 @@ static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes
                                      int *address)
 {
     if (size < 2)
-        return more();
+        return more;
     if (bytes[1] != MODBUS_WRITE_MANY && bytes[1] != MODBUS_HOLDING)
-        return skip();
+        return skip;
     return modbus_question(bms, bytes, size, address);
 }
 

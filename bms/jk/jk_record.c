@@ -10,7 +10,6 @@
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"
-#include "bms/count.h"
 
 #include <math.h>
 #include <string.h>
@@ -75,24 +74,11 @@ static bool get(const struct jk_record *record, size_t at, enum jk_kind kind, in
     if (!holds(record, at, kind_size[kind]))
         return false;
     const uint8_t *b = record->bytes + (at - record->first);
-    bool big = record->big_endian;
-    switch (kind) {
-    case U8:
-        *value = b[0];
-        break;
-    case U16:
-        *value = big ? be16(b) : le16(b);
-        break;
-    case S16:
-        *value = big ? sbe16(b) : sle16(b);
-        break;
-    case U32:
-        *value = big ? be32(b) : le32(b);
-        break;
-    case S32:
-        *value = big ? sbe32(b) : sle32(b);
-        break;
-    }
+    *value = (int64_t) get_sized(b, kind_size[kind], record->big_endian);
+    if (kind == S16)
+        *value = (int16_t) *value;
+    else if (kind == S32)
+        *value = (int32_t) *value;
     return true;
 }
 

@@ -190,10 +190,11 @@ enum bms_result modbus_decode_by(struct bms *bms, const struct modbus_map *map,
  * last one present, and clears the sensors beyond that number. */
 void modbus_finish(struct bms *bms, struct pack *pack);
 
-/* What the engine does for every driver, as members of struct bms_driver. */
-#define MODBUS_ENGINE                                                                              \
+/* What the engine does for every driver with its map and its board, as members of struct
+ * bms_driver. */
+#define MODBUS_ENGINE(map_, board_)                                                                \
     .check = BMS_CHECK_CRC16, .frame = modbus_frame, .question = modbus_question,                  \
-    .decode = modbus_decode, .emulate = modbus_emulate
+    .decode = modbus_decode, .emulate = modbus_emulate, .map = &(map_), .board = &(board_)
 
 /* ---- slave's side ---- */
 

@@ -8,7 +8,6 @@
 #include "bms/bytes.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define SLOW_S 60

@@ -292,8 +292,6 @@ const struct bms_driver pace_modbus_driver = {
     BMS_PLAN(plan),
     BMS_GUESSES(guesses),
     .build = build,
-    MODBUS_ENGINE,
-    .map = &map,
+    MODBUS_ENGINE(map, board),
     .finish = finish,
-    .board = &board,
 };

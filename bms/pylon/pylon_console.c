@@ -8,8 +8,6 @@
  */
 #include "pylon_text.h"
 
-#include "bms/count.h"
-
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -217,7 +217,5 @@ const struct bms_driver renogy_driver = {
     BMS_PLAN(plan),
     BMS_GUESSES(guesses),
     .build = modbus_build,
-    MODBUS_ENGINE,
-    .map = &map,
-    .board = &board,
+    MODBUS_ENGINE(map, board),
 };

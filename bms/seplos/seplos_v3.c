@@ -302,9 +302,7 @@ const struct bms_driver seplos_v3_driver = {
     BMS_PLAN(plan),
     BMS_GUESSES(guesses),
     .build = modbus_build,
-    MODBUS_ENGINE,
-    .map = &map,
+    MODBUS_ENGINE(map, board),
     .finish = finish,
     .control = build_switch,
-    .board = &board,
 };

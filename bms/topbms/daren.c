@@ -8,7 +8,6 @@
 #include "ydt1363.h"
 
 #include "bms/bytes.h"
-#include "bms/driver.h"
 
 #include <math.h>
 #include <string.h>
@@ -351,7 +350,6 @@ static size_t put_live(const struct pack *pack, uint8_t *d)
         scaled(pack, CELL_COUNT, 1) > CELLS_MOST ? CELLS_MOST : scaled(pack, CELL_COUNT, 1);
     const unsigned sensors = scaled(pack, TEMP_COUNT, 1);
     size_t at = 1;
-    d[0] = 0;
     at = put_word(d, at, scaled(pack, SOC_PERCENT, 100));
     at = put_word(d, at, scaled(pack, VOLTAGE_V, 100));
     d[at++] = (uint8_t) cells;
@@ -374,7 +372,6 @@ static size_t put_live(const struct pack *pack, uint8_t *d)
     const double mask = pack_known(pack, BALANCE_MASK) ? pack->value[BALANCE_MASK] : 0;
     const unsigned fet = (pack->value[CHARGE_MOS] > 0 ? FET_CHARGE : 0u) |
                          (pack->value[DISCHARGE_MOS] > 0 ? FET_DISCHARGE : 0u) | 0x20;
-    memset(d + at, 0, STATE_SIZE);
     for (unsigned i = 0; i < FET_STATE; i++)
         put_be16(d + at + 2 * i, (uint32_t) (word >> 16 * i) & 0xFFFF);
     put_be16(d + at + 2 * FET_STATE, fet);
@@ -383,33 +380,10 @@ static size_t put_live(const struct pack *pack, uint8_t *d)
     return at + STATE_SIZE;
 }
 
-static size_t put_parameters(const struct pack *pack, uint8_t *d)
-{
-    memset(d, 0, PARAMETERS_SIZE);
-    put_word(d, 1, scaled(pack, SET_CELL_HIGH_MV, 1));
-    put_word(d, 3, scaled(pack, SET_CELL_LOW_MV, 1));
-    put_word(d, 5, 60);
-    put_word(d, 7, 0xFFFB);
-    put_word(d, 9, scaled(pack, SET_CHARGE_CURRENT_A, 100));
-    put_word(d, 15, scaled(pack, CELL_COUNT, 1));
-    put_word(d, 17, scaled(pack, SET_CHARGE_CURRENT_A, 100));
-    return PARAMETERS_SIZE;
-}
-
-static size_t put_identity(const struct pack *pack, uint8_t *d)
-{
-    memset(d, 0, IDENTITY_SIZE + 2);
-    memcpy(d, "T1", 2);
-    memcpy(d + FIELD_SIZE, pack->text[FIRMWARE], strnlen(pack->text[FIRMWARE], FIELD_SIZE));
-    memcpy(d + 2 * FIELD_SIZE, pack->text[MODEL], strnlen(pack->text[MODEL], FIELD_SIZE));
-    return IDENTITY_SIZE + 2;
-}
-
 static size_t put_module(const struct pack *pack, const uint8_t *asked, uint8_t *d)
 {
     const uint8_t head[MODULE_HEAD] = {MODULE, asked[0], asked[1], asked[2], asked[3], 0};
     memcpy(d, head, sizeof head);
-    memset(d + MODULE_HEAD, 0, 0x71);
     if (asked[2] == MODULE_MAKER) {
         d[5] = 0x71;
         memcpy(d + MODULE_HEAD, pack->text[SERIAL], strnlen(pack->text[SERIAL], SERIAL_SIZE));
@@ -425,19 +399,29 @@ static size_t put_module(const struct pack *pack, const uint8_t *asked, uint8_t 
 static void write_reply(const struct pack *pack, const struct ydt_frame *asked,
                         struct bms_output *out)
 {
-    uint8_t question[YDT_INFO_MAX], d[YDT_INFO_MAX];
+    uint8_t question[YDT_INFO_MAX], d[YDT_INFO_MAX] = {0};
     size_t size = 0, length = 0;
     struct ydt_head head = asked->head;
     head.code = RTN_OK;
     if (!ydt_read_info(asked, question, &size))
         size = 0;
-    if (asked->head.code == LIVE)
+    if (asked->head.code == LIVE) {
         length = put_live(pack, d);
-    else if (asked->head.code == PARAMETERS)
-        length = put_parameters(pack, d);
-    else if (asked->head.code == IDENTITY)
-        length = put_identity(pack, d);
-    else if (asked_kind(asked) != KIND_NONE && size == 5)
+    } else if (asked->head.code == PARAMETERS) {
+        put_word(d, 1, scaled(pack, SET_CELL_HIGH_MV, 1));
+        put_word(d, 3, scaled(pack, SET_CELL_LOW_MV, 1));
+        put_word(d, 5, 60);
+        put_word(d, 7, 0xFFFB);
+        put_word(d, 9, scaled(pack, SET_CHARGE_CURRENT_A, 100));
+        put_word(d, 15, scaled(pack, CELL_COUNT, 1));
+        put_word(d, 17, scaled(pack, SET_CHARGE_CURRENT_A, 100));
+        length = PARAMETERS_SIZE;
+    } else if (asked->head.code == IDENTITY) {
+        memcpy(d, "T1", 2);
+        memcpy(d + FIELD_SIZE, pack->text[FIRMWARE], strnlen(pack->text[FIRMWARE], FIELD_SIZE));
+        memcpy(d + 2 * FIELD_SIZE, pack->text[MODEL], strnlen(pack->text[MODEL], FIELD_SIZE));
+        length = IDENTITY_SIZE + 2;
+    } else if (asked_kind(asked) != KIND_NONE && size == 5)
         length = put_module(pack, question, d);
     else
         head.code = 4;

@@ -10,7 +10,6 @@
 #include "topbms_messages.h"
 
 #include "bms/bytes.h"
-#include "bms/count.h"
 
 #include <math.h>
 
@@ -276,10 +275,7 @@ static enum bms_result reject(struct topbms_reply *reply)
 
 static double raw_value(const uint8_t *d, size_t size)
 {
-    double value = 0;
-    for (size_t i = 0; i < size; i++)
-        value = 256 * value + d[i];
-    return value;
+    return (double) get_sized(d, size, true);
 }
 
 static double capacity_percent(const struct pack *pack)
@@ -497,12 +493,9 @@ static enum bms_result decode_status(struct bms *bms, struct topbms_reply *reply
     pack_set(pack, CHARGE_MOS, status_bit(status, variant->charge_mos));
     pack_set(pack, DISCHARGE_MOS, status_bit(status, variant->discharge_mos));
     if (variant->balance_at != NOWHERE) {
-        double mask = 0;
-        for (unsigned i = 0; i < variant->balance_size; i++) {
-            unsigned byte = variant->balance_big_endian ? i : variant->balance_size - 1u - i;
-            mask = 256 * mask + status[variant->balance_at + byte];
-        }
-        set_balance(pack, mask, layout.cell_count);
+        const uint64_t mask = get_sized(status + variant->balance_at, variant->balance_size,
+                                        variant->balance_big_endian);
+        set_balance(pack, (double) mask, layout.cell_count);
     }
     decode_raw_words(pack, layout.rest, layout.rest_size);
     decode_raw_words(pack, layout.sensors, layout.sensor_count);

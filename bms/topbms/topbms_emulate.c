@@ -10,7 +10,6 @@
 #include "ydt1363.h"
 
 #include "bms/bytes.h"
-#include "bms/count.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -41,8 +40,8 @@ static uint32_t mos_bits(const struct pack *pack, unsigned charge_bit, unsigned 
 
 static void put_uint(struct answer *answer, uint32_t value, unsigned size)
 {
-    for (unsigned i = size; i > 0; i--)
-        answer->info[answer->size++] = (uint8_t) (value >> 8 * (i - 1));
+    put_sized(answer->info + answer->size, value, size, true);
+    answer->size += size;
 }
 
 /* A text, truncated or padded to a fixed size. */
@@ -277,13 +276,9 @@ static enum topbms_return answer_status(struct answer *answer)
         if (protection && pack->alarms_protection >> alarm & 1)
             set_bit(status, protection->bit);
     }
-    if (variant->balance_at != NOWHERE) {
-        uint64_t mask = (uint64_t) pack_value_or(answer->pack, BALANCE_MASK, 0);
-        for (unsigned i = 0; i < variant->balance_size; i++, mask >>= 8) {
-            unsigned byte = variant->balance_big_endian ? variant->balance_size - 1u - i : i;
-            status[variant->balance_at + byte] = (uint8_t) mask;
-        }
-    }
+    if (variant->balance_at != NOWHERE)
+        put_sized(status + variant->balance_at, (uint64_t) pack_value_or(pack, BALANCE_MASK, 0),
+                  variant->balance_size, variant->balance_big_endian);
     if (pack_value_or(pack, CHARGE_MOS, 1) > 0)
         set_bit(status, variant->charge_mos);
     if (pack_value_or(pack, DISCHARGE_MOS, 1) > 0)

@@ -7,7 +7,6 @@
 #include "topbms_messages.h"
 
 #include "bms/bytes.h"
-#include "bms/count.h"
 
 #include <math.h>
 #include <stdio.h>

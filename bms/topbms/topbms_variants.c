@@ -6,8 +6,6 @@
  */
 #include "topbms_variants.h"
 
-#include "bms/count.h"
-
 #define BIT(byte, bit) (8 * (byte) + (bit))
 #define WARN ALARM_WARNING
 #define PROT ALARM_PROTECTION

@@ -32,12 +32,6 @@ static int32_t number(const uint8_t *text, size_t digits)
     return value;
 }
 
-static void put_hex(uint8_t *text, size_t digits, uint32_t value)
-{
-    for (size_t i = digits; i > 0; i--, value >>= 4)
-        text[i - 1] = (uint8_t) "0123456789ABCDEF"[value & 0x0F];
-}
-
 /* The difference of the sum of LENID's three digits from a multiple of 16. */
 static uint32_t length_checksum(uint32_t lenid)
 {

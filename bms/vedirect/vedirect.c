@@ -10,8 +10,6 @@
 #include "vedirect_tables.h"
 #include "vedirect_values.h"
 
-#include "bms/count.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

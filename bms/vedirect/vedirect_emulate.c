@@ -5,7 +5,6 @@
 #include "vedirect_values.h"
 
 #include "bms/bytes.h"
-#include "bms/count.h"
 
 #include <math.h>
 #include <stdio.h>

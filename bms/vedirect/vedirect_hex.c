@@ -27,11 +27,9 @@ struct hex_value {
  * such number. */
 static bool read_raw(const struct hex_value *value, bool is_signed, struct vedirect_fact *raw)
 {
-    uint32_t bits = 0;
     if (value->size != 1 && value->size != 2 && value->size != 4)
         return false;
-    for (size_t i = 0; i < value->size; i++)
-        bits |= (uint32_t) value->bytes[i] << 8 * i;
+    const uint32_t bits = (uint32_t) get_sized(value->bytes, value->size, false);
     uint32_t ones = UINT32_MAX >> (32 - 8 * value->size), missing = is_signed ? ones >> 1 : ones;
     raw->known = bits != missing;
     raw->value = is_signed && bits > missing ? (double) bits - ones - 1 : bits;

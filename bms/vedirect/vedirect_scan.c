@@ -2,7 +2,7 @@
 /* VE.Direct: blocks and HEX records out of a stream of bytes. */
 #include "vedirect_scan.h"
 
-#include "bms/count.h"
+#include "bms/bytes.h"
 
 #include <string.h>
 
@@ -25,9 +25,7 @@ struct scanner {
 /* Upper case only: a flipped bit that turns a capital into a small letter would pass the check. */
 static int capital_digit(uint8_t c)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= 'a' ? -1 : hex_digit(c);
 }
 
 struct bms_span vedirect_scan_record(const uint8_t *bytes, size_t size)
@@ -68,28 +66,18 @@ bool vedirect_parse_record(const uint8_t *bytes, size_t size, struct vedirect_re
     return sum == CHECK;
 }
 
-static size_t put_byte(uint8_t byte, uint8_t *out)
-{
-    static const char digits[] = "0123456789ABCDEF";
-    out[0] = (uint8_t) digits[byte >> 4];
-    out[1] = (uint8_t) digits[byte & 0xF];
-    return 2;
-}
-
 size_t vedirect_write_record(uint8_t command, const uint8_t *data, size_t size, uint8_t *bytes)
 {
-    uint8_t pair[2], check = (uint8_t) (CHECK - command);
-    size_t at = 0;
-    put_byte(command, pair);
-    bytes[at++] = ':';
-    bytes[at++] = pair[1];
+    uint8_t check = (uint8_t) (CHECK - command);
+    bytes[0] = ':';
+    put_hex(bytes + 1, 1, command);
     for (size_t i = 0; i < size; i++) {
         check = (uint8_t) (check - data[i]);
-        at += put_byte(data[i], bytes + at);
+        put_hex(bytes + 2 + 2 * i, 2, data[i]);
     }
-    at += put_byte(check, bytes + at);
-    bytes[at++] = '\n';
-    return at;
+    put_hex(bytes + 2 + 2 * size, 2, check);
+    bytes[4 + 2 * size] = '\n';
+    return 5 + 2 * size;
 }
 
 /* ---- text (section 2.3) ---- */

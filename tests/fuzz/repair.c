@@ -121,12 +121,6 @@ static size_t jk_pb(const struct bms_request *request, uint8_t *bytes, size_t si
     return length > 0 ? length : modbus(request, bytes, size);
 }
 
-static void put_hex(uint8_t *bytes, unsigned digits, unsigned value)
-{
-    for (unsigned i = 0; i < digits; i++)
-        bytes[i] = (uint8_t) "0123456789ABCDEF"[value >> 4 * (digits - 1 - i) & 15];
-}
-
 /* ~ VV AA TT CC LLLL … KKKK CR: both checks, and a length that goes up to the CR. */
 static size_t topbms(const struct bms_request *request, uint8_t *bytes, size_t size)
 {

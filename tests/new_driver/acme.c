@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * A protocol that does not exist: what tests/new_driver/try adds to a copy of the source, to prove that a driver is
- * one file and its lines in drivers.c. No sheet, as there is no BMS.
+ * one file and its line in drivers.c. No sheet, as there is no BMS.
  */
 #include "bms/count.h"
 #include "bms/modbus/modbus.h"

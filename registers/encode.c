@@ -26,20 +26,6 @@ static double alarm_bits(const struct pack *pack, uint32_t bits)
     return pack->alarms_known ? bits : UNKNOWN;
 }
 
-static double alarm_level(const struct pack *pack)
-{
-    if (!pack->alarms_known)
-        return UNKNOWN;
-    if (pack->alarms_protection)
-        return ALARM_PROTECTION;
-    return pack->alarms_warning ? ALARM_WARNING : 0;
-}
-
-static uint32_t active_alarms(const struct pack *pack)
-{
-    return pack->alarms_warning | pack->alarms_protection;
-}
-
 static void gather_state(const struct map_settings *settings, const struct pack *pack,
                          const struct map_status *status, double numbers[PACK_STATE_NUMBERS])
 {
@@ -49,12 +35,16 @@ static void gather_state(const struct map_settings *settings, const struct pack 
         highest_c = fmax(highest_c, pack->value[TEMP_C + i]);
         lowest_c = fmin(lowest_c, pack->value[TEMP_C + i]);
     }
-    numbers[ALARMS_ACTIVE] = alarm_bits(pack, active_alarms(pack));
+    numbers[ALARMS_ACTIVE] = alarm_bits(pack, pack->alarms_warning | pack->alarms_protection);
     numbers[ALARMS_WARNING] = alarm_bits(pack, pack->alarms_warning);
     numbers[ALARMS_PROTECTION] = alarm_bits(pack, pack->alarms_protection);
     numbers[ALARMS_KNOWN] = pack->alarms_known;
-    numbers[ALARM_LEVEL] = alarm_level(pack);
-    numbers[FAILURE] = active_alarms(pack) || status->state != MAP_STATE_FRESH;
+    numbers[ALARM_LEVEL] = !pack->alarms_known       ? UNKNOWN
+                           : pack->alarms_protection ? ALARM_PROTECTION
+                           : pack->alarms_warning    ? ALARM_WARNING
+                                                     : 0;
+    numbers[FAILURE] =
+        (pack->alarms_warning | pack->alarms_protection) || status->state != MAP_STATE_FRESH;
     numbers[SHOWN_TEMP_AVG] = settings->fahrenheit ? mean_c * 9 / 5 + 32 : mean_c;
     numbers[TEMP_MAX] = status->bank ? status->bank->temp_max_c : highest_c;
     numbers[TEMP_MIN] = status->bank ? status->bank->temp_min_c : lowest_c;
@@ -148,24 +138,21 @@ static void gather_bank(const struct map_status *status, double numbers[BANK_NUM
     numbers[BANK_PACKS_SOC_PERCENT] = bank->packs_soc_percent;
 }
 
-static uint64_t pattern_of(const struct map_row *row, double number)
-{
-    const struct map_type_info *type = &map_types[row->type];
-    const bool compatibility = map_row_block(row) == COMPATIBILITY;
-    if (isnan(number))
-        return compatibility ? 0 : type->unknown;
-    const struct map_limits *limits = compatibility ? &type->whole : &type->known;
-    return map_pattern(row->type, fmin(fmax(number / row->scale, limits->min), limits->max));
-}
-
 static void put_numbers(const struct map_settings *settings, const struct map_row *row,
                         const double *numbers, uint16_t *registers)
 {
     uint16_t *to = registers + settings->base + row->offset;
     unsigned words = map_types[row->type].registers;
     bool high_first = map_row_high_first(settings, row);
-    for (unsigned n = 0; n < row->count; n++)
-        map_put_words(to + n * words, pattern_of(row, numbers[n]), words, high_first);
+    const struct map_type_info *type = &map_types[row->type];
+    const bool compatibility = map_row_block(row) == COMPATIBILITY;
+    const struct map_limits *limits = compatibility ? &type->whole : &type->known;
+    for (unsigned n = 0; n < row->count; n++) {
+        const double number = fmin(fmax(numbers[n] / row->scale, limits->min), limits->max);
+        const uint64_t unknown = compatibility ? 0 : type->unknown;
+        map_put_words(to + n * words, isnan(numbers[n]) ? unknown : map_pattern(row->type, number),
+                      words, high_first);
+    }
 }
 
 static void put_rows(const struct map_settings *settings, const struct sources *from,
@@ -190,38 +177,11 @@ static void put_rows(const struct map_settings *settings, const struct sources *
     }
 }
 
-static void copy_compatibility(const struct map_settings *settings, uint16_t *registers)
-{
-    if (map_has_copy(settings))
-        memcpy(registers + settings->also_at, registers + settings->base,
-               MAP_COMPAT_SIZE * sizeof *registers);
-}
-
 void map_encode(const struct map_settings *settings, const struct pack *pack,
                 const struct map_status *status, uint16_t *registers)
 {
+    static const double raised = 1;
     double state[PACK_STATE_NUMBERS], gateway[GATEWAY_NUMBERS], bank[BANK_NUMBERS];
-    gather_state(settings, pack, status, state);
-    gather_gateway(settings, status, gateway);
-    gather_bank(status, bank);
-    struct sources from = {
-        .numbers =
-            {[OF_PACK] = pack->value, [OF_STATE] = state, [OF_GATEWAY] = gateway, [OF_BANK] = bank},
-        .texts = {[SERIAL] = pack->text[SERIAL],
-                  [MODEL] = pack->text[MODEL],
-                  [FIRMWARE] = pack->text[FIRMWARE],
-                  [OUR_DRIVER] = status->driver ? status->driver : "",
-                  [OUR_PACK_NAME] = status->pack_name ? status->pack_name : ""},
-    };
-    memset(registers, 0, map_size(settings) * sizeof *registers);
-    put_rows(settings, &from, registers);
-    copy_compatibility(settings, registers);
-}
-
-void map_encode_status(const struct map_settings *settings, const struct map_status *status,
-                       uint16_t *registers)
-{
-    double gateway[GATEWAY_NUMBERS], bank[BANK_NUMBERS];
     gather_gateway(settings, status, gateway);
     gather_bank(status, bank);
     struct sources from = {
@@ -229,14 +189,21 @@ void map_encode_status(const struct map_settings *settings, const struct map_sta
         .texts = {[OUR_DRIVER] = status->driver ? status->driver : "",
                   [OUR_PACK_NAME] = status->pack_name ? status->pack_name : ""},
     };
-    put_rows(settings, &from, registers);
-    if (status->state != MAP_STATE_FRESH) {
-        static const double raised = 1;
-        for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
-            if (row->source == OF_STATE && row->id == FAILURE)
-                put_numbers(settings, row, &raised, registers);
+    if (pack) {
+        gather_state(settings, pack, status, state);
+        from.numbers[OF_PACK] = pack->value;
+        from.numbers[OF_STATE] = state;
+        for (int i = 0; i < PACK_TEXTS; i++)
+            from.texts[i] = pack->text[i];
+        memset(registers, 0, map_size(settings) * sizeof *registers);
     }
-    copy_compatibility(settings, registers);
+    put_rows(settings, &from, registers);
+    for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
+        if (status->state != MAP_STATE_FRESH && row->source == OF_STATE && row->id == FAILURE)
+            put_numbers(settings, row, &raised, registers);
+    if (map_has_copy(settings))
+        memcpy(registers + settings->also_at, registers + settings->base,
+               MAP_COMPAT_SIZE * sizeof *registers);
 }
 
 /* ---- numbers by name ---- */
@@ -326,7 +293,7 @@ void map_encode_bits(const struct pack *pack, const struct map_status *status,
                      uint8_t inputs[MAP_INPUTS], uint8_t coils[MAP_COILS])
 {
     bool states[BIT_STATES];
-    states[ANY_ALARM] = active_alarms(pack) != 0;
+    states[ANY_ALARM] = (pack->alarms_warning | pack->alarms_protection) != 0;
     states[ANY_WARNING] = pack->alarms_warning != 0;
     states[ANY_PROTECTION] = pack->alarms_protection != 0;
     states[IS_CHARGING] = pack->value[CURRENT_A] > 0;

@@ -165,15 +165,11 @@ bool map_check(const struct map_settings *settings, char *reason, size_t size);
 /** The number of registers of one unit, from address 0: one more than the highest address. */
 unsigned map_size(const struct map_settings *settings);
 
-/** Writes all values of a pack into `registers` (map_size of them, host byte order). Gaps become 0.
- * The failure flag is set while any alarm is active and in every state but MAP_STATE_FRESH. */
+/** Writes all values of a pack into `registers` (map_size of them, host byte order). Gaps become 0. `pack` NULL: only what comes
+ * from `status`: state, age, counters and clock; the pack's values remain. The failure flag is set while any alarm is active and in
+ * every state but MAP_STATE_FRESH. */
 void map_encode(const struct map_settings *settings, const struct pack *pack,
                 const struct map_status *status, uint16_t *registers);
-
-/** Writes only what comes from `status`: state, age, counters, clock, and the failure flag once the
- * state is no longer MAP_STATE_FRESH. Leaves the pack's values of the last map_encode. */
-void map_encode_status(const struct map_settings *settings, const struct map_status *status,
-                       uint16_t *registers);
 
 /* A number of the extended block that is not in struct pack: derived from it, counted by the
  * gateway, or of a bank. */

@@ -289,11 +289,11 @@ static json_t *pushes_array(const struct overview *overview)
         add_member(object, "connected", json_boolean(push.connected));
         add_count(object, "values", push.config->write_count);
         add_count(object, "not_taken", push.barred);
-        add_count(object, "requests", push.requests);
-        add_count(object, "confirmed", push.confirmed);
-        add_count(object, "exceptions", push.exceptions);
-        add_count(object, "malformed", push.malformed);
-        add_count(object, "timeouts", push.timeouts);
+        add_count(object, "requests", push.counters.requests);
+        add_count(object, "confirmed", push.counters.answers);
+        add_count(object, "exceptions", push.counters.exceptions);
+        add_count(object, "malformed", push.counters.malformed);
+        add_count(object, "timeouts", push.counters.timeouts);
         add_count(object, "connections", push.connections);
         add_count(object, "failures", push.failures);
         if (push.mute)

@@ -26,14 +26,6 @@
 #define LAST_S 10.0
 #define NAMES_SIZE 120
 
-struct push_counters {
-    uint32_t requests;
-    uint32_t answers;    /* responses that confirm a request */
-    uint32_t exceptions; /* exception responses */
-    uint32_t malformed;  /* invalid responses */
-    uint32_t timeouts;   /* requests that timed out */
-};
-
 /* One push. */
 struct push {
     struct push_target *target;
@@ -205,9 +197,7 @@ static void send_due(struct push_target *target, double now)
     if (target->fd < 0 || target->asked)
         return;
     struct push *push = choose_push(target, now, false);
-    if (!push)
-        push = choose_push(target, now, true);
-    if (!push)
+    if (!push && !(push = choose_push(target, now, true)))
         return;
     const struct push_span *span = &target->span;
     target->asked = push;
@@ -448,11 +438,7 @@ bool pushes_state(const struct pushes *pushes, unsigned n, struct push_state_of 
         .config = push->config,
         .connected = target->fd >= 0,
         .mute = push->mute.told,
-        .requests = push->counters.requests,
-        .confirmed = push->counters.answers,
-        .exceptions = push->counters.exceptions,
-        .malformed = push->counters.malformed,
-        .timeouts = push->counters.timeouts,
+        .counters = push->counters,
         .connections = target->connects,
         .failures = target->failures,
         .trouble = target->trouble,

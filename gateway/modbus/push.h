@@ -19,12 +19,20 @@
 
 struct pushes;
 
+struct push_counters {
+    uint32_t requests;
+    uint32_t answers;    /* responses that confirm a request */
+    uint32_t exceptions; /* exception responses */
+    uint32_t malformed;  /* invalid responses */
+    uint32_t timeouts;   /* requests that timed out */
+};
+
 /* The state of one push and its target. */
 struct push_state_of {
     const struct push_config *config;
     bool connected;
     bool mute; /* its unit is silent while others behind the same address answer */
-    uint32_t requests, confirmed, exceptions, malformed, timeouts; /* of this push */
+    struct push_counters counters;
     uint32_t connections, failures; /* of the target: successful ones, and failed or ended ones */
     unsigned barred;     /* values whose registers the target rejects or does not answer */
     const char *trouble; /* reason of the last failed or ended connection; "": none */

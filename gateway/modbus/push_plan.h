@@ -54,6 +54,7 @@ struct push_item {
     double not_before;   /* end of that pause */
     bool told, was_told; /* logged: this trouble, an earlier one; see push_report.c */
     bool told_clipped;
+    bool picked; /* for the message that is being written */
 };
 
 struct push_plan {

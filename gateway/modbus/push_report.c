@@ -14,24 +14,20 @@
 #define SEARCH_S 30.0
 #define LIST_SIZE 100
 
-/* The registers of a message: those of items [first, end) for which `wanted` is true. */
-typedef bool picks(const struct push_item *item, const struct push_item *like, double now);
-
-/* "registers 5, 100 to 103": as many as fit. */
+/* "registers 5, 100 to 103", of the items [first, end) that are picked: as many as fit. */
 static const char *list_registers(const struct push_item *first, const struct push_item *end,
-                                  picks *wanted, const struct push_item *like, double now,
                                   char text[LIST_SIZE])
 {
     unsigned runs = 0, registers = 0;
     size_t used = 0;
     char runs_text[LIST_SIZE - 12] = "";
     while (first < end) {
-        if (!wanted(first, like, now)) {
+        if (!first->picked) {
             first++;
             continue;
         }
         unsigned from = first->write->address, to = from;
-        for (; first < end && wanted(first, like, now) && first->write->address == to; first++)
+        for (; first < end && first->picked && first->write->address == to; first++)
             to += first->write->size;
         registers += to - from;
         if (used + 24 > sizeof runs_text) {
@@ -56,13 +52,6 @@ static bool is_to_be_logged(const struct push_item *item, double now)
     return found && !item->told && now - item->since >= patience;
 }
 
-static bool is_to_be_logged_like(const struct push_item *item, const struct push_item *like,
-                                 double now)
-{
-    return is_to_be_logged(item, now) && item->state == like->state &&
-           item->exception == like->exception;
-}
-
 void push_report_troubles(struct push_plan *plan, double now)
 {
     struct push_item *end = plan->items + plan->count;
@@ -70,47 +59,42 @@ void push_report_troubles(struct push_plan *plan, double now)
     for (const struct push_item *item = plan->items; item < end; item++)
         searching |= item->searching;
     for (const struct push_item *item = plan->items; item < end; item++) {
-        const struct push_item like = *item;
         if (!is_to_be_logged(item, now) || (searching && now - item->since < SEARCH_S))
             continue;
+        for (struct push_item *other = plan->items; other < end; other++)
+            other->picked = is_to_be_logged(other, now) && other->state == item->state &&
+                            other->exception == item->exception;
         char registers[LIST_SIZE], why[120];
-        if (like.state == PUSH_IGNORED)
+        if (item->state == PUSH_IGNORED)
             snprintf(why, sizeof why,
                      "no answer, although it answers others, which are written first now");
-        else if (like.exception == PUSH_NO_EXCEPTION)
+        else if (item->exception == PUSH_NO_EXCEPTION)
             snprintf(why, sizeof why, "its response is malformed; retrying silently");
         else
-            snprintf(why, sizeof why, "exception %u (%s); retrying silently", like.exception,
-                     modbus_strerror(MODBUS_ENOBASE + like.exception));
+            snprintf(why, sizeof why, "exception %u (%s); retrying silently", item->exception,
+                     modbus_strerror(MODBUS_ENOBASE + item->exception));
         log_warn("push %s: %s rejects %s: %s", plan->config->name, plan->config->target,
-                 list_registers(plan->items, end, is_to_be_logged_like, &like, now, registers),
-                 why);
+                 list_registers(plan->items, end, registers), why);
         for (struct push_item *told = plan->items; told < end; told++)
-            if (is_to_be_logged_like(told, &like, now))
+            if (told->picked)
                 told->told = told->was_told = true;
     }
 }
 
 /* ---- recovery ---- */
 
-static bool is_told(const struct push_item *item, const struct push_item *like, double now)
-{
-    return item->told;
-}
-
 void push_report_taken(struct push_plan *plan, const struct push_span *span)
 {
     char registers[LIST_SIZE];
     struct push_item *first = &plan->items[span->first], *end = first + span->count;
     bool any = false;
-    for (const struct push_item *item = first; item < end; item++)
-        any |= item->told;
-    if (!any)
-        return;
-    log_info("push %s: %s accepts %s now", plan->config->name, plan->config->target,
-             list_registers(first, end, is_told, NULL, 0, registers));
-    for (struct push_item *item = first; item < end; item++)
+    for (struct push_item *item = first; item < end; item++) {
+        any |= item->picked = item->told;
         item->told = false;
+    }
+    if (any)
+        log_info("push %s: %s accepts %s now", plan->config->name, plan->config->target,
+                 list_registers(first, end, registers));
 }
 
 /* Only numbers of packs can be out of range: the configuration has checked the others. */

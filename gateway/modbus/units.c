@@ -51,10 +51,8 @@ void unit_update(struct unit *unit, const struct source *source, bool whole, dou
 {
     const struct map_status *status = &source->status;
     /* Before the first values the fixed registers (version, self-check) are missing. */
-    if (whole || !unit->known)
-        map_encode(unit->settings, source->values, status, unit->mapping.tab_registers);
-    else
-        map_encode_status(unit->settings, status, unit->mapping.tab_registers);
+    map_encode(unit->settings, whole || !unit->known ? source->values : NULL, status,
+               unit->mapping.tab_registers);
     unit->status = *status;
     unit->stale = status->state != MAP_STATE_FRESH;
     unit->good_until = source->good_until;
@@ -80,7 +78,7 @@ void unit_judge(struct unit *unit, double now)
         unit->status.state = MAP_STATE_STALE;
         map_encode_state_bits(&unit->status, unit->inputs);
     }
-    map_encode_status(unit->settings, &unit->status, unit->mapping.tab_registers);
+    map_encode(unit->settings, NULL, &unit->status, unit->mapping.tab_registers);
 }
 
 void unit_close(struct unit *unit)

@@ -368,7 +368,7 @@ def test_today():
         day = int(time.strftime("%Y%m%d"))
         for minute, watts in ((0, 100), (60, 200), (1740, 900), (1800, -50)):
             insert(page.file, "minute", pack="shed", t=half + minute, n=6, power_w=watts)
-        insert(page.file, "minute", pack="boat", t=midnight() - 86400, n=6, power_w=77)
+        insert(page.file, "minute", pack="boat", t=half + 7200 - 86400 - 60, n=6, power_w=77)
         insert(page.file, "day", pack="shed", day=day, n=6, power_w=10, charged_wh=5000.26, discharged_wh=70, soc_permille_min=203,
                soc_permille_max=999, fresh_s=100, c1_min=3101, c1_max=3300, c2_min=3200, c2_max=3599)
         insert(page.file, "day", pack="mute", day=day, n=6, charged_wh=0, discharged_wh=0)

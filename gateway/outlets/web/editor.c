@@ -205,18 +205,19 @@ static void answer_post(struct web *web, struct web_request *request, size_t i)
     json_decref(body);
 }
 
-void editor_answer(struct web *web, struct web_request *request, const char *what)
+void editor_answer(struct web *web, struct web_request *request)
 {
     static const char files[] = "files/";
     bool known = false;
     if (!is_own_site(request))
         return;
-    if (strncmp(what, files, sizeof files - 1) == 0) {
-        setup_answer_file(web, request, what + sizeof files - 1);
+    if (strncmp(request->path, files, sizeof files - 1) == 0) {
+        request->path += sizeof files - 1;
+        setup_answer_file(web, request);
         return;
     }
     for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
-        if (strcmp(addresses[i].what, what) != 0)
+        if (strcmp(addresses[i].what, request->path) != 0)
             continue;
         known = true;
         if (strcmp(addresses[i].method, request->http->method) != 0)

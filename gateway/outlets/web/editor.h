@@ -7,5 +7,5 @@
 
 #include "web.h"
 
-/** Answers `api/v1/setup/WHAT`. */
-void editor_answer(struct web *web, struct web_request *request, const char *what);
+/** Answers the addresses below `api/v1/setup/`. */
+void editor_answer(struct web *web, struct web_request *request);

@@ -339,10 +339,11 @@ static void ask_tunnel(struct web *web, struct web_request *request, const char 
         orders_fail(pending, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway does not answer");
 }
 
-void orders_tunnel(struct web *web, struct web_request *request, const char *name)
+void orders_tunnel(struct web *web, struct web_request *request)
 {
     static const char letters[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    const char *name = request->path;
     const size_t size = strlen(name);
     double for_s;
     if (!may_order(web, request))

@@ -11,8 +11,8 @@
 void orders_login(struct web *web, struct web_request *request);
 void orders_logout(struct web *web, struct web_request *request);
 void orders_switch(struct web *web, struct web_request *request, const struct render_pack *pack);
-/** Opens the tunnel of this name for as long as the request says, or closes it. */
-void orders_tunnel(struct web *web, struct web_request *request, const char *name);
+/** Opens the tunnel of the name in the path for as long as the request says, or closes it. */
+void orders_tunnel(struct web *web, struct web_request *request);
 
 /* Shared with set-up (editor.h). */
 

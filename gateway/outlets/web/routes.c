@@ -13,6 +13,7 @@
 #include "today.h"
 
 #include "base/clock.h"
+#include "bms/count.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -96,14 +97,6 @@ static void get_events(struct web *web, struct web_request *request)
     stream_open(web->stream, request->http, detail);
 }
 
-/* False: there is no history, and the request was answered. */
-static bool has_past(const struct web *web, struct web_request *request)
-{
-    if (!web->past)
-        http_error(request->http, MHD_HTTP_NOT_FOUND, "the configuration has no [history]");
-    return web->past;
-}
-
 /* Every page sends this request, so a missing history is not an error: the answer is empty. */
 static void get_today(struct web *web, struct web_request *request)
 {
@@ -122,14 +115,6 @@ static void get_health(struct web *web, struct web_request *request)
 }
 
 /* ---- the page ---- */
-
-static const struct web_asset *find_asset(const char *path)
-{
-    for (unsigned i = 0; i < web_asset_count; i++)
-        if (strcmp(web_assets[i].path, path) == 0)
-            return &web_assets[i];
-    return NULL;
-}
 
 static void get_asset(struct web *web, struct web_request *request, const struct web_asset *asset)
 {
@@ -160,16 +145,6 @@ static void get_asset(struct web *web, struct web_request *request, const struct
 
 /* ---- addresses ---- */
 
-static const struct route {
-    const char *path, *method;
-    void (*answer)(struct web *web, struct web_request *request);
-} routes[] = {
-    {"metrics", "GET", metrics_answer},       {"healthz", "GET", get_health},
-    {"api/v1/packs", "GET", get_packs},       {"api/v1/events", "GET", get_events},
-    {"api/v1/gateway", "GET", setup_answer},  {"api/v1/login", "POST", orders_login},
-    {"api/v1/logout", "POST", orders_logout}, {"api/v1/today", "GET", get_today},
-};
-
 /* Whether the method fits the address; if not, the request was answered. */
 static bool is_method(struct web_request *request, const char *method)
 {
@@ -185,81 +160,76 @@ static bool is_method(struct web_request *request, const char *method)
     return false;
 }
 
-typedef void past_answer(struct past *past, struct http_request *request,
-                         const struct outlet_pack *pack, double wall);
-
-/* Addresses below that of a pack that the history answers. */
-static const struct past_route {
-    const char *path;
-    past_answer *answer;
-} past_routes[] = {
-    {"/history", past_answer_json},
-    {"/history.csv", past_answer_csv},
-    {"/alarms", spells_answer},
-    {"/health", health_answer},
+/* Addresses below that of a pack; the history answers those with `past`. */
+static const struct {
+    const char *path, *method;
+    void (*answer)(struct web *web, struct web_request *request, const struct render_pack *pack);
+    void (*past)(struct past *past, struct http_request *request, const struct outlet_pack *pack,
+                 double wall);
+} pack_routes[] = {
+    {"", "GET", get_pack, NULL},
+    {"/switch", "POST", orders_switch, NULL},
+    {"/history", "GET", NULL, past_answer_json},
+    {"/history.csv", "GET", NULL, past_answer_csv},
+    {"/alarms", "GET", NULL, spells_answer},
+    {"/health", "GET", NULL, health_answer},
 };
 
-/* False: it is none of these. */
-static bool route_past(struct web *web, struct web_request *request, const char *path,
-                       const struct outlet_pack *pack)
+static void route_pack(struct web *web, struct web_request *request)
 {
-    for (size_t i = 0; i < sizeof past_routes / sizeof *past_routes; i++)
-        if (strcmp(path, past_routes[i].path) == 0) {
-            if (is_method(request, "GET") && has_past(web, request))
-                past_routes[i].answer(web->past, request->http, pack, clock_wall());
-            return true;
-        }
-    return false;
-}
-
-static void route_pack(struct web *web, struct web_request *request, const char *rest)
-{
-    const size_t size = strcspn(rest, "/");
-    const struct render_pack *pack = web_pack(web, rest, size);
-    if (!pack)
+    const size_t size = strcspn(request->path, "/");
+    const struct render_pack *pack = web_pack(web, request->path, size);
+    if (!pack) {
         http_error(request->http, MHD_HTTP_NOT_FOUND, "there is no pack or bank of this name");
-    else if (route_past(web, request, rest + size, pack->pack))
         return;
-    else if (strcmp(rest + size, "/switch") == 0 && is_method(request, "POST"))
-        orders_switch(web, request, pack);
-    else if (strcmp(rest + size, "/switch") == 0)
+    }
+    for (size_t i = 0; i < COUNT(pack_routes); i++) {
+        if (strcmp(request->path + size, pack_routes[i].path) != 0)
+            continue;
+        if (!is_method(request, pack_routes[i].method))
+            return;
+        if (pack_routes[i].answer)
+            pack_routes[i].answer(web, request, pack);
+        else if (web->past)
+            pack_routes[i].past(web->past, request->http, pack->pack, clock_wall());
+        else
+            http_error(request->http, MHD_HTTP_NOT_FOUND, "the configuration has no [history]");
         return;
-    else if (rest[size])
-        http_error(request->http, MHD_HTTP_NOT_FOUND, "there is nothing at this address");
-    else if (is_method(request, "GET"))
-        get_pack(web, request, pack);
+    }
+    http_error(request->http, MHD_HTTP_NOT_FOUND, "there is nothing at this address");
 }
 
-/* Addresses that begin like this; `method` is NULL if the function checks it. */
-static const struct folder_route {
+/* What ends with a slash answers all that begins with it. `method`: NULL where the function checks it. */
+static const struct {
     const char *path, *method;
-    void (*answer)(struct web *web, struct web_request *request, const char *rest);
-} folders[] = {
-    {"api/v1/packs/", NULL, route_pack},
-    {"api/v1/files/", "GET", setup_answer_file},
-    {"api/v1/tunnels/", "POST", orders_tunnel},
-    {"api/v1/setup/", NULL, editor_answer},
+    void (*answer)(struct web *web, struct web_request *request);
+} routes[] = {
+    {"metrics", "GET", metrics_answer},          {"healthz", "GET", get_health},
+    {"api/v1/packs", "GET", get_packs},          {"api/v1/packs/", NULL, route_pack},
+    {"api/v1/events", "GET", get_events},        {"api/v1/gateway", "GET", setup_answer},
+    {"api/v1/today", "GET", get_today},          {"api/v1/login", "POST", orders_login},
+    {"api/v1/logout", "POST", orders_logout},    {"api/v1/tunnels/", "POST", orders_tunnel},
+    {"api/v1/files/", "GET", setup_answer_file}, {"api/v1/setup/", NULL, editor_answer},
 };
 
 void routes_answer(struct web *web, struct web_request *request)
 {
-    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
-        if (strcmp(request->path, routes[i].path) == 0) {
-            if (is_method(request, routes[i].method))
-                routes[i].answer(web, request);
-            return;
-        }
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-        const size_t size = strlen(folders[i].path);
-        if (strncmp(request->path, folders[i].path, size) != 0)
+    for (size_t i = 0; i < COUNT(routes); i++) {
+        const size_t size = strlen(routes[i].path);
+        if (strncmp(request->path, routes[i].path, size) != 0 ||
+            (routes[i].path[size - 1] != '/' && request->path[size]))
             continue;
-        if (!folders[i].method || is_method(request, folders[i].method))
-            folders[i].answer(web, request, request->path + size);
+        request->path += size;
+        if (!routes[i].method || is_method(request, routes[i].method))
+            routes[i].answer(web, request);
         return;
     }
-    const struct web_asset *asset = find_asset(request->path);
-    if (!asset)
-        http_error(request->http, MHD_HTTP_NOT_FOUND, "there is nothing at this address");
-    else if (is_method(request, "GET"))
-        get_asset(web, request, asset);
+    for (unsigned i = 0; i < web_asset_count; i++) {
+        if (strcmp(web_assets[i].path, request->path) != 0)
+            continue;
+        if (is_method(request, "GET"))
+            get_asset(web, request, &web_assets[i]);
+        return;
+    }
+    http_error(request->http, MHD_HTTP_NOT_FOUND, "there is nothing at this address");
 }

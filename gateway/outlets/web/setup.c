@@ -10,6 +10,7 @@
 #include "base/address.h"
 #include "base/clock.h"
 #include "base/queue.h"
+#include "bms/count.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -38,7 +39,23 @@ struct setup {
 
 /* ---- the answer ---- */
 
-static void add_files(json_t *object);
+static const struct {
+    const char *name, *format, *type;
+} files[] = {
+    {"homeassistant.yaml", "homeassistant", "application/yaml"},
+    {"homeassistant-basic.yaml", "homeassistant-basic", "application/yaml"},
+    {"homeassistant-cells.yaml", "homeassistant-cells", "application/yaml"},
+    {"evcc.yaml", "evcc", "application/yaml"},
+    {"telegraf.conf", "telegraf", "text/plain; charset=utf-8"},
+    {"nodered.json", "nodered", "application/json"},
+    {"iobroker.tsv", "iobroker", "text/tab-separated-values; charset=utf-8"},
+    {"tasmota.txt", "tasmota", "text/plain; charset=utf-8"},
+    {"tasmota-display.txt", "tasmota-display", "text/plain; charset=utf-8"},
+    {"mbpoll.txt", "mbpoll", "text/plain; charset=utf-8"},
+    {"register-map.md", "md", "text/markdown; charset=utf-8"},
+    {"map.csv", "csv", "text/csv; charset=utf-8"},
+    {"map.json", "json", "application/json"},
+};
 
 static void leave_out_private(json_t *object)
 {
@@ -81,7 +98,10 @@ static char *compose(const struct asked *asked, json_t *events)
         json_pack("{s:i, s:i, s:I, s:I, s:I}", "clients", (int) counters.clients, "streams",
                   (int) counters.streams, "requests", (json_int_t) counters.requests, "refused",
                   (json_int_t) counters.refused, "dropped", (json_int_t) counters.dropped));
-    add_files(object);
+    json_t *list = json_array();
+    for (size_t i = 0; i < COUNT(files); i++)
+        json_array_append_new(list, json_string(files[i].name));
+    json_object_set_new(object, "files", list);
     return json_text(object);
 }
 
@@ -190,32 +210,6 @@ void setup_answer(struct web *web, struct web_request *request)
 
 /* ---- files ---- */
 
-static const struct file {
-    const char *name, *format, *type;
-} files[] = {
-    {"homeassistant.yaml", "homeassistant", "application/yaml"},
-    {"homeassistant-basic.yaml", "homeassistant-basic", "application/yaml"},
-    {"homeassistant-cells.yaml", "homeassistant-cells", "application/yaml"},
-    {"evcc.yaml", "evcc", "application/yaml"},
-    {"telegraf.conf", "telegraf", "text/plain; charset=utf-8"},
-    {"nodered.json", "nodered", "application/json"},
-    {"iobroker.tsv", "iobroker", "text/tab-separated-values; charset=utf-8"},
-    {"tasmota.txt", "tasmota", "text/plain; charset=utf-8"},
-    {"tasmota-display.txt", "tasmota-display", "text/plain; charset=utf-8"},
-    {"mbpoll.txt", "mbpoll", "text/plain; charset=utf-8"},
-    {"register-map.md", "md", "text/markdown; charset=utf-8"},
-    {"map.csv", "csv", "text/csv; charset=utf-8"},
-    {"map.json", "json", "application/json"},
-};
-
-static void add_files(json_t *object)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        json_array_append_new(list, json_string(files[i].name));
-    json_object_set_new(object, "files", list);
-}
-
 static unsigned count_of(const struct outlet_pack *pack, enum pack_value value, unsigned usual)
 {
     const double count = pack->values.value[value];
@@ -248,28 +242,28 @@ static bool print_file(const struct web *web, const char *host, const char *form
     return good;
 }
 
-void setup_answer_file(struct web *web, struct web_request *request, const char *name)
+void setup_answer_file(struct web *web, struct web_request *request)
 {
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        if (strcmp(files[i].name, name) == 0) {
-            char *bytes = NULL, disposition[80];
-            size_t size = 0;
-            FILE *out = open_memstream(&bytes, &size);
-            bool good = out && print_file(web, request->host.name, files[i].format, out);
-            good = out && fclose(out) == 0 && good;
-            struct MHD_Response *response =
-                good ? compress_response(request->http, files[i].type, bytes, size) : NULL;
-            if (!good)
-                free(bytes);
-            if (response) {
-                snprintf(disposition, sizeof disposition, "attachment; filename=\"%s\"",
-                         files[i].name);
-                MHD_add_response_header(response, "Content-Disposition", disposition);
-            }
-            http_answer(request->http, MHD_HTTP_OK, response);
-            return;
-        }
-    http_error(request->http, MHD_HTTP_NOT_FOUND, "there is no such file");
+    size_t i = 0, size = 0;
+    while (i < COUNT(files) && strcmp(files[i].name, request->path) != 0)
+        i++;
+    if (i == COUNT(files)) {
+        http_error(request->http, MHD_HTTP_NOT_FOUND, "there is no such file");
+        return;
+    }
+    char *bytes = NULL, disposition[80];
+    FILE *out = open_memstream(&bytes, &size);
+    bool good = out && print_file(web, request->host.name, files[i].format, out);
+    good = out && fclose(out) == 0 && good;
+    struct MHD_Response *response =
+        good ? compress_response(request->http, files[i].type, bytes, size) : NULL;
+    if (!good)
+        free(bytes);
+    if (response) {
+        snprintf(disposition, sizeof disposition, "attachment; filename=\"%s\"", files[i].name);
+        MHD_add_response_header(response, "Content-Disposition", disposition);
+    }
+    http_answer(request->http, MHD_HTTP_OK, response);
 }
 
 /* ---- life ---- */

@@ -26,4 +26,4 @@ void setup_ask(struct web *web, struct web_request *request, setup_told *told);
 void setup_outdated(struct setup *setup);
 
 /** Answers `api/v1/files/NAME`. */
-void setup_answer_file(struct web *web, struct web_request *request, const char *name);
+void setup_answer_file(struct web *web, struct web_request *request);

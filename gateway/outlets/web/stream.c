@@ -36,24 +36,28 @@ struct viewer {
     double taken_at;
     unsigned number; /* decides at which ticks it is served if there are many viewers */
     bool beat_owed;
-    bool *detail, *owed; /* by pack */
-    uint32_t *seen;      /* by pack: the version that it got last */
     unsigned owed_count;
+    struct {
+        bool detail, owed;
+        uint32_t seen; /* the version that it got last */
+    } packs[];
 };
 
 struct stream {
     struct outlet *outlet;
     const struct render_pack *packs;
     unsigned count, max_viewers, viewer_count;
-    bool *dirty, *again; /* by pack: may have changed; send even if unchanged */
     char beat[64];
     size_t beat_size;
-    struct rendering *whole, *brief;
-    struct iovec *pieces; /* what one viewer gets at a tick */
-    uint64_t ticks;       /* ticks at which values were rendered */
+    struct iovec pieces[PIECES_MOST]; /* what one viewer gets at a tick */
+    uint64_t ticks;                   /* ticks at which values were rendered */
     unsigned ticks_to_beat, round, opened;
     ev_timer tick;
     TAILQ_HEAD(, viewer) viewers;
+    struct {
+        bool dirty, again; /* may have changed; is sent even if unchanged */
+        struct rendering brief, whole;
+    } shown[]; /* by pack */
 };
 
 /* ---- rendering ---- */
@@ -79,7 +83,7 @@ static bool is_same_but_age(const char *a, size_t a_size, const char *b, size_t 
 
 static const struct rendering *render(struct stream *stream, unsigned n, bool whole)
 {
-    struct rendering *rendering = whole ? &stream->whole[n] : &stream->brief[n];
+    struct rendering *rendering = whole ? &stream->shown[n].whole : &stream->shown[n].brief;
     if (rendering->tick == stream->ticks)
         return rendering;
     char bytes[sizeof FRAME + RENDER_WHOLE_MAX];
@@ -152,8 +156,8 @@ static bool append_bytes(struct viewer *viewer, const char *bytes, size_t size)
 
 static void has_got(struct viewer *viewer, unsigned n, const struct rendering *rendering)
 {
-    viewer->seen[n] = rendering->version;
-    viewer->owed[n] = false;
+    viewer->packs[n].seen = rendering->version;
+    viewer->packs[n].owed = false;
     viewer->owed_count--;
 }
 
@@ -162,9 +166,9 @@ static void write_owed(struct viewer *viewer)
 {
     struct stream *stream = viewer->stream;
     for (unsigned n = 0; n < stream->count && viewer->owed_count > 0; n++) {
-        if (!viewer->owed[n])
+        if (!viewer->packs[n].owed)
             continue;
-        const struct rendering *rendering = render(stream, n, viewer->detail[n]);
+        const struct rendering *rendering = render(stream, n, viewer->packs[n].detail);
         if (!rendering || !append_bytes(viewer, rendering->bytes, rendering->size))
             return;
         has_got(viewer, n, rendering);
@@ -173,8 +177,8 @@ static void write_owed(struct viewer *viewer)
 
 static void owe_pack(struct viewer *viewer, unsigned n)
 {
-    viewer->owed_count += !viewer->owed[n];
-    viewer->owed[n] = true;
+    viewer->owed_count += !viewer->packs[n].owed;
+    viewer->packs[n].owed = true;
 }
 
 static void hand_out(struct viewer *viewer)
@@ -227,12 +231,8 @@ static ssize_t on_taken(void *data, uint64_t position, char *room, size_t most)
 
 static void free_viewer(struct viewer *viewer)
 {
-    if (!viewer)
-        return;
-    free(viewer->bytes);
-    free(viewer->detail);
-    free(viewer->owed);
-    free(viewer->seen);
+    if (viewer)
+        free(viewer->bytes);
     free(viewer);
 }
 
@@ -257,7 +257,7 @@ static size_t compose_beat(char text[64])
 static void send_beat(struct stream *stream, double now)
 {
     for (unsigned n = 0; n < stream->count; n++)
-        stream->again[n] = !outlet_fresh(stream->outlet, stream->packs[n].pack, now);
+        stream->shown[n].again = !outlet_fresh(stream->outlet, stream->packs[n].pack, now);
     struct viewer *viewer;
     TAILQ_FOREACH(viewer, &stream->viewers, entry)
     viewer->beat_owed = true;
@@ -273,7 +273,7 @@ static void keep_rest(struct viewer *viewer, const unsigned *packs, unsigned cou
         const size_t taken = sent < piece->iov_len ? sent : piece->iov_len;
         sent -= taken;
         if (packs[i] < stream->count)
-            has_got(viewer, packs[i], render(stream, packs[i], viewer->detail[packs[i]]));
+            has_got(viewer, packs[i], render(stream, packs[i], viewer->packs[packs[i]].detail));
         if (taken < piece->iov_len &&
             !append_bytes(viewer, (const char *) piece->iov_base + taken, piece->iov_len - taken))
             http_cut(viewer->request); /* another event must not follow half an event */
@@ -298,9 +298,9 @@ static void send_at_once(struct viewer *viewer)
             (struct iovec){.iov_base = stream->beat, .iov_len = stream->beat_size};
     }
     for (unsigned n = 0; n < stream->count && count < PIECES_MOST; n++) {
-        if (!viewer->owed[n])
+        if (!viewer->packs[n].owed)
             continue;
-        const struct rendering *rendering = render(stream, n, viewer->detail[n]);
+        const struct rendering *rendering = render(stream, n, viewer->packs[n].detail);
         if (!rendering)
             break;
         packs[count] = n;
@@ -319,10 +319,10 @@ static void mark_changes(struct viewer *viewer)
 {
     struct stream *stream = viewer->stream;
     for (unsigned n = 0; n < stream->count; n++) {
-        if (!stream->dirty[n] && !stream->again[n])
+        if (!stream->shown[n].dirty && !stream->shown[n].again)
             continue;
-        const struct rendering *rendering = render(stream, n, viewer->detail[n]);
-        if (stream->again[n] || !rendering || rendering->version != viewer->seen[n])
+        const struct rendering *rendering = render(stream, n, viewer->packs[n].detail);
+        if (stream->shown[n].again || !rendering || rendering->version != viewer->packs[n].seen)
             owe_pack(viewer, n);
     }
 }
@@ -336,7 +336,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     stream->ticks++;
     stream->round++;
     stream->beat_size = compose_beat(stream->beat);
-    memset(stream->again, 0, stream->count * sizeof *stream->again);
+    for (unsigned n = 0; n < stream->count; n++)
+        stream->shown[n].again = false;
     if (stream->ticks_to_beat-- == 0) {
         send_beat(stream, now);
         stream->ticks_to_beat = (unsigned) (STREAM_BEAT_S / TICK_S) - 1;
@@ -359,12 +360,13 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
                 hand_out(viewer);
         }
     }
-    memset(stream->dirty, 0, stream->count * sizeof *stream->dirty);
+    for (unsigned n = 0; n < stream->count; n++)
+        stream->shown[n].dirty = false;
 }
 
 void stream_changed(struct stream *stream, unsigned pack)
 {
-    stream->dirty[pack] = true;
+    stream->shown[pack].dirty = true;
 }
 
 void stream_event(struct stream *stream, const char *name, const char *data)
@@ -390,7 +392,7 @@ static void mark_detail(struct viewer *viewer, const char *detail)
         for (unsigned n = 0; n < stream->count; n++) {
             const char *name = stream->packs[n].pack->source.name;
             if (strlen(name) == size && memcmp(name, detail, size) == 0)
-                viewer->detail[n] = true;
+                viewer->packs[n].detail = true;
         }
         detail += size + (detail[size] == ',');
     }
@@ -399,20 +401,17 @@ static void mark_detail(struct viewer *viewer, const char *detail)
 static struct viewer *new_viewer(struct stream *stream, struct http_request *request,
                                  const char *detail)
 {
-    struct viewer *viewer = calloc(1, sizeof *viewer);
+    struct viewer *viewer = calloc(1, sizeof *viewer + stream->count * sizeof *viewer->packs);
     if (!viewer)
         return NULL;
     viewer->stream = stream;
     viewer->request = request;
     viewer->number = stream->opened++;
-    viewer->detail = calloc(stream->count + 1, sizeof *viewer->detail);
-    viewer->owed = calloc(stream->count + 1, sizeof *viewer->owed);
-    viewer->seen = calloc(stream->count + 1, sizeof *viewer->seen);
     char hello[96];
     size_t size = (size_t) snprintf(hello, sizeof hello, "retry: 3000\n\n");
     if (outlet_hears(stream->outlet, clock_now()))
         size += compose_beat(hello + size);
-    if (!viewer->detail || !viewer->owed || !viewer->seen || !append_bytes(viewer, hello, size)) {
+    if (!append_bytes(viewer, hello, size)) {
         free_viewer(viewer);
         return NULL;
     }
@@ -453,25 +452,16 @@ void stream_open(struct stream *stream, struct http_request *request, const char
 struct stream *stream_new(struct outlet *outlet, const struct render_pack *packs, unsigned count,
                           unsigned max_viewers)
 {
-    struct stream *stream = calloc(1, sizeof *stream);
+    struct stream *stream = calloc(1, sizeof *stream + count * sizeof *stream->shown);
     if (!stream)
         return NULL;
     stream->outlet = outlet;
     stream->packs = packs;
     stream->count = count;
     stream->max_viewers = max_viewers;
-    stream->dirty = calloc(count + 1, sizeof *stream->dirty);
-    stream->again = calloc(count + 1, sizeof *stream->again);
-    stream->whole = calloc(count + 1, sizeof *stream->whole);
-    stream->brief = calloc(count + 1, sizeof *stream->brief);
-    stream->pieces = calloc(PIECES_MOST, sizeof *stream->pieces);
     TAILQ_INIT(&stream->viewers);
     ev_timer_init(&stream->tick, on_tick, TICK_S, TICK_S);
     stream->tick.data = stream;
-    if (!stream->dirty || !stream->again || !stream->whole || !stream->brief || !stream->pieces) {
-        stream_free(stream);
-        return NULL;
-    }
     ev_timer_start(outlet_loop(outlet), &stream->tick);
     return stream;
 }
@@ -481,14 +471,9 @@ void stream_free(struct stream *stream)
     if (!stream)
         return;
     ev_timer_stop(outlet_loop(stream->outlet), &stream->tick);
-    for (unsigned n = 0; n < stream->count && stream->whole && stream->brief; n++) {
-        free(stream->whole[n].bytes);
-        free(stream->brief[n].bytes);
+    for (unsigned n = 0; n < stream->count; n++) {
+        free(stream->shown[n].whole.bytes);
+        free(stream->shown[n].brief.bytes);
     }
-    free(stream->dirty);
-    free(stream->again);
-    free(stream->whole);
-    free(stream->brief);
-    free(stream->pieces);
     free(stream);
 }

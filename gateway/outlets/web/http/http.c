@@ -107,14 +107,14 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *prepare, int revents)
 
 /* ---- connections ---- */
 
-static bool same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+static bool same_host(const struct sockaddr_storage *a, const struct sockaddr *b)
 {
     char x[ADDRESS_TEXT], y[ADDRESS_TEXT];
-    return strcmp(address_format_host((const struct sockaddr *) a, x),
-                  address_format_host((const struct sockaddr *) b, y)) == 0;
+    return strcmp(address_format_host((const struct sockaddr *) a, x), address_format_host(b, y)) ==
+           0;
 }
 
-static unsigned count_peer(const struct http *http, const struct sockaddr_storage *peer)
+static unsigned count_peer(const struct http *http, const struct sockaddr *peer)
 {
     unsigned count = 0;
     const struct client *client;
@@ -125,14 +125,10 @@ static unsigned count_peer(const struct http *http, const struct sockaddr_storag
 
 unsigned http_of_client(const struct http *http, const struct sockaddr *address)
 {
-    struct sockaddr_storage whom = {0};
-    memcpy(&whom, address,
-           address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-                                          : sizeof(struct sockaddr_in));
     unsigned count = 0;
     const struct client *client;
     TAILQ_FOREACH(client, &http->clients, entry)
-    count += !client->cut && same_host(&client->request.client, &whom);
+    count += !client->cut && same_host(&client->request.client, address);
     return count;
 }
 
@@ -183,7 +179,7 @@ static void on_late_turn(void *data, double since, double now)
 }
 
 /* Finds the client that was idle for longest: a half request counts as idle, an answer does not. */
-static struct client *find_idle(const struct http *http, const struct sockaddr_storage *peer)
+static struct client *find_idle(const struct http *http, const struct sockaddr *peer)
 {
     struct client *client, *longest = NULL;
     TAILQ_FOREACH(client, &http->clients, entry)
@@ -195,7 +191,7 @@ static struct client *find_idle(const struct http *http, const struct sockaddr_s
 }
 
 /* Closes an idle client to make room. False: there is none. */
-static bool make_room(struct http *http, const struct sockaddr_storage *peer, bool is_proxy)
+static bool make_room(struct http *http, const struct sockaddr *peer, bool is_proxy)
 {
     struct client *longest = NULL;
     if (!is_proxy && count_peer(http, peer) >= http->settings.max_per_address) {
@@ -321,7 +317,7 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *peer)
         turn_away(http, fd, false);
         return;
     }
-    if (!make_room(http, peer, is_proxy)) {
+    if (!make_room(http, address, is_proxy)) {
         tell_refused(http, address, "was rejected: all connections are busy");
         turn_away(http, fd, true);
         return;

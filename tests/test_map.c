@@ -451,7 +451,7 @@ TEST(limits)
         status.state = not_fresh;
         if (not_fresh == MAP_STATE_FRESH)
             continue;
-        map_encode_status(&usual, &status, registers);
+        map_encode(&usual, NULL, &status, registers);
         expect_low_first(788, 0x7FC00000);
         expect_low_first(790, 0);
         expect_low_first(792, 0);
@@ -462,7 +462,7 @@ TEST(limits)
     status.allowed.discharge_current_a = 30;
     status.allowed.discharges_stale = true;
     status.state = MAP_STATE_STALE;
-    map_encode_status(&usual, &status, registers);
+    map_encode(&usual, NULL, &status, registers);
     expect_low_first(790, 0);
     expect_low_first(792, single(30));
     expect_word(795, 7);
@@ -737,7 +737,7 @@ TEST(bank)
     one_of_three.missing = 2;
     status.bank = &one_of_three;
     status.state = MAP_STATE_STALE;
-    map_encode_status(&usual, &status, registers);
+    map_encode(&usual, NULL, &status, registers);
     expect_word(402, 1);
     expect_word(403, 2);
     expect_low_first(694, single(31.5));
@@ -766,7 +766,7 @@ TEST(status_alone)
     struct map_status status = fresh;
     status.age_s = 1;
     status.seconds = 4711;
-    map_encode_status(&usual, &status, registers);
+    map_encode(&usual, NULL, &status, registers);
     expect_low_first(410, 1);
     expect_word(341, 4711);
     expect_word(151, 4711);
@@ -777,10 +777,10 @@ TEST(status_alone)
 
     pack_clear_alarms(&pack);
     encode(&usual, &pack, &fresh);
-    map_encode_status(&usual, &status, registers);
+    map_encode(&usual, NULL, &status, registers);
     expect_word(335, 0);
     status.state = MAP_STATE_STALE;
-    map_encode_status(&usual, &status, registers);
+    map_encode(&usual, NULL, &status, registers);
     expect_word(335, 1);
     expect_word(145, 1);
     expect_word(401, 2);
@@ -800,7 +800,7 @@ TEST(without_copy)
         encode(&settings, &pack, &fresh);
         expect_word(101, 0);
         expect_word(291, 54);
-        map_encode_status(&settings, &fresh, registers);
+        map_encode(&settings, NULL, &fresh, registers);
         expect_word(101, 0);
         assert_int_equal(map_range(&settings, 100, 1), MAP_OUTSIDE);
     }

@@ -290,7 +290,7 @@ TEST(options_help)
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     assert_non_null(out);
-    simulator_print_options(out);
+    simulator_options_print(out);
     fclose(out);
     char *rest = text;
     unsigned checked = 0;

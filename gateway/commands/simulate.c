@@ -8,6 +8,7 @@
 #include "packs/json.h"
 #include "config/hints.h"
 #include "config/modbus_map.h"
+#include "simulator/options.h"
 #include "simulator/pty.h"
 #include "simulator/simulator.h"
 #include "base/address.h"
@@ -202,7 +203,7 @@ static int parse_simulate_options(int argc, char **argv, struct arguments *argum
     if (status == EXIT_DONE) {
         print_protocols(stdout);
         fputs("\nOptions: key, range, default, meaning:\n", stdout);
-        simulator_print_options(stdout);
+        simulator_options_print(stdout);
     }
     if (status >= 0)
         return status;

@@ -2,6 +2,7 @@
 /* A simulated inverter. */
 #include "inverter.h"
 
+#include "base/text.h"
 #include "bms/bytes.h"
 #include "bms/count.h"
 #include "bms/inverter/can.h"
@@ -9,7 +10,6 @@
 #include "bms/modbus/modbus.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Registers of packgate's map with the usual base, see register-map.md: 32-bit floats, low word first. */
@@ -18,9 +18,10 @@
 
 void inverter_names(char *out, size_t size)
 {
-    size_t used = (size_t) snprintf(out, size, "pylontech, modbus-rtu");
-    for (const struct table *table = can_tables; table->name && used < size; table++)
-        used += (size_t) snprintf(out + used, size - used, ", %s", table->name);
+    struct text text = text_in(out, size);
+    text_add(&text, "pylontech, modbus-rtu");
+    for (const struct table *table = can_tables; table->name; table++)
+        text_format(&text, ", %s", table->name);
 }
 
 bool inverter_init(struct inverter *inverter, const char *name, int address)
@@ -163,36 +164,32 @@ double inverter_current(const struct inverter *inverter, double now)
     return charges ? fmin(inverter->wants_a, limit_a) : fmax(inverter->wants_a, -limit_a);
 }
 
-static size_t print_number(char *out, size_t size, size_t used, const char *format, double number)
+/* Leaves out an unknown number. */
+static void add_number(struct text *text, const char *format, double number)
 {
-    if (isnan(number) || used >= size)
-        return used;
-    return used + (size_t) snprintf(out + used, size - used, format, number);
+    if (!isnan(number))
+        text_format(text, format, number);
 }
 
 void inverter_describe(const struct inverter *inverter, double now, char *out, size_t size)
 {
     const double *told = inverter->told.values.value;
-    const double current = inverter_current(inverter, now);
-    size_t used = 0;
-    out[0] = '\0';
+    struct text text = text_in(out, size);
     if (isnan(inverter->limits_at)) {
-        snprintf(out, size, "received nothing yet");
+        text_add(&text, "received nothing yet");
         return;
     }
     if (is_lost(inverter, now))
-        used = print_number(out, size, used,
-                            "received no limits for %.0f s; before: ", now - inverter->limits_at);
-    used = print_number(out, size, used, "%.2f V, ", told[VOLTAGE_V]);
-    used = print_number(out, size, used, "%.1f A, ", told[CURRENT_A]);
-    used = print_number(out, size, used, "SOC %.1f %%, ", told[SOC_PERCENT]);
-    if (isnan(told[CHARGE_CURRENT_LIMIT_A]) && isnan(told[DISCHARGE_CURRENT_LIMIT_A]) &&
-        used < size)
-        used += (size_t) snprintf(out + used, size - used, "limits unknown");
-    used = print_number(out, size, used, "may charge %.1f A", told[CHARGE_CURRENT_LIMIT_A]);
-    used = print_number(out, size, used, " up to %.2f V", told[CHARGE_VOLTAGE_LIMIT_V]);
-    used = print_number(out, size, used, ", discharge %.1f A", told[DISCHARGE_CURRENT_LIMIT_A]);
-    used = print_number(out, size, used, ": wants %.1f A", inverter->wants_a);
-    print_number(out, size, used,
-                 inverter->obeys ? ", takes %.1f A" : ", ignores that and draws %.1f A", current);
+        text_format(&text, "received no limits for %.0f s; before: ", now - inverter->limits_at);
+    add_number(&text, "%.2f V, ", told[VOLTAGE_V]);
+    add_number(&text, "%.1f A, ", told[CURRENT_A]);
+    add_number(&text, "SOC %.1f %%, ", told[SOC_PERCENT]);
+    if (isnan(told[CHARGE_CURRENT_LIMIT_A]) && isnan(told[DISCHARGE_CURRENT_LIMIT_A]))
+        text_add(&text, "limits unknown");
+    add_number(&text, "may charge %.1f A", told[CHARGE_CURRENT_LIMIT_A]);
+    add_number(&text, " up to %.2f V", told[CHARGE_VOLTAGE_LIMIT_V]);
+    add_number(&text, ", discharge %.1f A", told[DISCHARGE_CURRENT_LIMIT_A]);
+    text_format(&text, ": wants %.1f A", inverter->wants_a);
+    add_number(&text, inverter->obeys ? ", takes %.1f A" : ", ignores that and draws %.1f A",
+               inverter_current(inverter, now));
 }

@@ -127,22 +127,16 @@ static bool parse_fixed_value(const struct parser *parser, enum pack_value id, c
 
 static bool parse_alarm(const struct parser *parser, int alarm, const char *key, const char *text)
 {
-    static const struct {
-        const char *text;
-        bool warning, protection;
-    } levels[] = {{"0", false, false},
-                  {"1", true, true}, /* both: each protocol has at least one of the levels */
-                  {"warning", true, false},
-                  {"protection", false, true}};
+    /* 1: both levels, because each protocol has at least one of them */
+    const bool both = strcmp(text, "1") == 0;
+    const bool warning = both || strcmp(text, "warning") == 0;
+    const bool protection = both || strcmp(text, "protection") == 0;
     struct simulator_fixed *fixed = &parser->options->fixed;
-    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
-        if (strcmp(levels[i].text, text) != 0)
-            continue;
+    if (warning || protection || strcmp(text, "0") == 0) {
         uint32_t bit = UINT32_C(1) << alarm;
         fixed->alarms |= bit;
-        fixed->alarms_warning = (fixed->alarms_warning & ~bit) | (levels[i].warning ? bit : 0);
-        fixed->alarms_protection =
-            (fixed->alarms_protection & ~bit) | (levels[i].protection ? bit : 0);
+        fixed->alarms_warning = (fixed->alarms_warning & ~bit) | (warning ? bit : 0);
+        fixed->alarms_protection = (fixed->alarms_protection & ~bit) | (protection ? bit : 0);
         return true;
     }
     return report_error(parser, "'%s' is '%s', expected 0, 1, warning or protection", key, text);
@@ -165,33 +159,6 @@ static bool set_text(const struct parser *parser, enum pack_text id, const char 
 }
 
 /* ---- keys ---- */
-
-static int find_value(const char *key)
-{
-    char name[VALUE_NAME_SIZE];
-    for (int id = 0; id < PACK_VALUES; id++)
-        if (strcmp(pack_value_name((enum pack_value) id, name), key) == 0)
-            return id;
-    return -1;
-}
-
-static int find_alarm(const char *key)
-{
-    if (strncmp(key, ALARM_PREFIX, strlen(ALARM_PREFIX)) != 0)
-        return -1;
-    for (int i = 0; i < PACK_ALARM_COUNT; i++)
-        if (strcmp(pack_alarm_name((enum pack_alarm) i), key + strlen(ALARM_PREFIX)) == 0)
-            return i;
-    return -1;
-}
-
-static int find_text(const char *key)
-{
-    for (int i = 0; i < PACK_TEXTS; i++)
-        if (strcmp(pack_text_name((enum pack_text) i), key) == 0)
-            return i;
-    return -1;
-}
 
 static bool fail_unknown(const struct parser *parser, const char *key)
 {
@@ -217,6 +184,7 @@ static bool fail_unknown(const struct parser *parser, const char *key)
 
 static bool parse_assignment(const struct parser *parser, char *item)
 {
+    char name[VALUE_NAME_SIZE];
     char *equals = strchr(item, '=');
     if (!equals || equals == item)
         return report_error(parser, "'%s' is not an option, expected KEY=VALUE", item);
@@ -233,15 +201,19 @@ static bool parse_assignment(const struct parser *parser, char *item)
         return set_number(parser, item, text, number->min, number->max, number->whole,
                           member(parser->options, number));
     }
-    int id = find_value(item), alarm = find_alarm(item), pack_text = find_text(item);
     if (strcmp(item, "profile") == 0)
         return parse_profile(parser, text);
-    if (id >= 0)
-        return parse_fixed_value(parser, (enum pack_value) id, item, text);
-    if (alarm >= 0)
-        return parse_alarm(parser, alarm, item, text);
-    if (pack_text >= 0)
-        return set_text(parser, (enum pack_text) pack_text, item, text);
+    for (int id = 0; id < PACK_VALUES; id++)
+        if (strcmp(pack_value_name((enum pack_value) id, name), item) == 0)
+            return parse_fixed_value(parser, (enum pack_value) id, item, text);
+    const char *alarm =
+        strncmp(item, ALARM_PREFIX, strlen(ALARM_PREFIX)) == 0 ? item + strlen(ALARM_PREFIX) : "";
+    for (int i = 0; i < PACK_ALARM_COUNT; i++)
+        if (strcmp(pack_alarm_name((enum pack_alarm) i), alarm) == 0)
+            return parse_alarm(parser, i, item, text);
+    for (int i = 0; i < PACK_TEXTS; i++)
+        if (strcmp(pack_text_name((enum pack_text) i), item) == 0)
+            return set_text(parser, (enum pack_text) i, item, text);
     return fail_unknown(parser, item);
 }
 
@@ -346,21 +318,16 @@ double simulator_clock_cell_mv(double at)
 
 /* ---- help ---- */
 
-static void print_option(FILE *out, const char *key, const char *range, const char *usual,
-                         const char *help)
-{
-    fprintf(out, "  %-11s %-10s %-6s %s\n", key, range, usual, help);
-}
-
 void simulator_options_print(FILE *out)
 {
-    print_option(out, "profile", "", battery_profile_names[0],
-                 "cycle, idle, charge, discharge, or fixed: values never move");
+    static const char format[] = "  %-11s %-10s %-6s %s\n";
+    fprintf(out, format, "profile", "", battery_profile_names[0],
+            "cycle, idle, charge, discharge, or fixed: values never move");
     for (int i = 0; i < NUMBERS; i++) {
         char range[40], usual[20];
         snprintf(range, sizeof range, "%g-%g", numbers[i].min, numbers[i].max);
         snprintf(usual, sizeof usual, "%g", numbers[i].usual);
-        print_option(out, numbers[i].key, range, usual, numbers[i].help);
+        fprintf(out, format, numbers[i].key, range, usual, numbers[i].help);
     }
     fprintf(
         out,

@@ -320,21 +320,17 @@ static void on_closed(void *data)
     connection_free(connection);
 }
 
-static struct connection **free_place(struct simulator *simulator)
-{
-    for (int i = 0; i < CONNECTIONS; i++)
-        if (!simulator->connections[i])
-            return &simulator->connections[i];
-    return NULL;
-}
-
 static bool attach(struct simulator *simulator, int fd, enum simulator_link_kind kind)
 {
     static const struct simulator_link_events events = {
         .heard = on_heard, .quiet = on_quiet, .closed = on_closed};
-    struct connection **place = free_place(simulator);
+    struct connection **place = simulator->connections;
+    while (place < simulator->connections + CONNECTIONS && *place)
+        place++;
     struct connection *connection =
-        place ? calloc(1, sizeof *connection + simulator->count * sizeof(struct ear)) : NULL;
+        place < simulator->connections + CONNECTIONS
+            ? calloc(1, sizeof *connection + simulator->count * sizeof(struct ear))
+            : NULL;
     if (!connection) {
         close(fd);
         return false;
@@ -366,11 +362,6 @@ bool simulator_check(const char *options, char *error, size_t error_size)
 {
     struct simulator_options parsed = {0};
     return simulator_options_parse(options, -1, &parsed, error, error_size);
-}
-
-void simulator_print_options(FILE *out)
-{
-    simulator_options_print(out);
 }
 
 static void init_member(struct simulator *simulator, unsigned i, const struct bms *bms,

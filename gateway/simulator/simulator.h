@@ -9,16 +9,14 @@
 #include "bms/driver.h"
 
 #include <ev.h>
-#include <stdio.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 struct simulator;
 
 /** Checks the options after "sim:", such as "cells=16,capacity=280,soc=55,profile=cycle,@2:soc=40".
  * False: `error` says why. */
 bool simulator_check(const char *options, char *error, size_t error_size);
-
-/** Prints one line of help per option. */
-void simulator_print_options(FILE *out);
 
 /** Creates a bus with `count` BMS (drivers and options from `bms`), all with the same options
  * except for the seed and those of their address. NULL: out of memory, or options that

@@ -216,74 +216,23 @@ static void put_component(struct text *text, const struct announcer *announcer,
         put_availability(text, announcer->topic, NULL);
 }
 
-/* ---- packs ---- */
-
-void announce_device(struct text *text, const struct announcer *announcer,
-                     const struct source *source, struct entity_set set, struct entity_set gone)
-{
-    struct entity entity;
-    text_add(text, "{");
-    put_device(text, announcer, source);
-    put_origin(text, announcer);
-    put_topic(text, "stat_t", announcer->topic, source->name, "state");
-    text_member_number(text, "qos", 0, 0);
-    put_availability(text, announcer->topic, source->name);
-    text_json(text, "cmps", "{");
-    for (unsigned n = 0; n < entity_count(); n++) {
-        bool is_there = entity_in(&set, n);
-        if (!is_there && !entity_in(&gone, n))
-            continue;
-        entity_describe(n, &entity);
-        text_json(text, entity.key, "{");
-        text_member(text, "p", entity_platform_name(entity.platform));
-        if (is_there)
-            put_component(text, announcer, source, &entity);
-        text_add(text, "}");
-    }
-    text_add(text, "}}");
-}
-
-void announce_single(struct text *text, const struct announcer *announcer,
-                     const struct source *source, unsigned n)
-{
-    struct entity entity;
-    entity_describe(n, &entity);
-    text_add(text, "{");
-    put_component(text, announcer, source, &entity);
-    if (entity.field[0])
-        put_topic(text, "stat_t", announcer->topic, source->name, "state");
-    if (entity.field[0] || entity.platform == EVENT)
-        put_availability(text, announcer->topic, source->name);
-    put_device(text, announcer, source);
-    put_origin(text, announcer);
-    text_add(text, "}");
-}
-
 /* ---- the gateway ---- */
 
-static const struct {
-    const char *key, *title, *field;
-    enum entity_platform platform;
-} parts[GATEWAY_COMPONENTS] = {
-    {"connection", "Connection", NULL, BINARY_SENSOR},
-    {"fresh_packs", "Fresh packs", "fresh_packs", SENSOR},
-    {"version", "Version", "version", SENSOR},
+static const struct entity gateway_parts[GATEWAY_COMPONENTS] = {
+    {"connection", .platform = BINARY_SENSOR, .meaning.title = "Connection"},
+    {"fresh_packs", "fresh_packs", .meaning.title = "Fresh packs"},
+    {"version", "version", .meaning.title = "Version"},
 };
 
-const char *announce_gateway_key(unsigned n, enum entity_platform *platform)
+static void put_gateway_part(struct text *text, const struct announcer *announcer,
+                             const struct entity *part)
 {
-    *platform = parts[n].platform;
-    return parts[n].key;
-}
-
-static void put_gateway_part(struct text *text, const struct announcer *announcer, unsigned n)
-{
-    put_ids(text, announcer, NULL, parts[n].key, parts[n].platform);
-    text_member(text, "name", parts[n].title);
+    put_ids(text, announcer, NULL, part->key, part->platform);
+    text_member(text, "name", part->meaning.title);
     text_member(text, "ent_cat", "diagnostic");
-    if (parts[n].field) {
+    if (part->field[0]) {
         put_topic(text, "stat_t", announcer->topic, NULL, "info");
-        put_template(text, announcer, parts[n].field);
+        put_template(text, announcer, part->field);
         put_availability(text, announcer->topic, NULL);
     } else {
         put_topic(text, "stat_t", announcer->topic, NULL, "status");
@@ -293,26 +242,65 @@ static void put_gateway_part(struct text *text, const struct announcer *announce
     }
 }
 
-void announce_gateway(struct text *text, const struct announcer *announcer)
+/* ---- both ---- */
+
+unsigned announce_count(bool gateway)
 {
+    return gateway ? GATEWAY_COMPONENTS : entity_count();
+}
+
+void announce_describe(bool gateway, unsigned n, struct entity *entity)
+{
+    if (gateway)
+        *entity = gateway_parts[n];
+    else
+        entity_describe(n, entity);
+}
+
+void announce_device(struct text *text, const struct announcer *announcer,
+                     const struct source *source, struct entity_set set, struct entity_set gone)
+{
+    struct entity entity;
     text_add(text, "{");
-    put_device(text, announcer, NULL);
+    put_device(text, announcer, source);
     put_origin(text, announcer);
+    if (source) {
+        put_topic(text, "stat_t", announcer->topic, source->name, "state");
+        text_member_number(text, "qos", 0, 0);
+        put_availability(text, announcer->topic, source->name);
+    }
     text_json(text, "cmps", "{");
-    for (unsigned n = 0; n < GATEWAY_COMPONENTS; n++) {
-        text_json(text, parts[n].key, "{");
-        text_member(text, "p", entity_platform_name(parts[n].platform));
-        put_gateway_part(text, announcer, n);
+    for (unsigned n = 0; n < announce_count(!source); n++) {
+        bool is_there = entity_in(&set, n);
+        if (!is_there && !entity_in(&gone, n))
+            continue;
+        announce_describe(!source, n, &entity);
+        text_json(text, entity.key, "{");
+        text_member(text, "p", entity_platform_name(entity.platform));
+        if (is_there && source)
+            put_component(text, announcer, source, &entity);
+        else if (is_there)
+            put_gateway_part(text, announcer, &entity);
         text_add(text, "}");
     }
     text_add(text, "}}");
 }
 
-void announce_gateway_single(struct text *text, const struct announcer *announcer, unsigned n)
+void announce_single(struct text *text, const struct announcer *announcer,
+                     const struct source *source, unsigned n)
 {
+    struct entity entity;
+    announce_describe(!source, n, &entity);
     text_add(text, "{");
-    put_gateway_part(text, announcer, n);
-    put_device(text, announcer, NULL);
+    if (source)
+        put_component(text, announcer, source, &entity);
+    else
+        put_gateway_part(text, announcer, &entity);
+    if (source && entity.field[0])
+        put_topic(text, "stat_t", announcer->topic, source->name, "state");
+    if (source && (entity.field[0] || entity.platform == EVENT))
+        put_availability(text, announcer->topic, source->name);
+    put_device(text, announcer, source);
     put_origin(text, announcer);
     text_add(text, "}");
 }

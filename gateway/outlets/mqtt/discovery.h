@@ -32,7 +32,8 @@ const char *announce_single_topic(const struct announcer *announcer, const char 
                                   const char *key, enum entity_platform platform,
                                   char out[TOPIC_SIZE]);
 
-/** A pack or a bank with the components of `set`; those of `gone` are removed. */
+/** A pack or a bank (NULL: the gateway: whether it is connected, how many packs are fresh, its version) with the components of
+ * `set`; those of `gone` are removed. */
 void announce_device(struct text *text, const struct announcer *announcer,
                      const struct source *source, struct entity_set set, struct entity_set gone);
 
@@ -40,14 +41,10 @@ void announce_device(struct text *text, const struct announcer *announcer,
 void announce_single(struct text *text, const struct announcer *announcer,
                      const struct source *source, unsigned n);
 
-/* The components of the gateway's own device. */
+/** The number of components, and component n, from 0: of the gateway, or the rows of entities.h. */
 #define GATEWAY_COMPONENTS 3
-/** Key and platform of component n, from 0. */
-const char *announce_gateway_key(unsigned n, enum entity_platform *platform);
-
-/** The gateway's own device: whether it is connected, how many packs are fresh, its version. */
-void announce_gateway(struct text *text, const struct announcer *announcer);
-void announce_gateway_single(struct text *text, const struct announcer *announcer, unsigned n);
+unsigned announce_count(bool gateway);
+void announce_describe(bool gateway, unsigned n, struct entity *entity);
 
 /** Seconds after which Home Assistant marks a value unavailable that is sent each `interval_s`. */
 unsigned announce_expiry(double interval_s);

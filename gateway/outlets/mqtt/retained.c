@@ -155,18 +155,16 @@ static bool announced_topic(const struct announcer *at, const struct withdrawal 
                             unsigned n, char out[TOPIC_SIZE])
 {
     const char *pack = withdrawal->pack[0] ? withdrawal->pack : NULL;
-    struct entity entity = {.key = ""};
+    struct entity entity;
     if (!at->single) {
         announce_topic(at, pack, out);
         return n == 0;
     }
-    if (n >= (pack ? entity_count() : GATEWAY_COMPONENTS))
+    if (n >= announce_count(!pack))
         return false;
-    if (pack)
-        entity_describe(n, &entity);
-    const char *key = pack ? entity.key : announce_gateway_key(n, &entity.platform);
-    if (key[0])
-        announce_single_topic(at, pack, key, entity.platform, out);
+    announce_describe(!pack, n, &entity);
+    if (entity.key[0])
+        announce_single_topic(at, pack, entity.key, entity.platform, out);
     return true;
 }
 

@@ -45,44 +45,61 @@ bool mqtt_publish_below(struct mqtt *mqtt, const char *pack, const char *leaf,
     return mqtt_publish(mqtt, topic_of(mqtt->place.topic, pack, leaf, topic), text, qos, retained);
 }
 
-static bool send_announcement(struct mqtt *mqtt, struct mqtt_pack *pack)
+/* Sends the announcement of a pack (NULL: of the gateway), in the single form its next component; `*over`: it was the last. */
+static bool send_announcement(struct mqtt *mqtt, const struct source *source, struct entity_set set,
+                              struct entity_set gone, unsigned *row, bool *over)
 {
     char topic[TOPIC_SIZE];
+    const char *name = source ? source->name : NULL;
     struct text text = mqtt_text(mqtt);
-    const struct source *source = &pack->pack->source;
-    announce_device(&text, &mqtt->announcer, source, pack->set, pack->gone);
-    announce_topic(&mqtt->announcer, source->name, topic);
-    if (!mqtt_publish(mqtt, topic, &text, 1, true))
-        return false;
-    /* Home Assistant has to see removed components once, and then no longer. */
-    if (entity_none(pack->gone))
+    struct entity entity;
+    *over = true;
+    if (!mqtt->announcer.single) {
+        announce_device(&text, &mqtt->announcer, source, set, gone);
+        return mqtt_publish(mqtt, announce_topic(&mqtt->announcer, name, topic), &text, 1, true);
+    }
+    while (*row < announce_count(!source) && !entity_in(&set, *row) && !entity_in(&gone, *row))
+        ++*row;
+    if (*row == announce_count(!source)) {
+        *row = 0;
+        return true;
+    }
+    *over = false;
+    announce_describe(!source, *row, &entity);
+    announce_single_topic(&mqtt->announcer, name, entity.key, entity.platform, topic);
+    if (entity_in(&set, *row))
+        announce_single(&text, &mqtt->announcer, source, *row);
+    const bool sent = mqtt_publish(mqtt, topic, &text, 1, true);
+    *row += sent;
+    return sent;
+}
+
+static bool announce_pack(struct mqtt *mqtt, struct mqtt_pack *pack)
+{
+    bool over = true;
+    if (mqtt_announces(mqtt) && pack->was_fresh) {
+        if (!send_announcement(mqtt, &pack->pack->source, pack->set, pack->gone, &pack->row, &over))
+            return false;
+        if (!over)
+            return true;
+        /* Home Assistant has to see removed components once, and then no longer. */
+        over = mqtt->announcer.single || entity_none(pack->gone);
+        pack->gone = (struct entity_set){{0}};
+    }
+    if (over)
         pack->todo &= ~(unsigned) ANNOUNCE;
-    pack->gone = (struct entity_set){{0}};
     return true;
 }
 
-static bool send_single(struct mqtt *mqtt, struct mqtt_pack *pack)
+static bool announce_gateway(struct mqtt *mqtt)
 {
-    char topic[TOPIC_SIZE];
-    const struct source *source = &pack->pack->source;
-    while (pack->row < entity_count() && !entity_in(&pack->set, pack->row) &&
-           !entity_in(&pack->gone, pack->row))
-        pack->row++;
-    if (pack->row == entity_count()) {
-        pack->row = 0;
-        pack->todo &= ~(unsigned) ANNOUNCE;
-        pack->gone = (struct entity_set){{0}};
-        return true;
-    }
-    struct entity entity;
-    entity_describe(pack->row, &entity);
-    announce_single_topic(&mqtt->announcer, source->name, entity.key, entity.platform, topic);
-    struct text text = mqtt_text(mqtt);
-    if (entity_in(&pack->set, pack->row))
-        announce_single(&text, &mqtt->announcer, source, pack->row);
-    if (!mqtt_publish(mqtt, topic, &text, 1, true))
+    const struct entity_set all = {{(1 << GATEWAY_COMPONENTS) - 1}}, none = {{0}};
+    bool over = true;
+    if (mqtt_announces(mqtt) && mqtt_speaks_for_gateway(mqtt) &&
+        !send_announcement(mqtt, NULL, all, none, &mqtt->row, &over))
         return false;
-    pack->row++;
+    if (over)
+        mqtt->todo &= ~(unsigned) ANNOUNCE;
     return true;
 }
 
@@ -190,13 +207,8 @@ static bool send_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 
 bool send_of_pack(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 {
-    if (pack->todo & ANNOUNCE) {
-        if (!mqtt_announces(mqtt) || !pack->was_fresh) {
-            pack->todo &= ~(unsigned) ANNOUNCE;
-            return true;
-        }
-        return mqtt->announcer.single ? send_single(mqtt, pack) : send_announcement(mqtt, pack);
-    }
+    if (pack->todo & ANNOUNCE)
+        return announce_pack(mqtt, pack);
     if (pack->todo & STATUS)
         return send_pack_status(mqtt, pack, now);
     if (!(pack->todo & INFO))
@@ -217,37 +229,11 @@ unsigned send_count_fresh(const struct mqtt *mqtt, double now)
     return count;
 }
 
-static bool announce_gateway_now(struct mqtt *mqtt)
-{
-    char topic[TOPIC_SIZE];
-    struct text text = mqtt_text(mqtt);
-    if (!mqtt_announces(mqtt) || !mqtt_speaks_for_gateway(mqtt)) {
-        mqtt->todo &= ~(unsigned) ANNOUNCE;
-        return true;
-    }
-    if (mqtt->announcer.single) {
-        enum entity_platform platform;
-        const char *key = announce_gateway_key(mqtt->row, &platform);
-        announce_gateway_single(&text, &mqtt->announcer, mqtt->row);
-        announce_single_topic(&mqtt->announcer, NULL, key, platform, topic);
-    } else {
-        announce_gateway(&text, &mqtt->announcer);
-        announce_topic(&mqtt->announcer, NULL, topic);
-    }
-    if (!mqtt_publish(mqtt, topic, &text, 1, true))
-        return false;
-    if (mqtt->announcer.single && ++mqtt->row < GATEWAY_COMPONENTS)
-        return true;
-    mqtt->row = 0;
-    mqtt->todo &= ~(unsigned) ANNOUNCE;
-    return true;
-}
-
 bool send_of_gateway(struct mqtt *mqtt, double now)
 {
     struct text text = mqtt_text(mqtt);
     if (mqtt->todo & ANNOUNCE)
-        return announce_gateway_now(mqtt);
+        return announce_gateway(mqtt);
     if (mqtt->todo & STATUS) {
         bool heard = outlet_hears(mqtt->outlet, now) && !mqtt->ending;
         if (!say_status(mqtt, NULL, heard, 1, true))

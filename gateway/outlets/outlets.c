@@ -11,33 +11,27 @@
 #include <string.h>
 #include <unistd.h>
 
-static void put_page(struct process *process, struct pipe_config *config)
-{
-    const struct web_config *web = packs_config(process->outlets->packs)->web;
-    char host[65] = "";
-    gethostname(host, sizeof host - 1);
-    if (!process->kind->mentions_page || !web || !host[0] ||
-        !web_address(web, host, config->page, sizeof config->page))
-        config->page[0] = '\0';
-}
-
 /* An outlet depends on nothing but its config: while these bytes are the same it keeps running. */
 static bool compose_config(struct process *process, const void *section)
 {
     struct outlets *outlets = process->outlets;
+    const struct config *of = packs_config(outlets->packs);
     struct pipe_config config;
+    char host[65] = "";
     memset(&config, 0, sizeof config);
-    config.id_kept = packs_config(outlets->packs)->gateway.state_file[0] != '\0';
+    config.id_kept = of->gateway.state_file[0] != '\0';
     config.started_at = packs_started_at(outlets->packs);
     config.settings = section;
     config.settings_size = process->kind->size;
     config.pack_count = process->source_count;
     snprintf(config.kind, sizeof config.kind, "%s", process->kind->word);
     snprintf(config.section, sizeof config.section, "%s", process->section);
-    snprintf(config.gateway, sizeof config.gateway, "%s",
-             packs_config(outlets->packs)->gateway.title);
+    snprintf(config.gateway, sizeof config.gateway, "%s", of->gateway.title);
     snprintf(config.id, sizeof config.id, "%s", kept_id(outlets->kept));
-    put_page(process, &config);
+    gethostname(host, sizeof host - 1);
+    if (!process->kind->mentions_page || !of->web || !host[0] ||
+        !web_address(of->web, host, config.page, sizeof config.page))
+        config.page[0] = '\0';
     process->config = pipe_compose(&config, process->sources, &process->config_size);
     return process->config != NULL;
 }

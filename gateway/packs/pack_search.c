@@ -106,38 +106,30 @@ static unsigned count_open(const struct pack_search *search, unsigned *without)
     return count;
 }
 
-/* The BMS found at an address that is not assigned to a pack yet; NULL: none. */
-static struct pack_found *found_at(struct pack_search *search, int address)
-{
-    for (unsigned i = 0; i < search->count; i++)
-        if (!search->list[i].taken && search->list[i].address == address)
-            return &search->list[i];
-    return NULL;
-}
-
-/* The unassigned one with the lowest address; NULL: none. */
-static struct pack_found *lowest(struct pack_search *search)
+/* The BMS found at an address that is not assigned to a pack yet, or of those that are not (-1) the one with the lowest
+ * address; NULL: none. */
+static struct pack_found *find_unassigned(struct pack_search *search, int address)
 {
     struct pack_found *first = NULL;
-    for (unsigned i = 0; i < search->count; i++)
-        if (!search->list[i].taken && (!first || search->list[i].address < first->address))
-            first = &search->list[i];
+    for (struct pack_found *at = search->list; at < search->list + search->count; at++)
+        if (!at->taken && (address < 0 ? !first || at->address < first->address
+                                       : !first && at->address == address))
+            first = at;
     return first;
 }
 
 static bool has_all(struct pack_search *search)
 {
-    unsigned without, missing = 0, spare = search->count;
-    count_open(search, &without);
+    unsigned wanted = 0;
     for (unsigned i = 0; i < search->config->pack_count; i++) {
         const struct pack_config *pack = &search->config->packs[i];
-        if (!is_open_on(pack, search->line) || pack->given_address < 0)
+        if (!is_open_on(pack, search->line))
             continue;
-        const bool there = found_at(search, pack->given_address) != NULL;
-        missing += !there;
-        spare -= there;
+        wanted++;
+        if (pack->given_address >= 0 && !find_unassigned(search, pack->given_address))
+            return false;
     }
-    return missing == 0 && spare >= without;
+    return search->count >= wanted;
 }
 
 /* ---- assigning what was found ---- */
@@ -206,8 +198,7 @@ static void assign_all(struct pack_search *search)
             const struct pack_config *pack = &search->config->packs[i];
             if (!is_open_on(pack, search->line) || (pack->given_address < 0) != (pass == 1))
                 continue;
-            struct pack_found *found =
-                pack->given_address >= 0 ? found_at(search, pack->given_address) : lowest(search);
+            struct pack_found *found = find_unassigned(search, pack->given_address);
             if (!found) {
                 assume_common_protocol(search, pack);
                 continue;

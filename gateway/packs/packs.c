@@ -252,6 +252,14 @@ static bool make_packs(struct packs *packs, struct sources *old, const struct po
     return sources->packs != NULL;
 }
 
+static struct pack_source *find_pack(const struct sources *sources, const char *name)
+{
+    for (unsigned i = 0; i < sources->pack_count; i++)
+        if (strcmp(sources->packs[i]->poller->config->name, name) == 0)
+            return sources->packs[i];
+    return NULL;
+}
+
 static bool make_banks(struct packs *packs, const struct config *config, double now)
 {
     struct sources *sources = &packs->sources;
@@ -264,9 +272,7 @@ static bool make_banks(struct packs *packs, const struct config *config, double 
         struct bank_source *bank = &sources->banks[i];
         for (unsigned p = 0; p < settings->pack_count; p++)
             bank->parts[p] = sources->packs[settings->packs[p] - config->packs];
-        for (unsigned p = 0; p < sources->pack_count; p++)
-            if (strcmp(sources->packs[p]->poller->config->name, settings->shunt) == 0)
-                bank->shunt_part = sources->packs[p];
+        bank->shunt_part = find_pack(sources, settings->shunt);
         bank_source_init(bank, settings, kept, now);
         sources->bank_count++;
     }
@@ -280,11 +286,8 @@ static bool make_limiters(struct sources *sources, const struct sources *old,
     for (unsigned i = 0; sources->limiters && i < config->limits_count; i++) {
         const struct limits_config *limits = &config->limits[i];
         struct limiter *limiter = &sources->limiters[sources->limiter_count];
-        struct pack_source *pack = NULL;
+        struct pack_source *pack = find_pack(sources, limits->of);
         struct bank_source *bank = NULL;
-        for (unsigned n = 0; n < sources->pack_count; n++)
-            if (strcmp(sources->packs[n]->poller->config->name, limits->of) == 0)
-                pack = sources->packs[n];
         for (unsigned n = 0; !pack && n < sources->bank_count; n++)
             if (strcmp(sources->banks[n].config->name, limits->of) == 0)
                 bank = &sources->banks[n];

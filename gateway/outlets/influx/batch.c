@@ -41,10 +41,10 @@ static void keep_proof(struct batch *batch)
     }
 }
 
-static void ask_for_proof(struct batch *batch, enum batch_turn turn)
+static void post_bytes(struct batch *batch, enum batch_turn turn, const char *bytes, size_t size)
 {
     batch->turn = turn;
-    if (!post_send(batch->post, batch->proof->line, batch->proof->size, &batch->last))
+    if (!post_send(batch->post, bytes, size, &batch->last))
         finish_batch(batch, BATCH_FAILED);
 }
 
@@ -60,9 +60,7 @@ static void try_part(struct batch *batch, enum batch_turn turn)
 {
     const size_t from = batch->from > 0 ? batch->ends[batch->from - 1] : 0;
     const size_t to = batch->ends[batch->from + batch->count - 1];
-    batch->turn = turn;
-    if (!post_send(batch->post, batch->text + from, to - from, &batch->last))
-        finish_batch(batch, BATCH_FAILED);
+    post_bytes(batch, turn, batch->text + from, to - from);
 }
 
 static void advance_part(struct batch *batch)
@@ -102,15 +100,6 @@ static unsigned rows_of_lines(const struct batch *batch, uint32_t dropped)
     return (unsigned) ((dropped * (uint64_t) batch->count + lines - 1) / lines);
 }
 
-static void count_accepted(struct batch *batch, uint32_t dropped)
-{
-    const unsigned lost = rows_of_lines(batch, dropped);
-    batch->taken += batch->count - lost;
-    batch->lost += lost;
-    if (lost == 0)
-        keep_proof(batch);
-}
-
 static void on_outcome(void *data, const struct post_outcome *outcome)
 {
     struct batch *batch = data;
@@ -127,13 +116,18 @@ static void on_outcome(void *data, const struct post_outcome *outcome)
         batch->lost++;
         advance_part(batch);
     } else if (outcome->result == POST_TAKEN) {
-        count_accepted(batch, outcome->dropped);
+        const unsigned lost = rows_of_lines(batch, outcome->dropped);
+        batch->taken += batch->count - lost;
+        batch->lost += lost;
+        if (lost == 0)
+            keep_proof(batch);
         advance_part(batch);
     } else if (batch->count > 1) {
         batch->count = (batch->count + 1) / 2;
         try_part(batch, TURN_ROWS);
     } else if (batch->proof->size > 0) {
-        ask_for_proof(batch, turn == TURN_ROWS ? TURN_PROOF : TURN_LAST_PROOF);
+        post_bytes(batch, turn == TURN_ROWS ? TURN_PROOF : TURN_LAST_PROOF, batch->proof->line,
+                   batch->proof->size);
     } else if (++batch->skipped < SKIPPED_MOST) {
         batch->skipped_from = batch->skipped == 1 ? batch->from : batch->skipped_from;
         batch->skipped_to = batch->from + 1;
@@ -173,8 +167,7 @@ void batch_release(struct batch *batch)
     free(batch->ends);
     batch->text = NULL;
     batch->ends = NULL;
-    batch->room = 0;
-    batch->row_room = 0;
+    batch->room = batch->row_room = 0;
 }
 
 struct text *batch_row(struct batch *batch, struct text *text)

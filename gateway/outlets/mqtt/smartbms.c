@@ -26,15 +26,25 @@ static void put_decimal(struct text *text, const char *key, double number, int d
     text_fixed(text, number, decimals);
 }
 
-/* A number as a text with two decimals. */
-static void put_quoted(struct text *text, const char *key, double number)
-{
-    if (isnan(number))
-        return;
-    text_json(text, key, "\"");
-    text_fixed(text, number, 2);
-    text_add(text, "\"");
-}
+/* The numbers of both forms. */
+// clang-format off
+static const struct {
+    const char *key, *flat;
+    enum pack_value id;
+    int decimals, flat_decimals;
+    bool quoted;
+} numbers[] = {
+    /* key  flat          value    decimals, flat, quoted */
+    {"SOC", "SOC",        SOC_PERCENT,   0, 0, false},
+    {"PWT", "PWATTS",     POWER_W,       0, 0, false},
+    {"PMV", "PMVOLT",     VOLTAGE_V,     2, 2, true},
+    {"PMA", "PMAMPERE",   CURRENT_A,     2, 2, true},
+    {"PDV", "PDELTAV",    CELL_DELTA_MV, 2, 0, false},
+    {"AMV", "PAVERAGEMV", CELL_AVG_MV,   0, 0, false},
+    {"TMP", "PTEMP",      TEMP_AVG_C,    0, 0, false},
+};
+// clang-format on
+#define NUMBERS COUNT(numbers)
 
 void smartbms_extremes(struct text *text, const struct source *source)
 {
@@ -92,13 +102,14 @@ void smartbms_values(struct text *text, const struct source *source, enum mqtt_l
     } else {
         put_cells(text, source, "b");
     }
-    put_decimal(text, "SOC", value[SOC_PERCENT], 0);
-    put_decimal(text, "PWT", value[POWER_W], 0);
-    put_quoted(text, "PMV", value[VOLTAGE_V]);
-    put_quoted(text, "PMA", value[CURRENT_A]);
-    put_decimal(text, "PDV", value[CELL_DELTA_MV], 2);
-    put_decimal(text, "AMV", value[CELL_AVG_MV], 0);
-    put_decimal(text, "TMP", value[TEMP_AVG_C], 0);
+    for (size_t i = 0; i < NUMBERS; i++) {
+        const double number = value[numbers[i].id];
+        if (isnan(number))
+            continue;
+        text_json(text, numbers[i].key, numbers[i].quoted ? "\"" : "");
+        text_fixed(text, number, numbers[i].decimals);
+        text_add(text, numbers[i].quoted ? "\"" : "");
+    }
     text_json(text, "ALM", "\"");
     put_alarm_bytes(text, source);
     text_add(text, "\"");
@@ -110,16 +121,6 @@ void smartbms_values(struct text *text, const struct source *source, enum mqtt_l
 
 const char *smartbms_flat(struct text *text, const struct source *source, unsigned n)
 {
-    static const struct {
-        const char *name;
-        enum pack_value id;
-        int decimals;
-    } rows[] = {
-        {"SOC", SOC_PERCENT, 0},    {"PWATTS", POWER_W, 0},        {"PMVOLT", VOLTAGE_V, 2},
-        {"PMAMPERE", CURRENT_A, 2}, {"PDELTAV", CELL_DELTA_MV, 0}, {"PAVERAGEMV", CELL_AVG_MV, 0},
-        {"PTEMP", TEMP_AVG_C, 0},
-    };
-    enum { ROWS = COUNT(rows) };
     if (n == 0) { /* "16;2947;…": the number of cells, then each */
         unsigned count = 0;
         while (count < MAX_CELLS && !isnan(cell_mv(source, count)))
@@ -130,18 +131,18 @@ const char *smartbms_flat(struct text *text, const struct source *source, unsign
             text_format(text, ";%.0f", cell_mv(source, i));
         return "BATT";
     }
-    if (n == ROWS + 1) {
+    if (n == NUMBERS + 1) {
         put_alarm_bytes(text, source);
         return "PFAIL";
     }
-    if (n == ROWS + 2) {
+    if (n == NUMBERS + 2) {
         text_format(text, "%d", has_alarm(source));
         return "PFAIF";
     }
-    if (n > ROWS)
+    if (n > NUMBERS)
         return NULL;
-    double number = source->values->value[rows[n - 1].id];
+    double number = source->values->value[numbers[n - 1].id];
     if (!isnan(number))
-        text_fixed(text, number, rows[n - 1].decimals);
-    return rows[n - 1].name;
+        text_fixed(text, number, numbers[n - 1].flat_decimals);
+    return numbers[n - 1].flat;
 }

@@ -20,28 +20,17 @@ void topic_expand(const char *topic, const char *host, char *out, size_t size)
 
 const char *topic_of(const char *base, const char *pack, const char *leaf, char out[TOPIC_SIZE])
 {
-    if (pack)
-        snprintf(out, TOPIC_SIZE, "%s/%s/%s", base, pack, leaf);
-    else
-        snprintf(out, TOPIC_SIZE, "%s/%s", base, leaf);
+    snprintf(out, TOPIC_SIZE, "%s%s%s/%s", base, pack ? "/" : "", pack ? pack : "", leaf);
     return out;
-}
-
-/* A name as part of an id: all characters except A-Z a-z 0-9 _ - become '_'. */
-static void add_id_part(struct text *text, const char *name)
-{
-    for (const char *c = name; *c; c++)
-        text_format(text, "%c", isalnum((unsigned char) *c) || *c == '-' ? *c : '_');
 }
 
 const char *device_id(const char *id, const char *pack, char out[OBJECT_SIZE])
 {
     struct text text = text_in(out, OBJECT_SIZE);
-    text_format(&text, "packgate_%s", id);
-    if (pack) {
-        text_add(&text, "_");
-        add_id_part(&text, pack);
-    }
+    text_format(&text, "packgate_%s%s", id, pack ? "_" : "");
+    /* All characters except A-Z a-z 0-9 _ - become '_'. */
+    for (const char *c = pack; c && *c; c++)
+        text_format(&text, "%c", isalnum((unsigned char) *c) || *c == '-' ? *c : '_');
     return out;
 }
 

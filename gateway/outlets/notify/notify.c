@@ -64,16 +64,20 @@ static int local_day(double time)
 
 /* ---- notes ---- */
 
-static void watch_key(const struct notify_pack *pack, unsigned watch, char key[PIPE_KEY_SIZE])
+#define NOTE_DAY (WATCHES + 1) /* WATCHES itself: the day on which it was full */
+
+static void note_key(const struct notify_pack *pack, unsigned note, char key[PIPE_KEY_SIZE])
 {
     snprintf(key, PIPE_KEY_SIZE, "%s.%s", pack->pack->source.name,
-             watch < WATCHES ? events_watch_name(watch) : "full");
+             note < WATCHES    ? events_watch_name(note)
+             : note == WATCHES ? "full"
+                               : "day");
 }
 
 static void note_watch(struct notify *notify, const struct notify_pack *pack, unsigned watch)
 {
     char key[PIPE_KEY_SIZE], text[PIPE_NOTE_SIZE];
-    watch_key(pack, watch, key);
+    note_key(pack, watch, key);
     if (watch == WATCHES) {
         snprintf(text, sizeof text, "%d", pack->events.full_day);
         outlet_keep(notify->outlet, key, text);
@@ -86,20 +90,17 @@ static void note_watch(struct notify *notify, const struct notify_pack *pack, un
 
 static void take_notes(struct notify *notify, struct notify_pack *pack)
 {
-    for (unsigned i = 0; i <= WATCHES; i++) {
+    for (unsigned i = 0; i <= NOTE_DAY; i++) {
         char key[PIPE_KEY_SIZE];
-        watch_key(pack, i, key);
+        note_key(pack, i, key);
         const char *text = outlet_note(notify->outlet, key);
         if (text && i < WATCHES)
             events_take_note(&pack->events, i, text, clock_now(), clock_wall());
-        else if (text)
+        else if (text && i == WATCHES)
             pack->events.full_day = atoi(text);
+        else if (text)
+            tally_take_note(&pack->tally, text);
     }
-    char key[PIPE_KEY_SIZE];
-    snprintf(key, sizeof key, "%s.day", pack->pack->source.name);
-    const char *text = outlet_note(notify->outlet, key);
-    if (text)
-        tally_take_note(&pack->tally, text);
 }
 
 /* ---- sending ---- */
@@ -241,7 +242,7 @@ static void note_tallies(struct notify *notify)
 {
     for (unsigned i = 0; notify->config->reports.count > 0 && i < notify->pack_count; i++) {
         char key[PIPE_KEY_SIZE], text[PIPE_NOTE_SIZE];
-        snprintf(key, sizeof key, "%s.day", notify->packs[i].pack->source.name);
+        note_key(&notify->packs[i], NOTE_DAY, key);
         tally_note(&notify->packs[i].tally, text, sizeof text);
         outlet_keep(notify->outlet, key, text);
     }

@@ -116,15 +116,7 @@ static void send_answer(struct modbus *modbus, struct bus_link *link,
     present_answered(modbus->present, link, what, &told, clock_now());
 }
 
-/* Converts an RTU frame to an ADU of Modbus TCP. */
-static size_t convert_to_tcp(const uint8_t *frame, size_t size, uint8_t adu[MBAP_ADU_MAX])
-{
-    const uint8_t request[MBAP_HEADER] = {[MBAP_HEADER - 1] = frame[0]};
-    mbap_reply_header(request, size - 3, adu);
-    memcpy(adu + MBAP_HEADER, frame + 1, size - 3);
-    return MBAP_HEADER + size - 3;
-}
-
+/* Converts the RTU frame to an ADU of Modbus TCP, and answers that. */
 static void answer_request(struct modbus *modbus, struct bus_link *link, const uint8_t *frame,
                            size_t size, double now)
 {
@@ -133,8 +125,11 @@ static void answer_request(struct modbus *modbus, struct bus_link *link, const u
     const struct question question = {.fd = modbus->pair[0],
                                       .client = bus_client(link),
                                       .frame = adu,
-                                      .size = convert_to_tcp(frame, size, adu),
+                                      .size = MBAP_HEADER + size - 3,
                                       .ticket = modbus->tickets + 1};
+    const uint8_t header[MBAP_HEADER] = {[MBAP_HEADER - 1] = frame[0]};
+    mbap_reply_header(header, size - 3, adu);
+    memcpy(adu + MBAP_HEADER, frame + 1, size - 3);
     static const struct allow_list
         on_the_line; /* empty: a master without an address is always allowed */
     modbus->answerer.allow_write = !config->switching    ? NULL

@@ -43,6 +43,7 @@ struct mqtt_pack {
     bool changed;      /* since the last state message */
     struct pack sent;  /* values of the last state message */
     struct map_allowed sent_allowed;
+    bool sent_fresh;      /* they were fresh (layout venus) */
     struct alarms alarms; /* as last sent */
 };
 

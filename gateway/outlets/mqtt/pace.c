@@ -53,7 +53,12 @@ static void schedule_pack(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     bool fresh = outlet_fresh(mqtt->outlet, pack->pack, now);
     if (!mqtt_is_device(mqtt) && fresh != pack->online)
         pack->todo |= STATUS;
-    if (mqtt->config->layout == LAYOUT_VENUS && !fresh && pack->online)
+    /* That less is allowed now is sent at once; what stays the same is repeated by the interval. */
+    const struct map_allowed *sent = &pack->sent_allowed,
+                             *allowed = &pack->pack->source.status.allowed;
+    if (mqtt->config->layout == LAYOUT_VENUS && !fresh && pack->online &&
+        (pack->sent_fresh || allowed->discharges_stale != sent->discharges_stale ||
+         allowed->discharge_current_a < sent->discharge_current_a))
         pack->todo |= STATE;
     if (!fresh && !mqtt_is_device(mqtt))
         return;

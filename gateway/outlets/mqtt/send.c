@@ -166,6 +166,7 @@ static bool send_venus(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     const struct source *source = &pack->pack->source;
     const bool fresh = outlet_fresh(mqtt->outlet, pack->pack, now) && !mqtt->ending;
     struct text text = mqtt_text(mqtt);
+    pack->sent_fresh = fresh;
     if (fresh && venus_values(&text, source, true, NULL)) {
         pack->online = true;
         return mqtt_publish(mqtt, mqtt->place.topic, &text, 0, false);

@@ -115,8 +115,8 @@ static void decode_faults(const struct modbus_window *window, struct pack *pack)
     pack_clear_alarms(pack);
     for (size_t i = 0; i < FAULT_ROWS; i++) {
         enum pack_alarm alarm = (enum pack_alarm) faults[i].alarm;
-        const unsigned level =
-            modbus_word(window, faults[i].reg) >> faults[i].shift & ((1u << faults[i].bits) - 1);
+        const unsigned word = modbus_word(window, faults[i].reg);
+        const unsigned level = word >> faults[i].shift & ((1u << faults[i].bits) - 1);
         if (faults[i].bits > 1)
             pack_alarm(pack, alarm, level > 1 ? ALARM_PROTECTION : level == 1 ? ALARM_WARNING : 0);
         else

@@ -13,10 +13,9 @@ import subprocess
 import tempfile
 import threading
 import time
-import tty
 
 from control_harness import Link, named, run
-from harness import Gateway, PACKGATE, PATIENCE, Program, free_port, main, simulate, simulate_pty, with_crc16, until
+from harness import Gateway, PACKGATE, PATIENCE, Program, free_port, main, simulate, simulate_pty, until
 
 PACK = "[pack {0}]\nline = shed\nunit = {1}\npoll = 2s\n"
 INTERVAL_S = 2
@@ -138,13 +137,10 @@ class Onlooker:
 
 class Poisoner:
     """A line between the gateway and a simulated Daly. Requests as host 0x80 are those of the maker's program: for
-    the gateway its answers look the same, but they have another voltage. If they are late, they arrive at the
-    worst moment: right after the gateway's own request of the same kind."""
+    the gateway its answers look the same, but they have another voltage. test_loans has late ones."""
 
-    def __init__(self, url, late_s=0.0):
+    def __init__(self, url):
         self.target = (url.split("/")[2].split(":")[0], int(url.rsplit(":", 1)[1]))
-        self.late_s = late_s
-        self.asked = self.came_late = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
         self.ending = False
@@ -160,13 +156,10 @@ class Poisoner:
 
     def serve(self, near):
         far = socket.create_connection(self.target)
-        late = []  # (when, bytes), in the order on the wire
         pending = b""
         try:
             while not self.ending:
                 ready, _, _ = select.select([near, far], [], [], 0.02)
-                while late and not self.late_s:
-                    near.sendall(late.pop(0)[1])
                 if far in ready:
                     data = far.recv(4096)
                     if not data:
@@ -180,15 +173,11 @@ class Poisoner:
                     while len(pending) >= 13:
                         frame, pending = pending[:13], pending[13:]
                         if frame[1] != 0x80:
-                            if self.late_s and late and frame[2] == 0x90 and late[0][0] <= time.monotonic():
-                                near.sendall(late.pop(0)[1])
-                                self.came_late += 1  # if the line was not reopened
                             far.sendall(frame)
                             continue
-                        self.asked += 1
                         volts = int(POISON * 10).to_bytes(2, "big")
                         answer = bytes([0xA5, 1, frame[2], 8]) + volts + b"\0\0\x75\x30\x01\xf4"
-                        late.append((time.monotonic() + self.late_s, answer + bytes([sum(answer) & 0xFF])))
+                        near.sendall(answer + bytes([sum(answer) & 0xFF]))
         except OSError:
             pass
         finally:
@@ -204,150 +193,6 @@ class Poisoner:
 
     def __exit__(self, *arguments):
         self.close()
-
-
-def daly_d2(start, count):
-    return with_crc16(bytes([0xD2, 3]) + start.to_bytes(2, "big") + count.to_bytes(2, "big"))
-
-
-class SlowBoard:
-    """A board on a serial line, a pty. A simulated pack answers the gateway's requests at once. The requests of the
-    maker's program are answered late, at the worst moment: in place of the answer to the gateway's next request.
-    Both answers have the same form, and do not contain their request."""
-
-    def __init__(self, url, begins=False):
-        self.far = socket.create_connection((url.split("/")[2].split(":")[0], int(url.rsplit(":", 1)[1])), PATIENCE)
-        self.begins = begins  # with a first piece in time
-        self.asked = self.came_late = 0
-        self.late, self.prompt, self.ending = b"", False, False
-        self.master, self.slave = os.openpty()
-        tty.setraw(self.slave)
-        self.url = "serial:" + os.ttyname(self.slave)
-        self.thread = threading.Thread(target=self.serve, daemon=True)
-        self.thread.start()
-
-    def serve(self):
-        pending = b""
-        try:
-            while not self.ending:
-                if not select.select([self.master], [], [], 0.1)[0]:
-                    continue
-                pending += os.read(self.master, 4096)
-                while len(pending) >= 8:
-                    request, pending = pending[:8], pending[8:]
-                    if request == with_crc16(request[:6]):
-                        self.answer(request)
-        except OSError:
-            pass
-
-    def answer(self, request):
-        start, count = int.from_bytes(request[2:4], "big"), int.from_bytes(request[4:6], "big")
-        foreign = start == self.FOREIGN
-        if start == 0 and self.late:
-            os.write(self.master, self.late)
-            self.late = b""
-            self.came_late += 1
-            return
-        self.far.sendall(daly_d2(0, count) if foreign else request)
-        reply = b""
-        while len(reply) < 5 + 2 * count:
-            reply += self.far.recv(4096)
-        if not foreign:
-            os.write(self.master, reply)
-            return
-        registers = bytearray(reply[:-2])
-        registers[3 + 2 * 40:3 + 2 * 40 + 2] = int(POISON * 10).to_bytes(2, "big")
-        reply = with_crc16(bytes(registers))
-        if self.prompt:
-            os.write(self.master, reply)
-        elif self.begins:
-            os.write(self.master, reply[:9])
-        self.late = b"" if self.prompt else reply
-        self.asked += 1
-
-    FOREIGN = 100  # a register that only the program requests
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *arguments):
-        self.ending = True
-        self.thread.join(PATIENCE)
-        self.far.close()
-        os.close(self.master)
-        os.close(self.slave)
-
-
-class Laggard:
-    """A serial server with one board behind it. On demand the board is late with one answer to 0x90, which only the
-    gateway requests: it arrives at the worst moment, right before the answer to the next request, and goes to the
-    client that is connected then."""
-
-    def __init__(self, url):
-        self.far = socket.create_connection((url.split("/")[2].split(":")[0], int(url.rsplit(":", 1)[1])), PATIENCE)
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
-        self.lagging, self.lagged = False, 0
-        self.late = b""
-        self.ending, self.near = False, None
-        self.thread = threading.Thread(target=self.serve, daemon=True)
-        self.thread.start()
-
-    def serve(self):
-        pending = b""
-        while not self.ending:
-            ready = select.select([self.listener, self.far] + ([self.near] if self.near else []), [], [], 0.02)[0]
-            if self.listener in ready:
-                self.hang_up()
-                self.near = self.listener.accept()[0]
-            elif self.near in ready:
-                self.hear()
-            if self.far in ready:
-                pending += self.far.recv(4096)
-                while len(pending) >= 13:
-                    frame, pending = pending[:13], pending[13:]
-                    self.answer(frame)
-        self.hang_up()
-
-    def answer(self, frame):
-        if frame[2] != 0x90 or not self.lagging:
-            self.say(frame)
-            return
-        self.lagging, self.late = False, frame
-        self.lagged += 1
-
-    def say(self, data):
-        try:
-            if self.near:
-                self.near.sendall(data)
-        except OSError:
-            pass
-
-    def hear(self):
-        try:
-            data = self.near.recv(4096)
-        except OSError:
-            data = b""
-        if data:
-            self.say(self.late)
-            self.late = b""
-            self.far.sendall(data)
-        else:
-            self.hang_up()
-
-    def hang_up(self):
-        if self.near:
-            self.near.close()
-        self.near = None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *arguments):
-        self.ending = True
-        self.thread.join(PATIENCE)
-        self.listener.close()
-        self.far.close()
 
 
 SIM = f"profile=fixed,voltage_v={VOLTAGE},cell_count=8,delay=20"
@@ -454,59 +299,6 @@ def several_packs_stay_fresh():
                 time.sleep(max(0, 0.2 - (time.monotonic() - begin)))
             onlooker.end()
             assert onlooker.voltages == {52.5}, onlooker.voltages
-
-
-def late_answers_are_nobodys():
-    """An answer that arrives after its time-out is not mistaken for one of ours, neither by TCP nor on a serial line."""
-    server, url = simulate("daly", SIM)
-    with server, Poisoner(url, late_s=1.6) as line, Tunneled(line.url) as gateway, gateway.connect() as maker:
-        with Onlooker(gateway, "a") as onlooker:
-            for _ in range(5):
-                before = line.asked
-                maker.send(daly(0x90, host=0x80))
-                until(lambda: line.asked, lambda asked: asked > before)
-                time.sleep(2)
-            onlooker.end()
-            assert onlooker.voltages == {VOLTAGE}, onlooker.voltages
-
-
-def late_answers_on_a_serial_line():
-    """The same if no new connection discards them, and if a part arrived in time."""
-    for begins in False, True:
-        server, url = simulate("daly-d2", SIM)
-        with server, SlowBoard(url, begins) as board, \
-                Tunneled(board.url, protocol="daly-d2") as gateway, gateway.connect() as maker:
-            with Onlooker(gateway, "a") as onlooker:
-                for number in range(2):
-                    maker.send(daly_d2(board.FOREIGN, 62))
-                    until(lambda: board.came_late, lambda came: came > number)
-                    polls = named(onlooker.found, "a", "pack")["polls"]
-                    until(lambda: named(onlooker.found, "a", "pack")["polls"], lambda now: now > polls + 1)
-                onlooker.stop.set()
-                onlooker.thread.join(PATIENCE)
-                assert board.asked == 2 and onlooker.voltages == {VOLTAGE}, (begins, board.asked, onlooker.voltages)
-            # Afterwards it is polled and answers as usual.
-            board.prompt = True
-            while select.select([maker.socket], [], [], 0)[0]:
-                maker.socket.recv(4096)
-            answer = maker.ask(daly_d2(board.FOREIGN, 62), 129)
-            assert answer[83:85] == int(POISON * 10).to_bytes(2, "big"), answer.hex()
-
-
-def late_answers_of_ours_are_not_its():
-    """A late answer to the gateway does not reach the program, which sends another request."""
-    server, url = simulate("daly", SIM)
-    with server, Laggard(url) as board, Tunneled(board.url) as gateway, gateway.connect() as maker:
-        for _ in range(3):
-            before = board.lagged
-            board.lagging = True
-            until(lambda: board.lagged, lambda lagged: lagged > before)
-            end = time.monotonic() + 2
-            while time.monotonic() < end:
-                maker.send(daly(0x93, host=0x80))
-                answer = maker.read(13)
-                assert daly_pack(0x93)(answer), answer.hex()
-        assert select.select([maker.socket], [], [], 0.5)[0] == []
 
 
 def on_a_serial_line():
@@ -691,6 +483,5 @@ def reload():
 
 
 if __name__ == "__main__":
-    main([several_packs_stay_fresh, line_lost, late_answers_on_a_serial_line, late_answers_of_ours_are_not_its,
-          late_answers_are_nobodys, values_stay_fresh_and_true, opens_and_closes, only_for_the_owner, on_a_serial_line,
+    main([several_packs_stay_fresh, line_lost, values_stay_fresh_and_true, opens_and_closes, only_for_the_owner, on_a_serial_line,
           bursts_and_floods, long_frames_and_writes, one_program_of_the_right_place, alone_on_the_line, reload], at_once=4)

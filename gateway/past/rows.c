@@ -266,42 +266,25 @@ bool history_so_far(const struct history_series *series, struct history_row *row
 
 /* ---- a poll cycle ---- */
 
-static double limit_of(enum history_value value, const struct map_allowed *allowed)
-{
-    if (!allowed->configured)
-        return NAN;
-    switch (value) {
-    case ROW_ALLOWED_VOLTAGE:
-        return allowed->charge_voltage_v;
-    case ROW_ALLOWED_CHARGE:
-        return allowed->charge_current_a;
-    case ROW_ALLOWED_DISCHARGE:
-        return allowed->discharge_current_a;
-    case ROW_CHARGE_LIMITED_BY:
-        return allowed->charge_limited_by;
-    default:
-        return allowed->discharge_limited_by;
-    }
-}
-
 static int32_t to_integer(enum history_value value, const struct pack *pack,
                           const struct map_allowed *allowed)
 {
-    const double number = history_column(value)->scale *
-                          (history_is_limit(value) ? limit_of(value, allowed)
-                                                   : pack->value[history_pack_value(value)]);
+    const double limits[] = {allowed->charge_voltage_v, allowed->charge_current_a,
+                             allowed->discharge_current_a, allowed->charge_limited_by,
+                             allowed->discharge_limited_by};
+    double number;
+    if (!history_is_limit(value))
+        number = pack->value[history_pack_value(value)];
+    else
+        number = allowed->configured ? limits[value - ROW_ALLOWED_VOLTAGE] : NAN;
+    number *= history_column(value)->scale;
     return isnan(number) || fabs(number) > INT32_MAX ? ROW_UNKNOWN : (int32_t) lround(number);
 }
 
 static uint64_t flags_of(const struct pack *pack, struct alarms alarms)
 {
-    uint64_t flags = 0;
-    for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
-        if (alarms.warning >> alarm & 1)
-            flags |= FLAG_WARNING(alarm);
-        if (alarms.protection >> alarm & 1)
-            flags |= FLAG_PROTECTION(alarm);
-    }
+    /* Bit n is alarm n. */
+    uint64_t flags = alarms.warning * FLAG_WARNING(0) | alarms.protection * FLAG_PROTECTION(0);
     if (pack->value[CHARGE_MOS] > 0)
         flags |= FLAG_CHARGE_MOS;
     if (pack->value[DISCHARGE_MOS] > 0)

@@ -11,75 +11,70 @@
 #define SQL_SIZE 32768
 #define FIRST_CELLS 16
 
-/* Calls `each` for every column of a level in the order of the table, behind pack, t and n. */
-typedef void each_column(struct text *sql, const char *name, const char *kind);
+/* A kind of column: how it is declared, and how two parts of one interval are merged: means weighted by the polls in each, the
+ * later of what counts last. %h is the column. */
+struct kind {
+    const char *declare, *merge;
+};
 
-static void walk_columns(struct text *sql, enum history_level level, unsigned cells,
-                         each_column *each)
+static const struct kind
+    mean = {", %h INTEGER",
+            ", %h = coalesce(CAST(round((%h * n * 1.0 + excluded.%h * excluded.n) / (n + "
+            "excluded.n)) AS INTEGER), %h, excluded.%h)"},
+    min = {", %h INTEGER", ", %h = coalesce(min(%h, excluded.%h), %h, excluded.%h)"},
+    max = {", %h INTEGER", ", %h = coalesce(max(%h, excluded.%h), %h, excluded.%h)"},
+    last = {", %h INTEGER", ", %h = coalesce(excluded.%h, %h)"},
+    sum = {", %h REAL", ", %h = coalesce(%h, 0) + coalesce(excluded.%h, 0)"},
+    seconds = {", %h INTEGER", ", %h = coalesce(%h, 0) + coalesce(excluded.%h, 0)"},
+    bits = {", %h INTEGER", ", %h = coalesce(%h, 0) | coalesce(excluded.%h, 0)"},
+    /* FLAG_CHARGE_MOS, FLAG_DISCHARGE_MOS: as they were last */
+    flags = {", %h INTEGER", ", %h = (coalesce(%h, 0) & ~(3 << 48)) | coalesce(excluded.%h, 0)"},
+    peak = {", %h INTEGER", ", %h = CASE WHEN coalesce(excluded.soc_peak_permille, -1) > "
+                            "coalesce(soc_peak_permille, -1) THEN excluded.%h ELSE %h END"};
+
+/* Those of a level behind its values. */
+static const struct {
+    const char *name;
+    const struct kind *kind;
+    enum history_level first, last;
+} others[] = {
+    {"charged_wh", &sum, LEVEL_HOUR, LEVEL_DAY},
+    {"discharged_wh", &sum, LEVEL_HOUR, LEVEL_DAY},
+    {"soc_peak_permille", &peak, LEVEL_DAY, LEVEL_DAY},
+    {"soc_peak_at", &peak, LEVEL_DAY, LEVEL_DAY},
+    {"alarms_warning", &bits, LEVEL_DAY, LEVEL_DAY},
+    {"alarms_protection", &bits, LEVEL_DAY, LEVEL_DAY},
+    {"fresh_s", &seconds, LEVEL_DAY, LEVEL_DAY},
+    {"flags", &flags, LEVEL_RECENT, LEVEL_HOUR},
+};
+
+enum pattern { NAME, MARK, DECLARE, MERGE };
+
+static void add_pattern(struct text *sql, enum pattern pattern, const struct kind *kind,
+                        const char *name)
 {
-    static const char *const kinds[] = {"mean", "min", "max"};
+    const char *const patterns[] = {", %h", ", ?", kind->declare, kind->merge};
+    text_expand(sql, patterns[pattern], name);
+}
+
+/* The columns of a level in the order of the table, behind pack, t and n. */
+static void list_columns(struct text *sql, enum history_level level, unsigned cells,
+                         enum pattern pattern)
+{
+    const struct kind *const kinds[] = {&mean, &min, &max};
     for (unsigned v = 0; v < ROW_CELL + cells; v++) {
         char name[HISTORY_NAME_SIZE], full[HISTORY_NAME_SIZE + 8];
         const enum history_value value = (enum history_value) v;
         history_column_name(value, name);
         for (int i = 0; i < history_columns(level, value); i++) {
             snprintf(full, sizeof full, "%s%s", name, history_suffixes[i]);
-            each(sql, full, i == 0 && history_column(value)->takes_last ? "last" : kinds[i]);
+            add_pattern(sql, pattern,
+                        i == 0 && history_column(value)->takes_last ? &last : kinds[i], full);
         }
     }
-    if (level >= LEVEL_HOUR) {
-        each(sql, "charged_wh", "sum");
-        each(sql, "discharged_wh", "sum");
-    }
-    if (level == LEVEL_DAY) {
-        each(sql, "soc_peak_permille", "peak");
-        each(sql, "soc_peak_at", "peak");
-        each(sql, "alarms_warning", "bits");
-        each(sql, "alarms_protection", "bits");
-        each(sql, "fresh_s", "sum");
-    } else {
-        each(sql, "flags", "flags");
-    }
-}
-
-static void declare(struct text *sql, const char *name, const char *kind)
-{
-    text_format(sql, ", %s %s", name,
-                strcmp(kind, "sum") == 0 && strcmp(name, "fresh_s") != 0 ? "REAL" : "INTEGER");
-}
-
-static void list_name(struct text *sql, const char *name, const char *kind)
-{
-    text_format(sql, ", %s", name);
-}
-
-static void list_mark(struct text *sql, const char *name, const char *kind)
-{
-    text_format(sql, ", ?");
-}
-
-/* Two parts of one interval: means weighted by the polls in each, the later of what counts last. */
-static void merge(struct text *sql, const char *name, const char *kind)
-{
-    static const struct {
-        const char *kind, *rule; /* %h: the column */
-    } rules[] = {
-        {"mean", "coalesce(CAST(round((%h * n * 1.0 + excluded.%h * excluded.n) / (n + "
-                 "excluded.n)) AS INTEGER), %h, excluded.%h)"},
-        {"min", "coalesce(min(%h, excluded.%h), %h, excluded.%h)"},
-        {"max", "coalesce(max(%h, excluded.%h), %h, excluded.%h)"},
-        {"last", "coalesce(excluded.%h, %h)"},
-        {"sum", "coalesce(%h, 0) + coalesce(excluded.%h, 0)"},
-        {"bits", "coalesce(%h, 0) | coalesce(excluded.%h, 0)"},
-        /* FLAG_CHARGE_MOS, FLAG_DISCHARGE_MOS: as they were last */
-        {"flags", "(coalesce(%h, 0) & ~(3 << 48)) | coalesce(excluded.%h, 0)"},
-        {"peak", "CASE WHEN coalesce(excluded.soc_peak_permille, -1) > "
-                 "coalesce(soc_peak_permille, -1) THEN excluded.%h ELSE %h END"},
-    };
-    text_format(sql, ", %s = ", name);
-    for (size_t i = 0; i < COUNT(rules); i++)
-        if (strcmp(kind, rules[i].kind) == 0)
-            text_expand(sql, rules[i].rule, name);
+    for (size_t i = 0; i < COUNT(others); i++)
+        if (level >= others[i].first && level <= others[i].last)
+            add_pattern(sql, pattern, others[i].kind, others[i].name);
 }
 
 /* ---- the statements ---- */
@@ -97,7 +92,7 @@ static bool make_table(sqlite3 *db, enum history_level level)
     text_format(
         &sql, "CREATE TABLE IF NOT EXISTS %s(pack INTEGER NOT NULL, %s INTEGER NOT NULL, n INTEGER",
         history_level_name(level), time);
-    walk_columns(&sql, level, FIRST_CELLS, declare);
+    list_columns(&sql, level, FIRST_CELLS, DECLARE);
     text_format(&sql, ", PRIMARY KEY(pack, %s)) WITHOUT ROWID", time);
     return run(db, room);
 }
@@ -162,11 +157,11 @@ bool schema_prepare(sqlite3 *db, enum history_level level, unsigned cells, sqlit
     struct text sql = text_in(room, sizeof room);
     const char *time = history_time_column(level);
     text_format(&sql, "INSERT INTO %s(pack, %s, n", history_level_name(level), time);
-    walk_columns(&sql, level, cells, list_name);
+    list_columns(&sql, level, cells, NAME);
     text_format(&sql, ") VALUES(?, ?, ?");
-    walk_columns(&sql, level, cells, list_mark);
+    list_columns(&sql, level, cells, MARK);
     text_format(&sql, ") ON CONFLICT(pack, %s) DO UPDATE SET n = n + excluded.n", time);
-    walk_columns(&sql, level, cells, merge);
+    list_columns(&sql, level, cells, MERGE);
     sqlite3_finalize(*put);
     *put = NULL;
     return sqlite3_prepare_v3(db, room, -1, SQLITE_PREPARE_PERSISTENT, put, NULL) == SQLITE_OK;

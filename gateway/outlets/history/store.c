@@ -344,7 +344,7 @@ static void bind_number(sqlite3_stmt *statement, int *at, int32_t number)
         sqlite3_bind_int(statement, (*at)++, number);
 }
 
-/* In the order of walk_columns. */
+/* In the order of list_columns. */
 static void bind_row(sqlite3_stmt *statement, enum history_level level, unsigned cells,
                      const struct history_row *row, int at)
 {

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "packs/json.h"
+#include "bms/count.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,25 +191,9 @@ static const struct {
     {"try", "POST", "try", change_setup},
 };
 
-static void answer_post(struct web *web, struct web_request *request, size_t i)
-{
-    if (!orders_from_page(request))
-        return;
-    if (request->unclear && web->config->setup != WEB_SETUP_INGRESS) {
-        http_error(request->http, MHD_HTTP_FORBIDDEN,
-                   "the client behind the proxy is unknown; see 'proxy' in [web]");
-        return;
-    }
-    json_t *body = orders_body(request->http);
-    if (body)
-        addresses[i].post(web, request, addresses[i].verb, body);
-    json_decref(body);
-}
-
 void editor_answer(struct web *web, struct web_request *request)
 {
     static const char files[] = "files/";
-    bool known = false;
     if (!is_own_site(request))
         return;
     if (strncmp(request->path, files, sizeof files - 1) == 0) {
@@ -216,19 +201,29 @@ void editor_answer(struct web *web, struct web_request *request)
         setup_answer_file(web, request);
         return;
     }
-    for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
-        if (strcmp(addresses[i].what, request->path) != 0)
-            continue;
-        known = true;
-        if (strcmp(addresses[i].method, request->http->method) != 0)
-            continue;
-        if (addresses[i].post)
-            answer_post(web, request, i);
-        else
-            ask_gateway(web, request, addresses[i].verb, NULL, false);
-        return;
+    size_t i = 0;
+    bool known = false;
+    for (; i < COUNT(addresses); i++) {
+        const bool same = strcmp(addresses[i].what, request->path) == 0;
+        known |= same;
+        if (same && strcmp(addresses[i].method, request->http->method) == 0)
+            break;
     }
-    http_error(request->http, known ? MHD_HTTP_METHOD_NOT_ALLOWED : MHD_HTTP_NOT_FOUND,
-               known ? "this address does not support this method"
-                     : "there is nothing at this address");
+    if (i == COUNT(addresses)) {
+        http_error(request->http, known ? MHD_HTTP_METHOD_NOT_ALLOWED : MHD_HTTP_NOT_FOUND,
+                   known ? "this address does not support this method"
+                         : "there is nothing at this address");
+    } else if (!addresses[i].post) {
+        ask_gateway(web, request, addresses[i].verb, NULL, false);
+    } else if (orders_from_page(request)) {
+        if (request->unclear && web->config->setup != WEB_SETUP_INGRESS) {
+            http_error(request->http, MHD_HTTP_FORBIDDEN,
+                       "the client behind the proxy is unknown; see 'proxy' in [web]");
+            return;
+        }
+        json_t *body = orders_body(request->http);
+        if (body)
+            addresses[i].post(web, request, addresses[i].verb, body);
+        json_decref(body);
+    }
 }

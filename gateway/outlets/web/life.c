@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/regular.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #define REPORT_S 10.0
+#define PEM_MOST 1000000 /* bytes of a certificate with its chain */
 
 /* ---- reports of the gateway ---- */
 
@@ -171,21 +173,16 @@ static bool take_packs(struct web *web)
     return web->stream && web->setup && web->comparers && (web->past || !web->config->history[0]);
 }
 
-/* Reads a whole file as text. NULL: the failure was logged. */
+/* NULL: the failure was logged. */
 static char *read_text(const char *path)
 {
-    char *text = NULL;
-    size_t room = 0;
-    FILE *in = fopen(path, "re");
-    const ssize_t size = in ? getdelim(&text, &room, '\0', in) : -1;
-    if (size <= 0) {
-        log_error("web: %s: %s", path, in ? "the file is empty" : strerror(errno));
-        free(text);
-        text = NULL;
-    }
-    if (in)
-        fclose(in);
-    return text;
+    const char *why;
+    char *text = regular_text(path, PEM_MOST, &why);
+    if (text && text[0])
+        return text;
+    log_error("web: %s: %s", path, text ? "the file is empty" : why);
+    free(text);
+    return NULL;
 }
 
 static bool read_certificate(struct web *web)

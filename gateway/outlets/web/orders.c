@@ -239,19 +239,7 @@ static void on_done(void *data, uint64_t ticket, enum order_result result)
     free(pending);
 }
 
-/* 0 and 1, true and false. */
-static bool parse_switch(const json_t *value, bool *on)
-{
-    if (json_is_boolean(value))
-        *on = json_is_true(value);
-    else if (json_is_integer(value) &&
-             (json_integer_value(value) == 0 || json_integer_value(value) == 1))
-        *on = json_integer_value(value) == 1;
-    else
-        return false;
-    return true;
-}
-
+/* Each is 0 or 1, true or false. */
 static bool parse_switches(json_t *body, struct switches *switches)
 {
     static const char *const names[ORDER_SWITCHES] = {
@@ -262,8 +250,11 @@ static bool parse_switches(json_t *body, struct switches *switches)
         const json_t *value = json_object_get(body, names[i]);
         if (!value)
             continue;
-        if (!parse_switch(value, &switches->on[i]))
+        const json_int_t number =
+            json_is_integer(value) ? json_integer_value(value) : json_is_true(value);
+        if ((!json_is_integer(value) && !json_is_boolean(value)) || number < 0 || number > 1)
             return false;
+        switches->on[i] = number == 1;
         switches->wanted[i] = true;
         found++;
     }

@@ -19,14 +19,6 @@
 
 #define PIECE 65536
 
-/* The child sends this before its data and its text. */
-struct head {
-    unsigned status;
-    bool has_text;
-    size_t size;
-    char why[WORKER_WHY];
-};
-
 struct job {
     struct workers *workers;
     void (*work)(void *data, struct worker_result *result);
@@ -86,7 +78,6 @@ void worker_cancel(void *data)
 static void work_in_child(struct job *job, int fd, pid_t parent)
 {
     struct worker_result result = {.status = MHD_HTTP_INTERNAL_SERVER_ERROR};
-    struct head head = {0};
     child_reset_signals();
     signal(SIGCONT, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -94,36 +85,27 @@ static void work_in_child(struct job *job, int fd, pid_t parent)
     if (getppid() != parent)
         _exit(1);
     job->work(job->data, &result);
-    head.status = result.status;
-    head.has_text = result.text != NULL;
-    head.size = result.text ? strlen(result.text) : 0;
-    memcpy(head.why, result.why, sizeof head.why);
-    if (!write_fully(fd, &head, sizeof head) || !write_fully(fd, job->data, job->data_size) ||
-        !write_fully(fd, result.text ? result.text : "", head.size))
-        _exit(1);
-    _exit(0);
+    result.size = result.text ? strlen(result.text) : 0;
+    _exit(!write_fully(fd, &result, sizeof result) || !write_fully(fd, job->data, job->data_size) ||
+          !write_fully(fd, result.text, result.size));
 }
 
 /* ---- in the page ---- */
 
-/* The text is dropped if it was not received whole. */
+/* What the child has written: its result, whose text is elsewhere here, the data, and the text. All is dropped if it was not
+ * received whole. */
 static void read_result(struct job *job, struct worker_result *result)
 {
-    struct head head = {0};
-    const size_t start = sizeof head + job->data_size;
-    if (job->size >= sizeof head)
-        memcpy(&head, job->bytes, sizeof head);
-    if (job->size < start || job->size != start + head.size)
+    struct worker_result sent = {.text = NULL};
+    const size_t start = sizeof sent + job->data_size;
+    if (job->size >= sizeof sent)
+        memcpy(&sent, job->bytes, sizeof sent);
+    if (job->size < start || job->size != start + sent.size)
         return;
-    memcpy(job->data, job->bytes + sizeof head, job->data_size);
-    memcpy(result->why, head.why, sizeof result->why);
-    result->status = head.status;
-    result->text = head.has_text ? malloc(head.size + 1) : NULL;
-    if (result->text) {
-        memcpy(result->text, job->bytes + start, head.size);
-        result->text[head.size] = '\0';
-    }
-    job->workers->told(job->workers->data, head.why);
+    memcpy(job->data, job->bytes + sizeof sent, job->data_size);
+    *result = sent;
+    result->text = sent.text ? strndup(job->bytes + start, sent.size) : NULL;
+    job->workers->told(job->workers->data, sent.why);
 }
 
 static void finish_job(struct job *job)

@@ -15,6 +15,7 @@
 struct worker_result {
     unsigned status;      /* HTTP status */
     char *text;           /* from malloc; the message of an error; NULL: none */
+    size_t size;          /* of the text; set by the worker */
     char why[WORKER_WHY]; /* trouble with the file; empty: none */
 };
 

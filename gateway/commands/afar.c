@@ -184,21 +184,10 @@ static int unit_in(const char *wanted)
     return *wanted && !*end && unit >= 1 && unit <= UNITS ? (int) unit : 0;
 }
 
-static bool is_unit_wanted(const json_t *object, const char *const *wanted, unsigned count)
+static bool is_wanted(const json_t *object, const char *wanted)
 {
-    for (unsigned i = 0; i < count; i++)
-        if (strcmp(json_string_value(json_object_get(object, "pack")), wanted[i]) == 0 ||
-            unit_in(wanted[i]) == json_integer_value(json_object_get(object, "unit")))
-            return true;
-    return count == 0;
-}
-
-static bool has_unit(const json_t *list, const char *wanted)
-{
-    for (size_t i = 0; i < json_array_size(list); i++)
-        if (is_unit_wanted(json_array_get(list, i), &wanted, 1))
-            return true;
-    return false;
+    return strcmp(json_string_value(json_object_get(object, "pack")), wanted) == 0 ||
+           unit_in(wanted) == json_integer_value(json_object_get(object, "unit"));
 }
 
 /* Unit ids are read directly; names are searched among all units. */
@@ -209,26 +198,31 @@ static bool read_units(struct afar *afar, modbus_t *bus, const char *const *want
     for (unsigned i = 0; i < count; i++)
         all |= unit_in(wanted[i]) == 0;
     for (int id = 1; id <= UNITS; id++) {
-        bool asked = all;
+        bool asked = all, kept = count == 0;
         for (unsigned i = 0; i < count; i++)
             asked |= unit_in(wanted[i]) == id;
         json_t *object = NULL;
-        const enum found found = asked ? read_unit(afar, bus, id, &object) : NOT_HERE;
-        if (found == BROKEN) {
+        if (asked && read_unit(afar, bus, id, &object) == BROKEN) {
             snprintf(afar->why, sizeof afar->why, "%s:%s: %s", afar->host, afar->port,
                      modbus_strerror(errno));
             return false;
         }
-        if (object && is_unit_wanted(object, wanted, count))
+        for (unsigned i = 0; object && i < count; i++)
+            kept |= is_wanted(object, wanted[i]);
+        if (object && kept)
             json_array_append(list, object);
         json_decref(object);
     }
-    for (unsigned i = 0; i < count; i++)
-        if (!has_unit(list, wanted[i])) {
-            snprintf(afar->why, sizeof afar->why, "%s:%s has no pack '%.40s'", afar->host,
-                     afar->port, wanted[i]);
-            return false;
-        }
+    for (unsigned i = 0; i < count; i++) {
+        size_t n = 0;
+        while (n < json_array_size(list) && !is_wanted(json_array_get(list, n), wanted[i]))
+            n++;
+        if (n < json_array_size(list))
+            continue;
+        snprintf(afar->why, sizeof afar->why, "%s:%s has no pack '%.40s'", afar->host, afar->port,
+                 wanted[i]);
+        return false;
+    }
     if (json_array_size(list) == 0)
         snprintf(afar->why, sizeof afar->why, "%s:%s: no unit answers like packgate", afar->host,
                  afar->port);
@@ -239,15 +233,10 @@ json_t *afar_read(struct afar *afar, const char *const *wanted, unsigned count)
 {
     modbus_t *bus = modbus_new_tcp_pi(afar->host, afar->port);
     json_t *list = json_array();
-    if (!bus || !list) {
-        snprintf(afar->why, sizeof afar->why, "%s:%s: %s", afar->host, afar->port,
-                 modbus_strerror(errno));
-        json_decref(list);
-        return NULL;
-    }
-    modbus_set_response_timeout(bus, (uint32_t) afar->wait_s,
-                                (uint32_t) (fmod(afar->wait_s, 1) * 1e6));
-    bool good = modbus_connect(bus) == 0;
+    if (bus)
+        modbus_set_response_timeout(bus, (uint32_t) afar->wait_s,
+                                    (uint32_t) (fmod(afar->wait_s, 1) * 1e6));
+    bool good = bus && list && modbus_connect(bus) == 0;
     if (!good)
         snprintf(afar->why, sizeof afar->why, "%s:%s: %s", afar->host, afar->port,
                  errno ? modbus_strerror(errno) : "cannot connect");

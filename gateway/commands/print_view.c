@@ -102,31 +102,15 @@ static struct row row_of_register(const struct register_row *reg)
     return row;
 }
 
-static struct row row_of_fill(const struct view_fill *fill)
+static struct row row_without_value(const char *type, unsigned address, unsigned count)
 {
-    struct row row = {.address = fill->first,
-                      .count = fill->last - fill->first + 1,
-                      .type = "u16",
-                      .word_order = "",
-                      .unit = "",
-                      .scale = 1,
-                      .bit = -1};
-    snprintf(row.name, sizeof row.name, "%u", fill->value);
-    snprintf(row.meaning, sizeof row.meaning, "each of them, unless a row says otherwise");
-    return row;
-}
-
-static struct row row_of_copy(const struct view_copy *copy)
-{
-    struct row row = {.address = copy->to,
-                      .count = copy->last - copy->first + 1,
-                      .type = "copy",
-                      .word_order = "",
-                      .unit = "",
-                      .scale = 1,
-                      .bit = -1};
-    snprintf(row.name, sizeof row.name, "copy of %u to %u", copy->first, copy->last);
-    return row;
+    return (struct row){.address = address,
+                        .count = count,
+                        .type = type,
+                        .word_order = "",
+                        .unit = "",
+                        .scale = 1,
+                        .bit = -1};
 }
 
 /* Sorts a register before the fill that it lies in. */
@@ -143,27 +127,31 @@ static unsigned gather(const struct view_config *view, struct row *rows)
     unsigned count = 0;
     for (unsigned i = 0; i < view->register_count; i++)
         rows[count++] = row_of_register(&view->registers[i]);
-    for (unsigned i = 0; i < view->fills.count; i++)
-        rows[count++] = row_of_fill(&view->fills.list[i]);
-    for (unsigned i = 0; i < view->copies.count; i++)
-        rows[count++] = row_of_copy(&view->copies.list[i]);
+    for (unsigned i = 0; i < view->fills.count; i++) {
+        const struct view_fill *fill = &view->fills.list[i];
+        struct row *row = &rows[count++];
+        *row = row_without_value("u16", fill->first, fill->last - fill->first + 1);
+        snprintf(row->name, sizeof row->name, "%u", fill->value);
+        snprintf(row->meaning, sizeof row->meaning, "each of them, unless a row says otherwise");
+    }
+    for (unsigned i = 0; i < view->copies.count; i++) {
+        const struct view_copy *copy = &view->copies.list[i];
+        struct row *row = &rows[count++];
+        *row = row_without_value("copy", copy->to, copy->last - copy->first + 1);
+        snprintf(row->name, sizeof row->name, "copy of %u to %u", copy->first, copy->last);
+    }
     qsort(rows, count, sizeof *rows, by_address);
     return count;
 }
 
 /* ---- formats ---- */
 
-static void print_units(const struct view_config *view, FILE *out)
-{
-    for (unsigned i = 0; i < view->units.count; i++)
-        fprintf(out, "%s%u", i > 0 ? ", " : "", view->units.id[i]);
-}
-
 static void print_md(const struct view_config *view, const struct row *rows, unsigned count,
                      FILE *out)
 {
     fprintf(out, "# View %s\n\nUnit ", view->name);
-    print_units(view, out);
+    for (unsigned i = 0; i < view->units.count; i++)
+        fprintf(out, "%s%u", i > 0 ? ", " : "", view->units.id[i]);
     for (unsigned i = 0; i < view->listen.count; i++)
         fprintf(out, "%s%s", i > 0 ? ", " : " on ", view->listen.at[i]);
     if (view->source[0])

@@ -356,7 +356,7 @@ static int list_ports(const struct arguments *arguments)
 
 struct scanning {
     struct ev_loop *loop;
-    const struct config *beside;
+    struct config *beside;
     int status;
 };
 
@@ -410,8 +410,7 @@ static bool is_scan(const char *port)
 static int scan_devices(const struct arguments *arguments)
 {
     static const struct scan_events events = {.done = on_scanned};
-    struct config *beside = load_beside(arguments);
-    struct scanning scanning = {ev_default_loop(0), beside, EXIT_FAILED};
+    struct scanning scanning = {ev_default_loop(0), load_beside(arguments), EXIT_FAILED};
     char adapter[8] = "";
     snprintf(adapter, sizeof adapter, "%.*s", (int) strcspn(arguments->port + 4, "/"),
              arguments->port + 4);
@@ -420,7 +419,7 @@ static int scan_devices(const struct arguments *arguments)
     if (scan)
         ev_run(scanning.loop, 0);
     scan_free(scan);
-    config_free(beside);
+    config_free(scanning.beside);
     return scanning.status;
 }
 

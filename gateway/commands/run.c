@@ -59,17 +59,12 @@ static struct config *load_from(struct running *running, const char *path)
     return config;
 }
 
-static struct config *load_config(struct running *running)
-{
-    return load_from(running, running->path);
-}
-
 /* Only at the start: a file that is gone at a reload must not take the packs away. */
 static struct config *load_first(struct running *running)
 {
     const char *first = running->host.first;
     if (!first || access(running->path, F_OK) == 0 || errno != ENOENT)
-        return load_config(running);
+        return load_from(running, running->path);
     log_info("%s does not exist yet: starting with %s; a reload reads it once it is there",
              running->path, first);
     struct config *config = load_from(running, first);
@@ -92,7 +87,7 @@ static void tell_change(void *data, enum config_change change, const char *text)
 static bool reload(void *data)
 {
     struct running *running = data;
-    struct config *config = load_config(running);
+    struct config *config = load_from(running, running->path);
     if (!config || !gateway_reload(running->gateway, config)) {
         running->file.in_force = false;
         log_error("%s: the new configuration is rejected; the old one stays in force",

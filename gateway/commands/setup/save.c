@@ -16,6 +16,7 @@
  * another with a lock, so only one works on the file at a time.
  */
 #include "commands/command.h"
+#include "commands/options.h"
 #include "edits.h"
 #include "save.h"
 
@@ -26,7 +27,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <getopt.h>
 #include <libgen.h>
 #include <limits.h>
 #include <math.h>
@@ -221,28 +221,20 @@ static int serve(struct saving *saving)
 
 int command_setup_save(int argc, char **argv)
 {
-    enum { FIRST = 256, UNDO };
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"first", required_argument, NULL, FIRST},
-                                            {"undo", no_argument, NULL, UNDO},
-                                            {0}};
     struct saving saving = {.path = CONFIG_DEFAULT};
     struct ucred who = {.uid = geteuid(), .gid = getegid()};
     socklen_t size = sizeof who;
     bool only_undo = false;
-    for (int option; (option = getopt_long(argc, argv, "c:", options, NULL)) != -1;) {
-        if (option == 'c')
-            saving.path = optarg;
-        else if (option == FIRST)
-            saving.first = optarg;
-        else if (option == UNDO)
-            only_undo = true;
-        else
-            return EXIT_USAGE;
-    }
+    const struct option_row rows[] = {{"config", 'c', .text = &saving.path},
+                                      {"first", 0, .text = &saving.first},
+                                      {"undo", 0, .flag = &only_undo},
+                                      {0}};
+    int status = options_parse(argc, argv, rows, argc, NULL);
+    if (status >= 0)
+        return EXIT_USAGE;
     char *real = realpath(saving.path, NULL);
     saving.path = real ? real : saving.path;
-    int status = EXIT_FAILED;
+    status = EXIT_FAILED;
     if (only_undo) {
         bool undone;
         status = setup_recover(saving.path, &undone) >= 0 ? EXIT_DONE : EXIT_FAILED;

@@ -5,6 +5,7 @@
  * changes nothing.
  */
 #include "commands/command.h"
+#include "commands/options.h"
 #include "edits.h"
 #include "search.h"
 #include "try.h"
@@ -20,7 +21,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -234,7 +234,7 @@ static unsigned count_errors(const json_t *remarks)
     return count;
 }
 
-static json_t *check_edits(const struct setup_edits *edits)
+static json_t *show_check(const struct setup_edits *edits)
 {
     struct config *config, *before;
     struct changes changes = {json_array(), json_array()};
@@ -251,29 +251,9 @@ static json_t *check_edits(const struct setup_edits *edits)
                      changes.restart);
 }
 
-static json_t *with_edits(const struct work *work, json_t *(*show)(const struct setup_edits *edits))
-{
-    struct setup_edits edits;
-    const bool good = setup_edits_make(&edits, work->path, work->first,
-                                       json_loads(work->request, JSON_REJECT_DUPLICATES, NULL));
-    json_t *answer = good ? show(&edits) : edits.refusal;
-    setup_edits_free(&edits);
-    return answer; // cppcheck-suppress returnDanglingLifetime ; JSON has copies of its texts
-}
-
-static json_t *show_check(const struct work *work)
-{
-    return with_edits(work, check_edits);
-}
-
-static json_t *text_of(const struct setup_edits *edits)
+static json_t *show_text(const struct setup_edits *edits)
 {
     return json_pack("{s:s}", "text", edits->fresh);
-}
-
-static json_t *show_text(const struct work *work)
-{
-    return with_edits(work, text_of);
 }
 
 /* ---- probe ---- */
@@ -316,37 +296,44 @@ static json_t *run_trial(const struct work *work)
 static const struct {
     const char *verb;
     json_t *(*show)(const struct work *work);
+    json_t *(*show_edits)(const struct setup_edits *edits); /* of a request with edits */
 } verbs[] = {
-    {"config", show_config}, {"keys", show_keys},   {"ports", show_ports}, {"check", show_check},
-    {"text", show_text},     {"probe", run_search}, {"try", run_trial},
+    {"config", .show = show_config},   {"keys", .show = show_keys},
+    {"ports", .show = show_ports},     {"check", .show_edits = show_check},
+    {"text", .show_edits = show_text}, {"probe", .show = run_search},
+    {"try", .show = run_trial},
 };
+
+static json_t *answer_edits(const struct work *work,
+                            json_t *(*show)(const struct setup_edits *edits))
+{
+    struct setup_edits edits;
+    const bool good = setup_edits_make(&edits, work->path, work->first,
+                                       json_loads(work->request, JSON_REJECT_DUPLICATES, NULL));
+    json_t *answer = good ? show(&edits) : edits.refusal;
+    setup_edits_free(&edits);
+    return answer; // cppcheck-suppress returnDanglingLifetime ; JSON has copies of its texts
+}
 
 int command_setup_work(int argc, char **argv)
 {
-    enum { FIRST = 256 };
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"first", required_argument, NULL, FIRST}, {0}};
     struct work work = {.path = CONFIG_DEFAULT};
-    for (int option; (option = getopt_long(argc, argv, "c:", options, NULL)) != -1;) {
-        if (option == 'c')
-            work.path = optarg;
-        else if (option == FIRST)
-            work.first = optarg;
-        else
-            return EXIT_USAGE;
-    }
+    const struct option_row rows[] = {
+        {"config", 'c', .text = &work.path}, {"first", 0, .text = &work.first}, {0}};
+    const int status = options_parse(argc, argv, rows, argc, NULL);
+    if (status >= 0)
+        return EXIT_USAGE;
     size_t i = 0;
     while (optind < argc && i < COUNT(verbs) && strcmp(verbs[i].verb, argv[optind]) != 0)
         i++;
     if (optind + 1 != argc || i == COUNT(verbs))
         return EXIT_USAGE;
-    char *text = malloc(REQUEST_MOST + 1);
-    if (text)
-        text[fread(text, 1, REQUEST_MOST, stdin)] = '\0';
-    work.request = text;
+    work.request = malloc(REQUEST_MOST + 1);
     if (!work.request)
         return EXIT_FAILED;
-    json_t *answer = verbs[i].show(&work);
+    work.request[fread(work.request, 1, REQUEST_MOST, stdin)] = '\0';
+    json_t *answer =
+        verbs[i].show ? verbs[i].show(&work) : answer_edits(&work, verbs[i].show_edits);
     if (answer)
         json_print(stdout, answer, false);
     free(work.request);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 static inline uint16_t be16(const uint8_t *b)
 {
@@ -106,6 +107,18 @@ static inline int hex_digit(int c)
     if (c >= 'A' && c <= 'F')
         return c - 'A' + 10;
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Reads pairs of hexadecimal digits, "A5 40 90" or "A54090". Returns where they end. */
+static inline const char *hex_bytes(const char *text, uint8_t *out, size_t room, size_t *size)
+{
+    *size = 0;
+    for (;; text += 2) {
+        text += strspn(text, " \t\n\v\f\r");
+        if (*size == room || hex_digit(text[0]) < 0 || hex_digit(text[1]) < 0)
+            return text;
+        out[(*size)++] = (uint8_t) (hex_digit(text[0]) << 4 | hex_digit(text[1]));
+    }
 }
 
 static inline void put_hex(uint8_t *text, size_t digits, uint32_t value)

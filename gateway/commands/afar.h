@@ -15,7 +15,7 @@ struct afar {
     char why[200]; /* the last error */
 };
 
-/** Returns a list of objects: "pack", "unit", "state" ("never", "fresh", "stale", "no line"),
+/** Returns a list of objects: "pack", "unit", "state" ("never", "fresh", "stale", "no_line"),
  * numbers, and "alarms", each with "name" and "level". `wanted` contains names or unit ids; if it
  * is empty, all units that answer like packgate are read. NULL: see `why`. */
 json_t *afar_read(struct afar *afar, const char *const *wanted, unsigned count);

@@ -20,20 +20,6 @@ static const char usage[] =
     "Exit status: 0, 1 when nothing could be decoded (the reason goes to "
     "standard error), 2 for a wrong call.\n";
 
-/* Whether there is anything to print; otherwise reports what was received instead. */
-static bool decoded_something(const char *path, const struct reply_counters *counters)
-{
-    uint32_t useless = counters->foreign + counters->refused + counters->invalid;
-    if (counters->frames > useless)
-        return true;
-    fprintf(stderr,
-            "packgate: %s: no frame could be decoded: %u frames (%u not for the request, %u "
-            "refused, %u malformed), %u with a wrong checksum, %u bytes of no frame\n",
-            path, counters->frames, counters->foreign, counters->refused, counters->invalid,
-            counters->damaged, counters->skipped_bytes);
-    return false;
-}
-
 /* The index of a variant; -1: the protocol has no such variant, which is reported. */
 static int find_variant(const struct bms_driver *driver, const char *name)
 {
@@ -59,8 +45,14 @@ static int decode_exchange(const struct exchange *exchange, const char *path, in
     bms.options.variant = variant;
     bms.options.current = current;
     exchange_replay(exchange, &bms, &pack, &counters);
-    if (!decoded_something(path, &counters))
+    if (counters.frames <= counters.foreign + counters.refused + counters.invalid) {
+        fprintf(stderr,
+                "packgate: %s: no frame could be decoded: %u frames (%u not for the request, %u "
+                "refused, %u malformed), %u with a wrong checksum, %u bytes of no frame\n",
+                path, counters.frames, counters.foreign, counters.refused, counters.invalid,
+                counters.damaged, counters.skipped_bytes);
         return EXIT_FAILED;
+    }
     json_t *values = json_of_pack(&pack);
     if (!values || json_object_size(values) == 0) {
         json_decref(values);

@@ -50,19 +50,9 @@ static bool read_bytes(struct reader *reader, enum exchange_kind kind, const cha
     struct exchange_item *item = add_item(reader, kind);
     if (!item || !(item->bytes = malloc(strlen(text) / 2 + 1)))
         return set_error(reader, "out of memory");
-    while (*text && *text != '#') {
-        if (isspace((unsigned char) *text)) {
-            text++;
-            continue;
-        }
-        int high = hex_digit(text[0]);
-        int low = high < 0 ? -1 : hex_digit(text[1]);
-        if (low < 0)
-            return set_error(reader, "expected bytes as pairs of hexadecimal digits");
-        item->bytes[item->size++] = (uint8_t) (high << 4 | low);
-        text += 2;
-    }
-    return true;
+    text = hex_bytes(text, item->bytes, strlen(text) / 2, &item->size);
+    return !*text || *text == '#' ||
+           set_error(reader, "expected bytes as pairs of hexadecimal digits");
 }
 
 /* "soc_percent 99.1 0.05": texts may contain blanks, so only numbers have a tolerance. */

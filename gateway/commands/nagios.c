@@ -13,6 +13,7 @@
 #include "base/suggest.h"
 #include "base/text.h"
 #include "registers/value.h"
+#include "bms/count.h"
 
 #include <getopt.h>
 #include <math.h>
@@ -273,16 +274,9 @@ static void add_main_value(struct text *text, const json_t *pack, const char *na
                            const char *format)
 {
     const double value = asking_number(pack, name);
-    if (isnan(value))
-        return;
-    text_add(text, text->size ? ", " : "");
-    /* The formats are those of the table below. */
-    if (strcmp(format, "V") == 0)
-        text_format(text, "%.2f V", value);
-    else if (strcmp(format, "A") == 0)
-        text_format(text, "%.1f A", value);
-    else
-        text_format(text, "SOC %.1f %%", value);
+    text_add(text, text->size && !isnan(value) ? ", " : "");
+    if (!isnan(value))
+        text_format(text, format, value);
 }
 
 static void evaluate_pack(const struct check *check, const json_t *pack, struct finding *finding)
@@ -301,9 +295,9 @@ static void evaluate_pack(const struct check *check, const json_t *pack, struct 
                         duration_words(asking_number(pack, "age_s"), age));
         return;
     }
-    add_main_value(&text, pack, "voltage_v", "V");
-    add_main_value(&text, pack, "current_a", "A");
-    add_main_value(&text, pack, "soc_percent", "%");
+    add_main_value(&text, pack, "voltage_v", "%.2f V");
+    add_main_value(&text, pack, "current_a", "%.1f A");
+    add_main_value(&text, pack, "soc_percent", "SOC %.1f %%");
     if (!isnan(asking_number(pack, "cell_min_mv")) && !isnan(asking_number(pack, "cell_max_mv")))
         text_format(&text, "%scells %.0f…%.0f mV", text.size ? ", " : "",
                     asking_number(pack, "cell_min_mv"), asking_number(pack, "cell_max_mv"));
@@ -320,7 +314,7 @@ static const char *performance_unit(const char *name)
                                            "reconnects", "implausible",   "spikes",
                                            "charged_wh", "discharged_wh", "cycles"};
     const size_t size = strlen(name);
-    for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
+    for (size_t i = 0; i < COUNT(counters); i++)
         if (strcmp(name, counters[i]) == 0)
             return "c";
     return size > 8 && strcmp(name + size - 8, "_percent") == 0 ? "%"
@@ -353,20 +347,20 @@ static void print_datum(const struct check *check, const json_t *pack, const cha
     printf(" '%s_%s'=%s", asking_text(pack, "pack"), name, line);
 }
 
+/* The usual values and those of the rules, each once. */
 static void print_data(const struct check *check, const json_t *pack)
 {
     static const char *const always[] = {"soc_percent", "voltage_v", "current_a", "cell_delta_mv",
                                          "age_s"};
-    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
-        print_datum(check, pack, always[i]);
-    for (unsigned i = 0; i < check->rule_count; i++) {
-        bool before = false;
-        for (size_t k = 0; k < sizeof always / sizeof *always; k++)
-            before |= strcmp(always[k], check->rules[i].name) == 0;
-        for (unsigned k = 0; k < i; k++)
-            before |= strcmp(check->rules[k].name, check->rules[i].name) == 0;
-        if (!before)
-            print_datum(check, pack, check->rules[i].name);
+    const char *names[COUNT(always) + RULES];
+    unsigned count = 0;
+    for (unsigned i = 0; i < COUNT(always) + check->rule_count; i++) {
+        const char *name = i < COUNT(always) ? always[i] : check->rules[i - COUNT(always)].name;
+        unsigned n = 0;
+        while (n < count && strcmp(names[n], name) != 0)
+            n++;
+        if (n == count)
+            print_datum(check, pack, names[count++] = name);
     }
 }
 
@@ -383,7 +377,7 @@ static int print_results(const struct check *check, const json_t *list)
         evaluate_pack(check, json_array_get(list, i), &findings[count]);
         all = worse_state(all, findings[count].state);
     }
-    for (size_t n = 0; n < sizeof order / sizeof *order; n++)
+    for (size_t n = 0; n < COUNT(order); n++)
         for (unsigned i = 0; i < count; i++) {
             if (findings[i].state != order[n])
                 continue;

@@ -58,26 +58,21 @@ static json_t *set_tunnel(struct control *control, const char *name, double for_
     return tunnels_set(control->tunnels, name, for_s, by);
 }
 
-/* The outlet has authenticated the user: by a password, from an address in allow_write. */
-static char *set_tunnel_for_outlet(struct control *control, const char *from, const char *question)
+char *control_tell_outlet(void *data, const char *from, bool may_order, const char *question)
 {
+    struct control *control = data;
     char name[NAME_SIZE], who[60], by[120];
     double for_s;
-    if (sscanf(question, "tunnel %32s %lf %59s", name, &for_s, who) != 3)
+    if (strcmp(question, "status") == 0)
+        return status_text(control);
+    if (strcmp(question, "configuration") == 0)
+        return json_text(status_configuration(control->overview, clock_now()));
+    /* The outlet has authenticated the user: by a password, from an address in allow_write. */
+    if (!may_order || strcmp(from, "web") != 0 ||
+        sscanf(question, "tunnel %32s %lf %59s", name, &for_s, who) != 3)
         return NULL;
     snprintf(by, sizeof by, "%s %s", from, who);
     return json_text(set_tunnel(control, name, fmax(for_s, 0), by));
-}
-
-char *control_tell_outlet(void *data, const char *from, bool may_order, const char *question)
-{
-    const struct control *control = data;
-    if (strcmp(question, "status") == 0)
-        return status_text(data);
-    if (strcmp(question, "configuration") == 0)
-        return json_text(status_configuration(control->overview, clock_now()));
-    return may_order && strcmp(from, "web") == 0 ? set_tunnel_for_outlet(data, from, question)
-                                                 : NULL;
 }
 
 void control_asked(void *data, const struct pipe_heard *question)

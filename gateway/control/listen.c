@@ -11,7 +11,6 @@
 
 #include "bms/bytes.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -204,23 +203,6 @@ static void on_done(void *data, enum loan_result result)
     control_answer(client, json_text(answer));
 }
 
-/* Parses "A5 40 90" or "A54090". */
-static bool parse_hex(const char *hex, struct loan *loan)
-{
-    for (loan->size = 0; *hex;) {
-        if (isspace((unsigned char) *hex)) {
-            hex++;
-            continue;
-        }
-        int high = hex_digit(hex[0]), low = high < 0 ? -1 : hex_digit(hex[1]);
-        if (low < 0 || loan->size == LOAN_BYTES)
-            return false;
-        loan->bytes[loan->size++] = (uint8_t) (high << 4 | low);
-        hex += 2;
-    }
-    return loan->size > 0;
-}
-
 json_t *listen_send(struct onlookers *all, struct control_client *client, const char *line,
                     const char *hex)
 {
@@ -228,7 +210,7 @@ json_t *listen_send(struct onlookers *all, struct control_client *client, const 
     json_t *refusal = refuse_line(all, line);
     if (refusal)
         return refusal;
-    if (!parse_hex(hex, &loan))
+    if (*hex_bytes(hex, loan.bytes, LOAN_BYTES, &loan.size) || loan.size == 0)
         return json_refusal("expected 1 to %d bytes as pairs of hexadecimal digits", LOAN_BYTES);
     struct onlooker *onlooker = new_onlooker(all, client, line, on_own);
     if (!onlooker)

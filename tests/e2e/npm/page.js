@@ -836,6 +836,20 @@ const cases = {
             return n;
         });
         check(hatch > 500, `hatched: ${hatch}`);
+        // A value between two gaps is a point.
+        const inked = await page.evaluate(async () => {
+            const { plot } = await import(document.querySelector('script[src$="app.js"]').src.replace('app.js', 'plot.js'));
+            const one = plot({ kind: 'soc', heading: '', unit: '%', decimals: 0, names: [''], columns: [[null, 50, null]] }, [0, 3600, 7200], [null, 50, null], [0, 7200], { cursor() {} });
+            document.querySelector('.charts').append(one.node);
+            one.resize();
+            await new Promise(done => setTimeout(done, 200));
+            const { canvas } = one.node.querySelector('canvas').getContext('2d'), middle = one.node.querySelector('.u-over').offsetLeft + one.node.querySelector('.u-over').clientWidth / 2;
+            const { data } = canvas.getContext('2d').getImageData(middle - 6, 0, 12, 100);
+            one.node.remove();
+            one.destroy();
+            return data.filter((_, i) => i % 4 === 0 && data[i + 3] > 200 && data[i + 1] - data[i] > 60).length;
+        });
+        check(inked > 8, `${inked} pixels of a point`);
         // A bank has charts of its own.
         await page.locator('select[aria-label=Pack]').selectOption('house');
         await page.locator('[data-kind=difference] canvas').waitFor();

@@ -127,11 +127,18 @@ const yScale = (kind, during) => ({
   power: { range: (u, a, b) => powerRange(u.data, during(), a ?? 0, b ?? 0) },
 }[kind] || { range: (_, a, b) => a == null ? [0, 1] : uPlot.rangeNum(a, b === a ? a + .001 : b, .1, true) });
 
+// Values between two gaps, of which there is no line: they are drawn as points.
+function alone({ data }, n) {
+  const column = data[n], found = [];
+  column.forEach((v, i) => { if (v != null && column[i - 1] == null && column[i + 1] == null) found.push(i); });
+  return found;
+}
+
 // Series are drawn in this order: the band first, so that the line is on top of it.
 function seriesOf({ kind, names, columns, isMany, bands }) {
   const isPlain = bands || names.length > 1;
   const lines = names.map((label, i) => ({
-    label, spanGaps: false, points: { show: false }, width: isMany || columns[0].length > DENSE ? 1 : 2, dash: isMany ? null : DASHES[i % 4], alpha: isMany ? .55 : 1,
+    label, spanGaps: false, points: { show: true, size: 5, filter: alone }, width: isMany || columns[0].length > DENSE ? 1 : 2, dash: isMany ? null : DASHES[i % 4], alpha: isMany ? .55 : 1,
     stroke: () => colour(isMany ? 'cell' : kind === 'power' && names.length === 1 ? 'ink' : SHADES[i % 4]),
     fill: isPlain ? null : kind === 'power' ? aboutZero : kind === 'soc' ? () => colour('soc-soft') : null,
     fillTo: kind === 'power' ? 0 : null,

@@ -188,6 +188,23 @@ TEST(layouts)
             }
 }
 
+/* What a case begins with: a simulated board with this layout has answered. */
+static struct bms bms;
+static struct pack simulated, pack;
+static struct bms_request request;
+static struct bms_output out;
+
+/* Returns the record of that type, for the case to change. */
+static uint8_t *begin(int variant, unsigned cells, uint8_t command, uint8_t type)
+{
+    bms = new_bms(driver);
+    pack_clear(&pack);
+    fill(&simulated, cells);
+    request = ask(command);
+    answer(variant, &simulated, command, &out);
+    return find(&out, type);
+}
+
 /* Without cells and about record, the layout follows from the bytes that are resistances of missing cells in the
  * 32-cell layout; a frame that fits neither is dropped. */
 TEST(no_cells)
@@ -207,18 +224,11 @@ TEST(no_cells)
         {"one cell in the mask of 32, none read", VARIANT_32S, 70, 1, BMS_INVALID},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct pack simulated, pack;
-        struct bms_output out;
-        struct bms_request request = ask(0x96);
-        struct bms bms = new_bms(driver);
-        fill(&simulated, 0);
-        answer(cases[i].variant, &simulated, 0x96, &out);
-        uint8_t *record = find(&out, STATUS);
+        uint8_t *record = begin(cases[i].variant, 0, 0x96, STATUS);
         /* As recorded: the alarm for a wrong number of cells. */
         put_le16(record + (cases[i].variant == VARIANT_32S ? 166 : 136), 4);
         record[cases[i].at] = cases[i].byte;
         mend(record);
-        pack_clear(&pack);
         enum bms_result result = feed(&bms, &request, out.bytes, out.size, &pack);
         if (result != cases[i].result)
             fail_msg("%s: expected %d, got %d", cases[i].name, cases[i].result, result);
@@ -265,14 +275,8 @@ TEST(alarms)
     };
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++)
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-            struct pack simulated, pack;
-            struct bms_output out;
-            struct bms_request request = ask(0x96);
-            struct bms bms = new_bms(driver);
+            uint8_t *record = begin(layouts[l].variant, 8, 0x96, STATUS);
             bms.options.variant = layouts[l].variant;
-            fill(&simulated, 8);
-            answer(layouts[l].variant, &simulated, 0x96, &out);
-            uint8_t *record = find(&out, STATUS);
             bool short_word = layouts[l].variant == VARIANT_24S;
             if (short_word && cases[i].bit > 15)
                 continue;
@@ -282,7 +286,6 @@ TEST(alarms)
                 put_le32(record + layouts[l].alarms,
                          1u << cases[i].bit | 1u << 18 | 1u << 19 | 1u << 28);
             mend(record);
-            pack_clear(&pack);
             assert_int_equal(driver->decode(&bms, &request, record, RECORD, &pack), BMS_DONE);
             bool warning = cases[i].level == ALARM_WARNING;
             assert_int_equal(pack.alarms_warning, warning ? 1u << cases[i].alarm : 0);
@@ -308,14 +311,7 @@ TEST(temperatures)
         {"14.20", -2000, -2000, -2000, -2000, 0, {0}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct pack simulated, pack;
-        struct bms_output out;
-        struct bms_request request = ask(0x97);
-        struct bms bms = new_bms(driver);
-        fill(&simulated, 8);
-        pack_clear(&pack);
-        answer(VARIANT_32S, &simulated, 0x97, &out);
-        uint8_t *record = find(&out, ABOUT);
+        uint8_t *record = begin(VARIANT_32S, 8, 0x97, ABOUT);
         memset(record + 30, 0, 8);
         memcpy(record + 30, cases[i].software, strlen(cases[i].software));
         mend(record);
@@ -344,14 +340,9 @@ TEST(contradictions)
 {
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++)
         for (int fault = 0; fault < 5; fault++) {
-            struct pack simulated, pack, empty;
-            struct bms_output out;
-            struct bms_request request = ask(0x96);
-            struct bms bms = new_bms(driver);
+            struct pack empty;
+            uint8_t *record = begin(layouts[l].variant, 8, 0x96, STATUS);
             bms.options.variant = layouts[l].variant;
-            fill(&simulated, 8);
-            answer(layouts[l].variant, &simulated, 0x96, &out);
-            uint8_t *record = find(&out, STATUS);
             if (fault == 0)
                 put_le32(record + layouts[l].voltage, 1216000000);
             if (fault == 1)
@@ -363,7 +354,6 @@ TEST(contradictions)
             if (fault == 4)
                 memcpy(record + 200, "\x55\xAA\xEB\x90\x02", 5);
             mend(record);
-            pack_clear(&pack);
             pack_clear(&empty);
             assert_int_not_equal(feed(&bms, &request, record, RECORD, &pack), BMS_DONE);
             assert_memory_equal(&pack, &empty, sizeof pack);
@@ -376,18 +366,11 @@ TEST(broken_wire)
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++)
         for (int variant = VARIANT_AUTO; variant <= layouts[l].variant;
              variant += layouts[l].variant) {
-            struct pack simulated, pack;
-            struct bms_output out;
-            struct bms_request request = ask(0x96);
-            struct bms bms = new_bms(driver);
+            uint8_t *record = begin(layouts[l].variant, 8, 0x96, STATUS);
             bms.options.variant = variant;
-            fill(&simulated, 8);
-            answer(layouts[l].variant, &simulated, 0x96, &out);
-            uint8_t *record = find(&out, STATUS);
             put_le32(record + layouts[l].mask, 0xFF & ~(1u << 4));
             put_le16(record + 6 + 2 * 4, 0);
             mend(record);
-            pack_clear(&pack);
             assert_int_equal(driver->decode(&bms, &request, record, RECORD, &pack), BMS_DONE);
             pack_derive(&pack);
             assert_values(&pack, {CELL_COUNT, 8}, {CELL_MV + 4, NAN}, {CELL_MV + 7, 3324},
@@ -400,16 +383,9 @@ TEST(broken_wire)
 TEST(dead_cell)
 {
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++) {
-        struct pack simulated, pack;
-        struct bms_output out;
-        struct bms_request request = ask(0x96);
-        struct bms bms = new_bms(driver);
-        fill(&simulated, 8);
-        answer(layouts[l].variant, &simulated, 0x96, &out);
-        uint8_t *record = find(&out, STATUS);
+        uint8_t *record = begin(layouts[l].variant, 8, 0x96, STATUS);
         put_le16(record + 6 + 2 * 4, 0);
         mend(record);
-        pack_clear(&pack);
         assert_int_equal(driver->decode(&bms, &request, record, RECORD, &pack), BMS_INVALID);
         bms.options.variant = layouts[l].variant;
         assert_int_equal(driver->decode(&bms, &request, record, RECORD, &pack), BMS_DONE);
@@ -420,14 +396,8 @@ TEST(dead_cell)
 /* Section 4, JK04: the same header, followed by floats. Only the names are read. */
 TEST(old_hardware)
 {
-    struct pack simulated, pack, before;
-    struct bms_output out;
-    struct bms_request request = ask(0x97);
-    struct bms bms = new_bms(driver);
-    fill(&simulated, 8);
-    pack_clear(&pack);
-    answer(VARIANT_24S, &simulated, 0x97, &out);
-    uint8_t *record = find(&out, ABOUT);
+    struct pack before;
+    uint8_t *record = begin(VARIANT_24S, 8, 0x97, ABOUT);
     memcpy(record + 22, "3.0\0\0\0\0", 8);
     memcpy(record + 30, "3.3.0\0\0", 8);
     mend(record);
@@ -444,8 +414,7 @@ TEST(old_hardware)
 /* One firmware sends a constant remaining capacity: the SOC is right (section 10). */
 TEST(stuck_remaining)
 {
-    struct pack simulated, pack;
-    struct bms bms = new_bms(driver);
+    bms = new_bms(driver);
     fill(&simulated, 16);
     set_values(&simulated, {REMAINING_AH, 316.801}, {FULL_AH, 314}, {SOC_PERCENT, 40});
     assert_int_equal(read_back(&bms, VARIANT_32S, true, &simulated, &pack), BMS_DONE);
@@ -455,14 +424,7 @@ TEST(stuck_remaining)
 /* Section 7: the simulated board takes its offsets from the decoder, and no recording shows this one. */
 TEST(count_of_settings)
 {
-    struct pack simulated, pack;
-    struct bms_output out;
-    struct bms_request request = ask(0x96);
-    struct bms bms = new_bms(driver);
-    fill(&simulated, 16);
-    pack_clear(&pack);
-    answer(VARIANT_32S, &simulated, 0x96, &out);
-    uint8_t *record = find(&out, SETTINGS);
+    uint8_t *record = begin(VARIANT_32S, 16, 0x96, SETTINGS);
     assert_int_equal(record[114], 16);
     record[114] = 13;
     mend(record);
@@ -474,13 +436,8 @@ TEST(count_of_settings)
  * request are ignored. */
 TEST(order)
 {
-    struct pack simulated, pack;
-    struct bms_output out;
     struct bms_request stream = ask(0x96), about = ask(0x97), log = ask(0xA1), none = {.size = 0};
-    struct bms bms = new_bms(driver);
-    fill(&simulated, 8);
-    answer(VARIANT_32S, &simulated, 0x96, &out);
-    pack_clear(&pack);
+    begin(VARIANT_32S, 8, 0x96, STATUS);
     assert_int_equal(driver->decode(&bms, &about, find(&out, STATUS), RECORD, &pack), BMS_FOREIGN);
     assert_int_equal(driver->decode(&bms, &log, find(&out, STATUS), RECORD, &pack), BMS_FOREIGN);
     assert_int_equal(driver->decode(&bms, &stream, find(&out, STATUS), RECORD, &pack), BMS_DONE);
@@ -507,19 +464,12 @@ TEST(stream)
 {
     static const size_t cuts[] = {1, 4, 5, 150, 280, 299};
     for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
-        struct pack simulated, pack;
-        struct bms_output out;
-        struct bms_request request = ask(0x96);
         uint8_t stream[2 * RECORD + 30];
-        struct bms bms = new_bms(driver);
-        fill(&simulated, 8);
-        answer(VARIANT_32S, &simulated, 0x96, &out);
-        const uint8_t *record = find(&out, STATUS);
+        const uint8_t *record = begin(VARIANT_32S, 8, 0x96, STATUS);
         memcpy(stream, record, cuts[i]);
         memcpy(stream + cuts[i], "AT\r\n", 4);
         memcpy(stream + cuts[i] + 4, out.bytes, 20); /* the simulated board acknowledges first */
         memcpy(stream + cuts[i] + 24, record, RECORD);
-        pack_clear(&pack);
         assert_int_equal(feed(&bms, &request, stream, cuts[i] + 24 + RECORD, &pack), BMS_DONE);
         assert_values(&pack, {SOC_PERCENT, 63});
     }
@@ -528,18 +478,11 @@ TEST(stream)
 /* PIN and password are never decoded, and are masked in logs. */
 TEST(secrets)
 {
-    struct pack simulated, pack;
-    struct bms_output out;
-    struct bms_request request = ask(0x97);
-    struct bms bms = new_bms(driver);
-    fill(&simulated, 8);
-    answer(VARIANT_32S, &simulated, 0x97, &out);
-    uint8_t *record = find(&out, ABOUT);
+    uint8_t *record = begin(VARIANT_32S, 8, 0x97, ABOUT);
     memcpy(record + 62, "pin-pin-pin-pin-", 16);
     memcpy(record + 118, "password", 8);
     memcpy(record + 86, "50418574A202534\0old", 19);
     mend(record);
-    pack_clear(&pack);
     assert_int_equal(driver->decode(&bms, &request, record, RECORD, &pack), BMS_DONE);
     assert_string_equal(pack.text[SERIAL], "50418574A202534");
     assert_null(memmem(&pack, sizeof pack, "pin-", 4));
@@ -553,9 +496,7 @@ TEST(secrets)
 /* A board that was not asked for the about record first does not stream (section 2). */
 TEST(shy_simulator)
 {
-    struct pack simulated;
-    struct bms_output out;
-    struct bms_request request = ask(0x96);
+    request = ask(0x96);
     struct bms simulator = new_bms(driver);
     fill(&simulated, 8);
     assert_int_equal(driver->emulate(&simulator, &simulated, request.bytes, 10, &out), 0);

@@ -224,27 +224,6 @@ static const struct field {
 };
 // clang-format on
 
-/* Right after wake-up voltages of 0 turn up (section 13, 8): that is no measurement, and a raw
- * current of 0 is none of 3000 A. */
-static enum bms_result decode_pack(struct memory *memory, const uint8_t d[8], struct pack *pack)
-{
-    pack_set(pack, VOLTAGE_V, be16(d) ? be16(d) / 10.0 : NAN);
-    /* The sign is still that of the wire; finish() corrects it when the state is known. */
-    if (be16(d + 4) != 0 && be16(d + 4) != 0xFFFF)
-        pack_set(pack, CURRENT_A, (be16(d + 4) - CURRENT_ZERO) / 10.0);
-    return BMS_DONE;
-}
-
-/* No cells means "not ready" (section 6). */
-static enum bms_result decode_status(struct memory *memory, const uint8_t d[8], struct pack *pack)
-{
-    if (d[0] == 0 || d[0] > MAX_CELLS || d[1] > MAX_TEMPS)
-        return BMS_INVALID;
-    memory->cell_count = d[0];
-    memory->temp_count = d[1];
-    return BMS_DONE;
-}
-
 /* Handles the number of a frame of a multi-frame reply (section 7). Frames count from 1, in the
  * documents from 0. A reply may begin with a late frame of an earlier one, so the first number
  * restarts it. Returns the position of the frame in the reply, or -1 if it must be ignored. */
@@ -318,34 +297,6 @@ static enum bms_result decode_temps(struct memory *memory, const uint8_t d[8], s
     return reply_state(memory, frames);
 }
 
-/* 0x97, balancing: 48 bits, bit 0 of byte 0 is cell 1. */
-static enum bms_result decode_balance(struct memory *memory, const uint8_t d[8], struct pack *pack)
-{
-    pack_set(pack, BALANCE_MASK, (double) (le64(d) & 0xFFFFFFFFFFFF));
-    return BMS_DONE;
-}
-
-/* 0x98, faults: bytes 0…6 are bits (section 9), byte 7 a fault code. */
-static enum bms_result decode_faults(struct memory *memory, const uint8_t d[8], struct pack *pack)
-{
-    daly_alarms(pack, le64(d));
-    return BMS_DONE;
-}
-
-/* 0x5B: charge 1, 2, discharge 1, 2; one program has the pairs in reverse. Charging is below 30000
- * in both cases, so the number itself shows which it is. */
-static enum bms_result decode_current_limits(struct memory *memory, const uint8_t d[8],
-                                             struct pack *pack)
-{
-    for (int at = 2; at <= 6; at += 4) {
-        const int raw = be16(d + at) - CURRENT_ZERO;
-        if (raw != 0 && be16(d + at) != 0 && be16(d + at) != 0xFFFF)
-            pack_set(pack, raw < 0 ? SET_CHARGE_CURRENT_A : SET_DISCHARGE_CURRENT_A,
-                     (raw < 0 ? -raw : raw) / 10.0);
-    }
-    return BMS_DONE;
-}
-
 /* 0x62 and 0x63, versions: number and 7 characters, twice. */
 static enum bms_result collect_text(struct memory *memory, const uint8_t d[8], struct pack *pack,
                                     enum pack_text text)
@@ -360,30 +311,51 @@ static enum bms_result collect_text(struct memory *memory, const uint8_t d[8], s
     return result;
 }
 
-static enum bms_result decode_firmware(struct memory *memory, const uint8_t d[8], struct pack *pack)
+/* What is not, or not only, a number at a fixed place. BMS_FOREIGN: nothing of this command. */
+static enum bms_result decode_message(struct memory *memory, uint8_t command, const uint8_t d[8],
+                                      struct pack *pack)
 {
-    return collect_text(memory, d, pack, FIRMWARE);
+    switch (command) {
+    case READ_PACK:
+        /* Right after wake-up voltages of 0 turn up (section 13, 8): that is no measurement, and a
+         * raw current of 0 is none of 3000 A. */
+        pack_set(pack, VOLTAGE_V, be16(d) ? be16(d) / 10.0 : NAN);
+        /* The sign is still that of the wire; finish() corrects it when the state is known. */
+        if (be16(d + 4) != 0 && be16(d + 4) != 0xFFFF)
+            pack_set(pack, CURRENT_A, (be16(d + 4) - CURRENT_ZERO) / 10.0);
+        return BMS_DONE;
+    case READ_STATUS: /* no cells means "not ready" (section 6) */
+        if (d[0] == 0 || d[0] > MAX_CELLS || d[1] > MAX_TEMPS)
+            return BMS_INVALID;
+        memory->cell_count = d[0];
+        memory->temp_count = d[1];
+        return BMS_DONE;
+    case READ_CELLS:
+        return decode_cells(memory, d, pack);
+    case READ_TEMPS:
+        return decode_temps(memory, d, pack);
+    case READ_BALANCE: /* 48 bits, bit 0 of byte 0 is cell 1 */
+        pack_set(pack, BALANCE_MASK, (double) (le64(d) & 0xFFFFFFFFFFFF));
+        return BMS_DONE;
+    case READ_FAULTS: /* bytes 0…6 are bits (section 9), byte 7 a fault code */
+        daly_alarms(pack, le64(d));
+        return BMS_DONE;
+    case READ_CURRENT_LIMITS:
+        /* Charge 1, 2, discharge 1, 2; one program has the pairs in reverse. Charging is below 30000
+         * in both cases, so the number itself shows which it is. */
+        for (int at = 2; at <= 6; at += 4) {
+            const int raw = be16(d + at) - CURRENT_ZERO;
+            if (raw != 0 && be16(d + at) != 0 && be16(d + at) != 0xFFFF)
+                pack_set(pack, raw < 0 ? SET_CHARGE_CURRENT_A : SET_DISCHARGE_CURRENT_A,
+                         (raw < 0 ? -raw : raw) / 10.0);
+        }
+        return BMS_DONE;
+    case READ_FIRMWARE:
+    case READ_HARDWARE:
+        return collect_text(memory, d, pack, command == READ_FIRMWARE ? FIRMWARE : MODEL);
+    }
+    return BMS_FOREIGN;
 }
-
-static enum bms_result decode_hardware(struct memory *memory, const uint8_t d[8], struct pack *pack)
-{
-    return collect_text(memory, d, pack, MODEL);
-}
-
-static const struct message {
-    uint8_t command;
-    enum bms_result (*decode)(struct memory *memory, const uint8_t d[8], struct pack *pack);
-} messages[] = {
-    {READ_PACK, decode_pack},
-    {READ_STATUS, decode_status},
-    {READ_CELLS, decode_cells},
-    {READ_TEMPS, decode_temps},
-    {READ_BALANCE, decode_balance},
-    {READ_FAULTS, decode_faults},
-    {READ_FIRMWARE, decode_firmware},
-    {READ_HARDWARE, decode_hardware},
-    {READ_CURRENT_LIMITS, decode_current_limits},
-};
 
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
@@ -416,10 +388,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
         memory->last = -1;
     }
     const uint8_t *d = frame + 4;
-    enum bms_result result = BMS_FOREIGN;
-    for (size_t i = 0; i < COUNT(messages); i++)
-        if (messages[i].command == command)
-            result = messages[i].decode(memory, d, pack);
+    enum bms_result result = decode_message(memory, command, d, pack);
     if (result == BMS_INVALID || result == BMS_PARTIAL)
         return result;
     if (command == READ_EXTREMES && be16(d) == 0) /* not measured */

@@ -62,8 +62,6 @@ static uint16_t frame_sum(const struct jbd_layout *layout, const uint8_t *frame,
     return (uint16_t) (0x10000 - sum_bytes(frame + layout->sum_from, count));
 }
 
-/* Requests have direction and register where replies have register and status. Returns the size of
- * the frame. */
 size_t jbd_put_frame(const struct bms *bms, uint8_t *out, uint8_t first, uint8_t second,
                      const uint8_t *data, size_t count)
 {

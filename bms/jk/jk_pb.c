@@ -95,21 +95,6 @@ static void note_status(struct memory *memory)
         memory->lone_misses = 0;
 }
 
-/* One word of 0 triggers, two words set a switch. */
-static void make_write(uint8_t address, uint16_t start, uint16_t words, uint16_t value,
-                       struct bms_request *request)
-{
-    size_t data = 2u * words;
-    memset(request->bytes, 0, sizeof request->bytes);
-    request->bytes[0] = address;
-    request->bytes[1] = MODBUS_WRITE_MANY;
-    put_be16(request->bytes + 2, start);
-    put_be16(request->bytes + 4, words);
-    request->bytes[6] = (uint8_t) data;
-    put_be16(request->bytes + 7 + data - 2, value);
-    request->size = modbus_put_crc(request->bytes, 7 + data);
-}
-
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     struct memory *memory = bms_memory(bms);
@@ -137,7 +122,7 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     if (read->count > 0)
         modbus_read(address, read->function, read->start, read->count, request);
     else
-        make_write(address, read->start, 1, 0, request);
+        modbus_write_many(address, read->start, 0, request);
     return true;
 }
 
@@ -431,7 +416,8 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
                          struct bms_request *request)
 {
     uint16_t start = which == BMS_CHARGE_MOS ? REGISTER_CHARGE : REGISTER_DISCHARGE;
-    make_write((uint8_t) bms_address(bms), start, 2, on, request);
+    const uint16_t words[] = {0, on};
+    modbus_write_words((uint8_t) bms_address(bms), start, words, COUNT(words), request);
     return true;
 }
 
@@ -443,7 +429,8 @@ static bool build_setting(struct bms *bms, enum pack_value id, double value, uns
 {
     if (id != SET_BALANCER)
         return false;
-    make_write((uint8_t) bms_address(bms), REGISTER_BALANCER, 2, value > 0, request);
+    const uint16_t words[] = {0, value > 0};
+    modbus_write_words((uint8_t) bms_address(bms), REGISTER_BALANCER, words, COUNT(words), request);
     return true;
 }
 

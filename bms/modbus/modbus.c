@@ -65,10 +65,17 @@ void modbus_write(uint8_t address, unsigned reg, unsigned value, struct bms_requ
 
 void modbus_write_many(uint8_t address, unsigned reg, unsigned value, struct bms_request *request)
 {
-    modbus_read(address, MODBUS_WRITE_MANY, reg, 1, request);
-    request->bytes[6] = 2;
-    put_be16(request->bytes + 7, value);
-    request->size = modbus_put_crc(request->bytes, 9);
+    modbus_write_words(address, reg, &(const uint16_t){(uint16_t) value}, 1, request);
+}
+
+void modbus_write_words(uint8_t address, unsigned reg, const uint16_t *words, unsigned count,
+                        struct bms_request *request)
+{
+    modbus_read(address, MODBUS_WRITE_MANY, reg, count, request);
+    request->bytes[6] = (uint8_t) (2 * count);
+    for (unsigned i = 0; i < count; i++)
+        put_be16(request->bytes + 7 + 2 * i, words[i]);
+    request->size = modbus_put_crc(request->bytes, 7 + 2 * (size_t) count);
 }
 
 bool modbus_build(struct bms *bms, unsigned step, struct bms_request *request)
@@ -427,27 +434,6 @@ static void decode_alarm(struct pack *pack, bool *first, uint8_t alarm, uint8_t 
     pack_alarm_at(pack, (enum pack_alarm) alarm, level, active);
 }
 
-static void decode_alarms(const struct modbus_map *map, const struct modbus_window *window,
-                          struct pack *pack)
-{
-    bool first = true;
-    for (size_t i = 0; i < map->alarm_count; i++) {
-        const struct modbus_alarm *row = &map->alarms[i];
-        if (has_bit(window, row->reg, row->bit))
-            decode_alarm(pack, &first, row->alarm, row->level, get_bit(window, row->reg, row->bit));
-    }
-    for (size_t i = 0; i < map->test_count; i++) {
-        const struct modbus_test *row = &map->tests[i];
-        double raw = raw_at(window, &row->value, 0);
-        if (!isnan(raw))
-            decode_alarm(pack, &first, row->alarm, row->level,
-                         raw != 0 && is_there(&row->value, raw));
-    }
-    for (unsigned i = 0; !first && i < map->raw_count; i++)
-        if (modbus_has(window, map->raw_first + i, 1))
-            pack_raw_alarm(pack, modbus_word(window, map->raw_first + i));
-}
-
 /* ---- decoder ---- */
 
 static enum bms_result decode_read(struct bms *bms, const struct modbus_map *map,
@@ -462,7 +448,23 @@ static enum bms_result decode_read(struct bms *bms, const struct modbus_map *map
     if (result != BMS_DONE)
         return result;
     modbus_take(bms, map->values, map->value_count, &window, pack);
-    decode_alarms(map, &window, pack);
+    bool first = true;
+    for (size_t i = 0; i < map->alarm_count; i++) {
+        const struct modbus_alarm *row = &map->alarms[i];
+        if (has_bit(&window, row->reg, row->bit))
+            decode_alarm(pack, &first, row->alarm, row->level,
+                         get_bit(&window, row->reg, row->bit));
+    }
+    for (size_t i = 0; i < map->test_count; i++) {
+        const struct modbus_test *row = &map->tests[i];
+        double raw = raw_at(&window, &row->value, 0);
+        if (!isnan(raw))
+            decode_alarm(pack, &first, row->alarm, row->level,
+                         raw != 0 && is_there(&row->value, raw));
+    }
+    for (unsigned i = 0; !first && i < map->raw_count; i++)
+        if (modbus_has(&window, map->raw_first + i, 1))
+            pack_raw_alarm(pack, modbus_word(&window, map->raw_first + i));
     if (map->rest)
         map->rest(bms, &window, pack);
     return BMS_DONE;

@@ -166,6 +166,8 @@ void modbus_read(uint8_t address, uint8_t function, unsigned start, unsigned cou
                  struct bms_request *request);
 void modbus_write(uint8_t address, unsigned reg, unsigned value, struct bms_request *request);
 void modbus_write_many(uint8_t address, unsigned reg, unsigned value, struct bms_request *request);
+void modbus_write_words(uint8_t address, unsigned reg, const uint16_t *words, unsigned count,
+                        struct bms_request *request);
 
 /** `build` of a driver whose address is the slave's: reads what the step of its plan says. */
 bool modbus_build(struct bms *bms, unsigned step, struct bms_request *request);

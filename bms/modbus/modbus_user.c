@@ -21,17 +21,6 @@ static const struct bms_step plan[2 * MODBUS_USER_READS] = {
 };
 // clang-format on
 
-static void write_words(uint8_t address, const struct bms_read *read, const uint16_t *words,
-                        struct bms_request *request)
-{
-    uint8_t *bytes = request->bytes;
-    modbus_read(address, MODBUS_WRITE_MANY, read->start, read->count, request);
-    bytes[6] = (uint8_t) (2 * read->count);
-    for (unsigned i = 0; i < read->count; i++)
-        put_be16(bytes + 7 + 2 * i, words[i]);
-    request->size = modbus_put_crc(bytes, 7 + 2 * (size_t) read->count);
-}
-
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     const struct modbus_user *user = bms->options.map;
@@ -40,7 +29,7 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     const struct bms_read *read = &user->reads[step];
     const uint8_t address = (uint8_t) bms_address(bms);
     if (read->function == MODBUS_WRITE_MANY)
-        write_words(address, read, user->written[step], request);
+        modbus_write_words(address, read->start, user->written[step], read->count, request);
     else
         modbus_read(address, read->function, read->start, read->count, request);
     memmove(request->bytes + user->head_size, request->bytes, request->size);
@@ -182,9 +171,11 @@ static bool answer_write(const struct bms *bms, const uint8_t *bytes, size_t siz
     const struct modbus_user *user = bms->options.map;
     for (unsigned i = 0; user && i < MODBUS_USER_READS; i++) {
         struct bms_request request = {0};
-        if (user->reads[i].function != MODBUS_WRITE_MANY)
+        const struct bms_read *write = &user->reads[i];
+        if (write->function != MODBUS_WRITE_MANY)
             continue;
-        write_words((uint8_t) bms_address(bms), &user->reads[i], user->written[i], &request);
+        modbus_write_words((uint8_t) bms_address(bms), write->start, user->written[i], write->count,
+                           &request);
         if (size < request.size || memcmp(bytes, request.bytes, request.size) != 0)
             continue;
         memcpy(out->bytes, bytes, 6);

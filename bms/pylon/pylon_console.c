@@ -546,12 +546,6 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     return more && result == BMS_DONE ? BMS_PARTIAL : result;
 }
 
-static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
-                                  const uint8_t *bytes, size_t size)
-{
-    return pylon_find((const char *) bytes, size);
-}
-
 /* ---- emulator: a US5000, which shows its switches ---- */
 
 static void append_text(struct bms_output *out, const char *format, ...)
@@ -708,7 +702,7 @@ const struct bms_driver pylon_console_driver = {
     .check = BMS_CHECK_SUM, /* there is none: weaker still */
     BMS_PLAN(plan),
     .build = build,
-    .frame = find_frame,
+    .frame = pylon_find,
     .decode = decode,
     .emulate = emulate,
 };

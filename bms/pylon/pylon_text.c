@@ -176,8 +176,10 @@ static size_t leading_noise(const char *text, size_t size)
 }
 
 /* A line is the beginning of an answer when it is "@", or when the next one is. */
-struct bms_span pylon_find(const char *text, size_t size)
+struct bms_span pylon_find(const struct bms *bms, const struct bms_request *request,
+                           const uint8_t *bytes, size_t size)
 {
+    const char *text = (const char *) bytes;
     size_t noise = leading_noise(text, size);
     if (noise > 0)
         return (struct bms_span){BMS_SKIP, noise};

@@ -15,7 +15,8 @@ struct pylon_text {
 
 /** Finds what is at the beginning of the received text: a reply, from the echo before its line "@"
  * (if there is one) up to "$$"; or something else. */
-struct bms_span pylon_find(const char *text, size_t size);
+struct bms_span pylon_find(const struct bms *bms, const struct bms_request *request,
+                           const uint8_t *bytes, size_t size);
 
 /** Removes the echo and the line "@" from a reply, and "$$" from its end. Returns the echo without
  * surrounding blanks; empty: there is none. */

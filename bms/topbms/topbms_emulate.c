@@ -21,6 +21,7 @@ struct answer {
     const struct topbms_variant *variant;
     struct pack *pack;
     uint8_t number;       /* of the emulated pack: COMMAND */
+    uint8_t command;      /* of the request */
     const uint8_t *asked; /* INFO of the request */
     size_t asked_size;
     uint8_t info[512];
@@ -110,27 +111,6 @@ static unsigned count_sensors(const struct answer *answer)
     return count < variant->uncounted_sensors ? variant->uncounted_sensors : count;
 }
 
-static void put_sensors(struct answer *answer)
-{
-    const struct topbms_variant *variant = answer->variant;
-    unsigned count = count_sensors(answer);
-    put_uint(answer, count - variant->uncounted_sensors, 1);
-    for (unsigned i = 0; i < count; i++) {
-        double celsius = answer->pack->value[TEMP_C + i];
-        if (i + 1 == mos_sensor(answer, count))
-            celsius = pack_value_or(answer->pack, MOS_TEMP_C, celsius);
-        double raw = round(celsius / variant->sensor_unit) + variant->sensor_zero;
-        if (variant->sensor_signed) {
-            put_number(answer, fmax(celsius, -0.1 * variant->sensor_min), variant->sensor_unit, 2,
-                       true);
-            continue;
-        }
-        put_number(answer,
-                   isnan(raw) ? 0 : fmin(fmax(raw, variant->sensor_min), variant->sensor_max), 1, 2,
-                   false);
-    }
-}
-
 /* Pylontech sends FFFF and appends 3-byte fields if a capacity in mAh does not fit into 16 bits. */
 static bool is_large(const struct answer *answer)
 {
@@ -197,7 +177,23 @@ static enum topbms_return answer_analog(struct answer *answer)
     put_uint(answer, cells, 1);
     for (unsigned i = 0; i < cells; i++)
         put_number(answer, answer->pack->value[CELL_MV + i], 1, 2, false);
-    put_sensors(answer);
+    const struct topbms_variant *variant = answer->variant;
+    unsigned count = count_sensors(answer);
+    put_uint(answer, count - variant->uncounted_sensors, 1);
+    for (unsigned i = 0; i < count; i++) {
+        double celsius = answer->pack->value[TEMP_C + i];
+        if (i + 1 == mos_sensor(answer, count))
+            celsius = pack_value_or(answer->pack, MOS_TEMP_C, celsius);
+        double raw = round(celsius / variant->sensor_unit) + variant->sensor_zero;
+        if (variant->sensor_signed) {
+            put_number(answer, fmax(celsius, -0.1 * variant->sensor_min), variant->sensor_unit, 2,
+                       true);
+            continue;
+        }
+        put_number(answer,
+                   isnan(raw) ? 0 : fmin(fmax(raw, variant->sensor_min), variant->sensor_max), 1, 2,
+                   false);
+    }
     size_t end = answer->size + answer->variant->lengths[0].size;
     for (unsigned i = 0; i < answer->variant->field_count; i++) {
         const struct topbms_field *field = &answer->variant->fields[i];
@@ -361,27 +357,18 @@ static enum topbms_return answer_limits(struct answer *answer)
 
 /* 00 is on, 01 is off; one of the two MOS stays on. Even if refused, the reply contains both
  * states, like the byte "instruction" of 44H. */
-static enum topbms_return answer_switch(struct answer *answer, enum pack_value mine,
-                                        enum pack_value other)
+static enum topbms_return answer_switch(struct answer *answer)
 {
+    const bool charge = answer->command == TOPBMS_CHARGE_MOS;
     if (answer->asked[0] > 1)
         return RTN_DATA;
     bool on = answer->asked[0] == 0;
-    bool refused = !on && !(pack_value_or(answer->pack, other, 1) > 0);
+    bool refused =
+        !on && !(pack_value_or(answer->pack, charge ? DISCHARGE_MOS : CHARGE_MOS, 1) > 0);
     if (!refused)
-        pack_set(answer->pack, mine, on);
+        pack_set(answer->pack, charge ? CHARGE_MOS : DISCHARGE_MOS, on);
     put_uint(answer, mos_bits(answer->pack, 1, 2), 1);
     return refused ? RTN_NOT_DONE : RTN_OK;
-}
-
-static enum topbms_return answer_charge(struct answer *answer)
-{
-    return answer_switch(answer, CHARGE_MOS, DISCHARGE_MOS);
-}
-
-static enum topbms_return answer_discharge(struct answer *answer)
-{
-    return answer_switch(answer, DISCHARGE_MOS, CHARGE_MOS);
 }
 
 /* ---- requests ---- */
@@ -404,8 +391,8 @@ static const struct service {
     {TOPBMS_PRODUCT,       ONLY(ID_TOPBMS),                      INFO_NUMBER,     answer_product},
     {TOPBMS_BOARD,         ONLY(ID_PACE),                        INFO_NONE,       answer_board},
     {TOPBMS_SERIALS,       ONLY(ID_PACE),                        INFO_NONE,       answer_serials},
-    {TOPBMS_CHARGE_MOS,    ONLY(ID_PACE),                        INFO_SWITCH,     answer_charge},
-    {TOPBMS_DISCHARGE_MOS, ONLY(ID_PACE),                        INFO_SWITCH,     answer_discharge},
+    {TOPBMS_CHARGE_MOS,    ONLY(ID_PACE),                        INFO_SWITCH,     answer_switch},
+    {TOPBMS_DISCHARGE_MOS, ONLY(ID_PACE),                        INFO_SWITCH,     answer_switch},
     {TOPBMS_MAKER,         ONLY(ID_SEPLOS) | ONLY(ID_PYLONTECH), INFO_NONE,       answer_maker},
     {TOPBMS_MAKER,         ONLY(ID_TOPBAND),                     INFO_NONE,       answer_plain},
     {TOPBMS_MODULE,        ONLY(ID_PYLONTECH),                   INFO_NUMBER,     answer_module},
@@ -435,6 +422,7 @@ static enum topbms_return serve_frame(struct answer *answer, const struct ydt_fr
     if (!ydt_read_info(asked, info, &answer->asked_size))
         return RTN_FORMAT;
     answer->asked = info;
+    answer->command = asked->head.code;
     for (size_t i = 0; i < COUNT(services); i++) {
         const struct service *service = &services[i];
         if (service->command != asked->head.code || !(service->variants >> answer->id & 1))

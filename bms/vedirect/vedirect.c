@@ -16,12 +16,6 @@
 
 #define HISTORY_LIFE 10 /* main blocks that the history values outlive their block by */
 
-static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
-                                  const uint8_t *bytes, size_t size)
-{
-    return vedirect_scan(bytes, size);
-}
-
 /* A whole number only: "---" and damaged text are rejected. */
 static bool read_number(const char *text, double *value)
 {
@@ -194,27 +188,22 @@ static enum bms_result decode_records(struct bms *bms, const struct bms_request 
 
 /* The text is decoded last, as it is more exact than the records inside it. With a request in
  * flight it is used, but does not count as the answer. */
-static enum bms_result decode_block(struct bms *bms, const struct bms_request *request,
-                                    const uint8_t *bytes, size_t size, struct pack *pack)
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
 {
+    if (frame[0] == ':')
+        return vedirect_take_record(bms, request, frame, size, pack);
     struct vedirect_block block;
-    vedirect_scan_block(bytes, size, &block);
+    vedirect_scan_block(frame, size, &block);
     if (!block.sound)
         return BMS_FOREIGN;
-    enum bms_result records = decode_records(bms, request, bytes, &block, pack);
+    enum bms_result records = decode_records(bms, request, frame, &block, pack);
     enum bms_result text = decode_text(bms, &block, pack);
     if (text == BMS_FOREIGN)
         return records;
     if (request->size == 0)
         return text;
     return records == BMS_FOREIGN ? BMS_PARTIAL : records;
-}
-
-static enum bms_result decode(struct bms *bms, const struct bms_request *request,
-                              const uint8_t *frame, size_t size, struct pack *pack)
-{
-    return frame[0] == ':' ? vedirect_take_record(bms, request, frame, size, pack)
-                           : decode_block(bms, request, frame, size, pack);
 }
 
 const struct bms_driver vedirect_driver = {
@@ -227,7 +216,7 @@ const struct bms_driver vedirect_driver = {
               .setting = "monitor mode: battery monitor. `capacity` gives the remaining Ah"},
     .line = {.baud = 19200, .framing = "8N1", .reply_ms = 1500, .one_pack = true},
     .check = BMS_CHECK_SUM,
-    .frame = find_frame,
+    .frame = vedirect_scan,
     .decode = decode,
     .finish = vedirect_finish,
     .emulate = vedirect_emulate,

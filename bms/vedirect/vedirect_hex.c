@@ -231,12 +231,6 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     return true;
 }
 
-static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
-                                  const uint8_t *bytes, size_t size)
-{
-    return vedirect_scan(bytes, size);
-}
-
 /* Unsolicited records are ignored while a request is in flight: their values would outlive the
  * part that was requested. */
 static enum bms_result decode_answer(struct bms *bms, const struct bms_request *request,
@@ -275,7 +269,7 @@ const struct bms_driver vedirect_hex_driver = {
     .check = BMS_CHECK_SUM,
     BMS_PLAN(plan),
     .build = build,
-    .frame = find_frame,
+    .frame = vedirect_scan,
     .decode = decode,
     .finish = vedirect_finish,
     .emulate = vedirect_emulate,

@@ -159,7 +159,8 @@ static size_t find_restart(const uint8_t *bytes, size_t size)
     return size;
 }
 
-struct bms_span vedirect_scan(const uint8_t *bytes, size_t size)
+struct bms_span vedirect_scan(const struct bms *bms, const struct bms_request *request,
+                              const uint8_t *bytes, size_t size)
 {
     if (bytes[0] == ':')
         return vedirect_scan_record(bytes, size);

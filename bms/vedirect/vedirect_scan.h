@@ -56,8 +56,9 @@ bool vedirect_parse_record(const uint8_t *bytes, size_t size, struct vedirect_re
  * size. */
 size_t vedirect_write_record(uint8_t command, const uint8_t *data, size_t size, uint8_t *bytes);
 
-/** Finds what is at bytes[0]: a block, a record, or neither. */
-struct bms_span vedirect_scan(const uint8_t *bytes, size_t size);
+/** The `frame` of the drivers: a block, a record, or neither. */
+struct bms_span vedirect_scan(const struct bms *bms, const struct bms_request *request,
+                              const uint8_t *bytes, size_t size);
 
 /** The last field with that label (labels may repeat); NULL: there is none. */
 const char *vedirect_value(const struct vedirect_block *block, const char *label);

@@ -78,25 +78,6 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
     return (struct bms_span){BMS_FRAME, whole};
 }
 
-static void decode_values(struct bms *bms, const uint8_t *v, struct pack *pack)
-{
-    struct vedirect_notes *notes = bms_memory(bms);
-    const uint32_t voltage = bits(v, 16, 16), aux = bits(v, 48, 16), current = bits(v, 66, 22),
-                   consumed = bits(v, 88, 20), soc = bits(v, 108, 10);
-    if (voltage != VOLTAGE_UNKNOWN)
-        vedirect_set_value(bms, pack, VOLTAGE_V, signed_value(voltage, 16) / 100);
-    if (current != CURRENT_UNKNOWN)
-        vedirect_set_value(bms, pack, CURRENT_A, signed_value(current, 22) / 1000);
-    if (soc != SOC_UNKNOWN)
-        vedirect_set_value(bms, pack, SOC_PERCENT, soc / 10.0);
-    if (bits(v, 64, 2) == AUX_TEMPERATURE && aux != 0 && aux != 0xFFFF)
-        vedirect_set_value(bms, pack, TEMP_C, aux / 100.0 - ZERO_CELSIUS);
-    notes->consumed_ah.known = consumed != CONSUMED_UNKNOWN;
-    notes->consumed_ah.value = -(consumed / 10.0);
-    vedirect_set_alarms(pack, (uint16_t) bits(v, 32, 16));
-    vedirect_set_capacity(bms, pack);
-}
-
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
@@ -118,7 +99,21 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     if (old)
         return BMS_FOREIGN;
     vedirect_set_product(bms_memory(bms), pack, le16(record + 2));
-    decode_values(bms, values, pack);
+    const uint32_t voltage = bits(values, 16, 16), aux = bits(values, 48, 16),
+                   current = bits(values, 66, 22), consumed = bits(values, 88, 20),
+                   soc = bits(values, 108, 10);
+    if (voltage != VOLTAGE_UNKNOWN)
+        vedirect_set_value(bms, pack, VOLTAGE_V, signed_value(voltage, 16) / 100);
+    if (current != CURRENT_UNKNOWN)
+        vedirect_set_value(bms, pack, CURRENT_A, signed_value(current, 22) / 1000);
+    if (soc != SOC_UNKNOWN)
+        vedirect_set_value(bms, pack, SOC_PERCENT, soc / 10.0);
+    if (bits(values, 64, 2) == AUX_TEMPERATURE && aux != 0 && aux != 0xFFFF)
+        vedirect_set_value(bms, pack, TEMP_C, aux / 100.0 - ZERO_CELSIUS);
+    notes->consumed_ah.known = consumed != CONSUMED_UNKNOWN;
+    notes->consumed_ah.value = -(consumed / 10.0);
+    vedirect_set_alarms(pack, (uint16_t) bits(values, 32, 16));
+    vedirect_set_capacity(bms, pack);
     return BMS_DONE;
 }
 

@@ -97,6 +97,22 @@ bool endpoint_parse(const char *text, struct endpoint *endpoint)
     return true;
 }
 
+bool endpoint_address(const struct endpoint *endpoint, struct sockaddr_storage *address,
+                      socklen_t *size)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    struct addrinfo *found;
+    char port[sizeof "65535"];
+    snprintf(port, sizeof port, "%u", (unsigned) endpoint->port);
+    if (getaddrinfo(endpoint->host, port, &hints, &found) != 0)
+        return false;
+    memcpy(address, found->ai_addr, found->ai_addrlen);
+    *size = found->ai_addrlen;
+    freeaddrinfo(found);
+    return true;
+}
+
 bool endpoint_lacks_interface(const struct endpoint *endpoint)
 {
     struct in6_addr address;

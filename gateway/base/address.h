@@ -30,6 +30,10 @@ struct endpoint {
 /** Splits the text and checks its form, without a look-up. False: it has none of these forms. */
 bool endpoint_parse(const char *text, struct endpoint *endpoint);
 
+/** The socket address of a numeric host. False: it is a name. */
+bool endpoint_address(const struct endpoint *endpoint, struct sockaddr_storage *address,
+                      socklen_t *size);
+
 /** Whether it is a link-local address without its interface, "fe80::7": no socket accepts it. */
 bool endpoint_lacks_interface(const struct endpoint *endpoint);
 

@@ -6,7 +6,6 @@
 #include "timer.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -139,26 +138,16 @@ static void on_resolved(void *data, const struct resolver_address *addresses, un
     try_next(dial, 0);
 }
 
-/* A numeric address needs no look-up. */
-static bool take_numeric(struct dial *dial)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-    struct addrinfo *info = NULL;
-    if (getaddrinfo(dial->to.host, dial->service, &hints, &info) != 0)
-        return false;
-    memcpy(&dial->addresses[0].address, info->ai_addr, info->ai_addrlen);
-    dial->addresses[0].size = info->ai_addrlen;
-    dial->count = 1;
-    freeaddrinfo(info);
-    return true;
-}
-
 void dial_start(struct dial *dial)
 {
     dial_stop(dial);
     dial->next = 0;
-    if (clock_now() < dial->known_until || take_numeric(dial)) {
+    const bool known = clock_now() < dial->known_until;
+    const bool numeric = !known && endpoint_address(&dial->to, &dial->addresses[0].address,
+                                                    &dial->addresses[0].size);
+    if (numeric)
+        dial->count = 1;
+    if (known || numeric) {
         try_next(dial, 0);
         return;
     }

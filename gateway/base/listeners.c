@@ -14,7 +14,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -71,22 +70,13 @@ static int open_socket(const struct sockaddr_storage *address, socklen_t size)
 /* Errors of this one connection, which is gone; the next may succeed (accept(2)). */
 static bool is_passing(int err)
 {
-    switch (err) {
-    case EINTR:
-    case ECONNABORTED:
-    case EPROTO:
-    case ENOPROTOOPT:
-    case ENETDOWN:
-    case ENETUNREACH:
-    case EHOSTDOWN:
-    case EHOSTUNREACH:
-    case ENONET:
-    case EOPNOTSUPP:
-    case EPERM: /* rejected by a firewall rule */
-        return true;
-    default:
-        return false;
-    }
+    static const int passing[] = {EINTR,    ECONNABORTED, EPROTO,    ENOPROTOOPT,
+                                  ENETDOWN, ENETUNREACH,  EHOSTDOWN, EHOSTUNREACH,
+                                  ENONET,   EOPNOTSUPP,   EPERM /* by a firewall rule */};
+    bool is = false;
+    for (size_t i = 0; i < COUNT(passing); i++)
+        is |= err == passing[i];
+    return is;
 }
 
 static void pause_accepting(struct listeners *listeners, int err)
@@ -151,26 +141,6 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
     listeners_resume(timer->data);
 }
 
-/* Numeric addresses only: looking up a name could delay the start. */
-static bool parse_address(const char *text, struct sockaddr_storage *address, socklen_t *size)
-{
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                                   .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
-    struct endpoint endpoint;
-    struct addrinfo *found;
-    char port[sizeof "65535"];
-
-    if (!endpoint_parse(text, &endpoint) || !endpoint.numeric)
-        return false;
-    snprintf(port, sizeof port, "%u", (unsigned) endpoint.port);
-    if (getaddrinfo(endpoint.host, port, &hints, &found) != 0)
-        return false;
-    memcpy(address, found->ai_addr, found->ai_addrlen);
-    *size = found->ai_addrlen;
-    freeaddrinfo(found);
-    return true;
-}
-
 static void add_socket(struct listeners *listeners, int fd)
 {
     ev_io *io = &listeners->sockets[listeners->count];
@@ -183,8 +153,11 @@ static void add_socket(struct listeners *listeners, int fd)
 static int listen_on(struct listeners *listeners, const char *text, const char *key)
 {
     struct sockaddr_storage address = {0};
+    struct endpoint endpoint;
     socklen_t size;
-    if (!parse_address(text, &address, &size)) {
+    /* Numeric addresses only: looking up a name could delay the start. */
+    if (!endpoint_parse(text, &endpoint) || !endpoint.numeric ||
+        !endpoint_address(&endpoint, &address, &size)) {
         log_error("%s is %s; expected an address and a port, as in 0.0.0.0:502 or [::]:502", key,
                   text);
         return -1;

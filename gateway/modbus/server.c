@@ -64,13 +64,20 @@ static const struct {
 };
 // clang-format on
 
-TAILQ_HEAD(client_list, client);
+/* The lists of clients, each with the longest idle first. */
+enum list {
+    UNUSED,
+    SILENT, /* never sent a request */
+    ASKING,
+    WAITING, /* for the end of an order: never idle */
+    LISTS
+};
 
 struct client {
     struct server *server;
     TAILQ_ENTRY(client) entry;
-    struct client_list *list; /* the server's list that it is in */
-    ev_io io;                 /* io.fd is the socket */
+    enum list list; /* that it is in */
+    ev_io io;       /* io.fd is the socket */
     ev_timer idle;
     struct sockaddr_storage address;
     bool asked;      /* has sent at least one request */
@@ -92,10 +99,7 @@ struct server {
     double idle_timeout_s;
     struct client *clients; /* memory for all clients */
     unsigned max_clients, client_count, silent_count;
-    struct client_list unused;
-    struct client_list silent;  /* never sent a request, oldest first */
-    struct client_list asking;  /* longest idle first */
-    struct client_list waiting; /* waiting for the end of an order: never idle */
+    TAILQ_HEAD(, client) lists[LISTS];
     uint64_t turns, tickets;
     struct server_counters counters;
     double logged_at[ENDINGS]; /* 0: never */
@@ -112,11 +116,9 @@ static const struct sockaddr *client_address(const struct client *client)
 static void enlist(struct client *client)
 {
     struct server *server = client->server;
-    client->list = client->ticket  ? &server->waiting
-                   : client->asked ? &server->asking
-                                   : &server->silent;
-    TAILQ_INSERT_TAIL(client->list, client, entry);
-    server->silent_count += client->list == &server->silent;
+    client->list = client->ticket ? WAITING : client->asked ? ASKING : SILENT;
+    TAILQ_INSERT_TAIL(&server->lists[client->list], client, entry);
+    server->silent_count += client->list == SILENT;
     client->turn = ++server->turns;
     if (client->ticket)
         ev_timer_stop(server->loop, &client->idle);
@@ -127,32 +129,23 @@ static void enlist(struct client *client)
 static void delist(struct client *client)
 {
     struct server *server = client->server;
-    TAILQ_REMOVE(client->list, client, entry);
-    server->silent_count -= client->list == &server->silent;
-}
-
-static void log_ending(struct server *server, const struct client *client, enum ending ending)
-{
-    char text[ADDRESS_TEXT];
-    const double now = clock_now();
-    double *logged_at = &server->logged_at[ending];
-    const bool again = *logged_at != 0 && now - *logged_at < LOG_AGAIN_S;
-
-    if (endings[ending].notable && !again) {
-        log_warn("client %s %s", address_format(client_address(client), text),
-                 endings[ending].text);
-        *logged_at = now;
-    } else if (log_enabled(LOG_LEVEL_DEBUG)) {
-        log_debug("client %s %s", address_format(client_address(client), text),
-                  endings[ending].text);
-    }
+    TAILQ_REMOVE(&server->lists[client->list], client, entry);
+    server->silent_count -= client->list == SILENT;
 }
 
 static void end_client(struct client *client, enum ending ending)
 {
     struct server *server = client->server;
-
-    log_ending(server, client, ending);
+    char text[ADDRESS_TEXT];
+    const double now = clock_now();
+    double *logged_at = &server->logged_at[ending];
+    const bool again = *logged_at != 0 && now - *logged_at < LOG_AGAIN_S;
+    const bool warns = endings[ending].notable && !again;
+    if (warns || log_enabled(LOG_LEVEL_DEBUG))
+        log_message(warns ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "client %s %s",
+                    address_format(client_address(client), text), endings[ending].text);
+    if (warns)
+        *logged_at = now;
     server->counters.dropped += endings[ending].ours;
     server->client_count--;
     ev_io_stop(server->loop, &client->io);
@@ -162,8 +155,8 @@ static void end_client(struct client *client, enum ending ending)
     shutdown(client->io.fd, SHUT_RDWR);
     close(client->io.fd);
     delist(client);
-    client->list = NULL;
-    TAILQ_INSERT_HEAD(&server->unused, client, entry);
+    client->list = UNUSED;
+    TAILQ_INSERT_HEAD(&server->lists[UNUSED], client, entry);
     client->ticket = 0;
     listeners_resume(&server->listeners);
 }
@@ -311,7 +304,7 @@ static void end_order(struct client *client, uint8_t exception)
 
 void server_order_over(struct server *server, uint64_t ticket, uint8_t exception)
 {
-    struct client *client = TAILQ_FIRST(&server->waiting);
+    struct client *client = TAILQ_FIRST(&server->lists[WAITING]);
     while (client && client->ticket != ticket)
         client = TAILQ_NEXT(client, entry);
     if (client)
@@ -328,10 +321,10 @@ static void on_idle(struct ev_loop *loop, ev_timer *timer, int events)
  * order is displaced last. */
 static struct client *longest_idle(const struct server *server)
 {
-    struct client *silent = TAILQ_FIRST(&server->silent);
-    struct client *asking = TAILQ_FIRST(&server->asking);
+    struct client *silent = TAILQ_FIRST(&server->lists[SILENT]);
+    struct client *asking = TAILQ_FIRST(&server->lists[ASKING]);
     if (!silent && !asking)
-        return TAILQ_FIRST(&server->waiting);
+        return TAILQ_FIRST(&server->lists[WAITING]);
     if (!silent || !asking)
         return silent ? silent : asking;
     const bool crowd = server->silent_count > server->max_clients / 2;
@@ -341,10 +334,10 @@ static struct client *longest_idle(const struct server *server)
 static void admit(struct server *server, int fd, const struct sockaddr_storage *address)
 {
     /* A free place, if necessary that of another client. */
-    if (TAILQ_EMPTY(&server->unused))
+    if (TAILQ_EMPTY(&server->lists[UNUSED]))
         end_client(longest_idle(server), DISPLACED);
-    struct client *client = TAILQ_FIRST(&server->unused);
-    TAILQ_REMOVE(&server->unused, client, entry);
+    struct client *client = TAILQ_FIRST(&server->lists[UNUSED]);
+    TAILQ_REMOVE(&server->lists[UNUSED], client, entry);
     client->address = *address;
     client->asked = false;
     client->came_at = clock_now();
@@ -388,10 +381,9 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *addre
 
 static void end_all(struct server *server, enum ending ending)
 {
-    struct client_list *lists[] = {&server->silent, &server->asking, &server->waiting};
-    for (size_t i = 0; i < COUNT(lists); i++)
-        while (!TAILQ_EMPTY(lists[i]))
-            end_client(TAILQ_FIRST(lists[i]), ending);
+    for (enum list list = SILENT; list < LISTS; list++)
+        while (!TAILQ_EMPTY(&server->lists[list]))
+            end_client(TAILQ_FIRST(&server->lists[list]), ending);
 }
 
 static void on_late_turn(void *data, double since, double now)
@@ -414,13 +406,11 @@ struct server *server_new(struct ev_loop *loop, const struct gateway_config *con
     server->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = server};
     server->max_clients = config->max_clients;
     server->clients = calloc(server->max_clients, sizeof *server->clients);
-    struct client_list *lists[] = {&server->unused, &server->silent, &server->asking,
-                                   &server->waiting};
-    for (size_t i = 0; i < COUNT(lists); i++)
-        TAILQ_INIT(lists[i]);
+    for (enum list list = UNUSED; list < LISTS; list++)
+        TAILQ_INIT(&server->lists[list]);
     for (unsigned i = 0; server->clients && i < server->max_clients; i++) {
         server->clients[i].server = server;
-        TAILQ_INSERT_TAIL(&server->unused, &server->clients[i], entry);
+        TAILQ_INSERT_TAIL(&server->lists[UNUSED], &server->clients[i], entry);
     }
     if (!server->clients || !late_turn_watch(loop, &server->watcher) ||
         answerer_open(&server->answerer, units) < 0 ||
@@ -432,24 +422,17 @@ struct server *server_new(struct ev_loop *loop, const struct gateway_config *con
     return server;
 }
 
-static void apply_policy(struct client_list *list)
-{
-    for (struct client *client = TAILQ_FIRST(list), *next; client; client = next) {
-        next = TAILQ_NEXT(client, entry);
-        client->idle.repeat = client->server->idle_timeout_s;
-        if (!allow_contains(&client->server->allow, client_address(client)))
-            end_client(client, FORBIDDEN);
-    }
-}
-
 void server_set_policy(struct server *server, const struct gateway_config *config)
 {
     server->allow = config->allow;
     server->idle_timeout_s = config->idle_timeout_s;
     server->refused_count = 0;
-    apply_policy(&server->silent);
-    apply_policy(&server->asking);
-    apply_policy(&server->waiting);
+    for (unsigned i = 0; i < server->max_clients; i++) {
+        struct client *client = &server->clients[i];
+        client->idle.repeat = server->idle_timeout_s;
+        if (client->list != UNUSED && !allow_contains(&server->allow, client_address(client)))
+            end_client(client, FORBIDDEN);
+    }
 }
 
 void server_set_orders(struct server *server, const struct allow_list *allow_write,
@@ -472,7 +455,7 @@ unsigned server_clients(const struct server *server)
 
 bool server_next_client(const struct server *server, unsigned *at, struct server_client *state)
 {
-    while (*at < server->max_clients && !server->clients[*at].list)
+    while (*at < server->max_clients && server->clients[*at].list == UNUSED)
         ++*at;
     if (*at == server->max_clients)
         return false;

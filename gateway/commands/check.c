@@ -440,9 +440,7 @@ int command_check(int argc, char **argv)
     bool keys = false;
     const struct option_row rows[] = {
         {"keys", 0, .text = &section, .flag = &keys}, {"config", 'c', .text = &path}, {0}};
-    const int status = options_parse(argc, argv, rows, 1, usage);
-    if (status >= 0)
-        return status;
+    options_parse(argc, argv, rows, 1, usage);
     if (keys) {
         if (!section || strcmp(section, "man") == 0) {
             keys_manual_print(section != NULL, stdout);

@@ -70,9 +70,7 @@ int command_decode(int argc, char **argv)
     const char *variant_name = NULL, *wanted = currents[current];
     const struct option_row rows[] = {
         {"variant", 0, .text = &variant_name}, {"current", 0, .text = &wanted}, {0}};
-    int status = options_parse(argc, argv, rows, 1, usage);
-    if (status >= 0)
-        return status;
+    options_parse(argc, argv, rows, 1, usage);
     for (current = 0; current < 3 && strcmp(wanted, currents[current]) != 0;)
         current++;
     if (optind != argc - 1 || current == 3) {
@@ -84,8 +82,9 @@ int command_decode(int argc, char **argv)
     if (!exchange)
         return EXIT_FAILED;
     const int variant = variant_name ? find_variant(exchange->driver, variant_name) : 0;
-    status = variant < 0 ? EXIT_USAGE
-                         : decode_exchange(exchange, path, variant, (enum bms_current) current);
+    const int status = variant < 0
+                           ? EXIT_USAGE
+                           : decode_exchange(exchange, path, variant, (enum bms_current) current);
     exchange_free(exchange);
     return status;
 }

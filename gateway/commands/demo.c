@@ -350,7 +350,7 @@ static int parse(int argc, char **argv, struct demo *demo, const char **folder, 
                                       {"set", 0, .text = sets, .count = set_count},
                                       {"folder", 0, .text = folder},
                                       {0}};
-    const int status = options_parse(argc, argv, rows, 0, NULL);
+    const int status = options_try(argc, argv, rows, 0);
     if (status >= 0)
         print_usage(status == EXIT_DONE ? stdout : stderr);
     if (status >= 0 || !name)

@@ -195,7 +195,7 @@ int command_inverter(int argc, char **argv)
                                       {0}};
     char names[200];
     inverter_names(names, sizeof names);
-    const int status = options_parse(argc, argv, rows, 0, NULL);
+    const int status = options_try(argc, argv, rows, 0);
     if (status == EXIT_DONE)
         return printf(usage, names) > 0 ? EXIT_DONE : EXIT_FAILED;
     if (status >= 0)

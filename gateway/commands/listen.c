@@ -49,9 +49,7 @@ int command_listen(int argc, char **argv)
                                       {"control", 0, .text = &asking.control},
                                       {"time", 0, .flag = &with_time},
                                       {0}};
-    const int status = options_parse(argc, argv, rows, 1, usage);
-    if (status >= 0)
-        return status;
+    options_parse(argc, argv, rows, 1, usage);
     if (argc - optind != 1) {
         fprintf(stderr, "packgate listen: expected the name of one line of the configuration\n\n%s",
                 usage);

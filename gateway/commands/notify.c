@@ -52,9 +52,7 @@ int command_notify(int argc, char **argv)
     const char *config = CONFIG_DEFAULT, *name = NULL;
     const struct option_row rows[] = {
         {"test", 't', .text = &name}, {"config", 'c', .text = &config}, {0}};
-    const int status = options_parse(argc, argv, rows, argc, usage);
-    if (status >= 0)
-        return status;
+    options_parse(argc, argv, rows, argc, usage);
     if (!name || optind < argc) {
         fprintf(stderr,
                 "packgate notify: expected --test and the NAME of a section [notify NAME]\n\n%s",

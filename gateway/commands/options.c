@@ -13,7 +13,7 @@
 #define MOST_ROWS 14
 #define WITHOUT_LETTER 256 /* the value of the first row, for getopt */
 
-int options_parse(int argc, char **argv, const struct option_row *rows, int most, const char *usage)
+int options_try(int argc, char **argv, const struct option_row *rows, int most)
 {
     struct option options[MOST_ROWS + 2] = {{0}};
     char letters[2 * MOST_ROWS + 2] = "h", *end = letters + 1;
@@ -33,11 +33,8 @@ int options_parse(int argc, char **argv, const struct option_row *rows, int most
         const struct option_row *row = rows;
         while (row->name && row->letter != option && WITHOUT_LETTER + (row - rows) != option)
             row++;
-        if (!row->name) {
-            if (usage)
-                fputs(usage, option == 'h' ? stdout : stderr);
+        if (!row->name)
             return option == 'h' ? EXIT_DONE : EXIT_USAGE;
-        }
         if (row->text)
             row->text[row->count ? (*row->count)++ : 0] = optarg;
         if (row->flag)
@@ -45,9 +42,18 @@ int options_parse(int argc, char **argv, const struct option_row *rows, int most
     }
     if (argc - optind <= most)
         return -1;
-    fprintf(stderr, "packgate %s: unexpected argument '%s'\n\n%s", argv[0], argv[optind + most],
-            usage ? usage : "");
+    fprintf(stderr, "packgate %s: unexpected argument '%s'\n\n", argv[0], argv[optind + most]);
     return EXIT_USAGE;
+}
+
+void options_parse(int argc, char **argv, const struct option_row *rows, int most,
+                   const char *usage)
+{
+    const int status = options_try(argc, argv, rows, most);
+    if (status < 0)
+        return;
+    fputs(usage, status == EXIT_DONE ? stdout : stderr);
+    exit(status);
 }
 
 /* Rewrites "options:3: mistake", where line 3 is that of an option. */

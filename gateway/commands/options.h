@@ -20,10 +20,13 @@ struct option_row {
 };
 
 /** Parses the options of a command. The last of `rows` has no name; --help is among them by itself.
- * Returns -1, and `optind` is the first argument after them, of at most `most`; or the exit status:
- * `usage` was printed for --help or after a mistake, unless it is NULL. */
-int options_parse(int argc, char **argv, const struct option_row *rows, int most,
-                  const char *usage);
+ * `optind` is then the first argument after them, of at most `most`. Prints `usage` and exits after
+ * --help or a mistake. */
+void options_parse(int argc, char **argv, const struct option_row *rows, int most,
+                   const char *usage);
+
+/** The same, but returns the exit status then, and prints only what is wrong; -1: neither. */
+int options_try(int argc, char **argv, const struct option_row *rows, int most);
 
 /* One line of the configuration. */
 struct option_line {

@@ -269,8 +269,6 @@ int command_map(int argc, char **argv)
                                       {"view", 0, .text = &view},
                                       {"with-password", 0, .flag = &form.with_password},
                                       {0}};
-    const int status = options_parse(argc, argv, rows, 0, usage);
-    if (status >= 0)
-        return status;
+    options_parse(argc, argv, rows, 0, usage);
     return print_map(&form, path, view);
 }

@@ -472,9 +472,7 @@ static int parse_options(int argc, char **argv, struct arguments *arguments)
                                       {"key-file", 0, .text = &arguments->key_file},
                                       {"verbose", 'v', .flag = &arguments->verbose},
                                       {0}};
-    const int status = options_parse(argc, argv, rows, 1, usage);
-    if (status >= 0)
-        return status;
+    options_parse(argc, argv, rows, 1, usage);
     arguments->port = optind < argc ? argv[optind] : NULL;
     const bool for_ports = arguments->all || arguments->output || arguments->baud ||
                            arguments->framing || arguments->key_file;

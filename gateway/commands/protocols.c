@@ -175,9 +175,7 @@ int command_protocols(int argc, char **argv)
         {"text", print_text}, {"json", print_json}, {"md", print_page}, {"makes", print_makes}};
     const char *format = "text";
     const struct option_row rows[] = {{"format", 'f', .text = &format}, {0}};
-    const int status = options_parse(argc, argv, rows, 0, usage);
-    if (status >= 0)
-        return status;
+    options_parse(argc, argv, rows, 0, usage);
     void (*print)(FILE * out) = NULL;
     for (size_t i = 0; i < COUNT(formats); i++)
         if (strcmp(format, formats[i].name) == 0)

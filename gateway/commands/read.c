@@ -482,9 +482,7 @@ static int parse_options(int argc, char **argv, struct arguments *arguments)
                                       {"timeout", 't', .text = &timeout},
                                       {"debug", 0, .flag = &debug},
                                       {0}};
-    const int status = options_parse(argc, argv, rows, argc, usage);
-    if (status >= 0)
-        return status;
+    options_parse(argc, argv, rows, argc, usage);
     if (debug)
         log_set_level(LOG_LEVEL_DEBUG);
     arguments->names = argv + optind;

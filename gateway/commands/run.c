@@ -223,9 +223,7 @@ int command_run(int argc, char **argv)
                                       {"helper", 0, .text = &helper},
                                       {"debug", 0, .flag = &debug},
                                       {0}};
-    int status = options_parse(argc, argv, rows, 0, usage);
-    if (status >= 0)
-        return status;
+    options_parse(argc, argv, rows, 0, usage);
     if (debug)
         log_set_level(LOG_LEVEL_DEBUG);
     log_never_wait(ev_default_loop(0));
@@ -233,7 +231,7 @@ int command_run(int argc, char **argv)
     recover(path);
     struct running running = {.path = path, .host = {first, helper, reload, &running}};
     running.config = load_first(&running);
-    status = running.config ? run_gateway(&running) : EXIT_FAILED;
+    const int status = running.config ? run_gateway(&running) : EXIT_FAILED;
     config_free(running.config);
     config_file_free(&running.file);
     return status;

@@ -35,9 +35,7 @@ int command_send(int argc, char **argv)
     struct asking asking = {.config = CONFIG_DEFAULT, .command = "send"};
     const struct option_row rows[] = {
         {"config", 'c', .text = &asking.config}, {"control", 0, .text = &asking.control}, {0}};
-    const int status = options_parse(argc, argv, rows, argc, usage);
-    if (status >= 0)
-        return status;
+    options_parse(argc, argv, rows, argc, usage);
     if (argc - optind < 2) {
         fputs(usage, stderr);
         return EXIT_USAGE;

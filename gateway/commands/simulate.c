@@ -199,7 +199,9 @@ static int parse_simulate_options(int argc, char **argv, struct arguments *argum
                                       {"pty", 0, .text = &arguments->link, .flag = &arguments->pty},
                                       {"print-values", 0, .flag = &arguments->print_values},
                                       {0}};
-    const int status = options_parse(argc, argv, rows, 1, usage);
+    const int status = options_try(argc, argv, rows, 1);
+    if (status >= 0)
+        fputs(usage, status == EXIT_DONE ? stdout : stderr);
     if (status == EXIT_DONE) {
         print_protocols(stdout);
         fputs("\nOptions: key, range, default, meaning:\n", stdout);

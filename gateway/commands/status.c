@@ -282,26 +282,17 @@ static int show_status(const struct asking *asking, bool json, bool watch)
     return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
-/* Options of both commands; -1 to continue, or the exit status. */
-static int parse_status_options(int argc, char **argv, const char *help, struct asking *asking,
-                                bool *json, bool *watch)
-{
-    const struct option_row rows[] = {{"config", 'c', .text = &asking->config},
-                                      {"control", 0, .text = &asking->control},
-                                      {json ? "json" : NULL, 0, .flag = json},
-                                      {"watch", 'w', .flag = watch},
-                                      {0}};
-    return options_parse(argc, argv, rows, 0, help);
-}
-
 int command_status(int argc, char **argv)
 {
     struct asking asking = {.config = CONFIG_DEFAULT, .command = "status"};
     bool json = false, watch = false;
-    int status = parse_status_options(argc, argv, usage, &asking, &json, &watch);
-    if (status >= 0)
-        return status;
-    status = show_status(&asking, json, watch);
+    const struct option_row rows[] = {{"config", 'c', .text = &asking.config},
+                                      {"control", 0, .text = &asking.control},
+                                      {"json", 0, .flag = &json},
+                                      {"watch", 'w', .flag = &watch},
+                                      {0}};
+    options_parse(argc, argv, rows, 0, usage);
+    int status = show_status(&asking, json, watch);
     /* Connects again to a gateway that is restarted meanwhile. */
     while (watch && !ferror(stdout)) {
         poll(NULL, 0, WATCH_S * 1000);
@@ -313,9 +304,9 @@ int command_status(int argc, char **argv)
 int command_health(int argc, char **argv)
 {
     struct asking asking = {.config = CONFIG_DEFAULT, .command = "health"};
-    int status = parse_status_options(argc, argv, health_usage, &asking, NULL, NULL);
-    if (status >= 0)
-        return status;
+    const struct option_row rows[] = {
+        {"config", 'c', .text = &asking.config}, {"control", 0, .text = &asking.control}, {0}};
+    options_parse(argc, argv, rows, 0, health_usage);
     json_t *answer = asking_once(&asking, json_pack("{s:s}", "ask", "health"));
     if (!answer)
         return EXIT_FAILED;

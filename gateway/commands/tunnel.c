@@ -93,9 +93,7 @@ int command_tunnel(int argc, char **argv)
                                       {"for", 0, .text = &span},
                                       {"close", 0, .flag = &closes},
                                       {0}};
-    int status = options_parse(argc, argv, rows, 1, usage);
-    if (status >= 0)
-        return status;
+    options_parse(argc, argv, rows, 1, usage);
     if (span && (!duration_read(span, &for_s) || for_s == 0)) {
         fprintf(stderr, "packgate tunnel: --for is '%s'; expected 30s, 10m or 2h\n", span);
         return EXIT_USAGE;

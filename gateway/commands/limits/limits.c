@@ -321,9 +321,7 @@ int command_limits(int argc, char **argv)
         {"config", 'c', .text = &config},   {"csv", 0, .flag = &csv},
         {"pack", 0, .text = &ask.pack},     {"from", 0, .text = &ask.from},
         {"to", 0, .text = &ask.to},         {0}};
-    const int status = options_parse(argc, argv, rows, 1, usage);
-    if (status >= 0)
-        return status;
+    options_parse(argc, argv, rows, 1, usage);
     if (example && !path && optind == argc) {
         if (strcmp(example, "lfp") == 0) {
             fputs(lfp, stdout);

@@ -229,7 +229,7 @@ int command_setup_save(int argc, char **argv)
                                       {"first", 0, .text = &saving.first},
                                       {"undo", 0, .flag = &only_undo},
                                       {0}};
-    int status = options_parse(argc, argv, rows, argc, NULL);
+    int status = options_try(argc, argv, rows, argc);
     if (status >= 0)
         return EXIT_USAGE;
     char *real = realpath(saving.path, NULL);

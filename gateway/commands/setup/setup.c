@@ -82,9 +82,7 @@ int command_setup(int argc, char **argv)
     struct asking asking = {.config = CONFIG_DEFAULT, .command = "setup"};
     const struct option_row rows[] = {
         {"config", 'c', .text = &asking.config}, {"control", 0, .text = &asking.control}, {0}};
-    const int status = options_parse(argc, argv, rows, 0, usage);
-    if (status >= 0)
-        return status;
+    options_parse(argc, argv, rows, 0, usage);
     const bool missing = !asking.control && access(asking.config, F_OK) < 0 && errno == ENOENT;
     json_t *armed = asking_once(&asking, json_pack("{s:s}", "ask", "setup"));
     if (!armed && missing)

@@ -40,12 +40,6 @@ int64_t checkup_due(struct query *query, const char *pack, int64_t now)
 
 /* ---- cells ---- */
 
-static bool take_row(void *data, const struct history_row *row)
-{
-    health_row(data, row);
-    return true;
-}
-
 static bool read_cells(struct query *query, const struct query_ask *day, struct health_day *result)
 {
     struct query_ask ask = *day;
@@ -54,7 +48,7 @@ static bool read_cells(struct query *query, const struct query_ask *day, struct 
         return false;
     ask.level = LEVEL_RECENT;
     query_want_all(&ask, MAX_CELLS, false);
-    const bool good = query_rows(query, &ask, take_row, work) >= 0;
+    const bool good = query_rows(query, &ask, health_row, work) >= 0;
     health_result(work, result);
     health_work_free(work);
     return good;

@@ -20,37 +20,29 @@ static const char *format_time(int64_t at, char out[CSV_TIME_SIZE])
     return out;
 }
 
-size_t csv_heading(const struct query_ask *ask, char *line)
+size_t csv_line(const struct query_ask *ask, const struct history_row *row, char *line)
 {
     struct text text = text_in(line, CSV_LINE_MOST);
-    text_add(&text, "time");
+    char time[CSV_TIME_SIZE], name[HISTORY_NAME_SIZE];
+    text_add(&text, row ? format_time(row->from, time) : "time");
     for (unsigned v = 0; v < ROW_VALUES; v++) {
-        char name[HISTORY_NAME_SIZE];
-        const int columns = query_columns(ask, (enum history_value) v);
-        history_value_name((enum history_value) v, name);
-        for (int i = 0; ask->wanted[v] && i < columns; i++)
-            text_format(&text, ",%s%s", name, history_suffixes[i]);
-    }
-    text_add(&text, ask->level >= LEVEL_HOUR ? ",charged_wh,discharged_wh\r\n" : "\r\n");
-    return text.size;
-}
-
-size_t csv_row(const struct query_ask *ask, const struct history_row *row, char *line)
-{
-    struct text text = text_in(line, CSV_LINE_MOST);
-    char time[CSV_TIME_SIZE];
-    text_add(&text, format_time(row->from, time));
-    for (unsigned v = 0; v < ROW_VALUES; v++) {
-        const int32_t numbers[] = {row->mean[v], row->min[v], row->max[v]};
-        const double scale = history_column((enum history_value) v)->scale;
-        const int columns = query_columns(ask, (enum history_value) v);
-        for (int i = 0; ask->wanted[v] && i < columns; i++) {
+        const enum history_value value = (enum history_value) v;
+        const int columns = ask->wanted[v] ? query_columns(ask, value) : 0;
+        const double scale = history_column(value)->scale;
+        for (int i = 0; i < columns; i++) {
             text_add(&text, ",");
-            if (numbers[i] != ROW_UNKNOWN)
-                text_format(&text, "%.*f", (int) lround(log10(scale)), numbers[i] / scale);
+            if (!row) {
+                text_format(&text, "%s%s", history_value_name(value, name), history_suffixes[i]);
+                continue;
+            }
+            const int32_t number = i == 0 ? row->mean[v] : i == 1 ? row->min[v] : row->max[v];
+            if (number != ROW_UNKNOWN)
+                text_format(&text, "%.*f", (int) lround(log10(scale)), number / scale);
         }
     }
-    if (ask->level >= LEVEL_HOUR)
+    if (ask->level >= LEVEL_HOUR && !row)
+        text_add(&text, ",charged_wh,discharged_wh");
+    else if (ask->level >= LEVEL_HOUR)
         text_format(&text, ",%.1f,%.1f", (double) row->charged_mwh / 1000,
                     (double) row->discharged_mwh / 1000);
     text_add(&text, "\r\n");

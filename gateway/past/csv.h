@@ -9,6 +9,5 @@
 
 #define CSV_LINE_MOST 4096
 
-/** The heading, with its line end: how many bytes; `line` has room for CSV_LINE_MOST. */
-size_t csv_heading(const struct query_ask *ask, char *line);
-size_t csv_row(const struct query_ask *ask, const struct history_row *row, char *line);
+/** A row, or the heading (NULL), with its line end: how many bytes; `line` has room for CSV_LINE_MOST. */
+size_t csv_line(const struct query_ask *ask, const struct history_row *row, char *line);

@@ -64,3 +64,9 @@ int64_t file_ask(sqlite3 *db, const char *sql, const char *name, int64_t otherwi
     sqlite3_finalize(statement);
     return number;
 }
+
+bool file_has_column(sqlite3 *db, const char *table, const char *column)
+{
+    return sqlite3_table_column_metadata(db, NULL, table, column, NULL, NULL, NULL, NULL, NULL) ==
+           SQLITE_OK;
+}

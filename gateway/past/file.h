@@ -3,6 +3,7 @@
 #pragma once
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /** As sqlite3_open_v2, for regular files only: opening a pipe or a device in place of the file or
@@ -18,3 +19,5 @@ sqlite3_stmt *file_prepare(sqlite3 *db, const char *sql);
 int64_t file_number(sqlite3_stmt *statement, const char *name, int64_t otherwise);
 /** The same for a statement that is used once. */
 int64_t file_ask(sqlite3 *db, const char *sql, const char *name, int64_t otherwise);
+
+bool file_has_column(sqlite3 *db, const char *table, const char *column);

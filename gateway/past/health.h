@@ -37,8 +37,8 @@ struct health_work;
 struct health_work *health_work_new(void);
 void health_work_free(struct health_work *work);
 
-/** Adds a row of ten seconds. */
-void health_row(struct health_work *work, const struct history_row *row);
+/** Adds a row of ten seconds to a struct health_work: true, as query_rows continues then. */
+bool health_row(void *work, const struct history_row *row);
 /** Writes the figures of cells and temperature. */
 void health_result(const struct health_work *work, struct health_day *day);
 

@@ -101,10 +101,8 @@ static void list_columns(struct query *query, const struct query_ask *ask,
     for (unsigned v = 0; v < ROW_VALUES; v++) {
         char name[HISTORY_NAME_SIZE];
         const enum history_value value = (enum history_value) v;
-        if (!ask->wanted[v] ||
-            sqlite3_table_column_metadata(query->db, NULL, history_level_name(ask->level),
-                                          history_column_name(value, name), NULL, NULL, NULL, NULL,
-                                          NULL) != SQLITE_OK)
+        if (!ask->wanted[v] || !file_has_column(query->db, history_levels[ask->level].name,
+                                                history_column_name(value, name)))
             continue;
         question->value[question->count++] = value;
         for (int kind = 0; kind < query_columns(ask, value); kind++)
@@ -177,11 +175,11 @@ static struct question *prepare_question(struct query *query, const struct query
     question->only_wanted = ask->only_wanted;
     char room[SQL_SIZE];
     struct text sql = text_in(room, sizeof room);
-    const char *time = history_time_column(ask->level);
+    const char *time = history_levels[ask->level].time_column;
     text_format(&sql, "SELECT %s, n", time);
     list_columns(query, ask, question, &sql);
     text_format(&sql, " FROM %1$s WHERE " OF_PACK " AND %2$s >= ?2 AND %2$s < ?3 ORDER BY %2$s",
-                history_level_name(ask->level), time);
+                history_levels[ask->level].name, time);
     question->statement = file_prepare(query->db, room);
     if (question->statement)
         return question;
@@ -207,8 +205,7 @@ static void put_back(struct query *query, enum history_level level, struct quest
     query->asked[level] = question;
 }
 
-long query_rows(struct query *query, const struct query_ask *ask,
-                bool (*each)(void *data, const struct history_row *row), void *data)
+long query_rows(struct query *query, const struct query_ask *ask, query_each *each, void *data)
 {
     query->why[0] = '\0';
     struct question *question = prepare_question(query, ask);
@@ -253,8 +250,8 @@ int64_t query_complete(struct query *query)
 int64_t query_first(struct query *query, const char *pack, enum history_level level)
 {
     char sql[200];
-    snprintf(sql, sizeof sql, "SELECT min(%s) FROM %s WHERE " OF_PACK, history_time_column(level),
-             history_level_name(level));
+    snprintf(sql, sizeof sql, "SELECT min(%s) FROM %s WHERE " OF_PACK,
+             history_levels[level].time_column, history_levels[level].name);
     const int64_t found = file_ask(query->db, sql, pack, INT64_MAX);
     return found == INT64_MAX || level != LEVEL_DAY ? found : start_of(found);
 }
@@ -265,7 +262,7 @@ int64_t query_last_before(struct query *query, const char *pack, enum history_le
     sqlite3_stmt **kept = &query->last_before[level];
     char sql[200];
     snprintf(sql, sizeof sql, "SELECT max(t) FROM %s WHERE " OF_PACK " AND t < ?2",
-             history_level_name(level));
+             history_levels[level].name);
     if (!*kept)
         *kept = file_prepare(query->db, sql);
     if (!*kept)

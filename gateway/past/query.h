@@ -37,11 +37,13 @@ void query_want_all(struct query_ask *ask, unsigned cells, bool limits);
 /** How many columns of a value are read: the mean, or also the lowest and the highest. */
 int query_columns(const struct query_ask *ask, enum history_value value);
 
-/** Calls `each` for every row, the oldest first; it returns false to stop. Values that were not
+/* Gets a row; returns false to stop. */
+typedef bool query_each(void *data, const struct history_row *row);
+
+/** Calls `each` for every row, the oldest first. Values that were not
  * requested, or are not kept at that level, are ROW_UNKNOWN. Returns the number of rows; -1: they
  * cannot be read. */
-long query_rows(struct query *query, const struct query_ask *ask,
-                bool (*each)(void *data, const struct history_row *row), void *data);
+long query_rows(struct query *query, const struct query_ask *ask, query_each *each, void *data);
 /** Why query_rows failed last; empty: it did not. */
 const char *query_why(const struct query *query);
 

@@ -108,27 +108,13 @@ void recent_walk(const struct recent *recent, int64_t from,
         each(data, &row);
 }
 
-static int32_t weighted(int32_t a, uint32_t n, int32_t b, uint32_t m)
-{
-    if (a == ROW_UNKNOWN || b == ROW_UNKNOWN)
-        return a == ROW_UNKNOWN ? b : a;
-    return (int32_t) lround(((double) a * n + (double) b * m) / ((double) n + m));
-}
-
 void recent_join(struct history_row *row, const struct history_row *part)
 {
-    for (int i = 0; i < ROW_VALUES; i++) {
-        if (part->mean[i] == ROW_UNKNOWN)
-            continue;
-        row->mean[i] = history_column((enum history_value) i)->takes_last
-                           ? part->mean[i]
-                           : weighted(row->mean[i], row->n, part->mean[i], part->n);
-        const int32_t low = part->min[i] == ROW_UNKNOWN ? part->mean[i] : part->min[i];
-        const int32_t high = part->max[i] == ROW_UNKNOWN ? part->mean[i] : part->max[i];
-        if (row->min[i] == ROW_UNKNOWN || low < row->min[i])
-            row->min[i] = low;
-        if (high > row->max[i])
-            row->max[i] = high;
-    }
-    history_add_sums(row, part);
+    const double n = row->n, m = part->n;
+    for (int i = 0; i < ROW_VALUES; i++)
+        if (part->mean[i] != ROW_UNKNOWN)
+            row->mean[i] = row->mean[i] == ROW_UNKNOWN
+                               ? part->mean[i]
+                               : (int32_t) lround((row->mean[i] * n + part->mean[i] * m) / (n + m));
+    history_add_part(row, part);
 }

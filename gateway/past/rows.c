@@ -10,10 +10,7 @@
 #define LONGEST_POLL_S 3610 /* longest `poll`, an hour, and one row */
 
 // clang-format off
-static const struct {
-    const char *name, *time_column;
-    int64_t step;
-} levels[HISTORY_LEVELS] = {
+const struct history_level_info history_levels[HISTORY_LEVELS] = {
     [LEVEL_RECENT] = {"recent", "t",   RECENT_S},
     [LEVEL_MINUTE] = {"minute", "t",   60},
     [LEVEL_HOUR]   = {"hour",   "t",   3600},
@@ -38,25 +35,10 @@ static const struct history_column columns[ROW_PACK_VALUES + 1] = {
 };
 // clang-format on
 
-int64_t history_step(enum history_level level)
-{
-    return levels[level].step;
-}
-
-const char *history_level_name(enum history_level level)
-{
-    return levels[level].name;
-}
-
-const char *history_time_column(enum history_level level)
-{
-    return levels[level].time_column;
-}
-
 bool history_level_find(const char *name, enum history_level *level)
 {
     for (int i = 0; i < HISTORY_LEVELS; i++)
-        if (strcmp(levels[i].name, name) == 0) {
+        if (strcmp(history_levels[i].name, name) == 0) {
             *level = (enum history_level) i;
             return true;
         }
@@ -119,7 +101,7 @@ int64_t history_day(int64_t wall)
 
 int64_t history_start(enum history_level level, int64_t wall)
 {
-    const int64_t step = levels[level].step, rest = wall % step;
+    const int64_t step = history_levels[level].step, rest = wall % step;
     if (level < LEVEL_DAY)
         return wall - (rest < 0 ? rest + step : rest);
     /* A day may have 23 or 25 hours; mktime knows where it begins. */
@@ -158,19 +140,22 @@ static void compute_means(struct history_interval *interval)
             interval->row.mean[i] = (int32_t) lround(interval->sum[i] / interval->weight[i]);
 }
 
-static int32_t lower(int32_t a, int32_t b)
-{
-    return a == ROW_UNKNOWN || (b != ROW_UNKNOWN && b < a) ? b : a;
-}
-
-static int32_t higher(int32_t a, int32_t b)
-{
-    return b > a ? b : a; /* unknown is the lowest number of all */
-}
-
-void history_add_sums(struct history_row *row, const struct history_row *part)
+void history_add_part(struct history_row *row, const struct history_row *part)
 {
     const uint64_t last = FLAG_CHARGE_MOS | FLAG_DISCHARGE_MOS;
+    for (int i = 0; i < ROW_VALUES; i++) {
+        if (part->mean[i] == ROW_UNKNOWN)
+            continue;
+        if (history_column((enum history_value) i)->takes_last)
+            row->mean[i] = part->mean[i];
+        /* A part may have only its mean. Unknown is the lowest number of all. */
+        const int32_t low = part->min[i] == ROW_UNKNOWN ? part->mean[i] : part->min[i];
+        const int32_t high = part->max[i] == ROW_UNKNOWN ? part->mean[i] : part->max[i];
+        if (row->min[i] == ROW_UNKNOWN || low < row->min[i])
+            row->min[i] = low;
+        if (high > row->max[i])
+            row->max[i] = high;
+    }
     row->flags = (row->flags & ~last) | part->flags;
     row->n += part->n;
     row->fresh_s += part->fresh_s;
@@ -185,18 +170,13 @@ void history_add_sums(struct history_row *row, const struct history_row *part)
 /* Adds a poll to ten seconds, or ten seconds to a minute, an hour or a day. */
 static void add_row(struct history_interval *interval, const struct history_row *part)
 {
-    struct history_row *row = &interval->row;
     for (int i = 0; i < ROW_VALUES; i++) {
         if (part->mean[i] == ROW_UNKNOWN)
             continue;
         interval->sum[i] += part->mean[i];
         interval->weight[i] += 1;
-        if (history_column((enum history_value) i)->takes_last)
-            row->mean[i] = part->mean[i];
-        row->min[i] = lower(row->min[i], part->min[i]);
-        row->max[i] = higher(row->max[i], part->max[i]);
     }
-    history_add_sums(row, part);
+    history_add_part(&interval->row, part);
 }
 
 static void close_interval(struct history_interval *interval, enum history_level level,

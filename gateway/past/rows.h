@@ -16,14 +16,15 @@
 
 enum history_level { LEVEL_RECENT, LEVEL_MINUTE, LEVEL_HOUR, LEVEL_DAY, HISTORY_LEVELS };
 
-/** Steps of a level in seconds, and its name, which is that of its table. */
-int64_t history_step(enum history_level level);
-const char *history_level_name(enum history_level level);
+/* A level: its name, which is that of its table, the column there with the start of a row, and its steps in seconds. */
+struct history_level_info {
+    const char *name, *time_column; /* "t", of days "day" */
+    int64_t step;
+};
+extern const struct history_level_info history_levels[HISTORY_LEVELS];
+
 /** False: no level has this name. */
 bool history_level_find(const char *name, enum history_level *level);
-/** The name of the column with the start of a row: "t", of days "day". */
-const char *history_time_column(enum history_level level);
-
 #define RECENT_S 10
 
 enum history_value {
@@ -116,8 +117,8 @@ struct history_series {
 /* Callback that keeps finished rows. */
 typedef void history_keep(void *data, enum history_level level, const struct history_row *row);
 
-/** Adds the sums, switches and peak of a part to a longer interval; its means and extremes are not touched. */
-void history_add_sums(struct history_row *row, const struct history_row *part);
+/** Adds a part to a longer interval, except for means. */
+void history_add_part(struct history_row *row, const struct history_row *part);
 
 void history_series_init(struct history_series *series);
 

@@ -96,7 +96,7 @@ static bool print_row(void *data, const struct history_row *row)
 {
     const struct query_ask *ask = data;
     char line[CSV_LINE_MOST];
-    const size_t size = csv_row(ask, row, line);
+    const size_t size = csv_line(ask, row, line);
     return fwrite(line, 1, size, stdout) == size;
 }
 
@@ -132,12 +132,10 @@ static bool find_pack(struct query *query, struct export *export, char *only, si
 
 static int print_rows(struct query *query, struct export *export)
 {
-    char line[CSV_LINE_MOST];
     bool limits;
     const unsigned cells = query_cells(query, &export->ask, &limits);
     query_want_all(&export->ask, cells, limits);
-    const size_t size = csv_heading(&export->ask, line);
-    fwrite(line, 1, size, stdout);
+    print_row(&export->ask, NULL);
     if (query_rows(query, &export->ask, print_row, &export->ask) < 0) {
         fprintf(stderr, "packgate: %s\n", query_why(query));
         return FAILED;

@@ -2,6 +2,8 @@
 /* The tables of the history, put together from the one list of columns. */
 #include "schema.h"
 
+#include "past/file.h"
+
 #include "base/text.h"
 #include "bms/count.h"
 
@@ -88,10 +90,10 @@ static bool make_table(sqlite3 *db, enum history_level level)
 {
     char room[SQL_SIZE];
     struct text sql = text_in(room, sizeof room);
-    const char *time = history_time_column(level);
+    const char *time = history_levels[level].time_column;
     text_format(
         &sql, "CREATE TABLE IF NOT EXISTS %s(pack INTEGER NOT NULL, %s INTEGER NOT NULL, n INTEGER",
-        history_level_name(level), time);
+        history_levels[level].name, time);
     list_columns(&sql, level, FIRST_CELLS, DECLARE);
     text_format(&sql, ", PRIMARY KEY(pack, %s)) WITHOUT ROWID", time);
     return run(db, room);
@@ -100,9 +102,7 @@ static bool make_table(sqlite3 *db, enum history_level level)
 static bool has_column(sqlite3 *db, enum history_level level, enum history_value value)
 {
     char name[HISTORY_NAME_SIZE];
-    return sqlite3_table_column_metadata(db, NULL, history_level_name(level),
-                                         history_column_name(value, name), NULL, NULL, NULL, NULL,
-                                         NULL) == SQLITE_OK;
+    return file_has_column(db, history_levels[level].name, history_column_name(value, name));
 }
 
 bool schema_add_column(sqlite3 *db, enum history_level level, enum history_value value)
@@ -112,7 +112,7 @@ bool schema_add_column(sqlite3 *db, enum history_level level, enum history_value
     char name[HISTORY_NAME_SIZE];
     history_column_name(value, name);
     for (int kind = 0; kind < history_columns(level, value); kind++)
-        text_format(&sql, "ALTER TABLE %s ADD COLUMN %s%s INTEGER;", history_level_name(level),
+        text_format(&sql, "ALTER TABLE %s ADD COLUMN %s%s INTEGER;", history_levels[level].name,
                     name, history_suffixes[kind]);
     return run(db, room);
 }
@@ -146,8 +146,8 @@ bool schema_view(sqlite3 *db, enum history_level level, unsigned cells)
                     "alarms_protection, fresh_s");
     else
         text_format(&sql, ", flags");
-    text_format(&sql, " FROM %s JOIN pack p ON p.id = %s.pack", history_level_name(level),
-                history_level_name(level));
+    text_format(&sql, " FROM %s JOIN pack p ON p.id = %s.pack", history_levels[level].name,
+                history_levels[level].name);
     return run(db, room);
 }
 
@@ -155,8 +155,8 @@ bool schema_prepare(sqlite3 *db, enum history_level level, unsigned cells, sqlit
 {
     char room[SQL_SIZE];
     struct text sql = text_in(room, sizeof room);
-    const char *time = history_time_column(level);
-    text_format(&sql, "INSERT INTO %s(pack, %s, n", history_level_name(level), time);
+    const char *time = history_levels[level].time_column;
+    text_format(&sql, "INSERT INTO %s(pack, %s, n", history_levels[level].name, time);
     list_columns(&sql, level, cells, NAME);
     text_format(&sql, ") VALUES(?, ?, ?");
     list_columns(&sql, level, cells, MARK);
@@ -167,36 +167,32 @@ bool schema_prepare(sqlite3 *db, enum history_level level, unsigned cells, sqlit
     return sqlite3_prepare_v3(db, room, -1, SQLITE_PREPARE_PERSISTENT, put, NULL) == SQLITE_OK;
 }
 
-/* Tables for the findings of a day, of a pack and of its cells; the views have whole units. */
-static bool make_health(sqlite3 *db)
-{
-    return run(
-        db, "CREATE TABLE IF NOT EXISTS health(pack INTEGER NOT NULL, day INTEGER NOT NULL, "
-            "silent_s INTEGER, efficiency INTEGER, capacity_mah INTEGER, temp_dc INTEGER, "
-            "PRIMARY KEY(pack, day)) WITHOUT ROWID;"
-            "CREATE TABLE IF NOT EXISTS health_cell(pack INTEGER NOT NULL, day INTEGER NOT NULL, "
-            "cell INTEGER NOT NULL, load_uv INTEGER, rest_uv INTEGER, microohm INTEGER, "
-            "PRIMARY KEY(pack, day, cell)) WITHOUT ROWID;"
-            "DROP VIEW IF EXISTS health_days; CREATE VIEW health_days AS SELECT p.name, h.day, "
-            "d.charged_wh, d.discharged_wh, h.silent_s, h.efficiency / 100.0 AS "
-            "efficiency_percent, h.capacity_mah / 1000.0 AS capacity_ah, h.temp_dc / 10.0 AS "
-            "temp_c FROM health h JOIN pack p ON p.id = h.pack LEFT JOIN day d ON d.pack = "
-            "h.pack AND d.day = h.day;"
-            "DROP VIEW IF EXISTS health_cells; CREATE VIEW health_cells AS SELECT p.name, "
-            "c.day, c.cell, c.load_uv / 1000.0 AS load_mv, c.rest_uv / 1000.0 AS rest_mv, "
-            "c.microohm / 1000.0 AS milliohm FROM health_cell c JOIN pack p ON p.id = c.pack;");
-}
+/* Packs, events, and the findings of a day, of a pack and of its cells, whose views have whole units. */
+static const char tables[] =
+    "CREATE TABLE IF NOT EXISTS pack(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
+    "CREATE TABLE IF NOT EXISTS event(t INTEGER NOT NULL, pack INTEGER, kind TEXT, "
+    "name TEXT, level INTEGER, text TEXT);"
+    "CREATE INDEX IF NOT EXISTS event_t ON event(t);"
+    "CREATE INDEX IF NOT EXISTS event_alarm ON event(pack, name, t) WHERE kind = 'alarm';"
+    "CREATE TABLE IF NOT EXISTS complete(id INTEGER PRIMARY KEY, upto INTEGER);"
+    "CREATE TABLE IF NOT EXISTS health(pack INTEGER NOT NULL, day INTEGER NOT NULL, "
+    "silent_s INTEGER, efficiency INTEGER, capacity_mah INTEGER, temp_dc INTEGER, "
+    "PRIMARY KEY(pack, day)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS health_cell(pack INTEGER NOT NULL, day INTEGER NOT NULL, "
+    "cell INTEGER NOT NULL, load_uv INTEGER, rest_uv INTEGER, microohm INTEGER, "
+    "PRIMARY KEY(pack, day, cell)) WITHOUT ROWID;"
+    "DROP VIEW IF EXISTS health_days; CREATE VIEW health_days AS SELECT p.name, h.day, "
+    "d.charged_wh, d.discharged_wh, h.silent_s, h.efficiency / 100.0 AS "
+    "efficiency_percent, h.capacity_mah / 1000.0 AS capacity_ah, h.temp_dc / 10.0 AS "
+    "temp_c FROM health h JOIN pack p ON p.id = h.pack LEFT JOIN day d ON d.pack = "
+    "h.pack AND d.day = h.day;"
+    "DROP VIEW IF EXISTS health_cells; CREATE VIEW health_cells AS SELECT p.name, "
+    "c.day, c.cell, c.load_uv / 1000.0 AS load_mv, c.rest_uv / 1000.0 AS rest_mv, "
+    "c.microohm / 1000.0 AS milliohm FROM health_cell c JOIN pack p ON p.id = c.pack;";
 
 bool schema_create(sqlite3 *db, unsigned cells[HISTORY_LEVELS])
 {
-    if (!run(db,
-             "CREATE TABLE IF NOT EXISTS pack(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
-             "CREATE TABLE IF NOT EXISTS event(t INTEGER NOT NULL, pack INTEGER, kind TEXT, "
-             "name TEXT, level INTEGER, text TEXT);"
-             "CREATE INDEX IF NOT EXISTS event_t ON event(t);"
-             "CREATE INDEX IF NOT EXISTS event_alarm ON event(pack, name, t) WHERE kind = 'alarm';"
-             "CREATE TABLE IF NOT EXISTS complete(id INTEGER PRIMARY KEY, upto INTEGER);") ||
-        !make_health(db))
+    if (!run(db, tables))
         return false;
     for (int level = 0; level < HISTORY_LEVELS; level++) {
         const enum history_level at = (enum history_level) level;

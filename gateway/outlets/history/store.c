@@ -522,7 +522,7 @@ bool store_prune(struct store *store, int64_t now)
         if (store->limits.keep_s[level] == 0)
             continue;
         char sql[512];
-        const char *time = history_time_column(level), *table = history_level_name(level);
+        const char *time = history_levels[level].time_column, *table = history_levels[level].name;
         const int64_t before = now - store->limits.keep_s[level];
         snprintf(sql, sizeof sql,
                  "DELETE FROM %s WHERE (pack, %s) IN (SELECT r.pack, r.%s FROM pack "

@@ -70,7 +70,7 @@ static void take_memory(void *data, const struct history_row *row)
 static bool read_level(struct reading *reading, struct query *query, enum history_level level,
                        int64_t from, int64_t to)
 {
-    const int64_t step = history_step(level);
+    const int64_t step = history_levels[level].step;
     struct query_ask ask = {.pack = reading->pack->pack->source.name,
                             .level = level,
                             .from = round_down(from, step),

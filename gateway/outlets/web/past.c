@@ -38,7 +38,7 @@ struct past {
  * day that is in both is returned once, joined. */
 struct walk {
     const struct query_ask *ask;
-    bool (*each)(void *data, const struct history_row *row);
+    query_each *each;
     void *data;
     struct history_row held; /* the last row, which memory may continue */
     bool holds, over;
@@ -83,7 +83,7 @@ static int64_t memory_from(struct query *query, const struct query_ask *ask)
     const bool long_one = ask->level >= LEVEL_HOUR;
     const enum history_level level = long_one ? LEVEL_RECENT : ask->level;
     const int64_t last = query_last_before(query, ask->pack, level, ask->to);
-    return last == INT64_MIN ? last : last + history_step(level);
+    return last == INT64_MIN ? last : last + history_levels[level].step;
 }
 
 static void log_unreadable(void *data, const char *why)
@@ -123,8 +123,7 @@ void past_close(struct query *query, struct worker_result *result)
 }
 
 bool past_rows(const struct past *past, unsigned pack, struct query *query,
-               const struct query_ask *ask, bool (*each)(void *data, const struct history_row *row),
-               void *data)
+               const struct query_ask *ask, query_each *each, void *data)
 {
     struct walk walk = {.ask = ask, .each = each, .data = data};
     if (!read_rows(query, &walk))
@@ -211,7 +210,7 @@ static bool fill_row(void *data, const struct history_row *row)
 static bool prepare_steps(struct table *table, const struct query_ask *ask, double wall)
 {
     const int64_t now = (int64_t) floor(wall) + 1, to = ask->to < now ? ask->to : now;
-    const int64_t step = history_step(table->level);
+    const int64_t step = history_levels[table->level].step;
     int64_t at = history_start(table->level, ask->from);
     const unsigned most = to > at ? (unsigned) ((to - at) / step) + 3 : 1;
     table->starts = calloc(most, sizeof *table->starts);
@@ -301,8 +300,8 @@ static char *print_table(const struct table *table)
     char *bytes = malloc(room), *at = bytes;
     if (!bytes)
         return NULL;
-    at += sprintf(at, "{\"level\":\"%s\",\"step\":%lld", history_level_name(table->level),
-                  (long long) history_step(table->level));
+    at += sprintf(at, "{\"level\":\"%s\",\"step\":%lld", history_levels[table->level].name,
+                  (long long) history_levels[table->level].step);
     at = print_times(at, table);
     for (unsigned c = 0; c < table->count; c++)
         at = print_column(at, &table->columns[c], table->steps);
@@ -318,8 +317,7 @@ static bool reaches_as_far(const int64_t first[HISTORY_LEVELS], int level)
 {
     for (int other = level + 1; other < HISTORY_LEVELS; other++)
         if (first[other] != INT64_MAX &&
-            (first[level] == INT64_MAX ||
-             first[level] > first[other] + history_step((enum history_level) other)))
+            (first[level] == INT64_MAX || first[level] > first[other] + history_levels[other].step))
             return false;
     return true;
 }
@@ -333,7 +331,7 @@ static enum history_level choose_level(struct query *query, const struct ask *as
         first[level] =
             query ? query_first(query, ask->query.pack, (enum history_level) level) : INT64_MAX;
     for (int level = 0; level < LEVEL_DAY; level++) {
-        const int64_t step = history_step((enum history_level) level);
+        const int64_t step = history_levels[level].step;
         if ((ask->query.to - ask->query.from + step - 1) / step <= (int64_t) ask->points &&
             (first[level] <= ask->query.from || reaches_as_far(first, level)))
             return (enum history_level) level;
@@ -399,7 +397,7 @@ static void read_past(void *data, struct worker_result *result)
     struct query_ask *ask = &asked->ask.query;
     struct query *query = past_open(asked->past, result);
     complete_ask(&asked->ask, query, asked->pack);
-    if ((ask->to - ask->from) / history_step(ask->level) > ASK_POINTS_MAX) {
+    if ((ask->to - ask->from) / history_levels[ask->level].step > ASK_POINTS_MAX) {
         result->status = MHD_HTTP_BAD_REQUEST;
         result->text = strdup("too many rows for JSON; choose a coarser level, or CSV");
     } else {
@@ -439,7 +437,7 @@ static bool add_line(void *data, const struct history_row *row)
 {
     struct lines *lines = data;
     char line[CSV_LINE_MOST];
-    const size_t size = row ? csv_row(lines->ask, row, line) : csv_heading(lines->ask, line);
+    const size_t size = csv_line(lines->ask, row, line);
     lines->size += size;
     return fwrite(line, 1, size, lines->out) == size && lines->size < lines->most;
 }

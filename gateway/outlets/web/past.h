@@ -34,8 +34,7 @@ void past_close(struct query *query, struct worker_result *result);
 /** Calls `each` for the rows of the database (NULL: none) and then for those of memory, the oldest first, until it returns false.
  * An hour or day that is in both is passed once, joined. False: the database cannot be read. */
 bool past_rows(const struct past *past, unsigned pack, struct query *query,
-               const struct query_ask *ask, bool (*each)(void *data, const struct history_row *row),
-               void *data);
+               const struct query_ask *ask, query_each *each, void *data);
 /** Calls `each` for the ten-second rows, which exist only in memory. */
 void past_recent(const struct past *past, unsigned pack, struct query *query, const char *name,
                  void (*each)(void *data, const struct history_row *row), void *data);

@@ -173,37 +173,25 @@ static void add_identity(struct text *text, const struct outlet_pack *pack)
     text_add(text, "]");
 }
 
-/* The last values of a silent pack are in an object of their own. */
-static void add_any_values(struct text *text, const struct render_pack *pack, bool fresh,
-                           void (*add)(struct text *text, const struct source *source))
+void render_pack(struct text *text, const struct render_pack *pack, bool whole, bool fresh,
+                 double now)
 {
     const struct source *source = &pack->pack->source;
+    text_add(text, "{");
+    add_head(text, pack, fresh, now);
+    if (whole) {
+        add_identity(text, pack->pack);
+        add_counters(text, source);
+        add_limits(text, source, fresh);
+    }
     if (fresh) {
-        add(text, source);
+        (whole ? add_values : add_brief_values)(text, source);
     } else if (!isnan(source->status.age_s)) {
         text_key(text, "last");
         text_add(text, "{");
-        add(text, source);
+        (whole ? add_values : add_brief_values)(text, source);
         add_alarms(text, pack, true);
         text_add(text, "}");
     }
-}
-
-void render_whole(struct text *text, const struct render_pack *pack, bool fresh, double now)
-{
-    text_add(text, "{");
-    add_head(text, pack, fresh, now);
-    add_identity(text, pack->pack);
-    add_counters(text, &pack->pack->source);
-    add_limits(text, &pack->pack->source, fresh);
-    add_any_values(text, pack, fresh, add_values);
-    text_add(text, "}");
-}
-
-void render_brief(struct text *text, const struct render_pack *pack, bool fresh, double now)
-{
-    text_add(text, "{");
-    add_head(text, pack, fresh, now);
-    add_any_values(text, pack, fresh, add_brief_values);
     text_add(text, "}");
 }

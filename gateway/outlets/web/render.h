@@ -23,7 +23,6 @@ struct render_pack {
     bool known;                            /* values were received since the start */
 };
 
-/** Everything: values, counters, energy, identity. */
-void render_whole(struct text *text, const struct render_pack *pack, bool fresh, double now);
-/** The values of the overview, for pages with many packs. */
-void render_brief(struct text *text, const struct render_pack *pack, bool fresh, double now);
+/** Values, counters, energy, identity; unless `whole`, only the values of the overview, for pages with many packs. */
+void render_pack(struct text *text, const struct render_pack *pack, bool whole, bool fresh,
+                 double now);

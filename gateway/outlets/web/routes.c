@@ -45,7 +45,7 @@ static void get_packs(struct web *web, struct web_request *request)
     text_add(&text, "[");
     for (unsigned n = 0; n < web->count; n++) {
         struct text object = text_in(text.bytes + text.size, RENDER_WHOLE_MAX);
-        render_whole(&object, &web->packs[n], is_fresh(web, &web->packs[n], now), now);
+        render_pack(&object, &web->packs[n], true, is_fresh(web, &web->packs[n], now), now);
         text.size += object.size;
         text_add(&text, n + 1 < web->count ? ",\n" : "");
     }
@@ -80,7 +80,7 @@ static void get_pack(struct web *web, struct web_request *request, const struct 
     }
     const double now = clock_now();
     struct text text = text_in(bytes, RENDER_WHOLE_MAX);
-    render_whole(&text, pack, is_fresh(web, pack, now), now);
+    render_pack(&text, pack, true, is_fresh(web, pack, now), now);
     memcpy(bytes + text.size, "\n", 2);
     compress_json(request->http, MHD_HTTP_OK, bytes);
 }

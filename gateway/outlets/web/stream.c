@@ -92,7 +92,7 @@ static const struct rendering *render(struct stream *stream, unsigned n, bool wh
     const bool fresh = outlet_fresh(stream->outlet, stream->packs[n].pack, now);
     /* The object is rendered separately: commas depend on what precedes. */
     struct text object = text_in(bytes + sizeof FRAME - 1, sizeof bytes - sizeof FRAME - 2);
-    (whole ? render_whole : render_brief)(&object, &stream->packs[n], fresh, now);
+    render_pack(&object, &stream->packs[n], whole, fresh, now);
     memcpy(bytes, FRAME, sizeof FRAME - 1);
     text.size = sizeof FRAME - 1 + object.size;
     text_add(&text, "\n\n");

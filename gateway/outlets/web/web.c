@@ -2,9 +2,9 @@
 /* Shared by the parts of the web outlet. */
 #include "web.h"
 
+#include "base/address.h"
 #include "base/clock.h"
 
-#include <netinet/in.h>
 #include <string.h>
 
 const struct render_pack *web_pack(const struct web *web, const char *name, size_t size)
@@ -36,12 +36,7 @@ double web_session(struct web *web, const struct web_request *request, bool use)
 
 bool web_is_this_host(const struct web_request *request)
 {
-    const struct sockaddr *client = (const struct sockaddr *) &request->http->client;
-    static const uint8_t loopback[16] = {[10] = 0xFF, [11] = 0xFF, [12] = 127};
-    if (request->unclear)
-        return false;
-    if (client->sa_family == AF_INET)
-        return ntohl(((const struct sockaddr_in *) client)->sin_addr.s_addr) >> 24 == 127;
-    const struct in6_addr *six = &((const struct sockaddr_in6 *) client)->sin6_addr;
-    return IN6_IS_ADDR_LOOPBACK(six) || memcmp(six, loopback, 13) == 0;
+    char host[ADDRESS_TEXT];
+    return !request->unclear &&
+           host_is_own(address_format_host((const struct sockaddr *) &request->http->client, host));
 }

@@ -21,10 +21,10 @@
 
 struct job {
     struct workers *workers;
-    void (*work)(void *data, struct worker_result *result);
+    worker_work *work;
     void *data;
     size_t data_size;
-    void (*done)(void *owner, struct worker_result *result, const void *data);
+    worker_done *done;
     void *owner;
     pid_t pid; /* 0: the job waits */
     int fd;
@@ -113,7 +113,7 @@ static void finish_job(struct job *job)
     struct workers *workers = job->workers;
     struct worker_result result = {.text = NULL};
     read_result(job, &result);
-    void (*done)(void *owner, struct worker_result *result, const void *data) = job->done;
+    worker_done *done = job->done;
     void *const owner = job->owner, *const data = job->data;
     job->data = NULL;
     free_job(job);
@@ -192,11 +192,8 @@ static void start_jobs(struct workers *workers)
     }
 }
 
-struct job *worker_start(struct workers *workers,
-                         void (*work)(void *data, struct worker_result *result), const void *data,
-                         size_t size,
-                         void (*done)(void *owner, struct worker_result *result, const void *data),
-                         void *owner)
+struct job *worker_start(struct workers *workers, worker_work *work, const void *data, size_t size,
+                         worker_done *done, void *owner)
 {
     struct job *job = calloc(1, sizeof *job);
     if (job)
@@ -233,9 +230,8 @@ static void send_result(void *owner, struct worker_result *result, const void *d
     result->text = NULL;
 }
 
-void worker_answer(struct workers *workers, struct http_request *request,
-                   void (*work)(void *data, struct worker_result *result), const void *data,
-                   size_t size)
+void worker_answer(struct workers *workers, struct http_request *request, worker_work *work,
+                   const void *data, size_t size)
 {
     struct job *job = worker_start(workers, work, data, size, send_result, request);
     if (job)

@@ -31,18 +31,17 @@ bool workers_busy(const struct workers *workers);
 /** NULL is fine. */
 void workers_free(struct workers *workers);
 
-/** Calls `work` in a child with a copy of `data`; `work` must not log. Then calls `done` from the loop, with the result and the
- * data as `work` left them; without a text if the child failed or was killed. A `done` that keeps the text sets it to NULL. NULL: out
- * of memory. */
-struct job *worker_start(struct workers *workers,
-                         void (*work)(void *data, struct worker_result *result), const void *data,
-                         size_t size,
-                         void (*done)(void *owner, struct worker_result *result, const void *data),
-                         void *owner);
+/* What a child does with a copy of the data; it must not log. */
+typedef void worker_work(void *data, struct worker_result *result);
+/* What follows in the loop, with the data as the work left them. It sets the text to NULL if it keeps it. */
+typedef void worker_done(void *owner, struct worker_result *result, const void *data);
+
+/** Calls `work` in a child, then `done`, without a text if the child failed or was killed. NULL: out of memory. */
+struct job *worker_start(struct workers *workers, worker_work *work, const void *data, size_t size,
+                         worker_done *done, void *owner);
 /** Cancels a job (struct job *), for http_hold; `done` is not called. */
 void worker_cancel(void *job);
 
 /** Holds a request and answers it with the JSON that `work` produces. */
-void worker_answer(struct workers *workers, struct http_request *request,
-                   void (*work)(void *data, struct worker_result *result), const void *data,
-                   size_t size);
+void worker_answer(struct workers *workers, struct http_request *request, worker_work *work,
+                   const void *data, size_t size);

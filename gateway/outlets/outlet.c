@@ -184,41 +184,44 @@ static void finish_request(struct request *request, enum order_result result, co
         found.answered(found.data, found.ticket, text, size);
 }
 
+/* Sends an order or a question, which both begin with their number. */
+static bool make_request(struct outlet *outlet, struct request list[REQUESTS_MAX],
+                         struct pipe_message *message, int file, struct request request)
+{
+    const double now = clock_now();
+    struct request *place = find_request(list, 0);
+    if (!place || late_turn_is_on(outlet->loop, now))
+        return false;
+    request.number = message->order.ticket = ++outlet->request_count;
+    request.until += now;
+    const bool sent = transmit(outlet, message, file);
+    if (sent)
+        *place = request;
+    return sent;
+}
+
 bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
                   const struct switches *what,
                   void (*done)(void *data, uint64_t ticket, enum order_result result), void *data,
                   uint64_t ticket)
 {
-    const double now = clock_now();
-    struct request *request = find_request(outlet->orders, 0);
-    if (!request || late_turn_is_on(outlet->loop, now))
-        return false;
-    const struct pipe_message message = {.type = PIPE_ORDER,
-                                         .order = {++outlet->request_count, pack->index, *what}};
-    if (!transmit(outlet, &message, -1))
-        return false;
-    *request = (struct request){outlet->request_count, now + OUTLET_ORDER_S, ticket, data,
-                                .ordered = done};
-    return true;
+    struct pipe_message message = {.type = PIPE_ORDER, .order = {0, pack->index, *what}};
+    return make_request(outlet, outlet->orders, &message, -1,
+                        (struct request){.until = OUTLET_ORDER_S, ticket, data, .ordered = done});
 }
 
 bool outlet_ask(struct outlet *outlet, const char *what,
                 void (*done)(void *data, uint64_t ticket, const char *text, size_t size),
                 void *data, uint64_t ticket)
 {
-    const double now = clock_now();
-    struct request *request = find_request(outlet->questions, 0);
-    if (!request || late_turn_is_on(outlet->loop, now))
-        return false;
-    const struct pipe_message message = {.type = PIPE_QUESTION,
-                                         .question = {++outlet->request_count}};
+    struct pipe_message message = {.type = PIPE_QUESTION};
     const int text = pipe_text_file(what, strlen(what));
-    const bool sent = text >= 0 && transmit(outlet, &message, text);
+    const bool sent =
+        text >= 0 &&
+        make_request(outlet, outlet->questions, &message, text,
+                     (struct request){.until = OUTLET_ANSWER_S, ticket, data, .answered = done});
     if (text >= 0)
         close(text);
-    if (sent)
-        *request = (struct request){outlet->request_count, now + OUTLET_ANSWER_S, ticket, data,
-                                    .answered = done};
     return sent;
 }
 
@@ -384,7 +387,7 @@ static void on_asked(struct ev_loop *loop, ev_async *async, int revents)
 
 static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    ev_break(loop, EVBREAK_ALL);
+    outlet_over(timer->data);
 }
 
 /* ---- beginning ---- */

@@ -204,7 +204,7 @@ static void on_down(void *data)
     alarms_undo(mqtt);
     mqtt->answered_at = -INFINITY;
     pace_report(mqtt);
-    if (mqtt->ending && !mqtt->withdrawals)
+    if (mqtt->ending && mqtt->withdrawals.count == 0)
         outlet_over(mqtt->outlet);
 }
 
@@ -229,12 +229,12 @@ static void on_answered(void *data)
 static void on_farewell(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct mqtt *mqtt = timer->data;
-    bool left = !mqtt->withdrawals && !mqtt->todo;
+    bool left = mqtt->withdrawals.count == 0 && !mqtt->todo;
     pace_send(mqtt, clock_now());
     for (unsigned i = 0; i < mqtt->pack_count; i++)
         left &= mqtt->packs[i].todo == 0;
     /* Withdrawals wait for the broker for as long as permitted. */
-    if ((!connection_is_up(mqtt->connection) && !mqtt->withdrawals) ||
+    if ((!connection_is_up(mqtt->connection) && mqtt->withdrawals.count == 0) ||
         (left && connection_counters(mqtt->connection).queued == 0))
         outlet_over(mqtt->outlet);
 }
@@ -265,7 +265,7 @@ static void free_mqtt(void *self)
     ev_timer_stop(loop, &mqtt->later);
     ev_timer_stop(loop, &mqtt->birth);
     ev_timer_stop(loop, &mqtt->farewell);
-    if (mqtt->ending && mqtt->withdrawals)
+    if (mqtt->ending && mqtt->withdrawals.count > 0)
         log_warn("%s: the broker cannot be reached: its retained messages stay there", mqtt->name);
     connection_free(mqtt->connection);
     withdraw_free(mqtt);
@@ -402,7 +402,7 @@ static void *start_mqtt(struct outlet *outlet)
         free_mqtt(mqtt);
         return NULL;
     }
-    if (!mqtt->withdrawals || note_same_place(mqtt))
+    if (mqtt->withdrawals.count == 0 || note_same_place(mqtt))
         note_place(mqtt);
     return mqtt;
 }

@@ -47,12 +47,10 @@ struct mqtt_pack {
     struct alarms alarms; /* as last sent */
 };
 
-/* What is to be withdrawn of one pack, or of the gateway. */
-struct withdrawal {
-    char pack[NAME_SIZE]; /* empty: the gateway */
-    unsigned step;
-    bool sent; /* everything is sent; whether it arrived is unknown */
-    struct withdrawal *next;
+/* What is to be withdrawn. */
+struct withdrawals {
+    char (*packs)[NAME_SIZE]; /* names; empty: the gateway */
+    unsigned count, at, step; /* before `at` everything is sent; whether it arrived is unknown */
 };
 
 /* An event that the broker has not confirmed: if the connection ends before, the alarm goes back to
@@ -82,8 +80,8 @@ struct mqtt {
     unsigned row;
     unsigned fresh_told;
     bool heard_told;
-    unsigned echoes[2]; /* own status, offline and online, not received back yet */
-    struct withdrawal *withdrawals;
+    unsigned echoes[2];             /* own status, offline and online, not received back yet */
+    struct withdrawals withdrawals; /* count 0: nothing is to be withdrawn */
     struct unsure unsure[EVENTS_MAX];
     unsigned events;    /* sent */
     double answered_at; /* last answer not used for values yet; -INFINITY: none */

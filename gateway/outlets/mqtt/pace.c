@@ -16,8 +16,8 @@ static void send_queued(struct mqtt *mqtt, double now)
 {
     unsigned idle = 0;
     while (connection_room(mqtt->connection) > SPARE_ROOM) {
-        if (mqtt->withdrawals || mqtt->todo) {
-            if (!(mqtt->withdrawals ? withdraw_step(mqtt) : send_of_gateway(mqtt, now)))
+        if (mqtt->withdrawals.count > 0 || mqtt->todo) {
+            if (!(mqtt->withdrawals.count > 0 ? withdraw_step(mqtt) : send_of_gateway(mqtt, now)))
                 return;
             continue;
         }

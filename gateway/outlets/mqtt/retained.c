@@ -123,14 +123,12 @@ bool note_same_place(const struct mqtt *mqtt)
 
 static bool withdraw(struct mqtt *mqtt, const char *pack)
 {
-    struct withdrawal *withdrawal = calloc(1, sizeof *withdrawal);
-    if (!withdrawal)
+    struct withdrawals *list = &mqtt->withdrawals;
+    void *longer = realloc(list->packs, (list->count + 1) * sizeof *list->packs);
+    if (!longer)
         return false;
-    snprintf(withdrawal->pack, sizeof withdrawal->pack, "%s", pack);
-    struct withdrawal **end = &mqtt->withdrawals;
-    while (*end)
-        end = &(*end)->next;
-    *end = withdrawal;
+    list->packs = longer;
+    snprintf(list->packs[list->count++], sizeof *list->packs, "%s", pack);
     return true;
 }
 
@@ -149,12 +147,18 @@ bool withdraw_noted(struct mqtt *mqtt, bool all)
     return !all || withdraw(mqtt, "");
 }
 
+/* The pack of a withdrawal; NULL: the gateway. */
+static const char *pack_at(const struct mqtt *mqtt, unsigned n)
+{
+    const char *pack = mqtt->withdrawals.packs[n];
+    return pack[0] ? pack : NULL;
+}
+
 /* The n-th topic of an announcement; false: no more. Empty `*out`: none for this n. In the single form these are all that
  * a pack can have, whatever it had. */
-static bool announced_topic(const struct announcer *at, const struct withdrawal *withdrawal,
-                            unsigned n, char out[TOPIC_SIZE])
+static bool announced_topic(const struct announcer *at, const char *pack, unsigned n,
+                            char out[TOPIC_SIZE])
 {
-    const char *pack = withdrawal->pack[0] ? withdrawal->pack : NULL;
     struct entity entity;
     if (!at->single) {
         announce_topic(at, pack, out);
@@ -170,53 +174,48 @@ static bool announced_topic(const struct announcer *at, const struct withdrawal 
 
 /* Whether only the topics have changed. Home Assistant would forget the area and the names that
  * people gave to a device if it was removed and announced again. */
-static bool stays_announced(struct mqtt *mqtt, const struct withdrawal *withdrawal)
+static bool stays_announced(struct mqtt *mqtt, const char *pack)
 {
-    if (!withdrawal->pack[0] && !mqtt_speaks_for_gateway(mqtt))
+    if (!pack && !mqtt_speaks_for_gateway(mqtt))
         return true;
-    return !mqtt->ending && note_same_announcements(mqtt) &&
-           (!withdrawal->pack[0] || mqtt_find_pack(mqtt, withdrawal->pack));
+    return !mqtt->ending && note_same_announcements(mqtt) && (!pack || mqtt_find_pack(mqtt, pack));
 }
 
 /* Withdraws what Home Assistant knows first, so that it does not show the pack as unavailable for a
  * moment, then the topics themselves. */
-static bool withdrawn_topic(struct mqtt *mqtt, const struct withdrawal *withdrawal,
-                            char out[TOPIC_SIZE])
+static bool withdrawn_topic(struct mqtt *mqtt, const char *pack, unsigned n, char out[TOPIC_SIZE])
 {
     static const char *const leaves[] = {"status", "info", "state"};
     const struct place *place = &mqtt->before;
     struct announcer at = mqtt->announcer;
     at.prefix = place->prefix;
     at.single = place->form == DISCOVERY_SINGLE;
-    unsigned leaf_count = place->retain && withdrawal->pack[0] ? 3 : 2;
-    unsigned n = withdrawal->step;
+    const unsigned leaf_count = place->retain && pack ? 3 : 2;
     out[0] = '\0';
-    if (n < leaf_count + 1) {
-        if (n > 0)
-            topic_of(place->topic, withdrawal->pack[0] ? withdrawal->pack : NULL, leaves[n - 1],
-                     out);
-        else if (place->form == DISCOVERY_DEVICE && !stays_announced(mqtt, withdrawal))
-            announced_topic(&at, withdrawal, 0, out);
-        return true;
-    }
-    return place->form == DISCOVERY_SINGLE && !stays_announced(mqtt, withdrawal) &&
-           announced_topic(&at, withdrawal, n - leaf_count - 1, out);
+    if (n > leaf_count)
+        return at.single && !stays_announced(mqtt, pack) &&
+               announced_topic(&at, pack, n - leaf_count - 1, out);
+    if (n > 0)
+        topic_of(place->topic, pack, leaves[n - 1], out);
+    else if (place->form == DISCOVERY_DEVICE && !stays_announced(mqtt, pack))
+        announced_topic(&at, pack, 0, out);
+    return true;
 }
 
 /* Notes the replacement at once, because the outlet may end before there are new values. */
-static void end_withdrawal(struct mqtt *mqtt, const struct withdrawal *withdrawal)
+static void end_withdrawal(struct mqtt *mqtt, const char *name)
 {
     char key[PIPE_KEY_SIZE];
-    const struct mqtt_pack *pack = mqtt->ending ? NULL : mqtt_find_pack(mqtt, withdrawal->pack);
-    if (stays_announced(mqtt, withdrawal) && !mqtt->ending) {
+    const struct mqtt_pack *pack = name && !mqtt->ending ? mqtt_find_pack(mqtt, name) : NULL;
+    if (stays_announced(mqtt, name) && !mqtt->ending) {
         log_debug("%s: the former topics of %s are cleared", mqtt->name,
-                  withdrawal->pack[0] ? withdrawal->pack : "the gateway");
+                  name ? name : "the gateway");
     } else if (pack && pack->was_fresh) {
         note_pack(mqtt, pack);
-    } else if (withdrawal->pack[0]) {
-        note_key(withdrawal->pack, key);
+    } else if (name) {
+        note_key(name, key);
         outlet_keep(mqtt->outlet, key, NULL);
-        told_keep(mqtt->outlet, withdrawal->pack, (struct alarms){0});
+        told_keep(mqtt->outlet, name, (struct alarms){0});
     } else { /* nothing is retained there any more */
         static const char *const keys[] = {"topic", "prefix", "form", "verify"};
         for (size_t i = 0; i < COUNT(keys); i++)
@@ -224,50 +223,43 @@ static void end_withdrawal(struct mqtt *mqtt, const struct withdrawal *withdrawa
         for (size_t i = 0; i < COUNT(ways); i++)
             outlet_keep(mqtt->outlet, ways[i].key, NULL);
     }
-    if (withdrawal->pack[0] && !pack)
-        log_info("%s: withdrew %s", mqtt->name, withdrawal->pack);
+    if (name && !pack)
+        log_info("%s: withdrew %s", mqtt->name, name);
 }
 
 void withdraw_free(struct mqtt *mqtt)
 {
-    while (mqtt->withdrawals) {
-        struct withdrawal *withdrawal = mqtt->withdrawals;
-        mqtt->withdrawals = withdrawal->next;
-        free(withdrawal);
-    }
+    free(mqtt->withdrawals.packs);
+    mqtt->withdrawals = (struct withdrawals){NULL, 0, 0, 0};
 }
 
 bool withdraw_step(struct mqtt *mqtt)
 {
     char topic[TOPIC_SIZE];
-    struct withdrawal *withdrawal = mqtt->withdrawals;
-    while (withdrawal && withdrawal->sent)
-        withdrawal = withdrawal->next;
-    if (!withdrawal) {
+    struct withdrawals *list = &mqtt->withdrawals;
+    if (list->at == list->count) {
         if (connection_counters(mqtt->connection).queued > 0)
             return false;
         /* The broker has confirmed all of it. */
-        for (const struct withdrawal *one = mqtt->withdrawals; one; one = one->next)
-            end_withdrawal(mqtt, one);
+        for (unsigned n = 0; n < list->count; n++)
+            end_withdrawal(mqtt, pack_at(mqtt, n));
         withdraw_free(mqtt);
         if (!mqtt->ending)
             note_place(mqtt);
         return true;
     }
-    if (!withdrawn_topic(mqtt, withdrawal, topic)) {
-        withdrawal->sent = true;
+    if (!withdrawn_topic(mqtt, pack_at(mqtt, list->at), list->step, topic)) {
+        list->at++;
+        list->step = 0;
         return true;
     }
     if (topic[0] && !connection_publish(mqtt->connection, topic, NULL, 0, 1, true, NULL))
         return false;
-    withdrawal->step++;
+    list->step++;
     return true;
 }
 
 void withdraw_again(struct mqtt *mqtt)
 {
-    for (struct withdrawal *one = mqtt->withdrawals; one; one = one->next) {
-        one->step = 0;
-        one->sent = false;
-    }
+    mqtt->withdrawals.at = mqtt->withdrawals.step = 0;
 }

@@ -38,28 +38,13 @@ static void set_aside(const struct kept *kept, const char *path, const char *why
         log_warn("state file %s: %s; all counters start from 0", path, why);
 }
 
-/* Reads as much as there is room for. */
-static ssize_t read_all(int fd, char *text, size_t room)
-{
-    size_t size = 0;
-    while (size < room) {
-        ssize_t got = read(fd, text + size, room - size);
-        if (got == 0)
-            break;
-        if (got < 0 && errno != EINTR)
-            return -1;
-        if (got > 0)
-            size += (size_t) got;
-    }
-    return (ssize_t) size;
-}
-
 /* O_NONBLOCK: opening must not block, whatever the path names. */
 static void load(struct kept *kept, const char *path)
 {
     struct stat found;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+    if (!file) {
         if (errno != ENOENT)
             set_aside(kept, path, strerror(errno));
         return;
@@ -70,14 +55,14 @@ static void load(struct kept *kept, const char *path)
         set_aside(kept, path, "it is larger than any file that packgate writes");
     } else {
         char *text = malloc((size_t) found.st_size + 1);
-        const ssize_t size = text ? read_all(fd, text, (size_t) found.st_size) : -1;
-        if (size < 0)
+        const size_t size = text ? fread(text, 1, (size_t) found.st_size, file) : 0;
+        if (!text || ferror(file))
             set_aside(kept, path, strerror(errno));
-        else if (!kept_text_parse(kept, text, (size_t) size))
+        else if (!kept_text_parse(kept, text, size))
             set_aside(kept, path, "it is damaged");
         free(text);
     }
-    close(fd);
+    fclose(file);
 }
 
 /* ---- where the file is ---- */
@@ -248,9 +233,7 @@ static char *compose_changed(struct kept *kept, const char *path)
     if (!path[0])
         return NULL;
     if (hold_lock(kept, path) < 0) {
-        const int err = errno;
-        report_write(kept, path, -1);
-        errno = err;
+        report_write(kept, path, -1); /* preserves errno */
         return NULL;
     }
     char *text = kept_text_compose(kept);

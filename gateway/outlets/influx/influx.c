@@ -176,10 +176,12 @@ static void note_success(struct influx *influx, double now)
     influx->words[0] = '\0';
     if (!trouble_ends(&influx->trouble, now, &lasted))
         return;
-    const bool owes = behind(influx) > 2 * influx->step;
-    log_info("%s: the database accepts values again after %s%s%s%s", influx->who,
-             duration_words(floor(lasted), lasting), owes ? "; sending those of " : "",
-             owes ? duration_words((double) behind(influx), late) : "", owes ? " now" : "");
+    const char *away = duration_words(floor(lasted), lasting);
+    if (behind(influx) > 2 * influx->step)
+        log_info("%s: the database accepts values again after %s; sending those of %s now",
+                 influx->who, away, duration_words((double) behind(influx), late));
+    else
+        log_info("%s: the database accepts values again after %s", influx->who, away);
 }
 
 /* The database may have crashed and lost what it confirmed last: that is sent once more. */

@@ -15,7 +15,6 @@
 
 struct battery {
     struct present *present;
-    const struct outlet_pack *pack;
     struct dialect dialect;
     bool stacked; /* also answers Pylontech's system-level requests for the whole stack */
     struct bms_request request;  /* the last one that we can answer; size 0: none yet */
@@ -100,7 +99,7 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
             continue;
         battery->request.size = n < BMS_REQUEST_MAX ? n : BMS_REQUEST_MAX;
         memcpy(battery->request.bytes, bytes + over, battery->request.size);
-        if (present_answers(present, battery->pack, now)) {
+        if (present_answers(present, present->pack, now)) {
             bus_send(link, battery->out.bytes, battery->out.size);
             battery->sent = battery->out;
             /* If another answer of this protocol contains a current limit, the switch in this
@@ -126,7 +125,6 @@ static void *start_battery(struct present *present, double now)
     if (!battery)
         return NULL;
     battery->present = present;
-    battery->pack = present_find(present, config->outlet.packs[0]);
     struct bms_options options = {
         .address = config->address, .adr = -1, .variant = config->variant};
     battery->stacked = pylon_system_answers(driver, config->variant);

@@ -16,7 +16,6 @@ _Static_assert(CAN_PERIOD_S == 1.0, "the period of the timer in present.c");
 
 struct canbus {
     struct present *present;
-    const struct outlet_pack *pack;
     const struct table *table;
     struct shown told; /* decoded from the frames that were sent last */
 };
@@ -33,7 +32,7 @@ static void second(void *self, struct bus *bus, double now)
 {
     struct canbus *canbus = self;
     struct shown shown;
-    if (!present_answers(canbus->present, canbus->pack, now))
+    if (!present_answers(canbus->present, canbus->present->pack, now))
         return;
     present_fill_shown(canbus->present, &shown, now);
     pack_clear(&canbus->told.values);
@@ -60,7 +59,7 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
         char what[32];
         /* For the status only: a battery sends whether an inverter is present or not. */
         if (frame.size <= 8 && (frame.id == CAN_INVERTER_ALIVE || frame.id == CAN_INVERTER_NAME) &&
-            present_speaks(canbus->present, canbus->pack, now)) {
+            present_speaks(canbus->present, canbus->present->pack, now)) {
             const struct told_limits told = told_limits_of(&canbus->told.values);
             present_answered(canbus->present, link, "", &told, now);
         }
@@ -85,7 +84,6 @@ static void *start_canbus(struct present *present, double now)
     if (!canbus)
         return NULL;
     canbus->present = present;
-    canbus->pack = present_find(present, present->config->outlet.packs[0]);
     canbus->table = can_table_find(present->config->protocol);
     shown_clear(&canbus->told);
     pack_clear(&canbus->told.values);

@@ -326,7 +326,7 @@ static bool serve_view(struct modbus *modbus, double now)
                         outlet_config(present->outlet)->started_at, now);
     if (!view)
         return false;
-    served->pack = present_find(present, config->outlet.packs[0]);
+    served->pack = present->pack;
     unit_open_view(&served->unit, view);
     modbus->count = 1;
     if (config->address < 0)
@@ -360,7 +360,7 @@ static bool serve_pack(struct modbus *modbus, struct outlet_pack *pack, int id)
 static bool serve_packs(struct modbus *modbus)
 {
     const struct present_config *config = modbus->present->config;
-    struct outlet_pack *of = present_find(modbus->present, config->outlet.packs[0]);
+    struct outlet_pack *of = modbus->present->pack;
     bool good = serve_pack(modbus, of, config->address < 0 ? of->facts.unit : config->address);
     for (unsigned i = 0; good && config->address < 0 && i < of->facts.member_count; i++) {
         struct outlet_pack *member = present_find(modbus->present, of->facts.members[i]);

@@ -30,11 +30,6 @@ struct outlet_pack *present_find(const struct present *present, const char *name
     return NULL;
 }
 
-static const struct outlet_pack *presented(const struct present *present)
-{
-    return present_find(present, present->config->outlet.packs[0]);
-}
-
 bool present_has_gateway(const struct present *present, double now)
 {
     return !present->ending && outlet_hears(present->outlet, now);
@@ -117,7 +112,7 @@ static void report_present(struct present *present, double now)
 /* Logs each change of the state: after an inverter has stopped, the log must show why. */
 static void log_state(struct present *present, double now)
 {
-    const enum present_state state = state_of(present, presented(present), now);
+    const enum present_state state = state_of(present, present->pack, now);
     if (state == present->said || !bus_is_open(present->bus))
         return;
     present->said = state;
@@ -152,7 +147,7 @@ void present_answered(struct present *present, const struct bus_link *link, cons
 void present_fill_shown(struct present *present, struct shown *shown, double now)
 {
     struct shown *last = &present->shown;
-    show_source(shown, &presented(present)->source, now);
+    show_source(shown, &present->pack->source, now);
     /* An alarm ends only when the BMS reports so, not when it could not be read. */
     shown->values.alarms_warning |= present->alarms.warning;
     shown->values.alarms_protection |= present->alarms.protection;
@@ -203,7 +198,7 @@ static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, d
         source->good_until = now;
     present_update(&present->until[pack->index], source_fresh(source, now), source->good_until,
                    now);
-    if (pack == presented(present)) {
+    if (pack == present->pack) {
         /* Stores the alarms, so that one that cannot be read after a restart does not count as
          * ended. */
         const struct alarms before = present->alarms;
@@ -248,15 +243,14 @@ static void release(void *self)
 
 static bool open_present(struct present *present)
 {
-    unsigned count = 0;
-    while (outlet_pack(present->outlet, count))
-        count++;
+    const unsigned count = outlet_config(present->outlet)->pack_count;
     present->until = malloc((count + 1) * sizeof *present->until);
     for (unsigned i = 0; present->until && i < count; i++)
         present->until[i] = NAN;
-    if (!present->until || !presented(present))
+    present->pack = present_find(present, present->config->outlet.packs[0]);
+    if (!present->until || !present->pack)
         return false;
-    present->alarms = told_read(present->outlet, presented(present)->source.name);
+    present->alarms = told_read(present->outlet, present->pack->source.name);
     present->self = present->speaker->start(present, clock_now());
     if (!present->self)
         return false;
@@ -296,7 +290,7 @@ static void stop_present(void *self, bool gone)
 {
     struct present *present = self;
     const double now = clock_now();
-    const bool waits = state_of(present, presented(present), now) == PRESENT_WAITING;
+    const bool waits = state_of(present, present->pack, now) == PRESENT_WAITING;
     present->ending = true;
     for (unsigned i = 0; outlet_pack(present->outlet, i); i++)
         on_changed(present, outlet_pack(present->outlet, i), SOURCE_STATE, now);

@@ -37,7 +37,8 @@ extern const struct speaker modbus_speaker, battery_speaker, can_speaker;
 struct present {
     struct outlet *outlet;
     const struct present_config *config;
-    const char *title; /* "present deye" */
+    const char *title;        /* "present deye" */
+    struct outlet_pack *pack; /* the presented pack or bank */
     /* The rest is of present.c. */
     const struct speaker *speaker;
     struct alarms alarms; /* of the presented pack or bank, as read last */

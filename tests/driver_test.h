@@ -2,6 +2,7 @@
 /* Shared by the tests of drivers: bytes as written in the sheets, and a frame through framer and decoder. */
 #pragma once
 
+#include "bms/bytes.h"
 #include "bms/count.h"
 #include "bms/driver.h"
 
@@ -15,15 +16,8 @@
 /* * Converts "A5 40 90" or "A54090" to bytes; returns their number. */
 static inline size_t parse_hex(const char *hex, uint8_t *out)
 {
-    size_t size = 0;
-    for (; *hex; hex++)
-        if (*hex != ' ') {
-            const char digits[] = {hex[0], hex[1], '\0'};
-            char *end;
-            out[size++] = (uint8_t) strtoul(digits, &end, 16);
-            assert_true(end == digits + 2);
-            hex++;
-        }
+    size_t size;
+    assert_true(*hex_bytes(hex, out, SIZE_MAX, &size) == '\0');
     return size;
 }
 

@@ -16,6 +16,7 @@
 #pragma once
 
 #include "modbus/server.h"
+#include "bms/bytes.h"
 #include "bms/count.h"
 
 #include <arpa/inet.h>
@@ -249,19 +250,11 @@ static inline void bench_reset(int fd)
 static inline void bench_put_request(uint8_t *at, uint16_t transaction, uint8_t unit,
                                      uint8_t function, uint16_t address, uint16_t word)
 {
-    const uint8_t bytes[BENCH_REQUEST] = {(uint8_t) (transaction >> 8),
-                                          (uint8_t) transaction,
-                                          0,
-                                          0,
-                                          0,
-                                          6,
-                                          unit,
-                                          function,
-                                          (uint8_t) (address >> 8),
-                                          (uint8_t) address,
-                                          (uint8_t) (word >> 8),
-                                          (uint8_t) word};
+    const uint8_t bytes[BENCH_REQUEST] = {[5] = 6, [6] = unit, [7] = function};
     memcpy(at, bytes, sizeof bytes);
+    put_be16(at, transaction);
+    put_be16(at + 8, address);
+    put_be16(at + 10, word);
 }
 
 static inline void bench_expect(struct bench *bench, int fd, const uint8_t *expected, size_t size)
@@ -276,25 +269,18 @@ static inline void bench_expect(struct bench *bench, int fd, const uint8_t *expe
 static inline void bench_expect_one(struct bench *bench, int fd, uint16_t transaction, uint8_t unit,
                                     uint16_t address)
 {
-    const uint16_t value = bench_register(address);
-    const uint8_t expected[BENCH_ONE] = {
-        (uint8_t) (transaction >> 8), (uint8_t) transaction, 0, 0, 0, 5, unit, 3, 2,
-        (uint8_t) (value >> 8),       (uint8_t) value};
+    uint8_t expected[BENCH_ONE] = {[5] = 5, [6] = unit, [7] = 3, [8] = 2};
+    put_be16(expected, transaction);
+    put_be16(expected + 9, bench_register(address));
     bench_expect(bench, fd, expected, sizeof expected);
 }
 
 static inline void bench_expect_refusal(struct bench *bench, int fd, uint16_t transaction,
                                         uint8_t unit, uint8_t function, uint8_t exception)
 {
-    const uint8_t expected[BENCH_REFUSAL] = {(uint8_t) (transaction >> 8),
-                                             (uint8_t) transaction,
-                                             0,
-                                             0,
-                                             0,
-                                             3,
-                                             unit,
-                                             (uint8_t) (function | 0x80),
-                                             exception};
+    uint8_t expected[BENCH_REFUSAL] = {
+        [5] = 3, [6] = unit, [7] = (uint8_t) (function | 0x80), [8] = exception};
+    put_be16(expected, transaction);
     bench_expect(bench, fd, expected, sizeof expected);
 }
 

@@ -143,19 +143,10 @@ static void on_published(void *data, struct poller *poller, double now)
         }
 }
 
-static void on_missed(void *data, struct poller *poller, double now)
-{
-}
-
-static void on_down(void *data, const char *why)
-{
-}
-
 static void open_bench(struct bench *bench, const struct bms_driver *driver, unsigned count,
                        const char *options)
 {
-    static const struct line_events events = {
-        .published = on_published, .missed = on_missed, .down = on_down};
+    static const struct line_events events = {.published = on_published};
     bool voltage = bench->has_voltage, cells = bench->has_cells;
     *bench = (struct bench){.loop = ev_default_loop(0),
                             .name = bench->name,

@@ -61,40 +61,22 @@ TEST(requests)
 TEST(reasons)
 {
     enum { NONE = PACK_ALARM_COUNT };
-    static const uint8_t charge[] = {NONE,
-                                     NONE,
-                                     CELL_OVER_VOLTAGE,
-                                     CHARGE_OVER_CURRENT,
-                                     NONE,
-                                     PACK_OVER_VOLTAGE,
-                                     CHARGE_OVER_TEMPERATURE,
-                                     MOS_OVER_TEMPERATURE,
-                                     NONE,
-                                     VOLTAGE_SENSOR_FAULT,
-                                     MOS_OVER_TEMPERATURE,
-                                     NONE,
-                                     CHARGE_MOS_FAULT,
-                                     DISCHARGE_MOS_FAULT,
-                                     NONE,
-                                     NONE,
-                                     NONE};
-    static const uint8_t discharge[] = {NONE,
-                                        NONE,
-                                        CELL_UNDER_VOLTAGE,
-                                        DISCHARGE_OVER_CURRENT,
-                                        DISCHARGE_OVER_CURRENT,
-                                        PACK_UNDER_VOLTAGE,
-                                        DISCHARGE_OVER_TEMPERATURE,
-                                        MOS_OVER_TEMPERATURE,
-                                        NONE,
-                                        VOLTAGE_SENSOR_FAULT,
-                                        MOS_OVER_TEMPERATURE,
-                                        NONE,
-                                        SHORT_CIRCUIT,
-                                        DISCHARGE_MOS_FAULT,
-                                        DISCHARGE_MOS_FAULT,
-                                        NONE,
-                                        NONE};
+    // clang-format off
+    static const uint8_t charge[] = {
+        /*  0 */ NONE, NONE, CELL_OVER_VOLTAGE, CHARGE_OVER_CURRENT,
+        /*  4 */ NONE, PACK_OVER_VOLTAGE, CHARGE_OVER_TEMPERATURE, MOS_OVER_TEMPERATURE,
+        /*  8 */ NONE, VOLTAGE_SENSOR_FAULT, MOS_OVER_TEMPERATURE, NONE,
+        /* 12 */ CHARGE_MOS_FAULT, DISCHARGE_MOS_FAULT, NONE, NONE,
+        /* 16 */ NONE,
+    };
+    static const uint8_t discharge[] = {
+        /*  0 */ NONE, NONE, CELL_UNDER_VOLTAGE, DISCHARGE_OVER_CURRENT,
+        /*  4 */ DISCHARGE_OVER_CURRENT, PACK_UNDER_VOLTAGE, DISCHARGE_OVER_TEMPERATURE, MOS_OVER_TEMPERATURE,
+        /*  8 */ NONE, VOLTAGE_SENSOR_FAULT, MOS_OVER_TEMPERATURE, NONE,
+        /* 12 */ SHORT_CIRCUIT, DISCHARGE_MOS_FAULT, DISCHARGE_MOS_FAULT, NONE,
+        /* 16 */ NONE,
+    };
+    // clang-format on
     for (unsigned code = 0; code < COUNT(charge); code++)
         for (unsigned which = 0; which < 2; which++) {
             struct pack pack;

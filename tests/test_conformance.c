@@ -22,22 +22,12 @@ static struct row rows[MAX_ROWS];
 static unsigned row_count;
 static struct bench bench;
 
-static unsigned hex_digit(const char *text, unsigned line)
-{
-    static const char digits[] = "0123456789ABCDEF";
-    const char *found = *text ? strchr(digits, *text) : NULL;
-    if (!found)
-        fail_msg("%s:%u: \"%s\" is no hex", TABLE, line, text);
-    return (unsigned) (found - digits);
-}
-
 static size_t append_hex(uint8_t *bytes, size_t size, const char *text, unsigned line)
 {
-    for (; *text; text += 2) {
-        assert_true(size < MAX_BYTES);
-        bytes[size++] = (uint8_t) (hex_digit(text, line) << 4 | hex_digit(text + 1, line));
-    }
-    return size;
+    size_t more;
+    if (*hex_bytes(text, bytes + size, MAX_BYTES - size, &more))
+        fail_msg("%s:%u: \"%s\" is no hex, or too long", TABLE, line, text);
+    return size + more;
 }
 
 static size_t append_version(uint8_t *bytes, size_t size)

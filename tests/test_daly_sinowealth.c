@@ -216,22 +216,14 @@ TEST(ranges)
 /* Section 8. */
 TEST(faults)
 {
-    static const int8_t alarms[16] = {CELL_OVER_VOLTAGE,
-                                      CELL_UNDER_VOLTAGE,
-                                      CHARGE_OVER_CURRENT,
-                                      DISCHARGE_OVER_CURRENT,
-                                      -1,
-                                      -1,
-                                      -1,
-                                      -1,
-                                      CHARGE_OVER_TEMPERATURE,
-                                      DISCHARGE_OVER_TEMPERATURE,
-                                      CHARGE_UNDER_TEMPERATURE,
-                                      DISCHARGE_UNDER_TEMPERATURE,
-                                      CELL_OVER_VOLTAGE,
-                                      SHORT_CIRCUIT,
-                                      VOLTAGE_SENSOR_FAULT,
-                                      -1};
+    // clang-format off
+    static const int8_t alarms[16] = {
+        /*  0 */ CELL_OVER_VOLTAGE, CELL_UNDER_VOLTAGE, CHARGE_OVER_CURRENT, DISCHARGE_OVER_CURRENT,
+        /*  4 */ -1, -1, -1, -1,
+        /*  8 */ CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE, CHARGE_UNDER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE,
+        /* 12 */ CELL_OVER_VOLTAGE, SHORT_CIRCUIT, VOLTAGE_SENSOR_FAULT, -1,
+    };
+    // clang-format on
     struct bms bms = new_bms(&daly_sinowealth_driver);
     struct pack pack = cleared_pack();
     for (unsigned bit = 0; bit < 16; bit++) {

@@ -125,22 +125,14 @@ TEST(sensors)
 TEST(alarms)
 {
     enum { RAW = PACK_ALARM_COUNT };
-    static const uint8_t both[16] = {PACK_OVER_VOLTAGE,
-                                     CELL_OVER_VOLTAGE,
-                                     PACK_UNDER_VOLTAGE,
-                                     CELL_UNDER_VOLTAGE,
-                                     CHARGE_OVER_CURRENT,
-                                     DISCHARGE_OVER_CURRENT,
-                                     RAW,
-                                     MOS_OVER_TEMPERATURE,
-                                     CHARGE_OVER_TEMPERATURE,
-                                     DISCHARGE_OVER_TEMPERATURE,
-                                     CHARGE_UNDER_TEMPERATURE,
-                                     DISCHARGE_UNDER_TEMPERATURE,
-                                     SOC_LOW,
-                                     RAW,
-                                     RAW,
-                                     RAW};
+    // clang-format off
+    static const uint8_t both[16] = {
+        /*  0 */ PACK_OVER_VOLTAGE, CELL_OVER_VOLTAGE, PACK_UNDER_VOLTAGE, CELL_UNDER_VOLTAGE,
+        /*  4 */ CHARGE_OVER_CURRENT, DISCHARGE_OVER_CURRENT, RAW, MOS_OVER_TEMPERATURE,
+        /*  8 */ CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE, CHARGE_UNDER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE,
+        /* 12 */ SOC_LOW, RAW, RAW, RAW,
+    };
+    // clang-format on
     for (unsigned reg = 25; reg <= 28; reg++)
         for (unsigned bit = 0; bit < 16; bit++) {
             struct bms bms = new_bms(&eg4_ll_driver);

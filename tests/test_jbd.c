@@ -550,22 +550,14 @@ TEST(round_trip_of_large_packs)
 /* Bits by number, as in the tables of sections 4.1, 4.2 and 9.1; -1: no alarm. */
 TEST(alarm_bits)
 {
-    static const int protections[16] = {CELL_OVER_VOLTAGE,
-                                        CELL_UNDER_VOLTAGE,
-                                        PACK_OVER_VOLTAGE,
-                                        PACK_UNDER_VOLTAGE,
-                                        CHARGE_OVER_TEMPERATURE,
-                                        CHARGE_UNDER_TEMPERATURE,
-                                        DISCHARGE_OVER_TEMPERATURE,
-                                        DISCHARGE_UNDER_TEMPERATURE,
-                                        CHARGE_OVER_CURRENT,
-                                        DISCHARGE_OVER_CURRENT,
-                                        SHORT_CIRCUIT,
-                                        HARDWARE_FAULT,
-                                        -1,
-                                        CHARGE_MOS_FAULT,
-                                        DISCHARGE_MOS_FAULT,
-                                        -1};
+    // clang-format off
+    static const int protections[16] = {
+        /*  0 */ CELL_OVER_VOLTAGE, CELL_UNDER_VOLTAGE, PACK_OVER_VOLTAGE, PACK_UNDER_VOLTAGE,
+        /*  4 */ CHARGE_OVER_TEMPERATURE, CHARGE_UNDER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE,
+        /*  8 */ CHARGE_OVER_CURRENT, DISCHARGE_OVER_CURRENT, SHORT_CIRCUIT, HARDWARE_FAULT,
+        /* 12 */ -1, CHARGE_MOS_FAULT, DISCHARGE_MOS_FAULT, -1,
+    };
+    // clang-format on
     for (unsigned bit = 0; bit < 16; bit++) {
         uint8_t d[64];
         struct bms bms = new_bms(&jbd_driver);

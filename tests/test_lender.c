@@ -37,14 +37,6 @@ static void on_published(void *data, struct poller *poller, double now)
     ((struct bench *) data)->published++;
 }
 
-static void on_missed(void *data, struct poller *poller, double now)
-{
-}
-
-static void on_down(void *data, const char *why)
-{
-}
-
 static void on_begun(void *data)
 {
     ((struct bench *) data)->began_at = clock_now();
@@ -64,8 +56,7 @@ static void on_done(void *data, enum loan_result result)
 
 static void open_bench(struct bench *bench, const char *more)
 {
-    static const struct line_events events = {
-        .published = on_published, .missed = on_missed, .down = on_down};
+    static const struct line_events events = {.published = on_published};
     *bench = (struct bench){.loop = ev_default_loop(0),
                             .line_config = {.name = "line", .reply_ms = REPLY_S * 1000}};
     snprintf(bench->line_config.port, sizeof bench->line_config.port, "sim:delay=%.0f%s",

@@ -360,14 +360,6 @@ static void on_published(void *data, struct poller *poller, double now)
         }
 }
 
-static void on_missed(void *data, struct poller *poller, double now)
-{
-}
-
-static void on_down(void *data, const char *why)
-{
-}
-
 /* ---- orders ---- */
 
 static void on_ordered(void *data, enum order_result result)
@@ -580,8 +572,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 static void open_bench(struct bench *bench, const struct bms_driver *driver, unsigned count,
                        bool keeps, unsigned seed)
 {
-    static const struct line_events events = {
-        .published = on_published, .missed = on_missed, .down = on_down};
+    static const struct line_events events = {.published = on_published};
     *bench = (struct bench){.loop = ev_default_loop(0),
                             .driver = driver,
                             .count = count,

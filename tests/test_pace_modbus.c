@@ -73,38 +73,20 @@ TEST(requests)
 TEST(alarms)
 {
     enum { W = ALARM_WARNING, P = ALARM_PROTECTION, RAW = PACK_ALARM_COUNT };
-    static const uint8_t both[16] = {CELL_OVER_VOLTAGE,
-                                     CELL_UNDER_VOLTAGE,
-                                     PACK_OVER_VOLTAGE,
-                                     PACK_UNDER_VOLTAGE,
-                                     CHARGE_OVER_CURRENT,
-                                     DISCHARGE_OVER_CURRENT,
-                                     RAW,
-                                     RAW,
-                                     CHARGE_OVER_TEMPERATURE,
-                                     DISCHARGE_OVER_TEMPERATURE,
-                                     CHARGE_UNDER_TEMPERATURE,
-                                     DISCHARGE_UNDER_TEMPERATURE,
-                                     RAW,
-                                     RAW,
-                                     RAW,
-                                     RAW};
-    static const uint8_t faults[16] = {CHARGE_MOS_FAULT,
-                                       DISCHARGE_MOS_FAULT,
-                                       TEMP_SENSOR_FAULT,
-                                       RAW,
-                                       HARDWARE_FAULT,
-                                       COMMUNICATION_FAULT,
-                                       RAW,
-                                       RAW,
-                                       RAW,
-                                       RAW,
-                                       RAW,
-                                       RAW,
-                                       RAW,
-                                       RAW,
-                                       RAW,
-                                       RAW};
+    // clang-format off
+    static const uint8_t both[16] = {
+        /*  0 */ CELL_OVER_VOLTAGE, CELL_UNDER_VOLTAGE, PACK_OVER_VOLTAGE, PACK_UNDER_VOLTAGE,
+        /*  4 */ CHARGE_OVER_CURRENT, DISCHARGE_OVER_CURRENT, RAW, RAW,
+        /*  8 */ CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE, CHARGE_UNDER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE,
+        /* 12 */ RAW, RAW, RAW, RAW,
+    };
+    static const uint8_t faults[16] = {
+        /*  0 */ CHARGE_MOS_FAULT, DISCHARGE_MOS_FAULT, TEMP_SENSOR_FAULT, RAW,
+        /*  4 */ HARDWARE_FAULT, COMMUNICATION_FAULT, RAW, RAW,
+        /*  8 */ RAW, RAW, RAW, RAW,
+        /* 12 */ RAW, RAW, RAW, RAW,
+    };
+    // clang-format on
     for (unsigned reg = 9; reg <= 11; reg++)
         for (unsigned bit = 0; bit < 16; bit++) {
             struct bms bms = at_address(3);

@@ -35,38 +35,20 @@ TEST(requests)
 TEST(alarms)
 {
     enum { RAW = PACK_ALARM_COUNT };
-    static const uint8_t protections[16] = {SHORT_CIRCUIT,
-                                            RAW,
-                                            RAW,
-                                            RAW,
-                                            CHARGE_OVER_CURRENT,
-                                            DISCHARGE_OVER_CURRENT,
-                                            PACK_OVER_VOLTAGE,
-                                            CELL_UNDER_VOLTAGE,
-                                            CELL_OVER_VOLTAGE,
-                                            CHARGE_OVER_CURRENT,
-                                            DISCHARGE_OVER_CURRENT,
-                                            DISCHARGE_UNDER_TEMPERATURE,
-                                            DISCHARGE_OVER_TEMPERATURE,
-                                            CHARGE_UNDER_TEMPERATURE,
-                                            CHARGE_OVER_TEMPERATURE,
-                                            PACK_UNDER_VOLTAGE};
-    static const uint8_t warnings[16] = {CELL_UNDER_VOLTAGE,
-                                         CELL_OVER_VOLTAGE,
-                                         PACK_UNDER_VOLTAGE,
-                                         PACK_OVER_VOLTAGE,
-                                         CHARGE_UNDER_TEMPERATURE,
-                                         CHARGE_OVER_TEMPERATURE,
-                                         DISCHARGE_UNDER_TEMPERATURE,
-                                         DISCHARGE_OVER_TEMPERATURE,
-                                         RAW,
-                                         RAW,
-                                         RAW,
-                                         RAW,
-                                         RAW,
-                                         RAW,
-                                         RAW,
-                                         RAW};
+    // clang-format off
+    static const uint8_t protections[16] = {
+        /*  0 */ SHORT_CIRCUIT, RAW, RAW, RAW,
+        /*  4 */ CHARGE_OVER_CURRENT, DISCHARGE_OVER_CURRENT, PACK_OVER_VOLTAGE, CELL_UNDER_VOLTAGE,
+        /*  8 */ CELL_OVER_VOLTAGE, CHARGE_OVER_CURRENT, DISCHARGE_OVER_CURRENT, DISCHARGE_UNDER_TEMPERATURE,
+        /* 12 */ DISCHARGE_OVER_TEMPERATURE, CHARGE_UNDER_TEMPERATURE, CHARGE_OVER_TEMPERATURE, PACK_UNDER_VOLTAGE,
+    };
+    static const uint8_t warnings[16] = {
+        /*  0 */ CELL_UNDER_VOLTAGE, CELL_OVER_VOLTAGE, PACK_UNDER_VOLTAGE, PACK_OVER_VOLTAGE,
+        /*  4 */ CHARGE_UNDER_TEMPERATURE, CHARGE_OVER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE,
+        /*  8 */ RAW, RAW, RAW, RAW,
+        /* 12 */ RAW, RAW, RAW, RAW,
+    };
+    // clang-format on
     for (unsigned word = 2; word <= 3; word++)
         for (unsigned bit = 0; bit < 16; bit++) {
             struct bms bms = new_bms(&renogy_driver);

@@ -58,20 +58,93 @@ static enum bms_result decode_answer(struct bms *reader, const struct bms_reques
     return result;
 }
 
-/* ---- what is wrong ---- */
+/* ---- which numbers are in an answer ---- */
 
-typedef bool sender(struct dialect *dialect, const struct bms_request *request,
-                    struct bms_output *out);
-
-static bool send_all(struct dialect *dialect, const struct bms_request *request,
-                     struct bms_output *out)
+/* Numbers that are exact and have no unit. */
+static bool is_exact(unsigned id)
 {
-    emulate_copy(dialect, &dialect->shown.values, request->bytes, request->size, out);
-    return out->size > 0;
+    return id != CYCLES && pack_value_info((enum pack_value) id)->unit[0] == '\0';
 }
 
-/* Polls like the driver. `raw`: the values before the driver's plausibility checks. */
-static void poll_copy(struct dialect *dialect, sender *send, struct bms *reader, struct pack *read,
+/* The numbers in question: the wrong ones, or those that allow something. */
+static bool is_chosen(const struct dialect *dialect, bool allowing, unsigned id)
+{
+    return allowing ? shown_allows(id) : dialect->wrong[id];
+}
+
+/* Two numbers that no protocol rounds to the same value. */
+static double filling(unsigned id, bool other)
+{
+    const struct pack_value_info *info = pack_value_info((enum pack_value) id);
+    if (is_exact(id))
+        return info->max <= 1 ? other : 1 + other;
+    if (strcmp(info->unit, "mV") == 0)
+        return other ? 3200 : 3000;
+    return other ? 20 : 10;
+}
+
+/* An emulator may count the cells and sensors that it finds, and a message may contain only the
+ * last of them. */
+static void fill_counted(struct pack *pack, enum pack_value count, enum pack_value first,
+                         unsigned most)
+{
+    pack->value[count] = most;
+    for (unsigned i = 0; i < most; i++)
+        pack->value[first + i] = filling(first + i, false);
+}
+
+static void fill_in(const struct dialect *dialect, bool allowing, bool alarms, bool other,
+                    struct pack *pack)
+{
+    *pack = dialect->shown.values;
+    for (unsigned id = 0; id < PACK_VALUES; id++)
+        if (is_chosen(dialect, allowing, id))
+            pack->value[id] = filling(id, other);
+    /* A count that is unknown itself. */
+    const double *known = dialect->shown.values.value;
+    if (other && isnan(known[CELL_COUNT]) && is_chosen(dialect, allowing, CELL_COUNT))
+        fill_counted(pack, CELL_COUNT, CELL_MV, MAX_CELLS);
+    if (other && isnan(known[TEMP_COUNT]) && is_chosen(dialect, allowing, TEMP_COUNT))
+        fill_counted(pack, TEMP_COUNT, TEMP_C, MAX_TEMPS);
+    if (alarms) {
+        pack->alarms_known = (1u << PACK_ALARM_COUNT) - 1;
+        pack->alarms_can_warn = pack->alarms_can_protect = pack->alarms_known;
+        pack->alarms_warning = pack->alarms_protection = other ? pack->alarms_known : 0;
+    }
+}
+
+/* Whether the reply to a request depends on such a number. */
+static bool depends_on(const struct dialect *dialect, bool allowing, bool alarms,
+                       const struct bms_request *request)
+{
+    struct pack one, other;
+    struct bms_output first, second;
+    fill_in(dialect, allowing, alarms, false, &one);
+    fill_in(dialect, allowing, alarms, true, &other);
+    emulate_copy(dialect, &one, request->bytes, request->size, &first);
+    emulate_copy(dialect, &other, request->bytes, request->size, &second);
+    return first.size != second.size || memcmp(first.bytes, second.bytes, first.size) != 0;
+}
+
+/* A reply without any values, such as an exception, may be sent unchanged. */
+static bool may_send(struct dialect *dialect, const struct bms_request *request,
+                     const struct bms_output *answer, struct pack *told)
+{
+    struct bms reader = dialect->reader;
+    pack_clear(told);
+    enum bms_result result = decode_answer(&reader, request, answer, told);
+    if (result == BMS_INVALID || result == BMS_FOREIGN || told->implausible > 0)
+        return false;
+    if (depends_on(dialect, false, dialect->wrong_alarms, request))
+        return false;
+    return !dialect->shown.stopping || depends_on(dialect, true, false, request);
+}
+
+/* ---- what is wrong ---- */
+
+/* Polls like the driver. `checked`: only replies that may be sent count. `raw`: the values before the
+ * driver's plausibility checks. */
+static void poll_copy(struct dialect *dialect, bool checked, struct bms *reader, struct pack *read,
                       struct pack *raw)
 {
     const struct bms_driver *driver = dialect->board.driver;
@@ -83,22 +156,20 @@ static void poll_copy(struct dialect *dialect, sender *send, struct bms *reader,
         for (unsigned step = 0; step < driver->steps; step++) {
             struct bms_request request = {.size = 0};
             struct bms_output answer;
-            struct pack part;
+            struct pack part, told;
+            if (!driver->build(reader, step, &request))
+                continue;
+            emulate_copy(dialect, &dialect->shown.values, request.bytes, request.size, &answer);
+            if (checked && answer.size > 0 && !may_send(dialect, &request, &answer, &told))
+                continue;
             pack_clear(&part);
-            if (driver->build(reader, step, &request) && send(dialect, &request, &answer) &&
-                decode_answer(reader, &request, &answer, &part) == BMS_DONE)
+            if (decode_answer(reader, &request, &answer, &part) == BMS_DONE)
                 pack_merge(read, &part);
         }
         *raw = *read;
         if (driver->finish)
             driver->finish(reader, read);
     }
-}
-
-/* Numbers that are exact and have no unit. */
-static bool is_exact(unsigned id)
-{
-    return id != CYCLES && pack_value_info((enum pack_value) id)->unit[0] == '\0';
 }
 
 /* ---- limits ---- */
@@ -145,7 +216,7 @@ void dialect_init(struct dialect *dialect, const struct bms_driver *driver,
     battery_random(values, &seed, 8, 4);
     for (size_t i = 0; i < COUNT(limits); i++)
         pack_set(values, limits[i], PROBE);
-    poll_copy(dialect, send_all, &dialect->reader, &read, &raw);
+    poll_copy(dialect, false, &dialect->reader, &read, &raw);
     for (unsigned id = 0; id < PACK_VALUES; id++)
         dialect->carried[id] = !isnan(read.value[id]);
     for (size_t i = 0; i < COUNT(limits); i++)
@@ -159,7 +230,7 @@ static void find_untellable(struct dialect *dialect, const struct shown *shown)
         return;
     dialect->shown = *shown;
     dialect->checked = true;
-    poll_copy(dialect, send_all, &dialect->reader, &read, &raw);
+    poll_copy(dialect, false, &dialect->reader, &read, &raw);
     for (unsigned id = 0; id < PACK_VALUES; id++) {
         double value = shown->values.value[id], got = read.value[id];
         /* The mask of balancing cells is not checked, because nothing is controlled by it: if it is
@@ -175,100 +246,7 @@ static void find_untellable(struct dialect *dialect, const struct shown *shown)
     dialect->wrong_alarms = read.alarms_known && !shown->values.alarms_known;
 }
 
-/* ---- which numbers are in an answer ---- */
-
-typedef bool chooser(const struct dialect *dialect, unsigned id);
-
-static bool is_wrong(const struct dialect *dialect, unsigned id)
-{
-    return dialect->wrong[id];
-}
-
-static bool is_allowing(const struct dialect *dialect, unsigned id)
-{
-    return shown_allows(id);
-}
-
-/* Two numbers that no protocol rounds to the same value. */
-static double filling(unsigned id, bool other)
-{
-    const struct pack_value_info *info = pack_value_info((enum pack_value) id);
-    if (is_exact(id))
-        return info->max <= 1 ? other : 1 + other;
-    if (strcmp(info->unit, "mV") == 0)
-        return other ? 3200 : 3000;
-    return other ? 20 : 10;
-}
-
-/* An emulator may count the cells and sensors that it finds, and a message may contain only the
- * last of them. */
-static void fill_counted(struct pack *pack, enum pack_value count, enum pack_value first,
-                         unsigned most)
-{
-    pack->value[count] = most;
-    for (unsigned i = 0; i < most; i++)
-        pack->value[first + i] = filling(first + i, false);
-}
-
-/* Whether a count must be filled in because it is unknown itself. */
-static bool is_uncounted(const struct dialect *dialect, chooser *choose, enum pack_value count)
-{
-    return isnan(dialect->shown.values.value[count]) && choose(dialect, count);
-}
-
-static void fill_in(const struct dialect *dialect, chooser *choose, bool alarms, bool other,
-                    struct pack *pack)
-{
-    *pack = dialect->shown.values;
-    for (unsigned id = 0; id < PACK_VALUES; id++)
-        if (choose(dialect, id))
-            pack->value[id] = filling(id, other);
-    if (other && is_uncounted(dialect, choose, CELL_COUNT))
-        fill_counted(pack, CELL_COUNT, CELL_MV, MAX_CELLS);
-    if (other && is_uncounted(dialect, choose, TEMP_COUNT))
-        fill_counted(pack, TEMP_COUNT, TEMP_C, MAX_TEMPS);
-    if (alarms) {
-        pack->alarms_known = (1u << PACK_ALARM_COUNT) - 1;
-        pack->alarms_can_warn = pack->alarms_can_protect = pack->alarms_known;
-        pack->alarms_warning = pack->alarms_protection = other ? pack->alarms_known : 0;
-    }
-}
-
-/* Whether the reply to a request depends on such a number. */
-static bool depends_on(const struct dialect *dialect, chooser *choose, bool alarms,
-                       const struct bms_request *request)
-{
-    struct pack one, other;
-    struct bms_output first, second;
-    fill_in(dialect, choose, alarms, false, &one);
-    fill_in(dialect, choose, alarms, true, &other);
-    emulate_copy(dialect, &one, request->bytes, request->size, &first);
-    emulate_copy(dialect, &other, request->bytes, request->size, &second);
-    return first.size != second.size || memcmp(first.bytes, second.bytes, first.size) != 0;
-}
-
 /* ---- requests ---- */
-
-/* A reply without any values, such as an exception, may be sent unchanged. */
-static bool may_send(struct dialect *dialect, const struct bms_request *request,
-                     const struct bms_output *answer, struct pack *told)
-{
-    struct bms reader = dialect->reader;
-    pack_clear(told);
-    enum bms_result result = decode_answer(&reader, request, answer, told);
-    if (result == BMS_INVALID || result == BMS_FOREIGN || told->implausible > 0)
-        return false;
-    if (depends_on(dialect, is_wrong, dialect->wrong_alarms, request))
-        return false;
-    return !dialect->shown.stopping || depends_on(dialect, is_allowing, false, request);
-}
-
-static bool send_checked(struct dialect *dialect, const struct bms_request *request,
-                         struct bms_output *out)
-{
-    struct pack told;
-    return send_all(dialect, request, out) && may_send(dialect, request, out, &told);
-}
 
 size_t dialect_answer(struct dialect *dialect, const struct shown *shown, const uint8_t *bytes,
                       size_t size, struct bms_output *out, struct pack *told)
@@ -294,5 +272,5 @@ void dialect_read(struct dialect *dialect, const struct shown *shown, struct pac
     dialect->shown.stopping = shown->stopping;
     struct bms reader;
     struct pack raw;
-    poll_copy(dialect, send_checked, &reader, read, &raw);
+    poll_copy(dialect, true, &reader, read, &raw);
 }

@@ -251,24 +251,16 @@ static double cycle_a(struct battery *battery)
     return battery->phase == BATTERY_DISCHARGING ? -battery->settings.rate_c * rated * ripple : 0;
 }
 
-static double profile_a(struct battery *battery)
-{
-    switch (battery->settings.profile) {
-    case BATTERY_CYCLE:
-        return cycle_a(battery);
-    case BATTERY_CHARGE:
-        return battery->settings.rate_c * battery->rated_ah;
-    case BATTERY_DISCHARGE:
-        return -battery->settings.rate_c * battery->rated_ah;
-    default:
-        return 0;
-    }
-}
-
 /* Applies the current of the profile, as far as the switches permit. */
 static void set_current(struct battery *battery)
 {
-    double wanted = profile_a(battery);
+    const enum battery_profile profile = battery->settings.profile;
+    double wanted = 0;
+    if (profile == BATTERY_CYCLE)
+        wanted = cycle_a(battery);
+    else if (profile == BATTERY_CHARGE || profile == BATTERY_DISCHARGE)
+        wanted =
+            battery->settings.rate_c * battery->rated_ah * (profile == BATTERY_CHARGE ? 1 : -1);
     bool passes = wanted > 0 ? battery->charge.closed : battery->discharge.closed;
     battery->current_a = passes ? wanted : 0;
 }

@@ -133,14 +133,9 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 /* Requests that ask for n bytes, or give a command, carry no data. */
 static size_t data_size(const uint8_t *bytes)
 {
-    switch (bytes[2]) {
-    case STATUS:
-    case READ:
-    case READ_SETTING:
-    case COMMAND:
-        return 0;
-    }
-    return bytes[5];
+    const bool bare =
+        bytes[2] == STATUS || bytes[2] == READ || bytes[2] == READ_SETTING || bytes[2] == COMMAND;
+    return bare ? 0 : bytes[5];
 }
 
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
@@ -249,10 +244,12 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 
 /* ---- switching (section 5) ---- */
 
+/* The registers of the commands: off, on. */
+static const uint8_t switch_codes[][2] = {[BMS_CHARGE_MOS] = {4, 6}, [BMS_DISCHARGE_MOS] = {1, 3}};
+
 static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
                          struct bms_request *request)
 {
-    static const uint8_t codes[][2] = {[BMS_CHARGE_MOS] = {4, 6}, [BMS_DISCHARGE_MOS] = {1, 3}};
     const struct memory *memory = bms_memory(bms);
     if (strlen(bms->options.password) != BMS_PASSWORD)
         return false;
@@ -260,7 +257,7 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
         memcpy(request->bytes + HEAD, bms->options.password, BMS_PASSWORD);
         request->size = put_frame(request->bytes, WRITE, PASSWORD, BMS_PASSWORD, BMS_PASSWORD);
     } else {
-        request->size = put_frame(request->bytes, COMMAND, codes[which][on], 0, 0);
+        request->size = put_frame(request->bytes, COMMAND, switch_codes[which][on], 0, 0);
     }
     return true;
 }
@@ -350,19 +347,11 @@ static void write_reply(const uint8_t *asked, size_t data, bool combined, struct
 static void emulate_order(struct bms *bms, const uint8_t *asked, struct pack *pack,
                           struct bms_output *out)
 {
-    static const struct {
-        uint8_t code;
-        enum pack_value id;
-        bool on;
-    } orders[] = {{1, DISCHARGE_MOS, false},
-                  {3, DISCHARGE_MOS, true},
-                  {4, CHARGE_MOS, false},
-                  {6, CHARGE_MOS, true}};
     const struct memory *memory = bms_memory(bms);
     unsigned result = memory->permitted ? 2 : NO_PERMISSION;
-    for (unsigned i = 0; i < COUNT(orders); i++)
-        if (memory->permitted && le16(asked + 3) == orders[i].code) {
-            pack_set(pack, orders[i].id, orders[i].on);
+    for (unsigned i = 0; i < 2 * COUNT(switch_codes); i++)
+        if (memory->permitted && le16(asked + 3) == switch_codes[i / 2][i % 2]) {
+            pack_set(pack, i / 2 == BMS_CHARGE_MOS ? CHARGE_MOS : DISCHARGE_MOS, i % 2);
             result = DONE;
         }
     put_le16(out->bytes + HEAD, result);

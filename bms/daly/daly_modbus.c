@@ -82,21 +82,15 @@ static size_t request_length(const uint8_t *bytes, size_t size)
 /* Replies: 51 03 02 FF FF 79 F8, 51 06 01 74 00 A2 45 C5, 51 10 0F 05 AA AA 21 93. */
 static size_t reply_length(const uint8_t *bytes, size_t size)
 {
-    switch (bytes[1]) {
-    case MODBUS_HOLDING:
-        if (size < 3)
-            return 5 + 2;
+    if (bytes[1] == MODBUS_HOLDING && size < 3)
+        return 5 + 2;
+    if (bytes[1] == MODBUS_HOLDING)
         return bytes[2] > 0 && bytes[2] % 2 == 0 && bytes[2] <= 2 * MODBUS_READ_MAX ? 5u + bytes[2]
                                                                                     : 0;
-    case MODBUS_WRITE:
-    case MODBUS_WRITE_MANY:
-        return 8;
-    case MODBUS_HOLDING | MODBUS_EXCEPTION:
-    case MODBUS_WRITE | MODBUS_EXCEPTION:
-    case MODBUS_WRITE_MANY | MODBUS_EXCEPTION:
-        return 5;
-    }
-    return 0;
+    const unsigned function = bytes[1] & ~(unsigned) MODBUS_EXCEPTION;
+    if (function != MODBUS_HOLDING && function != MODBUS_WRITE && function != MODBUS_WRITE_MANY)
+        return 0;
+    return bytes[1] & MODBUS_EXCEPTION ? 5 : 8;
 }
 
 /* Finds a frame at bytes[0]. If both directions use the same address it may be a reply or the echo

@@ -402,7 +402,6 @@ static bool decode_cycle_capacity(struct bms *bms, const struct reply *reply, st
 
 static bool decode_leave(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
-    (void) reply, (void) pack;
     struct jbd_memory *memory = bms_memory(bms);
     memory->leave_asked = 0;
     bms->remark[0] = '\0';
@@ -511,18 +510,13 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
 {
     struct jbd_memory *memory = bms_memory(bms);
     bool charge = which == BMS_CHARGE_MOS;
-    if (memory->new_switch) {
-        uint8_t data[2] = {charge, !on};
-        request->size =
-            jbd_put_frame(bms, request->bytes, JBD_WRITE, REG_NEW_SWITCH, data, sizeof data);
-        return true;
-    }
-    if (!memory->state_known)
-        return false;
     uint8_t bit = charge ? HELD_CHARGE : HELD_DISCHARGE;
-    uint8_t data[2] = {0, (uint8_t) (on ? memory->held & ~bit : memory->held | bit)};
-    request->size = jbd_put_frame(bms, request->bytes, JBD_WRITE, REG_SWITCH, data, sizeof data);
-    return true;
+    const uint8_t both[] = {0, (uint8_t) (on ? memory->held & ~bit : memory->held | bit)};
+    if (memory->new_switch)
+        put_write(bms, REG_NEW_SWITCH, (const uint8_t[]){charge, !on}, request);
+    else if (memory->state_known)
+        put_write(bms, REG_SWITCH, both, request);
+    return memory->new_switch || memory->state_known;
 }
 
 /* ---- settings (section 7.1) ---- */

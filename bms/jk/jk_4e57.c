@@ -178,26 +178,19 @@ static bool holds_vital(const struct registers *registers)
 }
 
 /* Section 5.2: 0…99 °C; from 100 on, 0 °C and below; beyond 140 there is no sensor. */
-static bool read_temperature(const uint8_t *value, double *celsius)
+static void set_temperature(struct pack *pack, enum pack_value id, const uint8_t *value)
 {
-    if (!value || be16(value) > 140)
-        return false;
-    int raw = be16(value);
-    *celsius = raw < 100 ? raw : 100 - raw;
-    return true;
+    if (value && be16(value) <= 140)
+        pack_set(pack, id, be16(value) < 100 ? be16(value) : 100 - be16(value));
 }
 
 static void decode_temps(const struct registers *registers, struct pack *pack)
 {
-    double celsius;
     const uint8_t *counter = registers->at[TEMPS];
     unsigned count = counter && *counter < 2 ? *counter : 2;
-    if (read_temperature(registers->at[MOS_TEMP], &celsius))
-        pack_set(pack, MOS_TEMP_C, celsius);
-    if (count > 0 && read_temperature(registers->at[TEMP_1], &celsius))
-        pack_set_temp(pack, 1, celsius);
-    if (count > 1 && read_temperature(registers->at[TEMP_2], &celsius))
-        pack_set_temp(pack, 2, celsius);
+    set_temperature(pack, MOS_TEMP_C, registers->at[MOS_TEMP]);
+    for (unsigned i = 0; i < count; i++)
+        set_temperature(pack, (enum pack_value)(TEMP_C + i), registers->at[TEMP_1 + i]);
     if (counter)
         pack_set(pack, TEMP_COUNT, count);
 }

@@ -14,19 +14,9 @@
 
 #define NO_SENSOR (-200.0)
 
-static void put8(struct jk_image *image, size_t at, double value)
+static void put(struct jk_image *image, size_t at, enum jk_kind kind, double value)
 {
-    image->bytes[at] = (uint8_t) lround(value);
-}
-
-static void put16(struct jk_image *image, size_t at, double value)
-{
-    put_sized(image->bytes + at, (uint64_t) lround(value), 2, image->big_endian);
-}
-
-static void put32(struct jk_image *image, size_t at, double value)
-{
-    put_sized(image->bytes + at, (uint64_t) llround(value), 4, image->big_endian);
+    put_sized(image->bytes + at, (uint64_t) llround(value), jk_kind_size[kind], image->big_endian);
 }
 
 /* Limited to the size of the field; the frame was zeroed before. */
@@ -58,12 +48,7 @@ static void put_fields(struct jk_image *image, const struct jk_field *fields, si
         const double raw = field->divisor * pack->value[field->id];
         if (!pack_known(pack, field->id))
             continue;
-        if (field->kind == U8)
-            put8(image, at, raw);
-        else if (field->kind == S16)
-            put16(image, at, raw);
-        else
-            put32(image, at, raw);
+        put(image, at, field->kind, raw);
     }
 }
 
@@ -102,14 +87,14 @@ static void encode_cells(struct jk_image *image, const struct jk_places *at,
         present++;
         sum += mv[i];
         mask |= 1u << i;
-        put16(image, 6 + 2 * i, mv[i]);
-        put16(image, at->mask + 10u + 2 * i, 60 + i % 5);
+        put(image, 6 + 2 * i, S16, mv[i]);
+        put(image, at->mask + 10u + 2 * i, S16, 60 + i % 5);
     }
-    put32(image, at->mask, mask);
-    put16(image, at->mask + 4u, present ? sum / present : 0);
-    put16(image, at->mask + 6u, mv[highest] - mv[lowest]);
-    put8(image, at->mask + 8u, highest); /* from 0, unlike everything else */
-    put8(image, at->mask + 9u, lowest);
+    put(image, at->mask, S32, mask);
+    put(image, at->mask + 4u, S16, present ? sum / present : 0);
+    put(image, at->mask + 6u, S16, mv[highest] - mv[lowest]);
+    put(image, at->mask + 8u, U8, highest); /* from 0, unlike everything else */
+    put(image, at->mask + 9u, U8, lowest);
 }
 
 static double sensor(const struct pack *pack, unsigned number)
@@ -133,25 +118,25 @@ static void encode_status(struct jk_image *image, enum jk_layout layout, const s
     told.value[MOS_TEMP_C] = pack_value_or(pack, MOS_TEMP_C, NO_SENSOR);
     put_fields(image, jk_status_fields, JK_STATUS_FIELDS, layout, &told);
     encode_cells(image, at, pack);
-    put32(image, at->voltage + 4u, fabs(1000 * voltage * current));
-    put16(image, at->temps[0], sensor(pack, 1));
-    put16(image, at->temps[1], sensor(pack, 2));
-    put16(image, at->balancing - 2u, balancing ? -1000 : 0);
-    put8(image, at->balancing, balancing ? 2 : 0);
-    put32(image, at->charge_mos - 4u, 86400); /* running for a day */
+    put(image, at->voltage + 4u, S32, fabs(1000 * voltage * current));
+    put(image, at->temps[0], S16, sensor(pack, 1));
+    put(image, at->temps[1], S16, sensor(pack, 2));
+    put(image, at->balancing - 2u, S16, balancing ? -1000 : 0);
+    put(image, at->balancing, U8, balancing ? 2 : 0);
+    put(image, at->charge_mos - 4u, S32, 86400); /* running for a day */
     if (layout == JK_24S) {
-        put16(image, at->alarms, alarm_word(pack) & 0xFFFF);
-        put8(image, 182, 0x07);
+        put(image, at->alarms, S16, alarm_word(pack) & 0xFFFF);
+        put(image, 182, U8, 0x07);
         return;
     }
-    put32(image, at->alarms, alarm_word(pack));
-    put8(image, 214, 0xFF); /* all sensors present, even if they are not */
-    put16(image, 234, fmin(100 * voltage, UINT16_MAX));
+    put(image, at->alarms, S32, alarm_word(pack));
+    put(image, 214, U8, 0xFF); /* all sensors present, even if they are not */
+    put(image, 234, S16, fmin(100 * voltage, UINT16_MAX));
     if (strtol(software(pack, layout), NULL, 10) < 14)
         return; /* no T4, T5 before it: 0, not the mark of an absent sensor */
-    put16(image, 254, 10 * told.value[MOS_TEMP_C]);
-    put16(image, at->temps[2], sensor(pack, 3));
-    put16(image, at->temps[3], sensor(pack, 4));
+    put(image, 254, S16, 10 * told.value[MOS_TEMP_C]);
+    put(image, at->temps[2], S16, sensor(pack, 3));
+    put(image, at->temps[3], S16, sensor(pack, 4));
 }
 
 /* ---- settings and about ---- */
@@ -187,20 +172,20 @@ void jk_encode(struct jk_image *image, enum jk_type type, enum jk_layout layout,
             fmin(pack_value_or(pack, CELL_COUNT, 0), layout == JK_24S ? 24 : 32);
         told.value[RATED_AH] = pack_value_or(pack, RATED_AH, pack_value_or(pack, FULL_AH, 0));
         for (size_t i = 0; i < COUNT(presets); i++)
-            put32(image, presets[i].at, presets[i].value);
+            put(image, presets[i].at, S32, presets[i].value);
         put_fields(image, jk_settings_fields, JK_SETTINGS_FIELDS, JK_32S, &told);
-        put32(image, 118, pack_value_or(pack, CHARGE_MOS, 1));
-        put32(image, 122, pack_value_or(pack, DISCHARGE_MOS, 1));
+        put(image, 118, S32, pack_value_or(pack, CHARGE_MOS, 1));
+        put(image, 122, S32, pack_value_or(pack, DISCHARGE_MOS, 1));
         if (layout != JK_24S)
-            put32(image, 270, address);
+            put(image, 270, S32, address);
     } else if (type == JK_ABOUT) {
         /* PIN and password, which real boards send in plain text at 62 and 118, stay empty. */
         bool old = layout == JK_24S;
         put_text(image, 6, 15, text_or(pack, MODEL, old ? "JK-B2A24S15P" : "JK_PB2A16S20P"));
         put_text(image, 22, 8, old ? "10.XG" : "15A");
         put_text(image, 30, 8, software(pack, layout));
-        put32(image, 38, 86400);
-        put32(image, 42, 9);
+        put(image, 38, S32, 86400);
+        put(image, 42, S32, 9);
         put_text(image, 46, 16, "packgate");
         put_text(image, 78, 8, "260101");
         put_text(image, 86, 16, text_or(pack, SERIAL, "0123456789"));

@@ -56,7 +56,7 @@ struct bms_span jk_record_find(const uint8_t *bytes, size_t size)
 
 /* ---- fields ---- */
 
-static const uint8_t kind_size[] = {[U8] = 1, [U16] = 2, [S16] = 2, [U32] = 4, [S32] = 4};
+const uint8_t jk_kind_size[] = {[U8] = 1, [U16] = 2, [S16] = 2, [U32] = 4, [S32] = 4};
 
 static bool holds(const struct jk_record *record, size_t at, size_t size)
 {
@@ -71,10 +71,10 @@ static bool is_whole(const struct jk_record *record)
 /* False, and nothing is read, if the field is not in this part of the record. */
 static bool get(const struct jk_record *record, size_t at, enum jk_kind kind, int64_t *value)
 {
-    if (!holds(record, at, kind_size[kind]))
+    if (!holds(record, at, jk_kind_size[kind]))
         return false;
     const uint8_t *b = record->bytes + (at - record->first);
-    *value = (int64_t) get_sized(b, kind_size[kind], record->big_endian);
+    *value = (int64_t) get_sized(b, jk_kind_size[kind], record->big_endian);
     if (kind == S16)
         *value = (int16_t) *value;
     else if (kind == S32)

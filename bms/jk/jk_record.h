@@ -18,6 +18,7 @@ enum jk_layout { JK_LAYOUT_AUTO, JK_32S, JK_24S };
 /* ---- where the values are: for the decoder, and for simulated packs ---- */
 
 enum jk_kind { U8, U16, S16, U32, S32 };
+extern const uint8_t jk_kind_size[]; /* bytes */
 
 struct jk_field {
     enum pack_value id;

@@ -191,18 +191,6 @@ static void decode_number(const struct bms *bms, struct pylon_text label, struct
     }
 }
 
-static void decode_switch(struct pylon_text label, struct pylon_text value, struct pwr *pwr)
-{
-    for (size_t i = 0; i < COUNT(pwr_switches); i++) {
-        if (!pylon_is(label, pwr_switches[i].label))
-            continue;
-        if (pylon_is(value, "ON") || pylon_is(value, "OFF"))
-            pack_set(&pwr->pack, (enum pack_value) pwr_switches[i].id, pylon_is(value, "ON"));
-        else
-            pwr->wrong = true;
-    }
-}
-
 static void decode_text(const struct word_row *rows, size_t count, struct pylon_text label,
                         struct pylon_text value, struct pack *pack)
 {
@@ -242,7 +230,14 @@ static void decode_pwr_line(const struct bms *bms, struct pylon_text line, struc
         return;
     }
     decode_number(bms, label, value, pwr);
-    decode_switch(label, value, pwr);
+    for (size_t i = 0; i < COUNT(pwr_switches); i++) {
+        if (!pylon_is(label, pwr_switches[i].label))
+            continue;
+        if (pylon_is(value, "ON") || pylon_is(value, "OFF"))
+            pack_set(&pwr->pack, (enum pack_value) pwr_switches[i].id, pylon_is(value, "ON"));
+        else
+            pwr->wrong = true;
+    }
     decode_text(pwr_texts, COUNT(pwr_texts), label, value, &pwr->pack);
     decode_events(label, value, pwr);
     pwr->absent |= pylon_is(label, "Basic Status") && pylon_is(value, "Absent");

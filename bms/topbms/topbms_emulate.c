@@ -78,13 +78,20 @@ static void put_group(struct answer *answer)
 
 /* ---- 42H ---- */
 
-static unsigned count_cells(const struct pack *pack)
+/* The reported number, or up to the last one that is known. */
+static unsigned count_known(const struct pack *pack, enum pack_value id, enum pack_value first,
+                            unsigned most)
 {
-    unsigned count = (unsigned) pack_value_or(pack, CELL_COUNT, 0);
-    for (unsigned i = count; i < MAX_CELLS; i++)
-        if (pack_known(pack, (enum pack_value)(CELL_MV + i)))
+    unsigned count = (unsigned) pack_value_or(pack, id, 0);
+    for (unsigned i = count; i < most; i++)
+        if (pack_known(pack, (enum pack_value)(first + i)))
             count = i + 1;
     return count;
+}
+
+static unsigned count_cells(const struct pack *pack)
+{
+    return count_known(pack, CELL_COUNT, CELL_MV, MAX_CELLS);
 }
 
 static unsigned mos_sensor(const struct answer *answer, unsigned count)
@@ -98,10 +105,7 @@ static unsigned count_sensors(const struct answer *answer)
 {
     const struct topbms_variant *variant = answer->variant;
     const struct pack *pack = answer->pack;
-    unsigned count = (unsigned) pack_value_or(pack, TEMP_COUNT, 0);
-    for (unsigned i = count; i < MAX_TEMPS; i++)
-        if (pack_known(pack, (enum pack_value)(TEMP_C + i)))
-            count = i + 1;
+    unsigned count = count_known(pack, TEMP_COUNT, TEMP_C, MAX_TEMPS);
     unsigned needed = variant->mos_sensor;
     if (variant->mos_sensor ==
         LAST_SENSOR) /* after the cells, or after the environment sensors of EG4 */

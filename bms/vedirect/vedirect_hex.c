@@ -36,10 +36,33 @@ static bool read_raw(const struct hex_value *value, bool is_signed, struct vedir
     return true;
 }
 
-/* Registers with present measurements. */
-static bool decode_reading(struct bms *bms, const struct hex_value *value, struct pack *pack)
+/* Decodes a register; false: it is malformed. Unused registers are accepted with any value. */
+static bool decode_register(struct bms *bms, const struct hex_value *value, struct pack *pack)
 {
     struct vedirect_notes *notes = bms_memory(bms);
+    switch (value->id) {
+    case VEDIRECT_CAPACITY:
+        if (!read_raw(value, false, &notes->capacity_ah))
+            return false;
+        vedirect_set_capacity(bms, pack);
+        return true;
+    case VEDIRECT_SERIAL:
+        pack_set_text(pack, SERIAL, value->bytes, value->size);
+        memcpy(notes->serial, pack->text[SERIAL], TEXT_SIZE);
+        return true;
+    case VEDIRECT_MODEL:
+        /* Its wording differs from the product list's, which has precedence. */
+        if (!pack->text[MODEL][0])
+            pack_set_text(pack, MODEL, value->bytes, value->size);
+        return true;
+    case VEDIRECT_PRODUCT_ID:
+        if (value->size < 3)
+            return false;
+        vedirect_set_product(notes, pack, le16(value->bytes + 1));
+        return true;
+    }
+    if (!value->reading)
+        return true;
     const struct vedirect_number *row = vedirect_find_number(value->id);
     struct vedirect_fact raw;
     if (row) {
@@ -70,35 +93,6 @@ static bool decode_reading(struct bms *bms, const struct hex_value *value, struc
     else if (raw.known)
         vedirect_set_alarms(pack, (uint16_t) (uint32_t) raw.value);
     return true;
-}
-
-/* Decodes a register; false: it is malformed. Unused registers are accepted with any value. */
-static bool decode_register(struct bms *bms, const struct hex_value *value, struct pack *pack)
-{
-    struct vedirect_notes *notes = bms_memory(bms);
-    switch (value->id) {
-    case VEDIRECT_CAPACITY:
-        if (!read_raw(value, false, &notes->capacity_ah))
-            return false;
-        vedirect_set_capacity(bms, pack);
-        return true;
-    case VEDIRECT_SERIAL:
-        pack_set_text(pack, SERIAL, value->bytes, value->size);
-        memcpy(notes->serial, pack->text[SERIAL], TEXT_SIZE);
-        return true;
-    case VEDIRECT_MODEL:
-        /* Its wording differs from the product list's, which has precedence. */
-        if (!pack->text[MODEL][0])
-            pack_set_text(pack, MODEL, value->bytes, value->size);
-        return true;
-    case VEDIRECT_PRODUCT_ID:
-        if (value->size < 3)
-            return false;
-        vedirect_set_product(notes, pack, le16(value->bytes + 1));
-        return true;
-    default:
-        return !value->reading || decode_reading(bms, value, pack);
-    }
 }
 
 /* An answer to Get, or the same unasked:

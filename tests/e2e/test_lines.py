@@ -10,9 +10,8 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
 
-from harness import (Exchange, Gateway, PATIENCE, PACKGATE, Standin, await_value, decode, exception_of, find, main, read_value, simulate,
+from harness import (Exchange, Gateway, PATIENCE, PACKGATE, Standin, await_value, exception_of, main, read_value, simulate,
                      simulate_pty)
 
 STALE = 0x0B
@@ -65,18 +64,6 @@ def flood(connection):
         connection.sendall(data)
 
 
-def polls_a_server_that_closes_after_each_reply():
-    server, url = simulate("daly", "profile=fixed,close=1")
-    with server, Gateway(line("a", url) + pack("a", 1)) as gateway, gateway.client() as client:
-        gateway.wait_published("a")
-        await_polls(client, 1)
-        assert read_value(client, "timeouts", 1) <= 1  # the machine may be busy
-        # Pack, state, cells, faults, extremes: at least one connection for each.
-        assert read_value(client, "reconnects", 1) >= 5 * POLLS
-        gateway.stop()
-        assert not [text for text in gateway.lines if "warning" in text], gateway.lines
-
-
 def finds_the_host_that_a_board_listens_to():
     server, url = simulate("daly", "profile=fixed,voltage_v=53.2", "--variant", "bluetooth")
     text = line("a", url, more="reply_timeout = 50ms") + pack("a", 1)
@@ -84,76 +71,6 @@ def finds_the_host_that_a_board_listens_to():
         gateway.wait_published("a")
         await_polls(client, 1, 3)
         assert abs(read_value(client, "voltage_v", 1) - 53.2) < 1e-4
-
-
-def waits_for_a_silent_server():
-    answers = threading.Event()
-    server, url = simulate("daly", "profile=fixed,voltage_v=53.2")
-    bus = bus_of(url)
-    serve = bus.talk
-
-    def take_and_say_nothing(connection):
-        while not answers.is_set():
-            assert connection.recv(4096)
-        serve(connection)
-
-    bus.talk = take_and_say_nothing
-    text = line("a", bus.url, more="reply_timeout = 50ms") + pack("a", 1, "stale_after = 1s")
-    with server, bus, Gateway(text) as gateway, gateway.client() as client:
-        gateway.wait_for("no answer from a")
-        assert exception_of(client, 290, 1, 1) == STALE
-        await_value(client, "timeouts", 1, lambda count: count > 0)
-        answers.set()
-        gateway.wait_published("a")
-        assert abs(read_value(client, "voltage_v", 1) - 53.2) < 1e-4
-
-
-CLOCK_S, CLOCK_FROM_MV, CELLS = 50, 1900, 16  # of a simulated pack with clock=1
-
-
-def measured_ago(voltage, now):
-    """A pack whose cells count quarters of a second, ten millivolts each, so that they encode the time of
-    measurement."""
-    then = round((voltage * 1000 / CELLS - CLOCK_FROM_MV) / 10) / 4
-    return (now - then + 1) % CLOCK_S - 1
-
-
-def tells_the_age_of_what_was_held_up():
-    """Replies that stall in a proxy, as on a Wi-Fi bridge that loses its link."""
-    server, url = simulate("daly", "profile=fixed,clock=1")
-    flows = threading.Event()
-    flows.set()
-
-    def serve(connection):
-        upstream = socket.create_connection(url[len("tcp://"):].split(":"))
-        threading.Thread(target=relay, args=(connection, upstream), daemon=True).start()
-        while data := upstream.recv(4096):
-            flows.wait()
-            connection.sendall(data)
-
-    voltage, age = find("voltage_v", "extended"), find("age_s")
-    first, last = min(voltage["address"], age["address"]), max(voltage["address"] + 2, age["address"] + 2)
-    with server, Standin(serve) as proxy, Gateway(line("a", proxy.url) + pack("a", 1, "stale_after = 30s")) as gateway, \
-            gateway.client() as client:
-        gateway.wait_published("a")
-        for _ in range(3):
-            polls = read_value(client, "polls", 1)
-            flows.clear()
-            asked = time.monotonic()
-            held = True
-            while held or read_value(client, "polls", 1) < polls + 5:
-                now = time.clock_gettime(time.CLOCK_BOOTTIME)
-                response = client.read_holding_registers(first, count=last - first, slave=1)
-                if not response.isError():
-                    values = {row["name"]: decode(row, response.registers[row["address"] - first:][:row["count"]])
-                              for row in (voltage, age)}
-                    true_age = measured_ago(values["voltage_v"], now)
-                    # An exchange, and the resolution of the pack's clock.
-                    assert true_age <= values["age_s"] + 1, (true_age, values)
-                if held and time.monotonic() - asked > 4:
-                    held = False
-                    flows.set()
-                time.sleep(0.02)
 
 
 def says_that_replies_come_late():
@@ -336,9 +253,8 @@ def reads_into_a_pipe_that_closes():
             assert reader.wait(PATIENCE) == 1
 
 
-main([tells_the_age_of_what_was_held_up, reads_a_pack_in_the_last_dialect, says_that_replies_come_late,
-      speaks_two_protocols_on_one_line,
-      polls_a_server_that_closes_after_each_reply, finds_the_host_that_a_board_listens_to, waits_for_a_silent_server,
-      tells_noise_from_silence, survives_a_flood, survives_an_adapter_with_a_loose_contact,
-      leaves_a_port_to_whom_has_it, serves_a_bank_of_which_a_pack_is_still_to_be_found,
-      saves_its_state_however_often_it_is_told_to_end, reads_into_a_pipe_that_closes], at_once=4)
+main([reads_a_pack_in_the_last_dialect, says_that_replies_come_late, speaks_two_protocols_on_one_line,
+      finds_the_host_that_a_board_listens_to, tells_noise_from_silence, survives_a_flood,
+      survives_an_adapter_with_a_loose_contact, leaves_a_port_to_whom_has_it,
+      serves_a_bank_of_which_a_pack_is_still_to_be_found, saves_its_state_however_often_it_is_told_to_end,
+      reads_into_a_pipe_that_closes], at_once=4)

@@ -23,14 +23,6 @@ struct dashboards {
     unsigned count;
 };
 
-static unsigned unit_cells(const struct map_clients *clients, const char *pack)
-{
-    for (unsigned i = 0; i < clients->count; i++)
-        if (strcmp(clients->units[i].name, pack) == 0)
-            return clients->units[i].cells;
-    return 0;
-}
-
 /* Sections with the same broker share a connection. */
 static void number(struct dashboards *dashboards, struct map_mqtt *mqtt, const struct details *own)
 {
@@ -68,9 +60,11 @@ static void add_section(struct dashboards *dashboards, const struct map_clients 
         .tls = tls,
         .topic = config->topic,
         .pack = pack,
-        .cells = unit_cells(clients, pack),
         .switching = config->switching,
     };
+    for (unsigned i = 0; i < clients->count; i++)
+        if (strcmp(clients->units[i].name, pack) == 0)
+            mqtt->cells = clients->units[i].cells;
     number(dashboards, mqtt, own);
     dashboards->count++;
 }

@@ -186,28 +186,22 @@ static bool make_folder(struct demo *demo, const char *folder)
 
 /* ---- the past ---- */
 
-static unsigned place_on_line(const struct config *config, const struct pack_config *pack)
-{
-    unsigned place = 0;
-    for (const struct pack_config *other = config->packs; other < pack; other++)
-        place += other->line == pack->line;
-    return place;
-}
-
 /* "shed=16:150:72:1:0", the present state of the pack. */
 static char *describe_pack(const struct config *config, const struct pack_config *pack)
 {
     struct simulator_options options;
     char error[200], *text = NULL;
     struct bms bms;
+    unsigned place = 0; /* on its line */
+    for (const struct pack_config *other = config->packs; other < pack; other++)
+        place += other->line == pack->line;
     bms_init(&bms, pack->driver);
     bms.options = pack->options;
     if (strncmp(pack->line->port, "sim:", 4) != 0 ||
         !simulator_options_parse(pack->line->port + 4, bms_address(&bms), &options, error,
                                  sizeof error) ||
         asprintf(&text, "%s=%.0f:%g:%g:%.0f:%g", pack->name, options.cells, options.capacity_ah,
-                 options.soc_percent, options.seed + place_on_line(config, pack),
-                 options.lag_percent) < 0)
+                 options.soc_percent, options.seed + place, options.lag_percent) < 0)
         return NULL;
     return text;
 }

@@ -72,25 +72,18 @@ static unsigned find_host(const struct gateway_config *gateway, char out[ADDRESS
     return endpoint.port > 0 ? endpoint.port : 502;
 }
 
-/* A number of a pack by its name; 0: unknown. */
-static unsigned told(const json_t *status, const char *name, const char *what)
+/* A number of a pack: as the running gateway reports it, else from the state file (0: unknown), else the usual one. */
+static unsigned number_of(const json_t *running, const char *name, const char *what, int kept,
+                          unsigned usual)
 {
     size_t n;
     json_t *pack;
-    json_array_foreach(json_object_get(status, "packs"), n, pack)
+    json_array_foreach(json_object_get(running, "packs"), n, pack)
     {
-        const char *found = json_string_value(json_object_get(pack, "pack"));
-        json_int_t count = json_integer_value(json_object_get(pack, what));
-        if (found && strcmp(found, name) == 0 && count > 0)
+        const json_int_t count = json_integer_value(json_object_get(pack, what));
+        if (strcmp(asking_text(pack, "pack"), name) == 0 && count > 0)
             return (unsigned) count;
     }
-    return 0;
-}
-
-static unsigned one_of(unsigned running, int kept, unsigned usual)
-{
-    if (running > 0)
-        return running;
     return kept > 0 ? (unsigned) kept : usual;
 }
 
@@ -106,9 +99,9 @@ static struct map_unit *make_units(const struct config *config, const json_t *ru
                                      .title = pack->title[0] ? pack->title : pack->name,
                                      .unit = (unsigned) pack->unit};
         units[i].cells =
-            one_of(told(running, pack->name, "cells"), entry ? entry->cells : 0, USUAL_CELLS);
+            number_of(running, pack->name, "cells", entry ? entry->cells : 0, USUAL_CELLS);
         units[i].sensors =
-            one_of(told(running, pack->name, "sensors"), entry ? entry->sensors : 0, USUAL_SENSORS);
+            number_of(running, pack->name, "sensors", entry ? entry->sensors : 0, USUAL_SENSORS);
     }
     for (unsigned i = 0; units && i < config->bank_count; i++)
         units[config->pack_count + i] = (struct map_unit){
@@ -116,12 +109,6 @@ static struct map_unit *make_units(const struct config *config, const json_t *ru
             .title = config->banks[i].title[0] ? config->banks[i].title : config->banks[i].name,
             .unit = (unsigned) config->banks[i].unit};
     return units;
-}
-
-static int unknown_format(const char *format)
-{
-    fprintf(stderr, "packgate: unknown format '%s'\n\n%s", format, usage);
-    return EXIT_USAGE;
 }
 
 /* What to print: a format, or the template in a file. */
@@ -183,7 +170,10 @@ static int print_form(const struct map_settings *settings, const struct form *fo
         fputs("packgate: no [mqtt NAME] has layout = smartbms-bat, which this app needs\n", stderr);
         return EXIT_FAILED;
     }
-    return map_print(settings, form->format, stdout) ? EXIT_DONE : unknown_format(form->format);
+    if (map_print(settings, form->format, stdout))
+        return EXIT_DONE;
+    fprintf(stderr, "packgate: unknown format '%s'\n\n%s", form->format, usage);
+    return EXIT_USAGE;
 }
 
 static int print_configured(const struct config *config, const struct form *form)
@@ -236,29 +226,6 @@ static int print_named_view(const struct config *config, const char *format, con
     return EXIT_FAILED;
 }
 
-static int print_map(const struct form *form, const char *path, const char *view)
-{
-    struct map_settings settings = {.base = MAP_BASE_DEFAULT, .also_at = MAP_ALSO_AT_DEFAULT};
-    if (view && !path) {
-        fprintf(stderr, "packgate: --view needs a configuration\n\n%s", usage);
-        return EXIT_USAGE;
-    }
-    if (path) {
-        struct config *config = config_load(path, stderr);
-        if (!config)
-            return EXIT_FAILED;
-        const int status =
-            view ? print_named_view(config, form->format, view) : print_configured(config, form);
-        config_free(config);
-        return status;
-    }
-    if (!form->path && strcmp(form->format, "iotmqttpanel") == 0) {
-        fprintf(stderr, "packgate: format '%s' needs a configuration\n\n%s", form->format, usage);
-        return EXIT_USAGE;
-    }
-    return print_form(&settings, form);
-}
-
 int command_map(int argc, char **argv)
 {
     struct form form = {.format = "md"};
@@ -270,5 +237,21 @@ int command_map(int argc, char **argv)
                                       {"with-password", 0, .flag = &form.with_password},
                                       {0}};
     options_parse(argc, argv, rows, 0, usage);
-    return print_map(&form, path, view);
+    if (path) {
+        struct config *config = config_load(path, stderr);
+        if (!config)
+            return EXIT_FAILED;
+        const int status =
+            view ? print_named_view(config, form.format, view) : print_configured(config, &form);
+        config_free(config);
+        return status;
+    }
+    const struct map_settings settings = {.base = MAP_BASE_DEFAULT, .also_at = MAP_ALSO_AT_DEFAULT};
+    if (view)
+        fprintf(stderr, "packgate: --view needs a configuration\n\n%s", usage);
+    else if (!form.path && strcmp(form.format, "iotmqttpanel") == 0)
+        fprintf(stderr, "packgate: format '%s' needs a configuration\n\n%s", form.format, usage);
+    else
+        return print_form(&settings, &form);
+    return EXIT_USAGE;
 }

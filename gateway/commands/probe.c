@@ -67,14 +67,6 @@ struct probing {
     unsigned rates[MOST_RATES], rate_count;
 };
 
-static size_t index_of(const struct bms_driver *driver)
-{
-    size_t index = 0;
-    while (bms_drivers[index] != driver)
-        index++;
-    return index;
-}
-
 static int usual_address(const struct bms_driver *driver, int address)
 {
     if (!bms_has_address(driver))
@@ -91,7 +83,9 @@ static bool is_on_air(const char *port)
 
 static void note_tried(struct probing *probing, const struct attempt *attempt)
 {
-    const size_t index = index_of(attempt->driver);
+    size_t index = 0;
+    while (bms_drivers[index] != attempt->driver)
+        index++;
     const int address = usual_address(attempt->driver, attempt->guess.address);
     if (index < MOST_DRIVERS && address < MOST_ADDRESSES)
         probing->tried[index][address] = true;

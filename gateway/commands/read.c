@@ -457,13 +457,6 @@ static bool check_options(const struct arguments *arguments)
     return !arguments->port || (arguments->protocol && arguments->name_count == 0);
 }
 
-static bool parse_timeout(const char *text, double *seconds)
-{
-    char *end;
-    *seconds = strtod(text, &end);
-    return end != text && !*end && *seconds > 0 && *seconds < 1e6;
-}
-
 /* Fills in the arguments; -1 to continue, or the exit status. */
 static int parse_options(int argc, char **argv, struct arguments *arguments)
 {
@@ -487,11 +480,12 @@ static int parse_options(int argc, char **argv, struct arguments *arguments)
         log_set_level(LOG_LEVEL_DEBUG);
     arguments->names = argv + optind;
     arguments->name_count = argc - optind;
-    if (timeout && !parse_timeout(timeout, &arguments->timeout_s)) {
-        fputs(usage, stderr);
-        return EXIT_USAGE;
-    }
-    if (check_options(arguments))
+    char *end = NULL;
+    if (timeout)
+        arguments->timeout_s = strtod(timeout, &end);
+    const bool good = !timeout || (end != timeout && !*end && arguments->timeout_s > 0 &&
+                                   arguments->timeout_s < 1e6);
+    if (good && check_options(arguments))
         return -1;
     fputs(usage, stderr);
     return EXIT_USAGE;

@@ -46,6 +46,7 @@ struct arguments {
     const char *protocol, *address, *variant, *count, *tcp, *link, *options, *map;
     bool pty;
     bool print_values;
+    struct listen_list listen;    /* of --tcp */
     struct modbus_user *user_map; /* of --map; NULL: none */
     struct bms bms;               /* the first one */
     unsigned bms_count;
@@ -149,12 +150,12 @@ static bool parse_map(struct arguments *arguments)
     return arguments->user_map;
 }
 
-static bool parse_tcp(const char *text)
+static bool parse_tcp(const char *text, struct listen_list *list)
 {
     struct endpoint endpoint;
-    char local[80];
-    snprintf(local, sizeof local, strchr(text, ':') ? "%s" : "127.0.0.1:%s", text);
-    return (endpoint_parse(local, &endpoint) && endpoint.numeric) ||
+    list->count = 1;
+    snprintf(list->at[0], sizeof list->at[0], strchr(text, ':') ? "%s" : "127.0.0.1:%s", text);
+    return (endpoint_parse(list->at[0], &endpoint) && endpoint.numeric) ||
            report_wrong("--tcp", text, "expected a port or ADDRESS:PORT");
 }
 
@@ -178,7 +179,8 @@ static bool check_order(struct arguments *arguments)
         return false;
     if (!parse_map(arguments))
         return false;
-    if (!parse_addresses(arguments) || (arguments->tcp && !parse_tcp(arguments->tcp)))
+    if (!parse_addresses(arguments) ||
+        (arguments->tcp && !parse_tcp(arguments->tcp, &arguments->listen)))
         return false;
     if (!simulator_check(arguments->options, error, sizeof error))
         return report_wrong("--options", arguments->options, error);
@@ -227,12 +229,11 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *addre
     simulator_attach(simulation->simulator, fd);
 }
 
-static bool open_tcp(struct simulation *simulation, struct ev_loop *loop, const char *tcp)
+static bool open_tcp(struct simulation *simulation, struct ev_loop *loop,
+                     const struct listen_list *list)
 {
-    struct listen_list list = {.count = 1};
-    char *at = list.at[0];
-    snprintf(at, sizeof list.at[0], strchr(tcp, ':') ? "%s" : "127.0.0.1:%s", tcp);
-    if (listeners_open(&simulation->listeners, loop, &list, "--tcp", on_accepted, simulation) != 0)
+    const char *at = list->at[0];
+    if (listeners_open(&simulation->listeners, loop, list, "--tcp", on_accepted, simulation) != 0)
         return false;
     printf("listening on tcp://%.*s:%u\n", (int) (strrchr(at, ':') - at), at,
            listeners_port(&simulation->listeners, 0));
@@ -323,7 +324,7 @@ int command_simulate(int argc, char **argv)
     }
     if (arguments.print_values)
         print_values(simulation.simulator, arguments.bms_count);
-    bool open = (!arguments.tcp || open_tcp(&simulation, loop, arguments.tcp)) &&
+    bool open = (!arguments.tcp || open_tcp(&simulation, loop, &arguments.listen)) &&
                 (!arguments.pty || open_pty(&simulation, arguments.link));
     fflush(stdout);
     if (open && (arguments.tcp || arguments.pty)) {

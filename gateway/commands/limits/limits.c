@@ -133,13 +133,6 @@ static const struct limits_config *limits_of(const struct config *config, const 
     return NULL;
 }
 
-/* Rows of the database exist for each minute in which the pack answered. */
-static double rows_every_s(const struct config *config, const char *pack)
-{
-    const struct pack_config *known = config_struct_find(config, &pack_section, pack);
-    return known && known->poll_s > MINUTE_S ? MINUTE_S + known->poll_s : MINUTE_S;
-}
-
 static bool replay_history(const struct print *print, const struct config *config, const char *path,
                            const struct past_ask *ask)
 {
@@ -161,11 +154,15 @@ static bool replay_history(const struct print *print, const struct config *confi
                                                         : print->limits->sensors};
         good = packs[i].past != NULL;
         opened += good;
-        replay->packs[i] = (struct replay_pack){
-            .next = next_row,
-            .data = &packs[i],
-            .every_s = past_is_database(path) ? rows_every_s(config, of_pack.pack) : (double) NAN,
-            .own = own};
+        /* Rows of the database exist for each minute in which the pack answered. */
+        const struct pack_config *known = config_struct_find(config, &pack_section, of_pack.pack);
+        const double every_s =
+            known && known->poll_s > MINUTE_S ? MINUTE_S + known->poll_s : MINUTE_S;
+        replay->packs[i] =
+            (struct replay_pack){.next = next_row,
+                                 .data = &packs[i],
+                                 .every_s = past_is_database(path) ? every_s : (double) NAN,
+                                 .own = own};
     }
     if (good) {
         fprintf(stderr,

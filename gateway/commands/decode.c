@@ -11,14 +11,13 @@
 
 static const char usage[] =
     "usage: packgate decode [--variant NAME] [--current auto|normal|inverted] FILE.exch\n\n"
-    "Prints the values of a recorded exchange as one JSON object "
-    "('-' reads standard input).\n"
-    "  --variant NAME the variant of the file's protocol, as in the "
-    "configuration; by default the first one\n"
-    "  --current HOW  overrides the detection of the direction of the current, "
-    "on which firmwares disagree\n"
-    "Exit status: 0, 1 when nothing could be decoded (the reason goes to "
-    "standard error), 2 for a wrong call.\n";
+    "Prints the values of a recorded exchange as one JSON object ('-' reads standard input).\n"
+    "  --variant NAME the variant of the file's protocol, as in the configuration; by default the "
+    "first one\n"
+    "  --current HOW  overrides the detection of the direction of the current, on which firmwares "
+    "disagree\n"
+    "Exit status: 0, 1 when nothing could be decoded (the reason goes to standard error), 2 for a "
+    "wrong call.\n";
 
 /* The index of a variant; -1: the protocol has no such variant, which is reported. */
 static int find_variant(const struct bms_driver *driver, const char *name)

@@ -19,8 +19,7 @@
 static const char usage[] =
     "usage: packgate simulate --inverter NAME --port PORT [OPTION]...\n\n"
     "Polls a battery once a second, as an inverter does, and prints the values that it receives, "
-    "until "
-    "SIGINT or SIGTERM.\n"
+    "until SIGINT or SIGTERM.\n"
     "      --inverter NAME  the protocol: %s\n"
     "      --port PORT      serial:/dev/ttyUSB0, tcp://HOST:PORT, or can:can0 (by serial and tcp, "
     "CAN is SLCAN)\n"

@@ -11,16 +11,14 @@
 
 static const char usage[] =
     "usage: packgate listen [-c FILE] [--time] LINE\n\n"
-    "Prints the bytes on a line of the running gateway, as the text of an exchange file, until "
-    "it "
+    "Prints the bytes on a line of the running gateway, as the text of an exchange file, until it "
     "is interrupted.\n"
     "PINs and passwords are blanked. The gateway is not disturbed.\n"
     "  -c, --config FILE   the gateway of this configuration, " CONFIG_DEFAULT " by default\n"
     "      --control PATH  the gateway behind this control socket\n"
     "      --time          prints a comment with the time before each line\n"
     "Exit status: 0 when its output is closed, 1 when no gateway answers, it ended, or it dropped "
-    "us, "
-    "2 for a wrong call.\n";
+    "us, 2 for a wrong call.\n";
 
 static void print_piece(const json_t *piece, bool with_time)
 {

@@ -40,10 +40,8 @@ static const char usage[] =
     "warning. A RULE is VALUE=RANGE, as in -w soc_percent=30: -c soc_percent=15: -w "
     "cell_delta_mv=50.\n"
     "  -H, --hostname HOST    asks by Modbus TCP, port 502 unless :PORT is given; by default the "
-    "gateway "
-    "on this host\n"
-    "  -p, --pack PACK        its name, or with -H its unit id; may be repeated; by default "
-    "all\n"
+    "gateway on this host\n"
+    "  -p, --pack PACK        its name, or with -H its unit id; may be repeated; by default all\n"
     "  -w, --warning RULE     a value outside of this range is a warning\n"
     "  -c, --critical RULE    a value outside of this range is critical\n"
     "  -t, --timeout SECONDS  10 by default\n"
@@ -52,8 +50,8 @@ static const char usage[] =
     " by default\n"
     "      --control PATH     its control socket\n"
     "Ranges: 10 is 0 to 10, 10: at least 10, ~:10 at most 10, 10:20 within, @10:20 not within.\n"
-    "Exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN: no gateway answers, a value is "
-    "unknown, a wrong call.\n";
+    "Exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN: no gateway answers, a value is unknown, "
+    "a wrong call.\n";
 
 struct rule {
     char name[VALUE_NAME_SIZE];

@@ -16,8 +16,7 @@
 
 static const char usage[] =
     "usage: packgate notify --test NAME [-c FILE]\n\n"
-    "Sends a test message by the section [notify NAME], as the gateway would, and reports "
-    "whether "
+    "Sends a test message by the section [notify NAME], as the gateway would, and reports whether "
     "the service\n"
     "has accepted it.\n\n"
     "  -t, --test NAME     the section\n"

@@ -27,7 +27,7 @@ static double at; /* clock */
 static char told[2000];
 static double began, lasted; /* of the last event */
 
-static void note(void *data, unsigned watch, const struct happening *happening)
+static void note(unsigned watch, const struct happening *happening)
 {
     static const char *const phases[] = {"began", "lasts", "ended"};
     char line[120];
@@ -66,8 +66,11 @@ static void pass(double seconds)
 {
     for (double end = at + seconds; at < end; at++) {
         const struct seen seen = {.fresh = fresh, .silent = silent, .values = &values};
-        events_look(&events, &config, &seen, at, START + clock_by + at,
-                    20251122 + (int) (at / 86400), note, NULL);
+        struct reported reported[WATCHES + 1];
+        const unsigned count = events_look(&events, &config, &seen, at, START + clock_by + at,
+                                           20251122 + (int) (at / 86400), reported);
+        for (unsigned i = 0; i < count; i++)
+            note(reported[i].watch, &reported[i].happening);
     }
 }
 

@@ -62,95 +62,76 @@ static void note_level(struct watch *watch, int level, double now, double time)
     watch->level = level;
 }
 
-struct teller {
-    const struct notify_config *config;
-    void (*tell)(void *data, unsigned watch, const struct happening *happening);
-    void *data;
-    double now, time;
-};
-
-static void report_watch(const struct teller *teller, unsigned number, const struct watch *watch,
-                         enum phase phase, int level)
+/* Returns 1 if the section wants to report it. */
+static unsigned report_watch(const struct notify_config *config, unsigned number,
+                             const struct watch *watch, enum phase phase, struct reported *out)
 {
     const enum notify_event event = number < PACK_ALARM_COUNT ? NOTIFY_ALARM
                                     : number == WATCH_SOC     ? NOTIFY_SOC_BELOW
                                     : number == WATCH_CELLS   ? NOTIFY_CELL_DELTA
                                     : phase == PHASE_ENDED    ? NOTIFY_BACK
                                                               : NOTIFY_STALE;
-    const struct happening happening = {
-        .event = event,
-        .alarm = number < PACK_ALARM_COUNT ? (int) number : -1,
-        .level = level,
-        .phase = phase,
-        .began = watch->began,
-        .lasted_s = phase == PHASE_ENDED ? watch->ended - watch->began : NAN,
-    };
-    if (teller->config->events & 1u << event)
-        teller->tell(teller->data, number, &happening);
+    *out = (struct reported){
+        number,
+        {.event = event,
+         .alarm = number < PACK_ALARM_COUNT ? (int) number : -1,
+         .level = watch->last,
+         .phase = phase,
+         .began = watch->began,
+         .lasted_s = phase == PHASE_ENDED ? watch->ended - watch->began : (double) NAN}};
+    return config->events >> event & 1;
 }
 
-static void update_watch(const struct teller *teller, unsigned number, struct watch *watch)
+static unsigned update_watch(const struct notify_config *config, unsigned number,
+                             struct watch *watch, double now, struct reported *out)
 {
-    const double hold = teller->config->hold_s, now = teller->now;
-    const bool again = isnan(watch->told_at) || now - watch->told_at >= teller->config->repeat_s;
+    const double hold = config->hold_s;
+    const bool again = isnan(watch->told_at) || now - watch->told_at >= config->repeat_s;
     if (watch->level == 0) {
-        if (watch->told > 0 && now - watch->since[0] >= hold) {
-            watch->told = 0;
-            report_watch(teller, number, watch, PHASE_ENDED, watch->last);
-        }
-        return;
+        if (watch->told == 0 || !(now - watch->since[0] >= hold))
+            return 0;
+        watch->told = 0;
+        return report_watch(config, number, watch, PHASE_ENDED, out);
     }
     const int held = watch->level > 1 && now - watch->since[2] >= hold ? 2
                      : now - watch->since[1] >= hold                   ? 1
                                                                        : 0;
-    if (held == 0)
-        return;
-    enum phase phase = PHASE_BEGAN;
-    if (held <= watch->told) {
-        if (!again)
-            return;
-        phase = PHASE_LASTS;
-    } else if (watch->told == 0 && held <= watch->last && !again) {
-        return;
-    }
-    watch->told = watch->last = phase == PHASE_LASTS ? watch->told : held;
+    const bool lasts = held <= watch->told;
+    if (held == 0 || (!again && (lasts || (watch->told == 0 && held <= watch->last))))
+        return 0;
+    watch->told = watch->last = lasts ? watch->told : held;
     watch->told_at = now;
-    report_watch(teller, number, watch, phase, watch->told);
+    return report_watch(config, number, watch, lasts ? PHASE_LASTS : PHASE_BEGAN, out);
 }
 
 /* 100 % for the first time of the day, after it was below. */
-static void judge_full(const struct teller *teller, struct events *events, const struct seen *seen,
-                       int day)
+static unsigned judge_full(struct events *events, double soc, double hold_s, double now, int day,
+                           struct reported *out)
 {
-    const double soc = seen->values->value[SOC_PERCENT];
-    if (isnan(soc))
-        return;
-    const bool full = soc >= FULL_PERCENT;
-    if (!full) {
+    if (soc < FULL_PERCENT) {
         events->below_full = true;
         events->full_since = NAN;
-        return;
     }
+    if (!(soc >= FULL_PERCENT))
+        return 0;
     if (isnan(events->full_since))
-        events->full_since = teller->now;
-    if (!events->below_full || teller->now - events->full_since < teller->config->hold_s)
-        return;
+        events->full_since = now;
+    if (!events->below_full || now - events->full_since < hold_s)
+        return 0;
+    const bool first = events->full_day != day;
     events->below_full = false;
-    if (events->full_day == day)
-        return;
     events->full_day = day;
-    const struct happening happening = {
-        .event = NOTIFY_FULL, .alarm = -1, .phase = PHASE_BEGAN, .began = NAN, .lasted_s = NAN};
-    teller->tell(teller->data, WATCHES, &happening);
+    *out = (struct reported){
+        WATCHES,
+        {.event = NOTIFY_FULL, .alarm = -1, .phase = PHASE_BEGAN, .began = NAN, .lasted_s = NAN}};
+    return first;
 }
 
-void events_look(struct events *events, const struct notify_config *config, const struct seen *seen,
-                 double now, double time, int day,
-                 void (*tell)(void *data, unsigned watch, const struct happening *happening),
-                 void *data)
+unsigned events_look(struct events *events, const struct notify_config *config,
+                     const struct seen *seen, double now, double time, int day,
+                     struct reported out[WATCHES + 1])
 {
-    const struct teller teller = {
-        .config = config, .tell = tell, .data = data, .now = now, .time = time};
+    unsigned count = 0;
     /* The clock was wrong when an event began and was set since: its beginning is moved by as much. */
     const double by = time - now - events->offset;
     /* While a pack is silent its state is unknown: `hold` restarts with its next values, what was
@@ -176,10 +157,12 @@ void events_look(struct events *events, const struct notify_config *config, cons
         if (i == WATCH_STALE ? !seen->fresh && !seen->silent : !seen->fresh)
             continue;
         note_level(watch, level_now(events, i, config, seen), now, time);
-        update_watch(&teller, i, watch);
+        count += update_watch(config, i, watch, now, &out[count]);
     }
     if (seen->fresh)
-        judge_full(&teller, events, seen, day);
+        count += judge_full(events, seen->values->value[SOC_PERCENT], config->hold_s, now, day,
+                            &out[count]);
+    return count;
 }
 
 bool events_note(const struct watch *watch, double now, double time, double repeat_s, char *out,

@@ -45,12 +45,17 @@ struct seen {
 
 void events_init(struct events *events);
 
-/** Checks the state and calls `tell` for each event to report, with the number of its watch
- * (WATCHES: full). `now` is the clock, `time` Unix seconds, `day` the local day as yyyymmdd. */
-void events_look(struct events *events, const struct notify_config *config, const struct seen *seen,
-                 double now, double time, int day,
-                 void (*tell)(void *data, unsigned watch, const struct happening *happening),
-                 void *data);
+/* An event to report, and the number of its watch (WATCHES: full). */
+struct reported {
+    unsigned watch;
+    struct happening happening;
+};
+
+/** Checks the state, and returns the number of events to report. `now` is the clock, `time` Unix
+ * seconds, `day` the local day as yyyymmdd. */
+unsigned events_look(struct events *events, const struct notify_config *config,
+                     const struct seen *seen, double now, double time, int day,
+                     struct reported out[WATCHES + 1]);
 
 /** The name of a watch for notes: "soc_low", "stale", "soc_below", "cell_delta". */
 const char *events_watch_name(unsigned watch);

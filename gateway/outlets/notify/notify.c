@@ -250,25 +250,19 @@ static void note_tallies(struct notify *notify)
 
 /* ---- what happens ---- */
 
-struct looking {
-    struct notify *notify;
-    struct notify_pack *pack;
-    bool fresh;
-};
-
-static void on_happening(void *data, unsigned watch, const struct happening *happening)
+static void report_event(struct notify *notify, struct notify_pack *pack,
+                         const struct reported *event, bool fresh)
 {
-    const struct looking *looking = data;
-    struct notify *notify = looking->notify;
     struct message message;
-    for (unsigned i = 0; happening->event == NOTIFY_FULL && i < notify->config->reports.count; i++)
+    const bool full = event->happening.event == NOTIFY_FULL;
+    for (unsigned i = 0; full && i < notify->config->reports.count; i++)
         if (notify->config->reports.at[i].when == NOTIFY_AT_FULL)
-            send_report(notify, looking->pack);
-    if (happening->event == NOTIFY_FULL && !(notify->config->events & 1u << NOTIFY_FULL))
+            send_report(notify, pack);
+    if (full && !(notify->config->events & 1u << NOTIFY_FULL))
         return;
-    message_of(&message, happening, &looking->pack->pack->source, notify->config, notify->gateway,
-               looking->fresh, clock_wall());
-    queue_message(notify, &message, (unsigned) (looking->pack - notify->packs), watch);
+    message_of(&message, &event->happening, &pack->pack->source, notify->config, notify->gateway,
+               fresh, clock_wall());
+    queue_message(notify, &message, (unsigned) (pack - notify->packs), event->watch);
 }
 
 static void check_events(struct notify *notify, struct notify_pack *pack, double now)
@@ -281,10 +275,13 @@ static void check_events(struct notify *notify, struct notify_pack *pack, double
         .silent = !fresh && now - notify->started > source->settle_s,
         .values = source->values,
     };
-    struct looking looking = {.notify = notify, .pack = pack, .fresh = fresh};
-    if (!notify->ending)
-        events_look(&pack->events, notify->config, &seen, now, time, local_day(time), on_happening,
-                    &looking);
+    struct reported events[WATCHES + 1];
+    if (notify->ending)
+        return;
+    const unsigned count =
+        events_look(&pack->events, notify->config, &seen, now, time, local_day(time), events);
+    for (unsigned i = 0; i < count; i++)
+        report_event(notify, pack, &events[i], fresh);
 }
 
 static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, double now)

@@ -65,6 +65,11 @@ int64_t file_ask(sqlite3 *db, const char *sql, const char *name, int64_t otherwi
     return number;
 }
 
+bool file_run(sqlite3 *db, const char *sql)
+{
+    return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK;
+}
+
 bool file_has_column(sqlite3 *db, const char *table, const char *column)
 {
     return sqlite3_table_column_metadata(db, NULL, table, column, NULL, NULL, NULL, NULL, NULL) ==

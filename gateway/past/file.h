@@ -20,4 +20,6 @@ int64_t file_number(sqlite3_stmt *statement, const char *name, int64_t otherwise
 /** The same for a statement that is used once. */
 int64_t file_ask(sqlite3 *db, const char *sql, const char *name, int64_t otherwise);
 
+/** Runs statements. False: error. */
+bool file_run(sqlite3 *db, const char *sql);
 bool file_has_column(sqlite3 *db, const char *table, const char *column);

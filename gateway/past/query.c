@@ -41,7 +41,7 @@ struct query *query_open(const char *path, char *why, size_t size)
     }
     /* SQLite reads the file only with the first statement. */
     if (file_open(path, &query->db, SQLITE_OPEN_READONLY, BUSY_MS) == SQLITE_OK &&
-        sqlite3_exec(query->db, "SELECT count(*) FROM pack", NULL, NULL, NULL) == SQLITE_OK)
+        file_run(query->db, "SELECT count(*) FROM pack"))
         return query;
     snprintf(why, size, "%s: %s", path, file_why(path, query->db));
     query_close(query);
@@ -50,7 +50,7 @@ struct query *query_open(const char *path, char *why, size_t size)
 
 void query_hold(struct query *query)
 {
-    sqlite3_exec(query->db, "BEGIN", NULL, NULL, NULL);
+    file_run(query->db, "BEGIN");
 }
 
 static void free_question(struct question *question)

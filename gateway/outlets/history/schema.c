@@ -81,11 +81,6 @@ static void list_columns(struct text *sql, enum history_level level, unsigned ce
 
 /* ---- the statements ---- */
 
-static bool run(sqlite3 *db, const char *sql)
-{
-    return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK;
-}
-
 static bool make_table(sqlite3 *db, enum history_level level)
 {
     char room[SQL_SIZE];
@@ -96,7 +91,7 @@ static bool make_table(sqlite3 *db, enum history_level level)
         history_levels[level].name, time);
     list_columns(&sql, level, FIRST_CELLS, DECLARE);
     text_format(&sql, ", PRIMARY KEY(pack, %s)) WITHOUT ROWID", time);
-    return run(db, room);
+    return file_run(db, room);
 }
 
 static bool has_column(sqlite3 *db, enum history_level level, enum history_value value)
@@ -114,7 +109,7 @@ bool schema_add_column(sqlite3 *db, enum history_level level, enum history_value
     for (int kind = 0; kind < history_columns(level, value); kind++)
         text_format(&sql, "ALTER TABLE %s ADD COLUMN %s%s INTEGER;", history_levels[level].name,
                     name, history_suffixes[kind]);
-    return run(db, room);
+    return file_run(db, room);
 }
 
 /* A view for people with sqlite3 or Grafana: the map's names and units. */
@@ -148,7 +143,7 @@ bool schema_view(sqlite3 *db, enum history_level level, unsigned cells)
         text_format(&sql, ", flags");
     text_format(&sql, " FROM %s JOIN pack p ON p.id = %s.pack", history_levels[level].name,
                 history_levels[level].name);
-    return run(db, room);
+    return file_run(db, room);
 }
 
 bool schema_prepare(sqlite3 *db, enum history_level level, unsigned cells, sqlite3_stmt **put)
@@ -192,7 +187,7 @@ static const char tables[] =
 
 bool schema_create(sqlite3 *db, unsigned cells[HISTORY_LEVELS])
 {
-    if (!run(db, tables))
+    if (!file_run(db, tables))
         return false;
     for (int level = 0; level < HISTORY_LEVELS; level++) {
         const enum history_level at = (enum history_level) level;

@@ -113,17 +113,7 @@ static bool set_aside(struct store *store)
     return true;
 }
 
-static bool run_sql(struct store *store, const char *sql)
-{
-    return sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK;
-}
-
 /* ---- the file ---- */
-
-static bool prepare_insert(struct store *store, enum history_level level)
-{
-    return schema_prepare(store->db, level, store->cells[level], &store->put[level]);
-}
 
 /* An intact file may still be unusable: it is not ours, or its tables were changed. Only a damaged
  * file is moved away. */
@@ -159,15 +149,17 @@ static bool open_once(struct store *store, char *why, size_t size, bool *damaged
          * overwritten, either, which Debian's SQLite would do. What a commit of 64 packs changes has to fit into the cache,
          * or pages are written again and again within one. */
         good = version >= 0 &&
-               run_sql(
-                   store,
+               file_run(
+                   store->db,
                    "PRAGMA page_size = 1024; PRAGMA secure_delete = OFF; PRAGMA cache_size = -6000;"
                    "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
                    "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000;") &&
                schema_create(store->db, store->cells) &&
-               run_sql(store, "PRAGMA user_version = 1") && stat(store->path, &store->opened) == 0;
+               file_run(store->db, "PRAGMA user_version = 1") &&
+               stat(store->path, &store->opened) == 0;
         for (int level = 0; good && level < HISTORY_LEVELS; level++)
-            good = prepare_insert(store, (enum history_level) level);
+            good = schema_prepare(store->db, (enum history_level) level, store->cells[level],
+                                  &store->put[level]);
     }
     if (good)
         return true;
@@ -322,7 +314,8 @@ static bool add_cell_columns(struct store *store, enum history_level level, unsi
         if (!schema_add_column(store->db, level,
                                (enum history_value)(ROW_CELL + store->cells[level])))
             return false;
-    return schema_view(store->db, level, store->cells[level]) && prepare_insert(store, level);
+    return schema_view(store->db, level, store->cells[level]) &&
+           schema_prepare(store->db, level, store->cells[level], &store->put[level]);
 }
 
 /* Called for each row, so its statement is prepared once; writes nothing for a known pack. */
@@ -414,7 +407,7 @@ static bool write_all(struct store *store)
     const struct waiting_row *row;
     const struct waiting_event *event;
     char complete[100];
-    if (!run_sql(store, "BEGIN IMMEDIATE"))
+    if (!file_run(store->db, "BEGIN IMMEDIATE"))
         return false;
     TAILQ_FOREACH(row, &store->rows, entry)
     if (!put_row(store, row))
@@ -424,7 +417,7 @@ static bool write_all(struct store *store)
         return false;
     snprintf(complete, sizeof complete, "INSERT OR REPLACE INTO complete VALUES(1, %lld)",
              (long long) store->complete);
-    return (store->complete == 0 || run_sql(store, complete)) && run_sql(store, "COMMIT");
+    return (store->complete == 0 || file_run(store->db, complete)) && file_run(store->db, "COMMIT");
 }
 
 bool store_commit(struct store *store)
@@ -439,7 +432,7 @@ bool store_commit(struct store *store)
         const int code = sqlite3_errcode(store->db);
         char why[200];
         snprintf(why, sizeof why, "%s", sqlite3_errmsg(store->db));
-        run_sql(store, "ROLLBACK");
+        file_run(store->db, "ROLLBACK");
         if (is_damage(code))
             return set_aside(store) && open_file(store) && store_commit(store);
         log_store_failure(store, why);
@@ -497,12 +490,12 @@ static bool put_health(struct store *store, int64_t pack, const struct health_da
 
 bool store_health(struct store *store, const char *pack, const struct health_day *day)
 {
-    if (!store->db || !run_sql(store, "BEGIN IMMEDIATE"))
+    if (!store->db || !file_run(store->db, "BEGIN IMMEDIATE"))
         return false;
     const int64_t id = pack_id(store, pack);
-    if (id >= 0 && put_health(store, id, day) && run_sql(store, "COMMIT"))
+    if (id >= 0 && put_health(store, id, day) && file_run(store->db, "COMMIT"))
         return true;
-    run_sql(store, "ROLLBACK");
+    file_run(store->db, "ROLLBACK");
     return false;
 }
 
@@ -529,7 +522,7 @@ bool store_prune(struct store *store, int64_t now)
                  "CROSS JOIN %s r ON r.pack = pack.id AND r.%s < %lld LIMIT %d)",
                  table, time, time, table, time,
                  (long long) (level == LEVEL_DAY ? history_day(before) : before), PRUNE_STEP);
-        if (!run_sql(store, sql))
+        if (!file_run(store->db, sql))
             break;
         if (sqlite3_changes(store->db) == PRUNE_STEP)
             return true;
@@ -539,6 +532,6 @@ bool store_prune(struct store *store, int64_t now)
      * only if the file is far too large. */
     if (file_ask(store->db, "PRAGMA freelist_count", NULL, 0) * 4 >
         file_ask(store->db, "PRAGMA page_count", NULL, 0))
-        run_sql(store, "PRAGMA incremental_vacuum(1000)");
+        file_run(store->db, "PRAGMA incremental_vacuum(1000)");
     return false;
 }

@@ -24,25 +24,21 @@ struct proof {
     char token[SESSION_TOKEN];
 };
 
-/* The same conditions as for switching: a session, from a known client in `allow_write`. */
-static bool is_logged_in(struct web *web, const struct web_request *request)
-{
-    return web->config->setup == WEB_SETUP_YES && !request->unclear &&
-           allow_contains(&web->config->allow_write,
-                          (const struct sockaddr *) &request->http->client) &&
-           web_session(web, request, true);
-}
-
 static struct proof proof_of(struct web *web, const struct web_request *request)
 {
-    struct proof proof = {.by = "code", .token = "-"};
+    struct proof proof = {.by = "code"};
+    /* With a password, the same conditions as for switching: a session, from a known client in `allow_write`. */
     if (web->config->setup == WEB_SETUP_INGRESS)
         proof.by = "ingress";
-    else if (is_logged_in(web, request))
+    else if (web->config->setup == WEB_SETUP_YES && !request->unclear &&
+             allow_contains(&web->config->allow_write,
+                            (const struct sockaddr *) &request->http->client) &&
+             web_session(web, request, true))
         proof.by = "password";
-    else if (!web_token(request, WEB_SETUP_COOKIE, proof.token) ||
-             proof.token[strspn(proof.token, "0123456789abcdef")])
-        strcpy(proof.token, "-");
+    else if (web_token(request, WEB_SETUP_COOKIE, proof.token) &&
+             !proof.token[strspn(proof.token, "0123456789abcdef")])
+        return proof;
+    strcpy(proof.token, "-");
     return proof;
 }
 
@@ -54,13 +50,6 @@ static bool is_own_site(struct web_request *request)
     return ((!site || strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0) &&
             (!origin || guard_same_page(origin, &request->host))) ||
            http_error(request->http, MHD_HTTP_FORBIDDEN, "not from a page of this server");
-}
-
-/* Whether secrets can be sent: over an encrypted connection, from this host, or through the ingress proxy. */
-static bool is_private(const struct web *web, const struct web_request *request)
-{
-    return request->encrypted || web->config->setup == WEB_SETUP_INGRESS ||
-           web_is_this_host(request);
 }
 
 static bool has_secret(const json_t *body)
@@ -159,7 +148,8 @@ static void change_setup(struct web *web, struct web_request *request, const cha
     char *text = json_dumps(body, JSON_COMPACT);
     if (!text)
         http_answer(request->http, 0, NULL);
-    else if (has_secret(body) && !is_private(web, request))
+    else if (has_secret(body) && !request->encrypted && web->config->setup != WEB_SETUP_INGRESS &&
+             !web_is_this_host(request))
         http_error(
             request->http, MHD_HTTP_FORBIDDEN,
             "a secret is not accepted over an unencrypted connection; use https, or a browser "

@@ -185,18 +185,10 @@ static char *read_text(const char *path)
     return NULL;
 }
 
-static bool read_certificate(struct web *web)
-{
-    if (!web->config->tls_cert[0])
-        return true;
-    web->tls_cert = read_text(web->config->tls_cert);
-    web->tls_key = web->tls_cert ? read_text(web->config->tls_key) : NULL;
-    return web->tls_key != NULL;
-}
-
 static bool open_server(struct web *web)
 {
-    if (!read_certificate(web))
+    if (web->config->tls_cert[0] && (!(web->tls_cert = read_text(web->config->tls_cert)) ||
+                                     !(web->tls_key = read_text(web->config->tls_key))))
         return false;
     const struct http_settings settings = {
         .listen = &web->config->listen,

@@ -156,13 +156,9 @@ static void on_compared(void *owner, struct worker_result *ended, const void *da
 void orders_too_many(struct http_request *request, double wait_s)
 {
     char seconds[16];
-    static const char body[] = "{\"error\":\"too many attempts\"}\n";
-    struct MHD_Response *response =
-        http_response("application/json", body, sizeof body - 1, MHD_RESPMEM_PERSISTENT);
     snprintf(seconds, sizeof seconds, "%.0f", ceil(wait_s));
-    if (response)
-        MHD_add_response_header(response, "Retry-After", seconds);
-    http_answer(request, MHD_HTTP_TOO_MANY_REQUESTS, response);
+    http_error_with(request, MHD_HTTP_TOO_MANY_REQUESTS, "too many attempts", "Retry-After",
+                    seconds);
 }
 
 static void compare_password(struct web *web, struct web_request *request, const char *password)

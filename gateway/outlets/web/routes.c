@@ -148,16 +148,9 @@ static void get_asset(struct web *web, struct web_request *request, const struct
 /* Whether the method fits the address; if not, the request was answered. */
 static bool is_method(struct web_request *request, const char *method)
 {
-    if (strcmp(request->http->method, method) == 0)
-        return true;
-    static const char words[] = "{\"error\":\"wrong method\"}\n";
-    struct MHD_Response *response =
-        http_response("application/json", words, sizeof words - 1, MHD_RESPMEM_PERSISTENT);
-    if (response)
-        MHD_add_response_header(response, "Allow",
-                                strcmp(method, "GET") == 0 ? "GET, HEAD" : method);
-    http_answer(request->http, MHD_HTTP_METHOD_NOT_ALLOWED, response);
-    return false;
+    return strcmp(request->http->method, method) == 0 ||
+           http_error_with(request->http, MHD_HTTP_METHOD_NOT_ALLOWED, "wrong method", "Allow",
+                           strcmp(method, "GET") == 0 ? "GET, HEAD" : method);
 }
 
 /* Addresses below that of a pack; the history answers those with `past`. */
@@ -178,7 +171,7 @@ static const struct {
 static void route_pack(struct web *web, struct web_request *request)
 {
     const size_t size = strcspn(request->path, "/");
-    const struct render_pack *pack = web_pack(web, request->path, size);
+    const struct render_pack *pack = render_find(web->packs, web->count, request->path, size);
     if (!pack) {
         http_error(request->http, MHD_HTTP_NOT_FOUND, "there is no pack or bank of this name");
         return;

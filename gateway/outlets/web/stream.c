@@ -63,22 +63,15 @@ struct stream {
 /* ---- rendering ---- */
 
 /* Whether two events of a pack differ only in the age and time of its values, which are between "age_s" and "alarms". */
-static bool is_same_but_age(const char *a, size_t a_size, const char *b, size_t b_size)
+static bool is_same_but_age(const char *a, const char *b)
 {
     static const char age[] = "\"age_s\":", alarms[] = "\"alarms\":";
-    if (a_size == 0 || b_size == 0)
-        return a_size == b_size;
-    const char *a_age = memmem(a, a_size, age, sizeof age - 1);
-    const char *b_age = memmem(b, b_size, age, sizeof age - 1);
+    const char *a_age = strstr(a, age), *b_age = strstr(b, age);
     if (!a_age || !b_age)
-        return a_size == b_size && memcmp(a, b, a_size) == 0;
-    const size_t head = (size_t) (a_age - a);
-    const char *a_rest = memmem(a_age, a_size - head, alarms, sizeof alarms - 1);
-    const char *b_rest = memmem(b_age, b_size - (size_t) (b_age - b), alarms, sizeof alarms - 1);
-    if (!a_rest || !b_rest || (size_t) (b_age - b) != head || memcmp(a, b, head) != 0)
-        return false;
-    const size_t rest = (size_t) (a + a_size - a_rest);
-    return rest == (size_t) (b + b_size - b_rest) && memcmp(a_rest, b_rest, rest) == 0;
+        return strcmp(a, b) == 0;
+    const char *a_rest = strstr(a_age, alarms), *b_rest = strstr(b_age, alarms);
+    return a_rest && b_rest && a_age - a == b_age - b && memcmp(a, b, (size_t) (a_age - a)) == 0 &&
+           strcmp(a_rest, b_rest) == 0;
 }
 
 static const struct rendering *render(struct stream *stream, unsigned n, bool whole)
@@ -88,26 +81,24 @@ static const struct rendering *render(struct stream *stream, unsigned n, bool wh
         return rendering;
     char bytes[sizeof FRAME + RENDER_WHOLE_MAX];
     const double now = clock_now();
-    struct text text = text_in(bytes, sizeof bytes);
     const bool fresh = outlet_fresh(stream->outlet, stream->packs[n].pack, now);
     /* The object is rendered separately: commas depend on what precedes. */
     struct text object = text_in(bytes + sizeof FRAME - 1, sizeof bytes - sizeof FRAME - 2);
     render_pack(&object, &stream->packs[n], whole, fresh, now);
     memcpy(bytes, FRAME, sizeof FRAME - 1);
-    text.size = sizeof FRAME - 1 + object.size;
-    text_add(&text, "\n\n");
-    if (!is_same_but_age(rendering->bytes, rendering->size, bytes, text.size) &&
+    strcpy(object.bytes + object.size, "\n\n");
+    if ((!rendering->bytes || !is_same_but_age(rendering->bytes, bytes)) &&
         ++rendering->version == 0)
         rendering->version = 1;
-    if (rendering->room < text.size) {
-        char *more = realloc(rendering->bytes, text.size + 64);
+    rendering->size = sizeof FRAME - 1 + object.size + 2;
+    if (rendering->room <= rendering->size) {
+        char *more = realloc(rendering->bytes, rendering->size + 64);
         if (!more)
             return NULL;
         rendering->bytes = more;
-        rendering->room = text.size + 64;
+        rendering->room = rendering->size + 64;
     }
-    memcpy(rendering->bytes, bytes, text.size);
-    rendering->size = text.size;
+    memcpy(rendering->bytes, bytes, rendering->size + 1);
     rendering->tick = stream->ticks;
     return rendering;
 }
@@ -389,11 +380,9 @@ static void mark_detail(struct viewer *viewer, const char *detail)
     const struct stream *stream = viewer->stream;
     while (*detail) {
         const size_t size = strcspn(detail, ",");
-        for (unsigned n = 0; n < stream->count; n++) {
-            const char *name = stream->packs[n].pack->source.name;
-            if (strlen(name) == size && memcmp(name, detail, size) == 0)
-                viewer->packs[n].detail = true;
-        }
+        const struct render_pack *pack = render_find(stream->packs, stream->count, detail, size);
+        if (pack)
+            viewer->packs[pack - stream->packs].detail = true;
         detail += size + (detail[size] == ',');
     }
 }

@@ -7,15 +7,6 @@
 
 #include <string.h>
 
-const struct render_pack *web_pack(const struct web *web, const char *name, size_t size)
-{
-    for (unsigned n = 0; n < web->count; n++)
-        if (strlen(web->packs[n].pack->source.name) == size &&
-            memcmp(web->packs[n].pack->source.name, name, size) == 0)
-            return &web->packs[n];
-    return NULL;
-}
-
 bool web_token(const struct web_request *request, const char *cookie, char token[SESSION_TOKEN])
 {
     const char *found =

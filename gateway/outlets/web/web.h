@@ -47,9 +47,6 @@ struct web_request {
     bool unclear;           /* the client is unknown: it may read, but not switch */
 };
 
-/** The pack of that name; NULL: there is none. */
-const struct render_pack *web_pack(const struct web *web, const char *name, size_t size);
-
 /** The token in a cookie of the request. False: it has none. */
 bool web_token(const struct web_request *request, const char *cookie, char token[SESSION_TOKEN]);
 

@@ -96,6 +96,9 @@ void http_answer_text(struct http_request *request, unsigned status, const char 
                       const char *text);
 /** Answers {"error":"…"}. Returns false, so that a check can end with it. */
 bool http_error(struct http_request *request, unsigned status, const char *text);
+/** The same with a header. */
+bool http_error_with(struct http_request *request, unsigned status, const char *text,
+                     const char *header, const char *value);
 
 /** From within `handle`: closes the connection after the answer. */
 void http_ends(struct http_request *request);

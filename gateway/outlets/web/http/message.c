@@ -90,7 +90,8 @@ void http_answer_text(struct http_request *request, unsigned status, const char 
     http_answer(request, status, http_response(type, text, strlen(text), MHD_RESPMEM_MUST_COPY));
 }
 
-bool http_error(struct http_request *request, unsigned status, const char *why)
+bool http_error_with(struct http_request *request, unsigned status, const char *why,
+                     const char *header, const char *value)
 {
     char bytes[400];
     struct text text = text_in(bytes, sizeof bytes);
@@ -99,8 +100,14 @@ bool http_error(struct http_request *request, unsigned status, const char *why)
     text_add(&text, "}\n");
     struct MHD_Response *response =
         http_response("application/json", bytes, text.size, MHD_RESPMEM_MUST_COPY);
-    if (response && status == MHD_HTTP_SERVICE_UNAVAILABLE)
-        MHD_add_response_header(response, "Retry-After", "5");
+    if (response && header)
+        MHD_add_response_header(response, header, value);
     http_answer(request, status, response);
     return false;
+}
+
+bool http_error(struct http_request *request, unsigned status, const char *why)
+{
+    return http_error_with(request, status, why,
+                           status == MHD_HTTP_SERVICE_UNAVAILABLE ? "Retry-After" : NULL, "5");
 }

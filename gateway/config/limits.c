@@ -3,6 +3,7 @@
 #include "draft.h"
 #include "types.h"
 
+#include "base/duration.h"
 #include "bms/count.h"
 
 #include <math.h>
@@ -10,27 +11,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "3.40:0.25"; digits, at most one leading sign and one point, as for all numbers of the file. */
-static bool parse_curve_number(const char **text, double *value)
+static const char *parse_curve_number(const char *text, double *value)
 {
-    const size_t sign = **text == '-';
-    const size_t length = sign + strspn(*text + sign, "0123456789.");
-    char number[32], *end;
-    if (length == sign || length >= sizeof number)
-        return false;
-    memcpy(number, *text, length);
-    number[length] = 0;
-    *value = strtod(number, &end);
-    *text += length;
-    return *end == 0 && strspn(number + sign, "0123456789") > 0 && end[-1] != '.';
+    const bool negative = *text == '-';
+    const char *rest = decimal_read(text + negative, value);
+    *value = negative ? -*value : *value;
+    return rest;
 }
 
+/* "3.40:0.25" */
 static bool parse_point(const struct config_key *key, const char *text, void *field)
 {
     struct curve *curve = field;
-    struct curve_point point;
-    if (curve->count == CURVE_POINTS || !parse_curve_number(&text, &point.at) || *text++ != ':' ||
-        !parse_curve_number(&text, &point.share) || *text)
+    struct curve_point point = {0};
+    text = parse_curve_number(text, &point.at);
+    text = text && *text == ':' ? parse_curve_number(text + 1, &point.share) : NULL;
+    if (curve->count == CURVE_POINTS || !text || *text)
         return false;
     if (!(point.at >= key->min && point.at <= key->max && point.share >= 0 && point.share <= 1))
         return false;

@@ -78,13 +78,6 @@ static const struct function_rule *find_rule(uint8_t function)
     return NULL;
 }
 
-/* Only one interface type is supported. A request too short to contain its type has a wrong
- * length. */
-static bool is_other_interface(const uint8_t *pdu, size_t size)
-{
-    return pdu[0] == MBAP_FC_IDENTIFY && size > 1 && pdu[1] != MBAP_MEI_IDENTIFY;
-}
-
 static bool read_range(const struct range_fields *fields, const uint8_t *pdu,
                        struct mbap_range *range)
 {
@@ -105,12 +98,6 @@ static bool data_fits(const struct function_rule *rule, const uint8_t *pdu, size
     return size == rule->size + bytes && bytes == (items * rule->item_bits + 7) / 8;
 }
 
-static bool coil_value_fits(const uint8_t *pdu)
-{
-    return pdu[0] != MODBUS_FC_WRITE_SINGLE_COIL || be16(pdu + 3) == COIL_ON ||
-           be16(pdu + 3) == COIL_OFF;
-}
-
 uint8_t mbap_check(const uint8_t *frame, size_t size, struct mbap_request *request)
 {
     const uint8_t *pdu = frame + MBAP_HEADER;
@@ -119,13 +106,16 @@ uint8_t mbap_check(const uint8_t *frame, size_t size, struct mbap_request *reque
     struct mbap_request found = {.unit = frame[MBAP_HEADER - 1], .function = pdu[0]};
 
     *request = found;
-    if (!rule || is_other_interface(pdu, pdu_size))
+    /* Only one interface type is supported. A request too short to contain its type has a wrong length. */
+    if (!rule || (pdu[0] == MBAP_FC_IDENTIFY && pdu_size > 1 && pdu[1] != MBAP_MEI_IDENTIFY))
         return MODBUS_EXCEPTION_ILLEGAL_FUNCTION;
     /* Exception 3 also stands for a wrong length: "the implied length is incorrect"
      * (specification, 7). */
     if (pdu_size < rule->size || !read_range(&rule->read, pdu, &found.read) ||
         !read_range(&rule->write, pdu, &found.write) ||
-        !data_fits(rule, pdu, pdu_size, found.write.count) || !coil_value_fits(pdu))
+        !data_fits(rule, pdu, pdu_size, found.write.count) ||
+        (pdu[0] == MODBUS_FC_WRITE_SINGLE_COIL && be16(pdu + 3) != COIL_ON &&
+         be16(pdu + 3) != COIL_OFF))
         return MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE;
     *request = found;
     return 0;

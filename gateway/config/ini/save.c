@@ -73,27 +73,22 @@ unsigned save_number(const char *path)
     return highest + 1;
 }
 
-static bool file_mentions(const char *path, const char *text)
-{
-    struct stat found;
-    if (stat(path, &found) < 0 || !S_ISREG(found.st_mode))
-        return false;
-    errno = 0;
-    char *content = save_read(path);
-    const bool does = content ? strstr(content, text) != NULL : errno != EFBIG;
-    free(content);
-    return does;
-}
-
 static bool folder_mentions(const char *folder, const char *text, unsigned except)
 {
     char path[PATH_MAX];
+    struct stat found;
     bool does = false;
     DIR *list = opendir(folder);
-    for (const struct dirent *entry; list && !does && (entry = readdir(list));)
-        does = (except == 0 || entry_number(entry) != except) &&
-               snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) < PATH_MAX &&
-               file_mentions(path, text);
+    for (const struct dirent *entry; list && !does && (entry = readdir(list));) {
+        if ((except > 0 && entry_number(entry) == except) ||
+            snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) >= PATH_MAX ||
+            stat(path, &found) < 0 || !S_ISREG(found.st_mode))
+            continue;
+        errno = 0;
+        char *content = save_read(path);
+        does = content ? strstr(content, text) != NULL : errno != EFBIG;
+        free(content);
+    }
     if (list)
         closedir(list);
     return does;

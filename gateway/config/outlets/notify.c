@@ -60,32 +60,27 @@ static const struct config_type type_reports = {
         NOTIFY_REPORTS_MAX) " of them with commas between",
     .list = true};
 
-/* What follows an event, "20" of "soc_below 20", into its field. */
-static bool parse_detail(unsigned event, const char *text, struct notify_config *notify)
+static bool parse_events(const struct config_key *key, const char *text, void *field)
 {
     static const struct config_key soc_below = {.min = 1, .max = 99},
                                    cell_delta = {.min = 5, .max = 2000};
-    if (event == NOTIFY_SOC_BELOW)
-        return type_number.parse(&soc_below, text, &notify->soc_below);
-    if (event == NOTIFY_CELL_DELTA)
-        return type_number.parse(&cell_delta, text, &notify->cell_delta_mv);
-    return event == NOTIFY_REPORT && parse_report(NULL, text, &notify->reports);
-}
-
-static bool parse_events(const struct config_key *key, const char *text, void *field)
-{
     struct notify_config *notify = field;
     const size_t size = strcspn(text, " \t");
+    const char *detail = text + size + strspn(text + size, " \t");
     if (strcmp(text, "protection") == 0) {
         notify->events |= 1u << NOTIFY_ALARM | PROTECTION_ONLY;
         return true;
     }
     for (unsigned i = 0; i < NOTIFY_EVENTS; i++) {
-        const char *detail = text + size + strspn(text + size, " \t");
         if (strlen(notify_event_name(i)) != size || strncmp(text, notify_event_name(i), size) != 0)
             continue;
         notify->events |= 1u << i;
-        return !*detail || parse_detail(i, detail, notify);
+        /* "20" of "soc_below 20" */
+        return !*detail                ? true
+               : i == NOTIFY_SOC_BELOW ? type_number.parse(&soc_below, detail, &notify->soc_below)
+               : i == NOTIFY_CELL_DELTA
+                   ? type_number.parse(&cell_delta, detail, &notify->cell_delta_mv)
+                   : i == NOTIFY_REPORT && parse_report(NULL, detail, &notify->reports);
     }
     return false;
 }
@@ -234,7 +229,6 @@ static void check_service(const struct config_draft *draft)
 static void check_notify(struct config_draft *draft)
 {
     const struct notify_config *notify = draft->as.notify;
-    const struct gateway_config *gateway = config_gateway(draft);
     bool sun = false;
     const struct config_entry *event;
     /* A key of older versions does not change what 'events' says, wherever it stands. */
@@ -246,7 +240,7 @@ static void check_notify(struct config_draft *draft)
     for (unsigned i = 0; i < notify->reports.count; i++)
         sun |= notify->reports.at[i].when == NOTIFY_AT_SUNRISE ||
                notify->reports.at[i].when == NOTIFY_AT_SUNSET;
-    if (sun && isnan(gateway->location.longitude))
+    if (sun && isnan(config_gateway(draft)->location.longitude))
         config_mistake(draft, config_draft_given(draft, "report") ? "report" : "events",
                        "where the sun rises and sets is not known; expected 'location' in "
                        "[gateway], or a time such as 20:00");

@@ -78,17 +78,15 @@ static const char *protocol_at(unsigned n)
 
 static void describe_presented_protocol(const struct config_key *key, char *out, size_t size)
 {
-    size_t used = 0;
-    const char *name;
-    for (unsigned n = 0; (name = protocol_at(n)) && used < size; n++)
-        used += (size_t) snprintf(out + used, size - used, "%s%s", n > 0 ? ", " : "", name);
+    out[0] = '\0';
+    for (unsigned n = 0; protocol_at(n); n++)
+        config_append(out, size, n > 0 ? ", " : "", protocol_at(n));
 }
 
 static void offer_presented_protocols(const struct config_key *key, struct suggest *suggest)
 {
-    const char *name;
-    for (unsigned n = 0; (name = protocol_at(n)); n++)
-        suggest_offer(suggest, name);
+    for (unsigned n = 0; protocol_at(n); n++)
+        suggest_offer(suggest, protocol_at(n));
 }
 
 static const struct config_type type_presented_protocol = {.parse = parse_presented_protocol,
@@ -152,9 +150,7 @@ static void check_protocol(const struct config_draft *draft)
         config_variant_find(draft, "protocol", present->protocol, driver ? driver->variants : NULL,
                             variant, &present->variant);
     config_address_check(draft, present->protocol, present->address,
-                         can      ? 1
-                         : driver ? driver->address_min
-                                  : 1,
+                         !can && driver ? driver->address_min : 1,
                          can      ? 0
                          : driver ? driver->address_max
                                   : 247);
@@ -180,38 +176,6 @@ static void check_limits(const struct config_draft *draft)
                 "%s has no [limits]: the inverter gets limits of 0 A, and neither charges nor "
                 "discharges",
                 of);
-}
-
-static bool is_hold(const struct substitute *substitute)
-{
-    return substitute->kind == INSTEAD_HOLD;
-}
-
-/* A master cannot tell held values from fresh ones. */
-static void check_held(const struct config_draft *draft, const struct view_config *view)
-{
-    bool held = is_hold(&view->on_stale);
-    for (unsigned i = 0; i < view->register_count; i++)
-        held |= is_hold(&view->registers[i].on_stale);
-    if (held)
-        config_mistake(draft, view_key(draft),
-                       "[view %s] has 'on_stale hold', which would present stale values as fresh "
-                       "ones; expected another 'on_stale'",
-                       view->name);
-}
-
-/* Modbus TCP allows unit ids that a serial bus does not. */
-static void check_units(const struct config_draft *draft, const struct view_config *view)
-{
-    bool served = config_draft_given(draft, "address");
-    for (unsigned i = 0; i < view->units.count; i++)
-        served |= view->units.id[i] >= 1 && view->units.id[i] <= 247;
-    if (!served)
-        config_mistake(
-            draft, view_key(draft),
-            "[view %s] has no unit that a device on a bus can have; expected an 'address' "
-            "from 1 to 247",
-            view->name);
 }
 
 /* Copies the lines of the view, which the outlet parses again: its contents have no limit that a
@@ -246,8 +210,26 @@ static void check_view(const struct config_draft *draft)
         config_draft_refer(draft, view_key(draft), &view_section, present->view);
     if (!view)
         return;
-    check_held(draft, view->as.view);
-    check_units(draft, view->as.view);
+    const struct view_config *config = view->as.view;
+    bool held = config->on_stale.kind == INSTEAD_HOLD,
+         served = config_draft_given(draft, "address");
+    for (unsigned i = 0; i < config->register_count; i++)
+        held |= config->registers[i].on_stale.kind == INSTEAD_HOLD;
+    /* A master cannot tell held values from fresh ones. */
+    if (held)
+        config_mistake(draft, view_key(draft),
+                       "[view %s] has 'on_stale hold', which would present stale values as fresh "
+                       "ones; expected another 'on_stale'",
+                       view->name);
+    /* Modbus TCP allows unit ids that a serial bus does not. */
+    for (unsigned i = 0; i < config->units.count; i++)
+        served |= config->units.id[i] >= 1 && config->units.id[i] <= 247;
+    if (!served)
+        config_mistake(
+            draft, view_key(draft),
+            "[view %s] has no unit that a device on a bus can have; expected an 'address' "
+            "from 1 to 247",
+            view->name);
     parse_view_text(draft, view);
 }
 

@@ -120,10 +120,15 @@ def set_local_time(hour, minute, second):
     time.tzset()
 
 
-def set_noon():
-    """A zone that browsers know too, in which it is noon: midnight is far, and on the first of a month the last hours belong to it."""
-    os.environ["TZ"] = f"Etc/GMT{time.gmtime().tm_hour - 12:+}"
+def set_hour(hour):
+    """A zone that browsers know too, in which it is this hour."""
+    os.environ["TZ"] = f"Etc/GMT{(time.gmtime().tm_hour - hour + 12) % 24 - 12:+}"
     time.tzset()
+
+
+def set_noon():
+    """Midnight is far, and on the first of a month the last hours belong to it."""
+    set_hour(12)
 
 
 def simulate(protocol, options="", *more):

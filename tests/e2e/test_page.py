@@ -21,7 +21,7 @@ import time
 import urllib.request
 
 
-from harness import PACKGATE, PATIENCE, Gateway, Program, free_port, main, set_noon, simulate, until
+from harness import PACKGATE, PATIENCE, Gateway, Program, free_port, main, set_hour, set_noon, simulate, until
 
 NPM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "npm")
 BUILT = os.path.dirname(PACKGATE)
@@ -515,6 +515,7 @@ if __name__ == "__main__":
     assert CHROMIUM, "chromium is missing"
     subprocess.run([os.path.join(NPM, "install"), INSTALLED], check=True, timeout=PATIENCE)
     if len(sys.argv) > 2:
+        set_hour(20)   # an evening after a sunny day, whenever they are taken
         try:
             take_pictures(sys.argv[2])
         finally:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 from ble_harness import Air
-from harness import PATIENCE, Gateway, free_port, main, simulate
+from harness import PATIENCE, Gateway, free_port, main, set_hour, simulate
 from mqtt_harness import Broker
 from test_page import CHROMIUM, FONTS, INSTALLED, NPM, SHED, Browser, pack, page_of
 from test_setup_api import new_code, read
@@ -122,6 +122,7 @@ if __name__ == "__main__":
     assert CHROMIUM, "chromium is missing"
     subprocess.run([os.path.join(NPM, "install"), INSTALLED], check=True, timeout=PATIENCE)
     if len(sys.argv) > 2:
+        set_hour(20)
         try:
             take_pictures(sys.argv[2])
         finally:

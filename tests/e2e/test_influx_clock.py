@@ -8,12 +8,13 @@ import contextlib
 import json
 import mmap
 import os
+import signal
 import struct
 import subprocess
 import time
 
 from harness import Gateway, PATIENCE, free_port, main, simulate, until
-from influx_harness import Database, ask
+from influx_harness import Database, ask, outlet_pid
 from test_influx import HISTORY, Place, Trouble, section
 
 PACE = 4
@@ -190,7 +191,14 @@ def comes_back_from_the_future():
         with gateway:
             gateway.wait_published("shed")
             ahead = await_rows(place, lambda times: len(times) >= 2)
+            # When the clock is set back, the history has rows of intervals that the outlets have not noticed yet.
+            outlets = [outlet_pid(gateway, "influx", name) for name in ("there", "away")]
+            for pid in outlets:
+                os.kill(pid, signal.SIGSTOP)
+            ahead = await_rows(place, lambda times: len(times - ahead) >= 2)
             clock.move(0)
+            for pid in outlets:
+                os.kill(pid, signal.SIGCONT)
             right = clock.now()
             now = await_rows(place, lambda times: len([t for t in times if t < right + 3600]) >= 2)
             gone.over = True

@@ -512,10 +512,13 @@ static void begin_interval(struct influx *influx, int64_t current, double now)
     const int64_t before = current - influx->step;
     const int64_t until = influx->gaps.until;
     if (until > current + influx->step) {
-        const int64_t back = until + (int64_t) (influx->config->commit_s + OVERLAP_S);
+        /* The history may have rows up to the time that it would be, had the clock not been set back. */
+        const double ahead = first ? (double) until + SAVE_S : now + influx->offset;
+        const int64_t end = round_down(fmax((double) until, ahead), influx->step) + influx->step;
+        const int64_t back = end + (int64_t) (influx->config->commit_s + OVERLAP_S);
         influx->back_until = later(back, influx->back_until);
         influx->started = earlier(influx->started, current);
-        gap_begins(influx, until, until + influx->step); /* what was received of it so far */
+        gap_begins(influx, until, end);
     }
     const int64_t from = until > 0 ? earlier(until, before) : before;
     /* Without a history nobody has rows from before the start; they do not count as lost. */
@@ -533,9 +536,9 @@ static void on_second(void *self, double now)
     const bool first = influx->current == 0;
     if (fabs(wall - now - influx->offset) > JUMP_S) /* not at first */
         influx->unsettled_until = now + influx->config->commit_s + OVERLAP_S;
-    influx->offset = wall - now;
     if (current != influx->current)
         begin_interval(influx, current, now);
+    influx->offset = wall - now;
     fill_gaps(influx);
     send_health(influx, now);
     if (first || now - influx->saved_at > (influx->changed ? SAVE_SOON_S : SAVE_S))

@@ -23,18 +23,6 @@ static void random_cells(struct pack *pack, uint64_t *seed, unsigned cells)
     pack_set(pack, DISCHARGE_VOLTAGE_LIMIT_V, 27 * cells / 10.0);
 }
 
-/* No limit is 0, which some protocols read as none; temperatures for "too hot" are above 0. */
-static void random_settings(struct pack *pack, uint64_t *seed)
-{
-    for (int id = SETTINGS_FIRST; id < SETTINGS_END; id++) {
-        const double max = pack_value_info((enum pack_value) id)->max;
-        const bool cold = id == SET_CHARGE_COLD_C || id == SET_CHARGE_COLD_RELEASE_C ||
-                          id == SET_DISCHARGE_COLD_C || id == SET_DISCHARGE_COLD_RELEASE_C;
-        const int most = max > 99 ? 99 : (int) max;
-        pack_set(pack, (enum pack_value) id, prng_range(seed, cold ? -30 : most > 1, most));
-    }
-}
-
 void battery_random(struct pack *pack, uint64_t *seed, unsigned cells, unsigned temps)
 {
     pack_clear(pack);
@@ -57,7 +45,14 @@ void battery_random(struct pack *pack, uint64_t *seed, unsigned cells, unsigned 
     pack_set(pack, SOC_PERCENT, soc);
     pack_set(pack, SOH_PERCENT, soh);
     pack_set(pack, CYCLES, prng_range(seed, 0, 5000));
-    random_settings(pack, seed);
+    /* No limit is 0, which some protocols read as none; temperatures for "too hot" are above 0. */
+    for (int id = SETTINGS_FIRST; id < SETTINGS_END; id++) {
+        const double max = pack_value_info((enum pack_value) id)->max;
+        const bool cold = id == SET_CHARGE_COLD_C || id == SET_CHARGE_COLD_RELEASE_C ||
+                          id == SET_DISCHARGE_COLD_C || id == SET_DISCHARGE_COLD_RELEASE_C;
+        const int most = max > 99 ? 99 : (int) max;
+        pack_set(pack, (enum pack_value) id, prng_range(seed, cold ? -30 : most > 1, most));
+    }
     pack_set(pack, TEMP_COUNT, temps);
     for (unsigned i = 0; i < temps; i++)
         pack_set_temp(pack, i + 1, prng_range(seed, -30, 80));

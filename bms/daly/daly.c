@@ -546,37 +546,6 @@ static void emulate_text(const char *text, uint8_t board, uint8_t command, struc
     }
 }
 
-static void emulate_request(struct bms *bms, struct pack *pack, const uint8_t *request,
-                            struct bms_output *out)
-{
-    struct memory *memory = bms_memory(bms);
-    uint8_t board = (uint8_t) bms_address(bms);
-    uint8_t command = request[2];
-    uint8_t d[8] = {0};
-    if (command == READ_CELLS) {
-        emulate_cells(pack, board, request[1] == HOST_BLUETOOTH, out);
-    } else if (command == READ_TEMPS) {
-        emulate_temps(pack, board, out);
-    } else if (command == READ_FIRMWARE || command == READ_HARDWARE) {
-        emulate_text(pack->text[command == READ_FIRMWARE ? FIRMWARE : MODEL], board, command, out);
-    } else if (command == WRITE_CHARGE || command == WRITE_DISCHARGE) {
-        d[0] = request[4];
-        pack_set(pack, command == WRITE_CHARGE ? CHARGE_MOS : DISCHARGE_MOS, d[0]);
-        memory->soft_switched = d[0] == 0;
-        write_reply(out, board, command, d);
-    } else if (command == WRITE_SOC) {
-        /* Values above 100 % and invalid dates are rejected. */
-        const uint8_t *date = request + 4;
-        d[0] = be16(request + 10) <= 1000 && date[1] >= 1 && date[1] <= 12 && date[2] >= 1 &&
-               date[2] <= 31 && date[3] < 24 && date[4] < 60 && date[5] < 60;
-        if (d[0])
-            pack_set(pack, SOC_PERCENT, be16(request + 10) / 10.0);
-        write_reply(out, board, command, d);
-    } else if (emulate_simple(memory, pack, command, d)) {
-        write_reply(out, board, command, d);
-    }
-}
-
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
@@ -591,8 +560,34 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     bool rs485 = bytes[1] == 0x3F + bms_address(bms);
     bool called = (bluetooth && bms->options.variant != VARIANT_RS485) ||
                   (rs485 && bms->options.variant != VARIANT_BLUETOOTH);
-    if (called)
-        emulate_request(bms, pack, bytes, out);
+    if (!called)
+        return FRAME_SIZE;
+    struct memory *memory = bms_memory(bms);
+    uint8_t board = (uint8_t) bms_address(bms);
+    uint8_t command = bytes[2];
+    uint8_t d[8] = {0};
+    if (command == READ_CELLS) {
+        emulate_cells(pack, board, bytes[1] == HOST_BLUETOOTH, out);
+    } else if (command == READ_TEMPS) {
+        emulate_temps(pack, board, out);
+    } else if (command == READ_FIRMWARE || command == READ_HARDWARE) {
+        emulate_text(pack->text[command == READ_FIRMWARE ? FIRMWARE : MODEL], board, command, out);
+    } else if (command == WRITE_CHARGE || command == WRITE_DISCHARGE) {
+        d[0] = bytes[4];
+        pack_set(pack, command == WRITE_CHARGE ? CHARGE_MOS : DISCHARGE_MOS, d[0]);
+        memory->soft_switched = d[0] == 0;
+        write_reply(out, board, command, d);
+    } else if (command == WRITE_SOC) {
+        /* Values above 100 % and invalid dates are rejected. */
+        const uint8_t *date = bytes + 4;
+        d[0] = be16(bytes + 10) <= 1000 && date[1] >= 1 && date[1] <= 12 && date[2] >= 1 &&
+               date[2] <= 31 && date[3] < 24 && date[4] < 60 && date[5] < 60;
+        if (d[0])
+            pack_set(pack, SOC_PERCENT, be16(bytes + 10) / 10.0);
+        write_reply(out, board, command, d);
+    } else if (emulate_simple(memory, pack, command, d)) {
+        write_reply(out, board, command, d);
+    }
     return FRAME_SIZE;
 }
 

@@ -228,40 +228,6 @@ static void decode_temps(const struct daly_map *map, const struct modbus_window 
     }
 }
 
-/* Read reply: D2 03 | 7C        | 10 1F | 10 29 | … | A0 DF
- *                    | 2 * count | first register … | CRC */
-static enum bms_result decode_read(struct bms *bms, const struct bms_request *request,
-                                   const uint8_t *frame, size_t size, struct pack *pack)
-{
-    const struct daly_map *map = map_of(bms);
-    const struct modbus_window window = {frame[1], be16(request->bytes + 2),
-                                         be16(request->bytes + 4), frame + 3};
-    if (size != 5 + 2 * window.count)
-        return BMS_FOREIGN;
-    /* A unit that reports no cells is not ready (section 10); the rest of its reply is 0 or
-     * invalid, too. */
-    if (modbus_has(&window, map->cell_count, 1) &&
-        count_in(&window, map->cell_count, map->max_cells) <= 0)
-        return BMS_INVALID;
-    modbus_take(bms, map->values, map->value_count, &window, pack);
-    if (modbus_has(&window, map->current, 1)) {
-        uint16_t raw = modbus_word(&window, map->current);
-        if (raw != 0 && raw != ABSENT)
-            pack_set(pack, CURRENT_A, (raw - NO_CURRENT) / 10.0);
-    }
-    decode_cells(map, &window, pack);
-    decode_temps(map, &window, pack);
-    map->decode_rest(&window, pack);
-    /* Some units have no MOS sensor, and some of these no balance mask either (section 5): the step
-     * is requested as long as it returns one of them. */
-    struct memory *memory = bms_memory(bms);
-    if (map->mos_step != 0 && modbus_has(&window, map->mos_temp, 1)) {
-        memory->mos_useful |= pack_known(pack, MOS_TEMP_C) || pack_known(pack, BALANCE_MASK);
-        memory->mos_useless = !memory->mos_useful;
-    }
-    return BMS_DONE;
-}
-
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
@@ -295,7 +261,33 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     }
     if (frame[1] == MODBUS_WRITE_MANY)
         return size == 8 && memcmp(frame + 2, asked + 2, 4) == 0 ? BMS_DONE : BMS_FOREIGN;
-    return decode_read(bms, request, frame, size, pack);
+    /* Read reply: D2 03 | 7C        | 10 1F | 10 29 | … | A0 DF
+     *                    | 2 * count | first register … | CRC */
+    const struct modbus_window window = {frame[1], be16(request->bytes + 2),
+                                         be16(request->bytes + 4), frame + 3};
+    if (size != 5 + 2 * window.count)
+        return BMS_FOREIGN;
+    /* A unit that reports no cells is not ready (section 10); the rest of its reply is 0 or
+     * invalid, too. */
+    if (modbus_has(&window, map->cell_count, 1) &&
+        count_in(&window, map->cell_count, map->max_cells) <= 0)
+        return BMS_INVALID;
+    modbus_take(bms, map->values, map->value_count, &window, pack);
+    if (modbus_has(&window, map->current, 1)) {
+        uint16_t raw = modbus_word(&window, map->current);
+        if (raw != 0 && raw != ABSENT)
+            pack_set(pack, CURRENT_A, (raw - NO_CURRENT) / 10.0);
+    }
+    decode_cells(map, &window, pack);
+    decode_temps(map, &window, pack);
+    map->decode_rest(&window, pack);
+    /* Some units have no MOS sensor, and some of these no balance mask either (section 5): the step
+     * is requested as long as it returns one of them. */
+    if (map->mos_step != 0 && modbus_has(&window, map->mos_temp, 1)) {
+        memory->mos_useful |= pack_known(pack, MOS_TEMP_C) || pack_known(pack, BALANCE_MASK);
+        memory->mos_useless = !memory->mos_useful;
+    }
+    return BMS_DONE;
 }
 
 /* ---- secrets ---- */
@@ -413,25 +405,6 @@ static void emulate_read(struct bms *bms, const struct pack *pack, const uint8_t
     out->size = modbus_put_crc(out->bytes, 3 + 2 * count);
 }
 
-static void emulate_write(const struct daly_map *map, struct pack *pack, const uint8_t *asked,
-                          struct bms_output *out)
-{
-    unsigned reg = be16(asked + 2), value = be16(asked + 4);
-    if ((reg == map->charge_switch || reg == map->discharge_switch) && value <= 1)
-        pack_set(pack, reg == map->charge_switch ? CHARGE_MOS : DISCHARGE_MOS, value);
-    else if (reg == map->soc_setting && value <= 1000)
-        pack_set(pack, SOC_PERCENT, value / 10.0);
-    else if (reg != 0 && reg == map->rated_setting && value > 0)
-        pack_set(pack, RATED_AH, value / 10.0);
-    else if (reg != 0 && reg == map->balancer_setting && value <= 1)
-        pack_set(pack, SET_BALANCER, value);
-    else
-        return;
-    memcpy(out->bytes, asked, 6);
-    out->bytes[0] = (uint8_t) (asked[0] - map->reply_shift);
-    out->size = modbus_put_crc(out->bytes, 6);
-}
-
 /* Skips traffic of other boards byte by byte. */
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
@@ -448,10 +421,25 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
         return 0;
     if (length == 0 || !modbus_crc_fits(bytes, length))
         return 1;
-    if (bytes[1] == MODBUS_HOLDING)
+    if (bytes[1] == MODBUS_HOLDING) {
         emulate_read(bms, pack, bytes, out);
-    else if (bytes[1] == MODBUS_WRITE)
-        emulate_write(map_of(bms), pack, bytes, out);
+    } else if (bytes[1] == MODBUS_WRITE) {
+        const struct daly_map *map = map_of(bms);
+        unsigned reg = be16(bytes + 2), value = be16(bytes + 4);
+        if ((reg == map->charge_switch || reg == map->discharge_switch) && value <= 1)
+            pack_set(pack, reg == map->charge_switch ? CHARGE_MOS : DISCHARGE_MOS, value);
+        else if (reg == map->soc_setting && value <= 1000)
+            pack_set(pack, SOC_PERCENT, value / 10.0);
+        else if (reg != 0 && reg == map->rated_setting && value > 0)
+            pack_set(pack, RATED_AH, value / 10.0);
+        else if (reg != 0 && reg == map->balancer_setting && value <= 1)
+            pack_set(pack, SET_BALANCER, value);
+        else
+            return length;
+        memcpy(out->bytes, bytes, 6);
+        out->bytes[0] = (uint8_t) (bytes[0] - map->reply_shift);
+        out->size = modbus_put_crc(out->bytes, 6);
+    }
     return length;
 }
 

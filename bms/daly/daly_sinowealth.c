@@ -215,22 +215,6 @@ static enum meaning find_meaning(const struct memory *memory, uint16_t mv)
     return mv > sum * 3 / 4 && mv < sum * 5 / 4 ? IS_VOLTAGE : IN_DOUBT;
 }
 
-/* 0A 0B 02 -> 34 0D | 0F      13.325 V, or cell 11 where ten cells have more in sum */
-static enum bms_result decode_voltage(struct bms *bms, const uint8_t *data, struct pack *pack)
-{
-    struct memory *memory = bms_memory(bms);
-    uint16_t mv = be16(data);
-    enum meaning meaning = find_meaning(memory, mv);
-    bool lost_wire = meaning == IN_DOUBT && memory->eleventh == IS_CELL;
-    if (!lost_wire)
-        memory->eleventh = (uint8_t) meaning;
-    if (memory->eleventh == IS_CELL)
-        return decode_cell(memory, PACK_VOLTAGE, data, pack);
-    if (memory->eleventh == IS_VOLTAGE)
-        pack_set(pack, VOLTAGE_V, mv / 1000.0);
-    return BMS_DONE;
-}
-
 /* Commands TEMP_1 and up, of boards on which they are not cells. */
 static enum bms_result decode_value(struct bms *bms, unsigned command, const uint8_t *data,
                                     struct pack *pack)
@@ -285,8 +269,19 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     if (!asked || size != asked[2] + 1u)
         return BMS_FOREIGN;
     unsigned command = asked[1];
-    if (command == PACK_VOLTAGE)
-        return decode_voltage(bms, frame, pack);
+    if (command == PACK_VOLTAGE) {
+        /* 0A 0B 02 -> 34 0D | 0F      13.325 V, or cell 11 where ten cells have more in sum */
+        uint16_t mv = be16(frame);
+        enum meaning meaning = find_meaning(memory, mv);
+        bool lost_wire = meaning == IN_DOUBT && memory->eleventh == IS_CELL;
+        if (!lost_wire)
+            memory->eleventh = (uint8_t) meaning;
+        if (memory->eleventh == IS_CELL)
+            return decode_cell(memory, PACK_VOLTAGE, frame, pack);
+        if (memory->eleventh == IS_VOLTAGE)
+            pack_set(pack, VOLTAGE_V, mv / 1000.0);
+        return BMS_DONE;
+    }
     if (command >= CELL_1 && command <= (memory->eleventh == IS_CELL ? MOST_CELLS_16S : MOST_CELLS))
         return decode_cell(memory, command, frame, pack);
     /* The CRC covers the request, so this is its reply even if the command is unknown. */

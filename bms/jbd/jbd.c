@@ -463,21 +463,6 @@ static bool is_answer(const struct bms *bms, const struct reply *reply, const ui
     return !layout->addressed || frame[1] == request->bytes[1];
 }
 
-/* Section 2.3. A sum that was damaged on the way is worth a retry. */
-static enum bms_result note_error(struct bms *bms, const struct reply *reply)
-{
-    struct jbd_memory *memory = bms_memory(bms);
-    if (reply->status == STATUS_BAD_SUM)
-        return BMS_INVALID;
-    if (reply->reg == REG_LEAVE) /* it does not know factory mode */
-        bms->way = PLACE_OUTSIDE;
-    if (reply->reg == REG_NAME)
-        memory->name_refused = true;
-    if (reply->reg == REG_SWITCH && reply->status == STATUS_UNKNOWN)
-        memory->new_switch = true;
-    return BMS_REFUSED;
-}
-
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
@@ -494,8 +479,19 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
             message = &rows[i];
     if (!message || !is_answer(bms, &reply, frame))
         return BMS_FOREIGN;
-    if (reply.status != STATUS_DONE)
-        return note_error(bms, &reply);
+    if (reply.status != STATUS_DONE) {
+        /* Section 2.3. A sum that was damaged on the way is worth a retry. */
+        struct jbd_memory *memory = bms_memory(bms);
+        if (reply.status == STATUS_BAD_SUM)
+            return BMS_INVALID;
+        if (reply.reg == REG_LEAVE) /* it does not know factory mode */
+            bms->way = PLACE_OUTSIDE;
+        if (reply.reg == REG_NAME)
+            memory->name_refused = true;
+        if (reply.reg == REG_SWITCH && reply.status == STATUS_UNKNOWN)
+            memory->new_switch = true;
+        return BMS_REFUSED;
+    }
     if (reply.size < message->min || reply.size > message->max)
         return BMS_INVALID;
     return !message->take || message->take(bms, &reply, pack) ? BMS_DONE : BMS_INVALID;

@@ -158,12 +158,22 @@ static enum jbd_status emulate_factory(struct jbd_memory *memory, struct pack *p
     return STATUS_DONE;
 }
 
-static void write_reply(struct bms *bms, struct pack *pack, const uint8_t *request,
-                        struct bms_output *out)
+/* A wrong sum, another address and anything but a request are not answered. */
+size_t jbd_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                   struct bms_output *out)
 {
+    out->size = 0;
+    if (size == 0)
+        return 0;
     const struct jbd_layout *layout = jbd_layout_of(bms);
-    const uint8_t *data = request + layout->header;
+    struct bms_span span = jbd_find_frame(bms, NULL, bytes, size);
+    if (span.kind != BMS_FRAME)
+        return span.size;
+    const uint8_t *data = bytes + layout->header;
     uint8_t direction = data[-3], reg = data[-2], d[255] = {0};
+    bool called = !layout->addressed || bytes[1] == bms_address(bms);
+    if (!called || (direction != JBD_READ && direction != JBD_WRITE))
+        return span.size;
     enum jbd_status status = STATUS_UNKNOWN;
     size_t count = 0;
     keep_held(bms_memory(bms), pack);
@@ -181,22 +191,5 @@ static void write_reply(struct bms *bms, struct pack *pack, const uint8_t *reque
     else if (status != STATUS_DONE && parameter)
         status = STATUS_REFUSED;
     out->size = jbd_put_frame(bms, out->bytes, reg, (uint8_t) status, d, count);
-}
-
-/* A wrong sum, another address and anything but a request are not answered. */
-size_t jbd_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
-                   struct bms_output *out)
-{
-    out->size = 0;
-    if (size == 0)
-        return 0;
-    const struct jbd_layout *layout = jbd_layout_of(bms);
-    struct bms_span span = jbd_find_frame(bms, NULL, bytes, size);
-    if (span.kind != BMS_FRAME)
-        return span.size;
-    uint8_t direction = bytes[layout->header - 3];
-    bool called = !layout->addressed || bytes[1] == bms_address(bms);
-    if (called && (direction == JBD_READ || direction == JBD_WRITE))
-        write_reply(bms, pack, bytes, out);
     return span.size;
 }

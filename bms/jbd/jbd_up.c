@@ -434,35 +434,6 @@ static size_t put_status(const struct memory *memory, const struct pack *pack, u
     return at + TRAIL_SIZE + 4;
 }
 
-static void write_reply(struct bms *bms, struct pack *pack, const uint8_t *request,
-                        struct bms_output *out)
-{
-    struct memory *memory = bms_memory(bms);
-    uint8_t address = request[0], d[DATA_MAX] = {0};
-    struct range range = {request[1], be16(request + 2), be16(request + 4)};
-    size_t count = be16(request + 6);
-    if (range.function == WRITE && range.start == switch_range.start) {
-        const uint8_t *data = request + HEAD_SIZE;
-        if (count != sizeof write_key + 2 || memcmp(data, write_key, sizeof write_key) != 0)
-            return;
-        memory->switches = be16(data + sizeof write_key);
-        pack_set(pack, CHARGE_MOS, memory->switches & ON_CHARGE ? 1 : 0);
-        pack_set(pack, DISCHARGE_MOS, memory->switches & ON_DISCHARGE ? 1 : 0);
-        out->size = put_frame(out->bytes, address, &range, NULL, 0);
-        return;
-    }
-    if (range.function != READ || count > 0)
-        return;
-    if (range.start == status_range.start) {
-        count = put_status(memory, pack, address, d);
-    } else if (range.start == board_range.start && address == MASTER) {
-        memcpy(d + SERIAL_AT, pack->text[SERIAL], strnlen(pack->text[SERIAL], TEXT_MAX));
-        count = BOARD_SIZE;
-    }
-    if (count > 0)
-        out->size = put_frame(out->bytes, address, &range, d, count);
-}
-
 /* A wrong CRC, another address and unknown requests are not answered. */
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
@@ -471,8 +442,32 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     if (size == 0)
         return 0;
     struct bms_span span = find_frame(bms, NULL, bytes, size);
-    if (span.kind == BMS_FRAME && bytes[0] == bms_address(bms))
-        write_reply(bms, pack, bytes, out);
+    if (span.kind != BMS_FRAME || bytes[0] != bms_address(bms))
+        return span.size;
+    struct memory *memory = bms_memory(bms);
+    uint8_t address = bytes[0], d[DATA_MAX] = {0};
+    struct range range = {bytes[1], be16(bytes + 2), be16(bytes + 4)};
+    size_t count = be16(bytes + 6);
+    if (range.function == WRITE && range.start == switch_range.start) {
+        const uint8_t *data = bytes + HEAD_SIZE;
+        if (count != sizeof write_key + 2 || memcmp(data, write_key, sizeof write_key) != 0)
+            return span.size;
+        memory->switches = be16(data + sizeof write_key);
+        pack_set(pack, CHARGE_MOS, memory->switches & ON_CHARGE ? 1 : 0);
+        pack_set(pack, DISCHARGE_MOS, memory->switches & ON_DISCHARGE ? 1 : 0);
+        out->size = put_frame(out->bytes, address, &range, NULL, 0);
+        return span.size;
+    }
+    if (range.function != READ || count > 0)
+        return span.size;
+    if (range.start == status_range.start) {
+        count = put_status(memory, pack, address, d);
+    } else if (range.start == board_range.start && address == MASTER) {
+        memcpy(d + SERIAL_AT, pack->text[SERIAL], strnlen(pack->text[SERIAL], TEXT_MAX));
+        count = BOARD_SIZE;
+    }
+    if (count > 0)
+        out->size = put_frame(out->bytes, address, &range, d, count);
     return span.size;
 }
 

@@ -222,37 +222,37 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     if (size == 0)
         return 0;
     struct bms_span span = find_short(bytes, size);
-    if (span.kind == BMS_FRAME) {
-        /* As recorded: acknowledgements directly before frames, and left-overs of the Bluetooth
-         * module. A board streams only after a request for the about record. */
-        static const uint8_t module_says[] = {'A', 'T', 0x0D, 0x0A};
-        struct memory *memory = bms_memory(bms);
-        switch (bytes[COMMAND_AT]) {
-        case READ_ABOUT:
-            memory->introduced = true;
-            write_reply(bms, pack, JK_ABOUT, out);
-            acknowledge(out);
-            break;
-        case READ_STREAM:
-            acknowledge(out);
-            write_reply(bms, pack, JK_SETTINGS, out);
-            memcpy(out->bytes + out->size, module_says, sizeof module_says);
-            out->size += sizeof module_says;
-            if (memory->introduced)
-                write_reply(bms, pack, JK_STATUS, out);
-            break;
-        case SWITCH_CHARGE:
-        case SWITCH_DISCHARGE:
-        case SWITCH_BALANCER:
-            if (bytes[5] == 4 && le32(bytes + 6) <= 1)
-                pack_set(pack,
-                         bytes[COMMAND_AT] == SWITCH_CHARGE      ? CHARGE_MOS
-                         : bytes[COMMAND_AT] == SWITCH_DISCHARGE ? DISCHARGE_MOS
-                                                                 : SET_BALANCER,
-                         bytes[6]);
-            acknowledge(out); /* even if nothing changed */
-            break;
-        }
+    if (span.kind != BMS_FRAME)
+        return span.size;
+    /* As recorded: acknowledgements directly before frames, and left-overs of the Bluetooth
+     * module. A board streams only after a request for the about record. */
+    static const uint8_t module_says[] = {'A', 'T', 0x0D, 0x0A};
+    struct memory *memory = bms_memory(bms);
+    switch (bytes[COMMAND_AT]) {
+    case READ_ABOUT:
+        memory->introduced = true;
+        write_reply(bms, pack, JK_ABOUT, out);
+        acknowledge(out);
+        break;
+    case READ_STREAM:
+        acknowledge(out);
+        write_reply(bms, pack, JK_SETTINGS, out);
+        memcpy(out->bytes + out->size, module_says, sizeof module_says);
+        out->size += sizeof module_says;
+        if (memory->introduced)
+            write_reply(bms, pack, JK_STATUS, out);
+        break;
+    case SWITCH_CHARGE:
+    case SWITCH_DISCHARGE:
+    case SWITCH_BALANCER:
+        if (bytes[5] == 4 && le32(bytes + 6) <= 1)
+            pack_set(pack,
+                     bytes[COMMAND_AT] == SWITCH_CHARGE      ? CHARGE_MOS
+                     : bytes[COMMAND_AT] == SWITCH_DISCHARGE ? DISCHARGE_MOS
+                                                             : SET_BALANCER,
+                     bytes[6]);
+        acknowledge(out); /* even if nothing changed */
+        break;
     }
     return span.size;
 }

@@ -169,12 +169,18 @@ static void emulate_write(const uint8_t *info, size_t size, struct pack *pack,
     reply(out, WRITE, info, 1);
 }
 
-static void emulate_request(const uint8_t *frame, size_t size, struct pack *pack,
-                            struct bms_output *out)
+size_t jk_4e57_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                       struct bms_output *out)
 {
+    out->size = 0;
+    if (size == 0)
+        return 0;
+    struct bms_span span = jk_4e57_find_frame(bms, NULL, bytes, size);
+    if (span.kind != BMS_FRAME || bytes[TYPE_AT] != REQUEST || span.size <= OVERHEAD)
+        return span.size;
     uint8_t info[MOST_LENGTH];
-    uint8_t code = frame[INFO_AT];
-    switch (frame[COMMAND_AT]) {
+    uint8_t code = bytes[INFO_AT];
+    switch (bytes[COMMAND_AT]) {
     case ACTIVATE:
         reply(out, ACTIVATE, &code, 1);
         break;
@@ -188,19 +194,8 @@ static void emulate_request(const uint8_t *frame, size_t size, struct pack *pack
             reply(out, READ_ONE, info, put_register(info, code, pack));
         break;
     case WRITE:
-        emulate_write(frame + INFO_AT, size - OVERHEAD, pack, out);
+        emulate_write(bytes + INFO_AT, span.size - OVERHEAD, pack, out);
         break;
     }
-}
-
-size_t jk_4e57_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
-                       struct bms_output *out)
-{
-    out->size = 0;
-    if (size == 0)
-        return 0;
-    struct bms_span span = jk_4e57_find_frame(bms, NULL, bytes, size);
-    if (span.kind == BMS_FRAME && bytes[TYPE_AT] == REQUEST && span.size > OVERHEAD)
-        emulate_request(bytes, span.size, pack, out);
     return span.size;
 }

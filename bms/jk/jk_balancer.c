@@ -162,15 +162,24 @@ static unsigned told(const struct pack *pack, enum pack_value id, double factor)
     return pack_known(pack, id) ? (unsigned) fmin(round(pack->value[id] * factor), 0xFFFF) : 0;
 }
 
-static void write_reply(const struct pack *pack, uint8_t address, struct bms_output *out)
+/* No setting can be written. */
+static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
 {
+    int address = -1;
+    out->size = 0;
+    if (size == 0)
+        return 0;
+    const struct bms_span span = find_question(bms, bytes, size, &address);
+    if (span.kind != BMS_FRAME || address != bms_address(bms) || bytes[COMMAND] != READ)
+        return span.kind == BMS_MORE ? 0 : span.size;
     uint8_t *d = out->bytes;
     const unsigned count =
         told(pack, CELL_COUNT, 1) < CELLS_MOST ? told(pack, CELL_COUNT, 1) : CELLS_MOST;
     memset(d, 0, ANSWER_SIZE);
     d[0] = 0xEB;
     d[1] = 0x90;
-    d[ADDRESS] = address;
+    d[ADDRESS] = (uint8_t) address;
     d[COMMAND] = READ;
     put_be16(d + VOLTAGE, told(pack, VOLTAGE_V, 100));
     d[FOUND] = d[CONFIGURED] = (uint8_t) count;
@@ -197,19 +206,6 @@ static void write_reply(const struct pack *pack, uint8_t address, struct bms_out
     d[SWITCHED_ON] = told(pack, SET_BALANCER, 1) > 0;
     d[ANSWER_SIZE - 1] = (uint8_t) sum_bytes(d, ANSWER_SIZE - 1);
     out->size = ANSWER_SIZE;
-}
-
-/* No setting can be written. */
-static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
-                      struct bms_output *out)
-{
-    int address = -1;
-    out->size = 0;
-    if (size == 0)
-        return 0;
-    const struct bms_span span = find_question(bms, bytes, size, &address);
-    if (span.kind == BMS_FRAME && address == bms_address(bms) && bytes[COMMAND] == READ)
-        write_reply(pack, (uint8_t) address, out);
     return span.kind == BMS_MORE ? 0 : span.size;
 }
 

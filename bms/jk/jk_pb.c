@@ -366,10 +366,12 @@ static enum bms_result decode_registers(struct bms *bms, const struct bms_reques
     return BMS_FOREIGN;
 }
 
-static enum bms_result decode_message(struct bms *bms, const struct bms_request *request,
-                                      uint8_t address, const uint8_t *frame, size_t size,
-                                      struct pack *pack)
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
 {
+    uint8_t address = request->size ? request->bytes[0] : (uint8_t) bms_address(bms);
+    if (size >= JK_RECORD_SIZE - 1)
+        return decode_record(bms, request, address, frame, size, pack);
     struct memory *memory = bms_memory(bms);
     memory->acknowledged = false;
     memory->others_heard |= frame[0] != address;
@@ -387,15 +389,6 @@ static enum bms_result decode_message(struct bms *bms, const struct bms_request 
         return BMS_FOREIGN;
     memory->acknowledged = type_of_trigger(request) != 0;
     return memory->acknowledged ? BMS_PARTIAL : BMS_DONE;
-}
-
-static enum bms_result decode(struct bms *bms, const struct bms_request *request,
-                              const uint8_t *frame, size_t size, struct pack *pack)
-{
-    uint8_t address = request->size ? request->bytes[0] : (uint8_t) bms_address(bms);
-    if (size >= JK_RECORD_SIZE - 1)
-        return decode_record(bms, request, address, frame, size, pack);
-    return decode_message(bms, request, address, frame, size, pack);
 }
 
 /* The about registers are the only ones of which 96 bytes are read; the Bluetooth PIN is among

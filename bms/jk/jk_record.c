@@ -274,26 +274,6 @@ static bool is_coherent(const struct jk_record *record, const struct jk_places *
     return mask == 0 || told || gap || off <= 500 || off * 50 <= voltage;
 }
 
-/* The count reaches to the last cell that is present: if one in between has lost its wire, those
- * behind it keep their numbers. If the mask was not read, every voltage above 0 is a cell. */
-static void decode_cells(const struct jk_record *record, const struct jk_places *at,
-                         struct pack *pack)
-{
-    int64_t mask = 0;
-    bool masked = get(record, at->mask, U32, &mask);
-    unsigned last = 0;
-    for (unsigned i = 0; i < at->cells; i++) {
-        bool present = mask >> i & 1;
-        uint16_t mv = cell_mv(record, i);
-        if (present)
-            last = i + 1;
-        if (mv != 0 && (present || !masked))
-            pack_set_cell(pack, i + 1, mv);
-    }
-    if (masked)
-        pack_set(pack, CELL_COUNT, last);
-}
-
 /* T1, T2, T4 and T5 without those that are absent; T3 repeats the MOS sensor. Registers may be read
  * in parts: T1 and T2 are then counted as they were last read, so that the others keep their
  * numbers. */
@@ -340,7 +320,22 @@ static enum bms_result decode_status(const struct bms *bms, struct jk_notes *not
         (is_whole(record) && !is_coherent(record, at, must_guess(notes, record))))
         return BMS_INVALID;
     decode_fields(bms, record, layout, jk_status_fields, JK_STATUS_FIELDS, pack);
-    decode_cells(record, at, pack);
+    /* The count reaches to the last cell that is present: if one in between has lost its wire,
+     * those behind it keep their numbers. If the mask was not read, every voltage above 0 is a
+     * cell. */
+    int64_t mask = 0;
+    bool masked = get(record, at->mask, U32, &mask);
+    unsigned last = 0;
+    for (unsigned i = 0; i < at->cells; i++) {
+        bool present = mask >> i & 1;
+        uint16_t mv = cell_mv(record, i);
+        if (present)
+            last = i + 1;
+        if (mv != 0 && (present || !masked))
+            pack_set_cell(pack, i + 1, mv);
+    }
+    if (masked)
+        pack_set(pack, CELL_COUNT, last);
     decode_temps(notes, record, at, pack);
     int64_t word;
     if (get(record, at->alarms, at->alarm_kind, &word)) {

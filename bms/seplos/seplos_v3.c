@@ -228,25 +228,21 @@ static const struct modbus_value board_values[] = {
 };
 // clang-format on
 
-static int32_t state_bit(const struct pack *told, unsigned coil)
-{
-    const unsigned byte = (coil - STATE) / 8, bit = (coil - STATE) % 8;
-    if (byte == 6 || byte == 7) {
-        const double mask = pack_known(told, BALANCE_MASK) ? told->value[BALANCE_MASK] : 0;
-        return (int32_t) ((uint64_t) mask >> (8 * (byte - 6) + bit) & 1);
-    }
-    if (byte != 8)
-        return -1;
-    const unsigned state = told->value[CURRENT_A] < 0 ? 0 : told->value[CURRENT_A] > 0 ? 1 : 4;
-    return (int32_t) (state >> bit & 1);
-}
-
 /* Requests for blocks of another board's group, and function 04 for coils, are refused. */
 static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
     static const char maker[20] = "XZH-ElecTech Co.,Ltd";
-    if (function == MODBUS_COILS)
-        return state_bit(told, reg);
+    if (function == MODBUS_COILS) {
+        const unsigned byte = (reg - STATE) / 8, bit = (reg - STATE) % 8;
+        if (byte == 6 || byte == 7) {
+            const double mask = pack_known(told, BALANCE_MASK) ? told->value[BALANCE_MASK] : 0;
+            return (int32_t) ((uint64_t) mask >> (8 * (byte - 6) + bit) & 1);
+        }
+        if (byte != 8)
+            return -1;
+        const unsigned state = told->value[CURRENT_A] < 0 ? 0 : told->value[CURRENT_A] > 0 ? 1 : 4;
+        return (int32_t) (state >> bit & 1);
+    }
     if (reg >= IDENTITY && reg < IDENTITY + sizeof maker / 2)
         return (uint8_t) maker[2 * (reg - IDENTITY)] << 8 |
                (uint8_t) maker[2 * (reg - IDENTITY) + 1];

@@ -396,38 +396,6 @@ static size_t put_module(const struct pack *pack, const uint8_t *asked, uint8_t 
     return MODULE_HEAD + 0x12;
 }
 
-static void write_reply(const struct pack *pack, const struct ydt_frame *asked,
-                        struct bms_output *out)
-{
-    uint8_t question[YDT_INFO_MAX], d[YDT_INFO_MAX] = {0};
-    size_t size = 0, length = 0;
-    struct ydt_head head = asked->head;
-    head.code = RTN_OK;
-    if (!ydt_read_info(asked, question, &size))
-        size = 0;
-    if (asked->head.code == LIVE) {
-        length = put_live(pack, d);
-    } else if (asked->head.code == PARAMETERS) {
-        put_word(d, 1, scaled(pack, SET_CELL_HIGH_MV, 1));
-        put_word(d, 3, scaled(pack, SET_CELL_LOW_MV, 1));
-        put_word(d, 5, 60);
-        put_word(d, 7, 0xFFFB);
-        put_word(d, 9, scaled(pack, SET_CHARGE_CURRENT_A, 100));
-        put_word(d, 15, scaled(pack, CELL_COUNT, 1));
-        put_word(d, 17, scaled(pack, SET_CHARGE_CURRENT_A, 100));
-        length = PARAMETERS_SIZE;
-    } else if (asked->head.code == IDENTITY) {
-        memcpy(d, "T1", 2);
-        memcpy(d + FIELD_SIZE, pack->text[FIRMWARE], strnlen(pack->text[FIRMWARE], FIELD_SIZE));
-        memcpy(d + 2 * FIELD_SIZE, pack->text[MODEL], strnlen(pack->text[MODEL], FIELD_SIZE));
-        length = IDENTITY_SIZE + 2;
-    } else if (asked_kind(asked) != KIND_NONE && size == 5)
-        length = put_module(pack, question, d);
-    else
-        head.code = 4;
-    out->size = ydt_write(out->bytes, &head, d, length);
-}
-
 /* Ignores requests for another address or VER, and malformed ones. */
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
@@ -440,8 +408,35 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     bool called = span.kind == BMS_FRAME && ydt_parse(bytes, span.size, &frame) &&
                   is_daren(&frame.head) && !is_return_code(frame.head.code) &&
                   frame.head.address == bms_address(bms);
-    if (called)
-        write_reply(pack, &frame, out);
+    if (!called)
+        return span.kind == BMS_MORE ? 0 : span.size;
+    uint8_t question[YDT_INFO_MAX], d[YDT_INFO_MAX] = {0};
+    size_t question_size = 0, length = 0;
+    struct ydt_head head = frame.head;
+    head.code = RTN_OK;
+    if (!ydt_read_info(&frame, question, &question_size))
+        question_size = 0;
+    if (frame.head.code == LIVE) {
+        length = put_live(pack, d);
+    } else if (frame.head.code == PARAMETERS) {
+        put_word(d, 1, scaled(pack, SET_CELL_HIGH_MV, 1));
+        put_word(d, 3, scaled(pack, SET_CELL_LOW_MV, 1));
+        put_word(d, 5, 60);
+        put_word(d, 7, 0xFFFB);
+        put_word(d, 9, scaled(pack, SET_CHARGE_CURRENT_A, 100));
+        put_word(d, 15, scaled(pack, CELL_COUNT, 1));
+        put_word(d, 17, scaled(pack, SET_CHARGE_CURRENT_A, 100));
+        length = PARAMETERS_SIZE;
+    } else if (frame.head.code == IDENTITY) {
+        memcpy(d, "T1", 2);
+        memcpy(d + FIELD_SIZE, pack->text[FIRMWARE], strnlen(pack->text[FIRMWARE], FIELD_SIZE));
+        memcpy(d + 2 * FIELD_SIZE, pack->text[MODEL], strnlen(pack->text[MODEL], FIELD_SIZE));
+        length = IDENTITY_SIZE + 2;
+    } else if (asked_kind(&frame) != KIND_NONE && question_size == 5)
+        length = put_module(pack, question, d);
+    else
+        head.code = 4;
+    out->size = ydt_write(out->bytes, &head, d, length);
     return span.kind == BMS_MORE ? 0 : span.size;
 }
 

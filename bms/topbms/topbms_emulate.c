@@ -437,30 +437,6 @@ static enum topbms_return serve_frame(struct answer *answer, const struct ydt_fr
     return RTN_COMMAND;
 }
 
-static void answer_frame(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
-                         enum ydt_state state, struct bms_output *out)
-{
-    enum topbms_id id = topbms_configured(bms);
-    struct answer answer = {
-        .id = id == ID_AUTO ? ID_TOPBMS : id, .pack = pack, .number = topbms_number(bms)};
-    answer.variant = &topbms_variants[answer.id];
-    uint8_t info[YDT_INFO_MAX];
-    struct ydt_frame asked;
-    struct ydt_head head;
-    if (!ydt_read_head(bytes, size, &head) || head.address != topbms_adr(bms))
-        return;
-    bool known = head.device == (answer.id == ID_EG4 ? 0x4A : 0x46);
-    if (!known && answer.id != ID_SEPLOS)
-        return;
-    enum topbms_return code = state == YDT_BAD_LENGTH ? RTN_LCHKSUM : RTN_CHKSUM;
-    if (ydt_parse(bytes, size, &asked))
-        code = known ? serve_frame(&answer, &asked, info) : RTN_DEVICE;
-    head.version = answer.variant->reply_version;
-    head.code = (uint8_t) code;
-    out->size =
-        (answer.plain ? ydt_write_text : ydt_write)(out->bytes, &head, answer.info, answer.size);
-}
-
 size_t topbms_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
@@ -471,7 +447,26 @@ size_t topbms_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     enum ydt_state state = ydt_find(bytes, size, &span);
     if (state == YDT_MORE)
         return 0;
-    if (state == YDT_GOOD || state == YDT_BAD_LENGTH || state == YDT_BAD_SUM)
-        answer_frame(bms, pack, bytes, span, state, out);
+    if (state != YDT_GOOD && state != YDT_BAD_LENGTH && state != YDT_BAD_SUM)
+        return span;
+    enum topbms_id id = topbms_configured(bms);
+    struct answer answer = {
+        .id = id == ID_AUTO ? ID_TOPBMS : id, .pack = pack, .number = topbms_number(bms)};
+    answer.variant = &topbms_variants[answer.id];
+    uint8_t info[YDT_INFO_MAX];
+    struct ydt_frame asked;
+    struct ydt_head head;
+    if (!ydt_read_head(bytes, span, &head) || head.address != topbms_adr(bms))
+        return span;
+    bool known = head.device == (answer.id == ID_EG4 ? 0x4A : 0x46);
+    if (!known && answer.id != ID_SEPLOS)
+        return span;
+    enum topbms_return code = state == YDT_BAD_LENGTH ? RTN_LCHKSUM : RTN_CHKSUM;
+    if (ydt_parse(bytes, span, &asked))
+        code = known ? serve_frame(&answer, &asked, info) : RTN_DEVICE;
+    head.version = answer.variant->reply_version;
+    head.code = (uint8_t) code;
+    out->size =
+        (answer.plain ? ydt_write_text : ydt_write)(out->bytes, &head, answer.info, answer.size);
     return span;
 }

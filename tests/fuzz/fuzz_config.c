@@ -3,23 +3,14 @@
  * Fuzzer of the configuration: whatever the file, there is either a configuration that can be run
  * on, or a reason with its line.
  */
+#include "fuzz.h"
+
 #include "config/load.h"
 
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define NAME "fuzzed.ini"
-
-#define REQUIRE(condition)                                                                         \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "==BREACH== %s\n", #condition);                                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 /* "fuzzed.ini:3: …", without a number where the file has no line at all. Returns how many there
  * are, the warnings apart. */

@@ -3,11 +3,9 @@
  * Fuzzer of changes to a configuration's text. The first line of the input says what is changed, "section|name|key|value",
  * without a value: removed; the rest is the text. Without such a line keys of the text itself are changed.
  */
+#include "fuzz.h"
+
 #include "tests/edit_property.h"
-
-#include <stdint.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 static void require(const char *text, size_t size, const struct config_edit *edit)
 {

@@ -3,20 +3,11 @@
  * Fuzzer of exchange files, which users send: the reader, the replay through the driver that the
  * file names, and the writer, whose output must read as the same items.
  */
+#include "fuzz.h"
+
 #include "commands/exchange.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-#define REQUIRE(condition)                                                                         \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "==BREACH== %s\n", #condition);                                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 static struct exchange *parse(const char *text, size_t size)
 {

@@ -4,6 +4,8 @@
  * a reason with its line. A map is asked by all of its requests: of the board that it makes, and of one whose
  * registers are anything.
  */
+#include "fuzz.h"
+
 #include "bms/battery_random.h"
 #include "bms/bytes.h"
 #include "bms/prng.h"
@@ -11,22 +13,11 @@
 
 #include <ctype.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define NAME "fuzzed.txt"
 #define CONFIG "fuzzed.ini"
 #define CYCLES 2 /* what the first one remembers is used in the second */
-
-#define REQUIRE(condition)                                                                         \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "==BREACH== %s\n", #condition);                                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 /* "fuzzed.ini:1: map fuzzed.txt:3: …", in characters that a terminal may show. */
 static void check_mistakes(const struct mistakes *mistakes)

@@ -4,27 +4,17 @@
  * is found must lie within the bytes and be intact, a request at the beginning must be the same however many bytes behind it have come,
  * and a stream must come to an end.
  */
+#include "fuzz.h"
+
 #include "outlets/present/diagnostics.h"
 #include "outlets/present/rtu.h"
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define REQUIRE(condition)                                                                         \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "==BREACH== %s\n", #condition);                                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
-
 #define MOST 512
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 static void require_frame(const uint8_t *bytes, size_t size, const struct rtu_span *span)
 {

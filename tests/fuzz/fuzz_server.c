@@ -6,6 +6,8 @@
  * register, orders must be for switches, and nothing may wait: nanosleep and select are ours here,
  * and libmodbus calls these.
  */
+#include "fuzz.h"
+
 #include "modbus/answer.h"
 
 #include "bms/battery_random.h"
@@ -13,20 +15,10 @@
 
 #include <math.h>
 #include <netinet/in.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/select.h>
 #include <time.h>
 #include <unistd.h>
-
-#define REQUIRE(condition)                                                                         \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "==BREACH== %s\n", #condition);                                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 enum { FRESH = 1, STALE, HELD, UNITS = HELD };
 
@@ -45,8 +37,6 @@ static unsigned orders;
 static int ours, theirs; /* both ends of the client's connection */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
 int nanosleep(const struct timespec *request, struct timespec *remaining)
 {
     (void) request, (void) remaining;

@@ -148,7 +148,7 @@ static json_t *ask_commit(struct control *control, struct control_client *client
     json_int_t written = 0;
     for (unsigned n = 0; outlets && outlets_state(outlets, n, &state); n++)
         if (state.stores)
-            written = state.published;
+            written = state.report->sent;
     bool asked = false;
     if (outlets && !json_object_get(request, "since") && now - control->commit_at > COMMIT_AGAIN_S)
         asked = outlets_commit(outlets);

@@ -316,18 +316,18 @@ static json_t *outlets_array(const struct overview *overview)
         add_member(object, "running", json_boolean(outlet.pid > 0));
         if (outlet.pid > 0)
             add_count(object, "pid", (uint64_t) outlet.pid);
-        add_member(object, "connected", json_boolean(outlet.connected));
-        add_count(object, "published", outlet.published);
-        add_count(object, "dropped", outlet.dropped);
-        add_count(object, "failed", outlet.failed);
-        add_count(object, "refused", outlet.refused);
-        add_count(object, "queued", outlet.queued);
-        add_count(object, "behind_s", outlet.behind_s);
+        add_member(object, "connected", json_boolean(outlet.report->connected));
+        add_count(object, "published", outlet.report->sent);
+        add_count(object, "dropped", outlet.report->dropped);
+        add_count(object, "failed", outlet.report->failed);
+        add_count(object, "refused", outlet.report->refused);
+        add_count(object, "queued", outlet.report->queued);
+        add_count(object, "behind_s", outlet.report->behind_s);
         add_count(object, "ended", outlet.ended);
         add_count(object, "messages", outlet.sent);
         add_count(object, "merged", outlet.owed);
-        if (outlet.words && outlet.words[0])
-            add_member(object, "error", json_string(outlet.words));
+        if (outlet.report->words[0])
+            add_member(object, "error", json_string(outlet.report->words));
         json_array_append_new(list, object);
     }
     return list;

@@ -292,14 +292,7 @@ bool outlets_state(const struct outlets *outlets, unsigned n, struct outlet_stat
             .ended = process->ended,
             .sent = process->sent,
             .owed = process->refused,
-            .connected = process->report.connected,
-            .published = process->report.sent,
-            .dropped = process->report.dropped,
-            .failed = process->report.failed,
-            .refused = process->report.refused,
-            .queued = process->report.queued,
-            .behind_s = process->report.behind_s,
-            .words = process->report.words,
+            .report = &process->report,
         };
         return true;
     }

@@ -34,21 +34,20 @@ void outlets_answer(const struct outlets *outlets, uint64_t ticket, const char *
 /** To be called once a second: outlets count a silent gateway as hung, and a gateway without packs has no values to send. */
 void outlets_tick(const struct outlets *outlets);
 
-/** Requests the history to write its rows in memory; `published` of its state grows when it has
+/** Requests the history to write its rows in memory; `sent` of its report grows when it has
  * done so. False: there is no history, or its pipe is full. */
 bool outlets_commit(const struct outlets *outlets);
 
 /* The state of an outlet, for `packgate status`. */
 struct outlet_state {
     const char *kind, *section;
-    bool stores; /* outlets_commit has it write to its file; `published` counts how often it did */
-    pid_t pid;   /* 0: it does not run */
+    bool
+        stores; /* outlets_commit has it write to its file; `sent` of its report counts how often it did */
+    pid_t pid;      /* 0: it does not run */
     unsigned ended; /* how often it ended by itself */
     uint64_t sent;  /* messages that its pipe accepted */
     uint64_t owed; /* messages that the pipe had no room for and that were merged into later ones */
-    bool connected; /* these come from the outlet's own report */
-    uint32_t published, dropped, failed, refused, queued, behind_s;
-    const char *words;
+    const struct pipe_report *report; /* its own */
 };
 
 /** The n-th outlet from 0. False: no more. */

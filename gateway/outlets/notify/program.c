@@ -16,15 +16,6 @@
 #define PROGRAM_S 30.0
 #define NOT_STARTED 127
 
-struct program {
-    struct ev_loop *loop;
-    ev_child child;
-    ev_timer deadline;
-    bool killed;
-    void (*over)(void *data, bool good, const char *why);
-    void *data;
-};
-
 static void on_child(struct ev_loop *loop, ev_child *child, int revents)
 {
     struct program *program = child->data;
@@ -52,32 +43,23 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
     kill(program->child.pid, SIGKILL);
 }
 
-struct program *program_new(struct ev_loop *loop,
-                            void (*over)(void *data, bool good, const char *why), void *data)
+void program_init(struct program *program, struct ev_loop *loop,
+                  void (*over)(void *data, bool good, const char *why), void *data)
 {
-    struct program *program = calloc(1, sizeof *program);
-    if (!program)
-        return NULL;
-    program->loop = loop;
-    program->over = over;
-    program->data = data;
+    *program = (struct program){.loop = loop, .over = over, .data = data};
     ev_init(&program->child, on_child);
     ev_init(&program->deadline, on_deadline);
     program->child.data = program->deadline.data = program;
-    return program;
 }
 
-void program_free(struct program *program)
+void program_stop(struct program *program)
 {
-    if (!program)
-        return;
     if (ev_is_active(&program->child)) {
         kill(-program->child.pid, SIGKILL);
         kill(program->child.pid, SIGKILL);
     }
     ev_child_stop(program->loop, &program->child);
     ev_timer_stop(program->loop, &program->deadline);
-    free(program);
 }
 
 static _Noreturn void run_program(const char *path, const struct message *message, int file)

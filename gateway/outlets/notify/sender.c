@@ -16,7 +16,7 @@ struct sender {
     struct sender_settings settings;
     struct transfers *transfers;
     struct transfer transfer;
-    struct program *program;
+    struct program program;
     struct request request;
     struct secrets secrets;
     ev_timer failed; /* it could not even begin */
@@ -100,7 +100,7 @@ void sender_send(struct sender *sender, const struct message *message)
         return;
     }
     char *json = message_json(message, sender->settings.gateway);
-    if (!json || !program_start(sender->program, sender->settings.config->command, message, json,
+    if (!json || !program_start(&sender->program, sender->settings.config->command, message, json,
                                 sender->why, sizeof sender->why)) {
         if (!json)
             snprintf(sender->why, sizeof sender->why, "out of memory");
@@ -118,11 +118,10 @@ struct sender *sender_new(struct ev_loop *loop, const struct sender_settings *se
     sender->settings = *settings;
     ev_init(&sender->failed, on_failed);
     sender->failed.data = sender;
-    if (settings->config->type == NOTIFY_COMMAND)
-        sender->program = program_new(loop, on_program_over, sender);
-    else
-        sender->transfers = transfers_new(loop);
-    if (sender->program || sender->transfers)
+    program_init(&sender->program, loop, on_program_over, sender);
+    const bool runs = settings->config->type == NOTIFY_COMMAND;
+    sender->transfers = runs ? NULL : transfers_new(loop);
+    if (runs || sender->transfers)
         return sender;
     free(sender);
     return NULL;
@@ -136,6 +135,6 @@ void sender_free(struct sender *sender)
     transfer_free(&sender->transfer);
     request_clear(&sender->request);
     transfers_free(sender->transfers);
-    program_free(sender->program);
+    program_stop(&sender->program);
     free(sender);
 }

@@ -34,14 +34,21 @@ void sender_send(struct sender *sender, const struct message *message);
  * time; after 30 seconds it is killed with all that it has started.
  */
 
-struct program;
+struct program {
+    struct ev_loop *loop;
+    ev_child child;
+    ev_timer deadline;
+    bool killed;
+    void (*over)(void *data, bool good, const char *why);
+    void *data;
+};
 
-/** `over` follows each successful start. NULL: out of memory. Works on the default loop only, as
- * the end of a child is a signal. */
-struct program *program_new(struct ev_loop *loop,
-                            void (*over)(void *data, bool good, const char *why), void *data);
-/** NULL is fine. */
-void program_free(struct program *program);
+/** `over` follows each successful start. Works on the default loop only, as the end of a child is a
+ * signal. */
+void program_init(struct program *program, struct ev_loop *loop,
+                  void (*over)(void *data, bool good, const char *why), void *data);
+/** Kills it, if it runs. */
+void program_stop(struct program *program);
 
 /** Starts it. False: `why` has the error. */
 bool program_start(struct program *program, const char *path, const struct message *message,

@@ -250,14 +250,15 @@ void points_write(struct text *text, const struct points *points)
 
 void points_gateway(struct text *text, const char *name, int64_t t, int64_t behind_s, bool version)
 {
-    for (int line = 0; line <= version; line++) {
-        text_add(text, "packgate");
-        add_tag(text, "gateway", name);
-        if (line > 0)
-            add_tag(text, "version", PACKGATE_VERSION);
-        text_format(text, " %s=%" PRId64 " %" PRId64 "000000000\n",
-                    line > 0 ? "build_info" : "behind_s", line > 0 ? 1 : behind_s, t);
-    }
+    text_add(text, "packgate");
+    add_tag(text, "gateway", name);
+    text_format(text, " behind_s=%" PRId64 " %" PRId64 "000000000\n", behind_s, t);
+    if (!version)
+        return;
+    text_add(text, "packgate");
+    add_tag(text, "gateway", name);
+    add_tag(text, "version", PACKGATE_VERSION);
+    text_format(text, " build_info=1 %" PRId64 "000000000\n", t);
 }
 
 /* ---- health ---- */

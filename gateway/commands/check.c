@@ -153,8 +153,7 @@ static void look_at_page(const struct report *report)
             endpoint.port < least)
             warn(report, config_entry_find(config, &web_section, "", "listen", i),
                  "'listen' has port %u; the page cannot use ports below %u, expected one such as "
-                 "8080, "
-                 "behind a reverse proxy if it has to be %u",
+                 "8080, behind a reverse proxy if it has to be %u",
                  (unsigned) endpoint.port, least, (unsigned) endpoint.port);
     }
 }

@@ -85,9 +85,8 @@ int command_setup(int argc, char **argv)
     const bool missing = !asking.control && access(asking.config, F_OK) < 0 && errno == ENOENT;
     json_t *armed = asking_once(&asking, json_pack("{s:s}", "ask", "setup"));
     if (!armed && missing)
-        fprintf(stderr,
-                "packgate setup: if the gateway runs with --first because this file does not exist "
-                "yet, name its control socket: --control PATH\n");
+        fprintf(stderr, "packgate setup: if the gateway runs with --first because this file does "
+                        "not exist yet, name its control socket: --control PATH\n");
     if (!armed)
         return EXIT_FAILED;
     if (json_is_false(json_object_get(armed, "runs")))

@@ -110,19 +110,11 @@ static enum found read_class(struct unit *unit, bool values)
     return FOUND;
 }
 
-static json_t *alarms_of(const struct unit *unit)
+/* The bits of an alarm register; 0: unknown. */
+static uint32_t bits_of(const struct unit *unit, const char *name)
 {
-    const double warning = unit_number(unit, "alarms_warning"),
-                 protection = unit_number(unit, "alarms_protection");
-    json_t *alarms = json_array();
-    for (int i = 0; i < PACK_ALARM_COUNT; i++) {
-        const bool severe = !isnan(protection) && (uint32_t) protection >> i & 1;
-        if (severe || (!isnan(warning) && (uint32_t) warning >> i & 1))
-            json_array_append_new(alarms, json_pack("{s:s, s:s}", "name",
-                                                    pack_alarm_name((enum pack_alarm) i), "level",
-                                                    severe ? "protection" : "warning"));
-    }
-    return alarms;
+    const double number = unit_number(unit, name);
+    return isnan(number) ? 0 : (uint32_t) number;
 }
 
 static json_t *object_of(const struct unit *unit, int id, const char *state)
@@ -142,13 +134,14 @@ static json_t *object_of(const struct unit *unit, int id, const char *state)
                 json_object_set_new(object, name, json_number(value, DECIMALS));
         }
     }
-    json_object_set_new(object, "alarms", alarms_of(unit));
-    const double known = unit_number(unit, "alarms_known"),
-                 active = unit_number(unit, "alarms_active");
-    for (int i = 0; i < PACK_ALARM_COUNT && !isnan(known) && !isnan(active); i++)
-        if ((uint32_t) known >> i & 1) {
+    json_object_set_new(
+        object, "alarms",
+        json_alarms(bits_of(unit, "alarms_warning"), bits_of(unit, "alarms_protection")));
+    for (int i = 0; i < PACK_ALARM_COUNT && !isnan(unit_number(unit, "alarms_active")); i++)
+        if (bits_of(unit, "alarms_known") >> i & 1) {
             snprintf(name, sizeof name, "alarm.%s", pack_alarm_name((enum pack_alarm) i));
-            json_object_set_new(object, name, json_integer((uint32_t) active >> i & 1));
+            json_object_set_new(object, name,
+                                json_integer(bits_of(unit, "alarms_active") >> i & 1));
         }
     return object;
 }

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <math.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,20 +36,27 @@ void control_path(const char *config, char out[PORT_SIZE])
 
 /* ---- the connection ---- */
 
+static bool set_why(struct control_link *link, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static bool set_why(struct control_link *link, const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    vsnprintf(link->why, sizeof link->why, format, values);
+    va_end(values);
+    return false;
+}
+
 bool control_link_open(struct control_link *link, const char *path)
 {
     *link = (struct control_link){.fd = -1};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (!path[0]) {
-        snprintf(link->why, sizeof link->why,
-                 "the configuration has `control = none`: the gateway accepts no requests");
-        return false;
-    }
-    if (strlen(path) >= sizeof address.sun_path) {
-        snprintf(link->why, sizeof link->why,
-                 "%.100s...: too long for the path of a socket; choose a shorter one", path);
-        return false;
-    }
+    if (!path[0])
+        return set_why(link,
+                       "the configuration has `control = none`: the gateway accepts no requests");
+    if (strlen(path) >= sizeof address.sun_path)
+        return set_why(link, "%.100s...: too long for the path of a socket; choose a shorter one",
+                       path);
     memcpy(address.sun_path, path, strlen(path));
     link->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     /* connect() blocks while the queue of a hanging gateway is full. */
@@ -58,13 +66,11 @@ bool control_link_open(struct control_link *link, const char *path)
     if (link->fd >= 0 && connect(link->fd, (struct sockaddr *) &address, sizeof address) == 0)
         return true;
     if (errno == ENOENT || errno == ECONNREFUSED)
-        snprintf(link->why, sizeof link->why, "no gateway listens at %s; is it running?", path);
-    else if (errno == EACCES)
-        snprintf(link->why, sizeof link->why,
-                 "%s: permission denied; allowed are root and the group of the service", path);
-    else
-        snprintf(link->why, sizeof link->why, "%s: %s", path, strerror(errno));
-    return false;
+        return set_why(link, "no gateway listens at %s; is it running?", path);
+    return set_why(link, "%s: %s", path,
+                   errno == EACCES
+                       ? "permission denied; allowed are root and the group of the service"
+                       : strerror(errno));
 }
 
 void control_link_close(struct control_link *link)
@@ -86,10 +92,8 @@ static size_t await_line(struct control_link *link, double until)
         if (link->size == link->room) {
             size_t room = link->room ? 2 * link->room : 16384;
             char *bytes = room <= LARGEST_LINE ? realloc(link->bytes, room) : NULL;
-            if (!bytes) {
-                snprintf(link->why, sizeof link->why, "the gateway's answer is too large");
-                return 0;
-            }
+            if (!bytes)
+                return set_why(link, "the gateway's answer is too large");
             link->bytes = bytes;
             link->room = room;
         }
@@ -98,15 +102,11 @@ static size_t await_line(struct control_link *link, double until)
         int count = poll(&ready, 1, left < 0 ? -1 : (int) ceil(left * 1000));
         if (count < 0 && errno == EINTR)
             continue;
-        if (count == 0) {
-            snprintf(link->why, sizeof link->why, "the gateway does not answer");
-            return 0;
-        }
+        if (count == 0)
+            return set_why(link, "the gateway does not answer");
         ssize_t size = recv(link->fd, link->bytes + link->size, link->room - link->size, 0);
-        if (size <= 0) {
-            snprintf(link->why, sizeof link->why, "the gateway closed the connection");
-            return 0;
-        }
+        if (size <= 0)
+            return set_why(link, "the gateway closed the connection");
         link->size += (size_t) size;
     }
 }
@@ -123,7 +123,7 @@ json_t *control_next(struct control_link *link, double wait_s)
     const char *said = json_string_value(json_object_get(answer, "error"));
     if (answer && !said)
         return answer;
-    snprintf(link->why, sizeof link->why, "%s", said ? said : "the gateway's answer is not JSON");
+    set_why(link, "%s", said ? said : "the gateway's answer is not JSON");
     json_decref(answer);
     return NULL;
 }
@@ -132,7 +132,7 @@ json_t *control_ask(struct control_link *link, json_t *request)
 {
     char *text = json_text(request);
     if (!text) {
-        snprintf(link->why, sizeof link->why, "out of memory");
+        set_why(link, "out of memory");
         return NULL;
     }
     struct iovec parts[] = {{text, strlen(text)}, {(char[]){'\n'}, 1}};

@@ -89,31 +89,13 @@ void control_asked(void *data, const struct pipe_heard *question)
 
 /* ---- requests ---- */
 
-/* Each returns its answer; NULL: out of memory, or it was answered already, or will be. */
-typedef json_t *ask_function(struct control *control, struct control_client *client,
-                             const json_t *request);
-
 static const char *text_of(const json_t *request, const char *name)
 {
     const char *text = json_string_value(json_object_get(request, name));
     return text ? text : "";
 }
 
-static json_t *ask_status(struct control *control, struct control_client *client,
-                          const json_t *request)
-{
-    control_answer(client, status_text(control));
-    return NULL;
-}
-
-static json_t *ask_configuration(struct control *control, struct control_client *client,
-                                 const json_t *request)
-{
-    return status_configuration(control->overview, clock_now());
-}
-
-static json_t *ask_values(struct control *control, struct control_client *client,
-                          const json_t *request)
+static json_t *answer_values(const struct control *control, const json_t *request)
 {
     const json_t *names = json_object_get(request, "packs");
     const struct config_file *file = control->overview->file;
@@ -128,19 +110,9 @@ static json_t *ask_values(struct control *control, struct control_client *client
     return json_pack("{s:o?, s:o}", "configuration", path, "packs", values);
 }
 
-/* Any answer means that the gateway is healthy. */
-static json_t *ask_health(struct control *control, struct control_client *client,
-                          const json_t *request)
-{
-    char words[STATUS_WORDS];
-    status_words(control->overview, clock_now(), words);
-    return json_pack("{s:b, s:s}", "healthy", 1, "status", words);
-}
-
 /* Returns how often the history has written so far. Without `since`, first asks it to write now,
  * unless that was done just before. */
-static json_t *ask_commit(struct control *control, struct control_client *client,
-                          const json_t *request)
+static json_t *answer_commit(struct control *control, const json_t *request)
 {
     const struct outlets *outlets = control->overview->outlets;
     const double now = clock_now();
@@ -157,24 +129,10 @@ static json_t *ask_commit(struct control *control, struct control_client *client
     return json_pack("{s:I, s:b}", "written", written, "asked", asked);
 }
 
-static json_t *ask_listen(struct control *control, struct control_client *client,
-                          const json_t *request)
-{
-    return listen_begin(control->listeners, client, text_of(request, "line"));
-}
-
-static json_t *ask_send(struct control *control, struct control_client *client,
-                        const json_t *request)
-{
-    return listen_send(control->listeners, client, text_of(request, "line"),
-                       text_of(request, "bytes"));
-}
-
-static json_t *ask_tunnel(struct control *control, struct control_client *client,
-                          const json_t *request)
+static json_t *answer_tunnel(struct control *control, const struct control_peer *peer,
+                             const json_t *request)
 {
     char by[60];
-    const struct control_peer *peer = control_peer(client);
     const json_t *seconds = json_object_get(request, "for_s");
     const double for_s = json_number_value(seconds);
     if (!json_is_number(seconds) || for_s < 0)
@@ -183,28 +141,54 @@ static json_t *ask_tunnel(struct control *control, struct control_client *client
     return set_tunnel(control, text_of(request, "tunnel"), for_s, by);
 }
 
-static json_t *ask_setup(struct control *control, struct control_client *client,
-                         const json_t *request)
-{
-    return editing_arm(control->editing);
-}
+enum request { STATUS, VALUES, CONFIGURATION, HEALTH, COMMIT, LISTEN, SEND, TUNNEL, SETUP };
 
 static const struct {
     const char *name;
-    ask_function *ask;
     bool acts; /* not read-only: needs the right to act */
     bool own;  /* answers by itself, if it does not refuse */
 } requests[] = {
-    {"status", ask_status, .own = true},
-    {"values", .ask = ask_values},
-    {"configuration", .ask = ask_configuration},
-    {"health", .ask = ask_health},
-    {"commit", .ask = ask_commit},
-    {"listen", ask_listen, .own = true},
-    {"send", ask_send, .acts = true, .own = true},
-    {"tunnel", ask_tunnel, .acts = true},
-    {"setup", ask_setup, .acts = true},
+    [STATUS] = {"status", .own = true},
+    [VALUES] = {"values"},
+    [CONFIGURATION] = {"configuration"},
+    [HEALTH] = {"health"},
+    [COMMIT] = {"commit"},
+    [LISTEN] = {"listen", .own = true},
+    [SEND] = {"send", .acts = true, .own = true},
+    [TUNNEL] = {"tunnel", .acts = true},
+    [SETUP] = {"setup", .acts = true},
 };
+
+/* NULL: out of memory, or it was answered already, or will be. */
+static json_t *answer_kind(struct control *control, struct control_client *client,
+                           enum request kind, const json_t *request)
+{
+    char words[STATUS_WORDS];
+    switch (kind) {
+    case STATUS:
+        control_answer(client, status_text(control));
+        return NULL;
+    case VALUES:
+        return answer_values(control, request);
+    case CONFIGURATION:
+        return status_configuration(control->overview, clock_now());
+    case HEALTH: /* any answer means that the gateway is healthy */
+        status_words(control->overview, clock_now(), words);
+        return json_pack("{s:b, s:s}", "healthy", 1, "status", words);
+    case COMMIT:
+        return answer_commit(control, request);
+    case LISTEN:
+        return listen_begin(control->listeners, client, text_of(request, "line"));
+    case SEND:
+        return listen_send(control->listeners, client, text_of(request, "line"),
+                           text_of(request, "bytes"));
+    case TUNNEL:
+        return answer_tunnel(control, control_peer(client), request);
+    case SETUP:
+        return editing_arm(control->editing);
+    }
+    return NULL;
+}
 
 /* *own: NULL is no failure. */
 static json_t *answer_request(struct control *control, struct control_client *client,
@@ -223,7 +207,7 @@ static json_t *answer_request(struct control *control, struct control_client *cl
                             "that the service has started",
                             what);
     *own = requests[i].own;
-    return requests[i].ask(control, client, request);
+    return answer_kind(control, client, (enum request) i, request);
 }
 
 static void on_asked(void *data, struct control_client *client, char *line, size_t size)

@@ -105,21 +105,6 @@ static json_t *line_object(const struct polling *polling, unsigned l, double now
 
 /* ---- packs and banks ---- */
 
-static json_t *alarms_of(const struct pack *pack)
-{
-    json_t *alarms = json_array();
-    for (int i = 0; i < PACK_ALARM_COUNT; i++) {
-        const char *level = pack->alarms_protection >> i & 1 ? "protection"
-                            : pack->alarms_warning >> i & 1  ? "warning"
-                                                             : NULL;
-        if (level)
-            json_array_append_new(alarms,
-                                  json_pack("{s:s, s:s}", "name",
-                                            pack_alarm_name((enum pack_alarm) i), "level", level));
-    }
-    return alarms;
-}
-
 /* The main values of a pack. */
 static const struct {
     const char *name;
@@ -144,7 +129,8 @@ static void add_main_values(json_t *object, const struct source *source,
         if (!isnan(value))
             add_member(object, shown[i].name, json_number(value, shown[i].decimals));
     }
-    add_member(object, "alarms", alarms_of(source->values));
+    add_member(object, "alarms",
+               json_alarms(source->values->alarms_warning, source->values->alarms_protection));
 }
 
 static json_t *heading_of(const struct source *source, double now)

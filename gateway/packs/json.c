@@ -52,6 +52,17 @@ json_t *json_printable(const char *text, size_t size)
     return string;
 }
 
+json_t *json_alarms(uint32_t warning, uint32_t protection)
+{
+    json_t *alarms = json_array();
+    for (int i = 0; i < PACK_ALARM_COUNT; i++)
+        if ((warning | protection) >> i & 1)
+            json_array_append_new(
+                alarms, json_pack("{s:s, s:s}", "name", pack_alarm_name((enum pack_alarm) i),
+                                  "level", protection >> i & 1 ? "protection" : "warning"));
+    return alarms;
+}
+
 json_t *json_refusal(const char *format, ...)
 {
     va_list values;

@@ -17,6 +17,9 @@ json_t *json_of_pack(const struct pack *pack);
  * sign. */
 json_t *json_number(double value, int decimals);
 
+/** The alarms that one of the bit masks has: [{"name", "level": "warning" or "protection"}]. */
+json_t *json_alarms(uint32_t warning, uint32_t protection);
+
 /** {"error": "…"}: why a request is refused. */
 json_t *json_refusal(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -132,16 +132,13 @@ json_t *setup_try(struct setup_edits *edits, const char *kind, const char *name)
     size_t i = 0;
     while (i < COUNT(trials) && strcmp(trials[i].kind, kind) != 0)
         i++;
-    json_t *remarks = setup_edits_remarks(edits->fresh, false, &config);
-    const bool good = config != NULL;
-    config_free(config);
-    if (i == COUNT(trials))
-        json_decref(remarks);
     if (i == COUNT(trials))
         return setup_refusal(400, "expected mqtt, influx or notify");
-    if (!good)
+    json_t *remarks = setup_edits_remarks(edits->fresh, false, &config);
+    if (!config)
         return json_pack("{s:s, s:i, s:o}", "error", "the configuration has errors", "http", 422,
                          "remarks", remarks);
+    config_free(config);
     json_decref(remarks);
     char *text = text_to_try(edits);
     json_decref(setup_edits_remarks(text ? text : "", false, &config));

@@ -279,11 +279,6 @@ static unsigned list_spans(const struct map_settings *settings, struct span span
     return count;
 }
 
-static bool is_address(int number)
-{
-    return number >= 0 && number <= LAST_ADDRESS;
-}
-
 /* Checks one span against the end of the address space and against earlier spans. */
 static bool check_span(const struct span *spans, unsigned n, char *reason, size_t size)
 {
@@ -304,13 +299,11 @@ static bool check_span(const struct span *spans, unsigned n, char *reason, size_
 
 bool map_check(const struct map_settings *settings, char *reason, size_t size)
 {
-    if (!is_address(settings->base)) {
-        snprintf(reason, size, "base = %d is not an address (0 to %d)", settings->base,
-                 LAST_ADDRESS);
-        return false;
-    }
-    if (settings->also_at != MAP_NONE && !is_address(settings->also_at)) {
-        snprintf(reason, size, "also_at = %d is not an address (0 to %d)", settings->also_at,
+    const int also_at = settings->also_at == MAP_NONE ? 0 : settings->also_at;
+    const bool base_good = settings->base >= 0 && settings->base <= LAST_ADDRESS;
+    if (!base_good || also_at < 0 || also_at > LAST_ADDRESS) {
+        snprintf(reason, size, "%s = %d is not an address (0 to %d)",
+                 base_good ? "also_at" : "base", base_good ? also_at : settings->base,
                  LAST_ADDRESS);
         return false;
     }

@@ -124,8 +124,10 @@ static void discard_unsent(struct push_target *target)
     target->asked = NULL;
 }
 
-static void close_connection(struct push_target *target, const char *why)
+/* Also when a connection was not made. */
+static void close_connection(void *data, const char *why)
 {
+    struct push_target *target = data;
     struct push *push = target->asked;
     double now = clock_now();
     char text[NAMES_SIZE];
@@ -312,11 +314,6 @@ static void on_opened(void *data, int fd)
     send_due(target, clock_now());
 }
 
-static void on_failed(void *data, const char *why)
-{
-    close_connection(data, why);
-}
-
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct push_target *target = timer->data;
@@ -361,7 +358,7 @@ static void on_changed(void *data, const struct source *source, unsigned changes
 /* The target of a push, shared by all pushes to its host and port; NULL: out of memory. */
 static struct push_target *target_of(struct pushes *pushes, const struct push_config *config)
 {
-    static const struct dial_events events = {.opened = on_opened, .failed = on_failed};
+    static const struct dial_events events = {.opened = on_opened, .failed = close_connection};
     const unsigned most = packs_config(pushes->packs)->push_count;
     const char *address = config->target + strlen("tcp://");
     struct endpoint to;

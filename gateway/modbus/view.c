@@ -116,26 +116,16 @@ static bool is_stale(const struct view *view, const struct item *item, bool *kno
 static const char *item_text(const struct view *view, const struct item *item)
 {
     const struct register_row *config = item->config;
-    const struct watched *watched =
-        config->text == ROW_QUOTED ? NULL : &view->watched[item->sources[0]];
-    const char *text = NULL;
-    switch (config->text) {
-    case ROW_QUOTED:
+    if (config->text == ROW_QUOTED)
         return config->quoted;
-    case ROW_SERIAL:
-        return watched->source->values->text[SERIAL];
-    case ROW_MODEL:
-        return watched->source->values->text[MODEL];
-    case ROW_FIRMWARE:
-        return watched->source->values->text[FIRMWARE];
-    case ROW_DRIVER:
-        text = watched->status.driver;
-        break;
-    case ROW_PACK_NAME:
-        text = watched->source->name;
-        break;
-    }
-    return text ? text : "";
+    const struct watched *watched = &view->watched[item->sources[0]];
+    const struct pack *values = watched->source->values;
+    const char *const texts[] = {[ROW_SERIAL] = values->text[SERIAL],
+                                 [ROW_MODEL] = values->text[MODEL],
+                                 [ROW_FIRMWARE] = values->text[FIRMWARE],
+                                 [ROW_DRIVER] = watched->status.driver,
+                                 [ROW_PACK_NAME] = watched->source->name};
+    return texts[config->text] ? texts[config->text] : "";
 }
 
 static void encode_text(const struct view *view, struct item *item)

@@ -588,6 +588,11 @@ const cases = {
                         && (parseFloat(getComputedStyle(n).fontSize) || 11) < 11).map(n => describe('tiny', n));
                     const [before, after] = ['‹', '›'].map(sign => [...document.querySelectorAll('.bar :is(a, button)')].find(n => n.textContent === sign));
                     const torn = before && Math.abs(box(before).top - box(after).top) > 1 ? [describe('torn', after)] : [];
+                    torn.push(...[...document.querySelectorAll('.charts .seg button:first-child')].filter(n => {
+                        const range = document.createRange();
+                        range.selectNodeContents(n);
+                        return range.getClientRects().length > 1;   // a word is in two lines
+                    }).map(n => describe('torn', n)));
                     const pen = document.createElement('canvas').getContext('2d');
                     const short = [...document.querySelectorAll('.bar select, .brand span')].filter(n => n.checkVisibility()).filter(n => {
                         if (n.localName !== 'select') return n.scrollWidth > n.clientWidth;
@@ -1205,9 +1210,11 @@ const cases = {
         check(await page.locator('[data-kind=cells] .legend button').nth(2).getAttribute('aria-pressed') === 'true', 'a cell by a tap');
         await page.evaluate(() => { location.hash = '#boat'; });
         await page.locator('.cellgrid .min').waitFor();
-        const room = await page.locator('.cellgrid a').evaluateAll(all => Math.min(...all.map(n => n.children[2].getBoundingClientRect().left - n.children[1].getBoundingClientRect().right)));
-        check(room > 2 && (await overlapping(page)).length === 0, `${room} px between a voltage and how far it is from the mean`);
-        await page.setViewportSize({ width: 768, height: 1024 });   // the views are at the top there
+        for (const width of [390, 768]) {
+            await page.setViewportSize({ width, height: 1024 });   // on the wider one, the views are at the top
+            const room = await page.locator('.cellgrid a').evaluateAll(all => Math.min(...all.map(n => n.children[2].getBoundingClientRect().left - n.children[1].getBoundingClientRect().right)));
+            check(room > 2 && (await overlapping(page)).length === 0, `${width}: ${room} px between a voltage and how far it is from the mean`);
+        }
         const narrow = await page.evaluate(() => [...document.querySelectorAll('nav a, main :is(a, button, select, input)')].filter(n => n.offsetParent)
             .map(n => [n.textContent.slice(0, 20), n.getBoundingClientRect()]).filter(([, r]) => r.width < 44 || r.height < 44).map(([text, r]) => `${text} ${r.width} × ${r.height}`));
         check(!narrow.length, `less than 44 px: ${narrow}`);

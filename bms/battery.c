@@ -337,6 +337,46 @@ static void publish_settings(const struct battery *battery, struct pack *pack)
         pack_set(pack, rows[i].id, rows[i].value);
 }
 
+static void publish(struct battery *battery, struct pack *pack)
+{
+    pack_clear(pack);
+    publish_cells(battery, pack);
+    const double limit_a = round_to(LIMIT_C * battery->rated_ah, 0.1);
+    pack_set(pack, CURRENT_A, round_to(battery->current_a, 0.01));
+    pack_set(pack, FLOW,
+             battery->current_a > 0   ? FLOW_CHARGING
+             : battery->current_a < 0 ? FLOW_DISCHARGING
+                                      : FLOW_IDLE);
+    pack_set(pack, CHARGE_MOS, battery->charge.closed);
+    pack_set(pack, DISCHARGE_MOS, battery->discharge.closed);
+    pack_set(pack, CHARGE_CURRENT_LIMIT_A, battery->charge.closed ? limit_a : 0);
+    pack_set(pack, DISCHARGE_CURRENT_LIMIT_A, battery->discharge.closed ? limit_a : 0);
+    pack_set(pack, SOC_PERCENT, round_to(soc_percent(battery), 0.1));
+    pack_set(pack, SOH_PERCENT, battery->soh_percent);
+    pack_set(pack, REMAINING_AH, round_to(battery->remaining_ah, 0.01));
+    pack_set(pack, FULL_AH, round_to(battery->full_ah, 0.01));
+    pack_set(pack, RATED_AH, battery->rated_ah);
+    pack_set(pack, CYCLES,
+             battery->cycles_before + floor(battery->discharged_ah / battery->rated_ah));
+    publish_settings(battery, pack);
+    pack_set(pack, TEMP_COUNT, battery->settings.temps);
+    for (unsigned i = 0; i < battery->settings.temps; i++)
+        pack_set_temp(pack, i + 1, round_to(sensor_c(battery, i), 0.1));
+    pack_set(pack, MOS_TEMP_C, round_to(mos_c(battery), 0.1));
+    for (int i = 0; i < PACK_ALARM_COUNT; i++)
+        pack_alarm(pack, (enum pack_alarm) i, 0);
+    for (unsigned i = 0; i < LIMITS; i++)
+        if (battery->tripped >> i & 1)
+            pack_alarm(pack, limits[i].alarm, (int) limits[i].level);
+    const struct battery_settings *settings = &battery->settings;
+    snprintf(pack->text[SERIAL], TEXT_SIZE, "SIM%08u", (unsigned) (settings->seed % 100000000));
+    snprintf(pack->text[MODEL], TEXT_SIZE, "SIM-%uS-%.0fAH", settings->cells,
+             settings->capacity_ah);
+    snprintf(pack->text[FIRMWARE], TEXT_SIZE, "1.08");
+    pack_derive(pack);
+    battery->published = true;
+}
+
 /* ---- public ---- */
 
 void battery_init(struct battery *battery, const struct battery_settings *settings)
@@ -407,40 +447,5 @@ void battery_step(struct battery *battery, double seconds, struct pack *pack)
     }
     protect(battery);
     set_current(battery);
-    pack_clear(pack);
-    publish_cells(battery, pack);
-    const double limit_a = round_to(LIMIT_C * battery->rated_ah, 0.1);
-    pack_set(pack, CURRENT_A, round_to(battery->current_a, 0.01));
-    pack_set(pack, FLOW,
-             battery->current_a > 0   ? FLOW_CHARGING
-             : battery->current_a < 0 ? FLOW_DISCHARGING
-                                      : FLOW_IDLE);
-    pack_set(pack, CHARGE_MOS, battery->charge.closed);
-    pack_set(pack, DISCHARGE_MOS, battery->discharge.closed);
-    pack_set(pack, CHARGE_CURRENT_LIMIT_A, battery->charge.closed ? limit_a : 0);
-    pack_set(pack, DISCHARGE_CURRENT_LIMIT_A, battery->discharge.closed ? limit_a : 0);
-    pack_set(pack, SOC_PERCENT, round_to(soc_percent(battery), 0.1));
-    pack_set(pack, SOH_PERCENT, battery->soh_percent);
-    pack_set(pack, REMAINING_AH, round_to(battery->remaining_ah, 0.01));
-    pack_set(pack, FULL_AH, round_to(battery->full_ah, 0.01));
-    pack_set(pack, RATED_AH, battery->rated_ah);
-    pack_set(pack, CYCLES,
-             battery->cycles_before + floor(battery->discharged_ah / battery->rated_ah));
-    publish_settings(battery, pack);
-    pack_set(pack, TEMP_COUNT, battery->settings.temps);
-    for (unsigned i = 0; i < battery->settings.temps; i++)
-        pack_set_temp(pack, i + 1, round_to(sensor_c(battery, i), 0.1));
-    pack_set(pack, MOS_TEMP_C, round_to(mos_c(battery), 0.1));
-    for (int i = 0; i < PACK_ALARM_COUNT; i++)
-        pack_alarm(pack, (enum pack_alarm) i, 0);
-    for (unsigned i = 0; i < LIMITS; i++)
-        if (battery->tripped >> i & 1)
-            pack_alarm(pack, limits[i].alarm, (int) limits[i].level);
-    const struct battery_settings *settings = &battery->settings;
-    snprintf(pack->text[SERIAL], TEXT_SIZE, "SIM%08u", (unsigned) (settings->seed % 100000000));
-    snprintf(pack->text[MODEL], TEXT_SIZE, "SIM-%uS-%.0fAH", settings->cells,
-             settings->capacity_ah);
-    snprintf(pack->text[FIRMWARE], TEXT_SIZE, "1.08");
-    pack_derive(pack);
-    battery->published = true;
+    publish(battery, pack);
 }

@@ -420,22 +420,7 @@ static uint32_t encode(const struct pack *pack, unsigned command)
     return 0;
 }
 
-/* Fills in the data bytes. A pack with more than ten cells is a board of section 9 and answers
- * only for its cells. False: no reply. */
-static bool encode_reply(const struct pack *pack, unsigned command, unsigned wanted,
-                         uint8_t data[4])
-{
-    bool is_16s = pack_raw(pack, CELL_COUNT, 1, 0) > MOST_CELLS;
-    bool is_cell = command >= CELL_1 && command <= (is_16s ? MOST_CELLS_16S : MOST_CELLS);
-    if ((wanted != 2 && wanted != 4) || command < CELL_1 || command > COMMANDS ||
-        (is_16s && !is_cell))
-        return false;
-    uint32_t value = is_cell ? pack_raw(pack, (enum pack_value)(CELL_MV + command - CELL_1), 1, 0)
-                             : encode(pack, command);
-    put_be32(data, !is_cell && is_wide(command) ? value : value << 16);
-    return true;
-}
-
+/* A pack with more than ten cells is a board of section 9 and answers only for its cells. */
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
@@ -446,13 +431,17 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
         return 1;
     if (size < REQUEST_SIZE)
         return 0;
-    uint8_t data[4];
-    unsigned wanted = bytes[2];
-    if (encode_reply(pack, bytes[1], wanted, data)) {
-        memcpy(out->bytes, data, wanted);
-        out->bytes[wanted] = reply_crc(bytes, data, wanted);
-        out->size = wanted + 1;
-    }
+    const unsigned command = bytes[1], wanted = bytes[2];
+    bool is_16s = pack_raw(pack, CELL_COUNT, 1, 0) > MOST_CELLS;
+    bool is_cell = command >= CELL_1 && command <= (is_16s ? MOST_CELLS_16S : MOST_CELLS);
+    if ((wanted != 2 && wanted != 4) || command < CELL_1 || command > COMMANDS ||
+        (is_16s && !is_cell))
+        return REQUEST_SIZE;
+    uint32_t value = is_cell ? pack_raw(pack, (enum pack_value)(CELL_MV + command - CELL_1), 1, 0)
+                             : encode(pack, command);
+    put_be32(out->bytes, !is_cell && is_wide(command) ? value : value << 16);
+    out->bytes[wanted] = reply_crc(bytes, out->bytes, wanted);
+    out->size = wanted + 1;
     return REQUEST_SIZE;
 }
 

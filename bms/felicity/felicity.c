@@ -76,18 +76,6 @@ static const struct modbus_alarm alarms[] = {
 };
 // clang-format on
 
-/* Section 5: 8 to 16 cells, behind the last one nothing but 7FFF. */
-static bool are_cells(const struct modbus_window *window, double volts)
-{
-    unsigned count = 0;
-    while (count < CELLS_MOST && modbus_word(window, CELLS + count) != ABSENT)
-        count++;
-    for (unsigned i = count; i < CELLS_MOST; i++)
-        if (modbus_word(window, CELLS + i) != ABSENT)
-            return false;
-    return count > 0 && (volts == 0 || modbus_cells_fit(window, CELLS, count, volts));
-}
-
 static enum bms_result check(struct bms *bms, const struct modbus_window *window)
 {
     const struct memory *memory = bms_memory(bms);
@@ -96,9 +84,17 @@ static enum bms_result check(struct bms *bms, const struct modbus_window *window
         if (volts < 2 || volts > 80 || modbus_word(window, REG_SOC) > 100)
             return BMS_INVALID;
     }
-    if (modbus_has(window, CELLS, CELLS_COUNT) && !are_cells(window, memory->volts))
-        return BMS_INVALID;
-    return BMS_DONE;
+    if (!modbus_has(window, CELLS, CELLS_COUNT))
+        return BMS_DONE;
+    /* Section 5: 8 to 16 cells, behind the last one nothing but 7FFF. */
+    unsigned count = 0;
+    while (count < CELLS_MOST && modbus_word(window, CELLS + count) != ABSENT)
+        count++;
+    for (unsigned i = count; i < CELLS_MOST; i++)
+        if (modbus_word(window, CELLS + i) != ABSENT)
+            return BMS_INVALID;
+    bool fits = memory->volts == 0 || modbus_cells_fit(window, CELLS, count, memory->volts);
+    return count > 0 && fits ? BMS_DONE : BMS_INVALID;
 }
 
 static void decode_rest(struct bms *bms, const struct modbus_window *window, struct pack *pack)

@@ -36,14 +36,6 @@ static bool is_active(const struct pack *pack, const struct table_field *field)
     return pack_alarms_at(pack, field->level) & field->alarms;
 }
 
-static unsigned pair_of(const struct pack *pack, const struct table_field *field)
-{
-    uint32_t can = field->level == ALARM_WARNING ? pack->alarms_can_warn : pack->alarms_can_protect;
-    if (is_active(pack, field))
-        return PAIR_ACTIVE;
-    return can & pack->alarms_known & field->alarms ? PAIR_INACTIVE : 0;
-}
-
 /* ---- texts ---- */
 
 static void place_text(const struct shown *shown, unsigned pack_id, double cell, char out[9])
@@ -123,9 +115,14 @@ static bool write_field(const struct table *table, const struct table_field *fie
     case TABLE_ALARM:
         out[field->at] |= (uint8_t) (is_active(values, field) << field->bit);
         return values->alarms_known != 0;
-    case TABLE_PAIR:
-        out[field->at] |= (uint8_t) (pair_of(values, field) << field->bit);
+    case TABLE_PAIR: {
+        const uint32_t can =
+            field->level == ALARM_WARNING ? values->alarms_can_warn : values->alarms_can_protect;
+        const bool known = can & values->alarms_known & field->alarms;
+        const unsigned pair = is_active(values, field) ? PAIR_ACTIVE : known ? PAIR_INACTIVE : 0;
+        out[field->at] |= (uint8_t) (pair << field->bit);
         return values->alarms_known != 0;
+    }
     case TABLE_BYTES:
         memcpy(out + field->at, field->bytes, field->bit);
         return true;
@@ -175,16 +172,6 @@ unsigned table_write(const struct table *table, unsigned message, const struct s
 
 /* ---- reading ---- */
 
-static double get_number(const struct table *table, const struct table_field *field,
-                         const uint8_t *bytes)
-{
-    const uint64_t raw = get_sized(bytes + field->at, width(field), table->big_endian);
-    if (raw == 0 && field->unknown == UNKNOWN_ZERO)
-        return NAN;
-    double number = field->kind == TABLE_S16 ? (double) (int16_t) raw : (double) raw;
-    return number * field->unit + field->zero;
-}
-
 static void read_alarm(const struct table_field *field, unsigned bits, struct pack *pack)
 {
     if (field->kind == TABLE_PAIR && bits == 0)
@@ -198,7 +185,6 @@ static void read_field(const struct table *table, const struct table_field *fiel
                        const uint8_t *bytes, struct shown *shown)
 {
     unsigned bits = bytes[field->at] >> field->bit;
-    double number;
     switch (field->kind) {
     case TABLE_SWITCH:
         shown_set(shown, field->id, bits & 1);
@@ -215,10 +201,12 @@ static void read_field(const struct table *table, const struct table_field *fiel
         break;
     case TABLE_BYTES:
         break;
-    default:
-        number = get_number(table, field, bytes);
-        if (!isnan(number))
-            shown_set(shown, field->id, number);
+    default: {
+        const uint64_t raw = get_sized(bytes + field->at, width(field), table->big_endian);
+        const double number = field->kind == TABLE_S16 ? (double) (int16_t) raw : (double) raw;
+        if (raw != 0 || field->unknown != UNKNOWN_ZERO)
+            shown_set(shown, field->id, number * field->unit + field->zero);
+    }
     }
 }
 

@@ -146,28 +146,6 @@ static enum layout layout_of(struct bms *bms, const struct modbus_window *window
     return word >= 500 && word <= 5000 ? LAYOUT_SHORT : LAYOUT_UNKNOWN;
 }
 
-/* Unfitted cells read 0. */
-static unsigned count_cells(const struct modbus_window *window)
-{
-    unsigned count = 16;
-    while (count > 0 && modbus_word(window, REG_LAYOUT + count - 1) == 0)
-        count--;
-    return count;
-}
-
-/* Section 6. */
-static bool is_pack(enum layout layout, const struct modbus_window *window)
-{
-    const double volts = modbus_word(window, REG_VOLTAGE) / 100.0;
-    if (modbus_word(window, REG_SOC) > 100 || modbus_word(window, REG_SOH) > 200)
-        return false;
-    if (layout == LAYOUT_SHORT)
-        return modbus_cells_fit(window, REG_LAYOUT, count_cells(window), volts);
-    unsigned count = modbus_word(window, REG_LAYOUT);
-    return !modbus_has(window, REG_LAYOUT + 1, count) ||
-           modbus_cells_fit(window, REG_LAYOUT + 1, count, volts);
-}
-
 static enum bms_result check(struct bms *bms, const struct modbus_window *window)
 {
     if (window->start >= IDENTITY)
@@ -175,7 +153,18 @@ static enum bms_result check(struct bms *bms, const struct modbus_window *window
     enum layout layout = layout_of(bms, window);
     if (layout == LAYOUT_UNKNOWN)
         return BMS_INVALID;
-    return modbus_has(window, 0, VALUES) && !is_pack(layout, window) ? BMS_INVALID : BMS_DONE;
+    if (!modbus_has(window, 0, VALUES))
+        return BMS_DONE;
+    /* Section 6. */
+    unsigned first = REG_LAYOUT, count = 16;
+    if (layout == LAYOUT_LONG)
+        count = modbus_word(window, first++);
+    while (layout == LAYOUT_SHORT && count > 0 && modbus_word(window, first + count - 1) == 0)
+        count--; /* unfitted */
+    bool fits = modbus_word(window, REG_SOC) <= 100 && modbus_word(window, REG_SOH) <= 200 &&
+                ((layout == LAYOUT_LONG && !modbus_has(window, first, count)) ||
+                 modbus_cells_fit(window, first, count, modbus_word(window, REG_VOLTAGE) / 100.0));
+    return fits ? BMS_DONE : BMS_INVALID;
 }
 
 static void decode_layout(struct bms *bms, const struct modbus_window *window, struct pack *pack)

@@ -469,11 +469,26 @@ static bool parse_address_line(struct pylon_text line, int64_t *number)
     return true;
 }
 
-/* Both begin with the address; the next fields distinguish them. */
-static enum bms_result decode_list(struct pylon_text text, const struct command *command,
-                                   int64_t number, struct pack *pack)
+/* ---- decoder ---- */
+
+static enum bms_result decode_answer(struct bms *bms, const struct command *command,
+                                     struct pylon_text echo, struct pylon_text text,
+                                     struct pack *pack)
 {
-    struct pylon_text line, label, value;
+    struct memory *memory = bms_memory(bms);
+    int64_t number = command->number ? command->number : bms_address(bms);
+    struct pylon_text rest = text, line;
+    if (pylon_line(&rest, &line) &&
+        (pylon_starts(line, "Unknown command") || pylon_starts(line, "Invalid command"))) {
+        memory->stat_refused |= command->step == STEP_STAT && command->number != 0;
+        return BMS_REFUSED;
+    }
+    if (command->step == STEP_PWR)
+        return command->number ? decode_pwr(bms, text, number, pack) : BMS_FOREIGN;
+    if (command->step == STEP_BAT) /* names its pack in the echo only */
+        return echo.size > 0 && command->number ? decode_bat(text, pack) : BMS_FOREIGN;
+    /* Both begin with the address; the next fields distinguish them. */
+    struct pylon_text label, value;
     struct pack part;
     int64_t address = 0, count;
     bool stat = false, info = false;
@@ -499,27 +514,6 @@ static enum bms_result decode_list(struct pylon_text text, const struct command 
         return BMS_FOREIGN;
     pack_merge(pack, &part);
     return BMS_DONE;
-}
-
-/* ---- decoder ---- */
-
-static enum bms_result decode_answer(struct bms *bms, const struct command *command,
-                                     struct pylon_text echo, struct pylon_text text,
-                                     struct pack *pack)
-{
-    struct memory *memory = bms_memory(bms);
-    int64_t number = command->number ? command->number : bms_address(bms);
-    struct pylon_text rest = text, line;
-    if (pylon_line(&rest, &line) &&
-        (pylon_starts(line, "Unknown command") || pylon_starts(line, "Invalid command"))) {
-        memory->stat_refused |= command->step == STEP_STAT && command->number != 0;
-        return BMS_REFUSED;
-    }
-    if (command->step == STEP_PWR)
-        return command->number ? decode_pwr(bms, text, number, pack) : BMS_FOREIGN;
-    if (command->step == STEP_BAT) /* names its pack in the echo only */
-        return echo.size > 0 && command->number ? decode_bat(text, pack) : BMS_FOREIGN;
-    return decode_list(text, command, number, pack);
 }
 
 /* Without a request, the echo names it. */
@@ -614,52 +608,6 @@ static long cell_temp(const struct pack *pack, unsigned n, unsigned cells)
     return told(pack, (enum pack_value)(TEMP_C + n * temps / cells), 1000);
 }
 
-static void write_reply(struct bms *bms, struct pylon_text line, const struct pack *pack,
-                        struct bms_output *out)
-{
-    struct command command;
-    bool known = parse_command(line, &command) && command.number != 0;
-    if (known && command.number != bms_address(bms))
-        return;
-    if (!known && bms_address(bms) != 1)
-        return; /* the first pack answers for all */
-    append_text(out, "%.*s\n\r@\r\r\n", (int) line.size, line.at);
-    if (!known)
-        append_text(out, "Unknown command '%.*s' - try 'help'\r\n", (int) line.size, line.at);
-    else if (command.step == STEP_PWR)
-        say_pwr(out, (int) command.number, pack);
-    else if (command.step == STEP_BAT) {
-        unsigned cells =
-            pack_known(pack, CELL_COUNT) ? (unsigned) fmin(pack->value[CELL_COUNT], CELLS_MOST) : 0;
-        uint64_t mask = pack_known(pack, BALANCE_MASK) ? (uint64_t) pack->value[BALANCE_MASK] : 0;
-        append_text(out,
-                    "Battery  Volt     Curr     Tempr    Base State   Volt. State  Curr. State  "
-                    "Temp. State  SOC          Coulomb      BAL\r\r\n");
-        for (unsigned n = 0; n < cells; n++)
-            append_text(
-                out,
-                "%-8u %-8ld %-8ld %-8ld Idle         Normal       Normal       Normal       "
-                "%ld%%         %ld mAH      %c%s",
-                n, told(pack, (enum pack_value)(CELL_MV + n), 1), told(pack, CURRENT_A, 1000),
-                cell_temp(pack, n, cells), told(pack, SOC_PERCENT, 1),
-                told(pack, REMAINING_AH, 1000) + (long) n, mask >> n & 1 ? 'Y' : 'N',
-                n + 1 < cells ? "\r\r\n" : "\r\n");
-    } else if (command.step == STEP_INFO) {
-        append_text(out, "Device address      : %d\r\n\rManufacturer        : Pylon\r\n\r",
-                    (int) command.number);
-        append_text(out, "Device name         : %s\r\n\rMain Soft version   : %s\r\n\r",
-                    pack->text[MODEL], pack->text[FIRMWARE]);
-        append_text(out, "Barcode             : %s\r\n\r\rCell Number         : %ld\r\n",
-                    pack->text[SERIAL], told(pack, CELL_COUNT, 1));
-    } else {
-        append_text(out, "Device address %11d\r\r\nData Items      :      109\r\r\n",
-                    (int) command.number);
-        append_text(out, "CYCLE Times     : %8ld\r\r\nSOH             : %8ld\r\n",
-                    told(pack, CYCLES, 1), told(pack, SOH_PERCENT, 1));
-    }
-    append_text(out, "%s\r$$\r\n\rpylon>", known ? "\rCommand completed successfully\r\n" : "");
-}
-
 /* A line of a host, up to its end; half a line waits for the rest. */
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
@@ -674,11 +622,53 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     while (used < size && (bytes[used] == '\r' || bytes[used] == '\n'))
         used++;
     struct pylon_text line = pylon_trim((struct pylon_text){(const char *) bytes, length});
-    if (line.size > 0 && line.size <= BMS_REQUEST_MAX && pylon_is_printable(line)) {
-        struct pack derived = *pack;
-        pack_derive(&derived);
-        write_reply(bms, line, &derived, out);
+    if (line.size == 0 || line.size > BMS_REQUEST_MAX || !pylon_is_printable(line))
+        return used;
+    struct pack derived = *pack;
+    pack_derive(&derived);
+    struct command command;
+    bool known = parse_command(line, &command) && command.number != 0;
+    if (known && command.number != bms_address(bms))
+        return used;
+    if (!known && bms_address(bms) != 1)
+        return used; /* the first pack answers for all */
+    append_text(out, "%.*s\n\r@\r\r\n", (int) line.size, line.at);
+    if (!known)
+        append_text(out, "Unknown command '%.*s' - try 'help'\r\n", (int) line.size, line.at);
+    else if (command.step == STEP_PWR)
+        say_pwr(out, (int) command.number, &derived);
+    else if (command.step == STEP_BAT) {
+        unsigned cells = pack_known(&derived, CELL_COUNT)
+                             ? (unsigned) fmin(derived.value[CELL_COUNT], CELLS_MOST)
+                             : 0;
+        uint64_t mask =
+            pack_known(&derived, BALANCE_MASK) ? (uint64_t) derived.value[BALANCE_MASK] : 0;
+        append_text(out,
+                    "Battery  Volt     Curr     Tempr    Base State   Volt. State  Curr. State  "
+                    "Temp. State  SOC          Coulomb      BAL\r\r\n");
+        for (unsigned n = 0; n < cells; n++)
+            append_text(
+                out,
+                "%-8u %-8ld %-8ld %-8ld Idle         Normal       Normal       Normal       "
+                "%ld%%         %ld mAH      %c%s",
+                n, told(&derived, (enum pack_value)(CELL_MV + n), 1),
+                told(&derived, CURRENT_A, 1000), cell_temp(&derived, n, cells),
+                told(&derived, SOC_PERCENT, 1), told(&derived, REMAINING_AH, 1000) + (long) n,
+                mask >> n & 1 ? 'Y' : 'N', n + 1 < cells ? "\r\r\n" : "\r\n");
+    } else if (command.step == STEP_INFO) {
+        append_text(out, "Device address      : %d\r\n\rManufacturer        : Pylon\r\n\r",
+                    (int) command.number);
+        append_text(out, "Device name         : %s\r\n\rMain Soft version   : %s\r\n\r",
+                    derived.text[MODEL], derived.text[FIRMWARE]);
+        append_text(out, "Barcode             : %s\r\n\r\rCell Number         : %ld\r\n",
+                    derived.text[SERIAL], told(&derived, CELL_COUNT, 1));
+    } else {
+        append_text(out, "Device address %11d\r\r\nData Items      :      109\r\r\n",
+                    (int) command.number);
+        append_text(out, "CYCLE Times     : %8ld\r\r\nSOH             : %8ld\r\n",
+                    told(&derived, CYCLES, 1), told(&derived, SOH_PERCENT, 1));
     }
+    append_text(out, "%s\r$$\r\n\rpylon>", known ? "\rCommand completed successfully\r\n" : "");
     return used;
 }
 

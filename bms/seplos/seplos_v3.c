@@ -124,15 +124,6 @@ static const struct modbus_alarm alarms[] = {
 #undef W
 #undef P
 
-/* Section 9; a pack that is empty or has fewer cells must be recognized, too. */
-static bool is_pack(const struct modbus_window *window)
-{
-    unsigned volts = modbus_word(window, 0x1000) / 100;
-    return volts >= 5 && volts <= 70 && modbus_word(window, 0x1005) <= 1000 &&
-           modbus_word(window, 0x1006) <= 1000 &&
-           modbus_word(window, 0x100A) >= modbus_word(window, 0x100B);
-}
-
 /* The first half begins with the numbers of sensors and cells, the second one with a temperature in
  * 0.1 K. */
 static bool is_first_half(const struct modbus_window *window, unsigned start)
@@ -142,8 +133,14 @@ static bool is_first_half(const struct modbus_window *window, unsigned start)
 
 static enum bms_result check(struct bms *bms, const struct modbus_window *window)
 {
-    if (modbus_has(window, PACK, 0x0E) && !is_pack(window))
-        return BMS_INVALID;
+    if (modbus_has(window, PACK, 0x0E)) {
+        /* Section 9; a pack that is empty or has fewer cells must be recognized, too. */
+        const unsigned volts = modbus_word(window, 0x1000) / 100;
+        if (volts < 5 || volts > 70 || modbus_word(window, 0x1005) > 1000 ||
+            modbus_word(window, 0x1006) > 1000 ||
+            modbus_word(window, 0x100A) < modbus_word(window, 0x100B))
+            return BMS_INVALID;
+    }
     if (modbus_has(window, PARAMETERS, 2) && !is_first_half(window, PARAMETERS))
         return BMS_FOREIGN;
     if (modbus_has(window, PARAMETERS_2, 2) && window->start == PARAMETERS_2 &&

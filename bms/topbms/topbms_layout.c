@@ -181,18 +181,6 @@ static enum fit fit_packs(const struct topbms_variant *variant, enum topbms_kind
     return MISFIT;
 }
 
-/* A reply for one pack: surplus bytes may be additions of its firmware, but not further packs. If
- * another master has requested all packs, their number is in the place of the group byte. */
-static enum fit fit_one(const struct topbms_variant *variant, enum topbms_kind kind,
-                        const uint8_t *d, size_t size, unsigned group, struct topbms_layout *layout)
-{
-    struct topbms_layout first;
-    enum fit fit = fit_block(variant, kind, d, size, layout);
-    bool several = fit == FITS_LOOSELY && group > 1 && group <= MAX_PACKS &&
-                   fit_packs(variant, kind, d, size, group, &first) != MISFIT;
-    return several ? MISFIT : fit;
-}
-
 static enum fit fit_info(const struct topbms_reply *reply, const struct topbms_variant *variant,
                          enum topbms_kind kind, size_t flag, struct topbms_layout *layout)
 {
@@ -208,7 +196,15 @@ static enum fit fit_info(const struct topbms_reply *reply, const struct topbms_v
          * PACE). */
         const bool fits = !reply->names_pack || group == reply->number ||
                           (reply->number == 0 && group == 1 && !reply->relayed);
-        return fits ? fit_one(variant, kind, d, size, group, layout) : MISFIT;
+        if (!fits)
+            return MISFIT;
+        /* Surplus bytes may be additions of its firmware, but not further packs. If another master
+         * has requested all packs, their number is in the place of the group byte. */
+        struct topbms_layout first;
+        enum fit fit = fit_block(variant, kind, d, size, layout);
+        bool several = fit == FITS_LOOSELY && group > 1 && group <= MAX_PACKS &&
+                       fit_packs(variant, kind, d, size, group, &first) != MISFIT;
+        return several ? MISFIT : fit;
     }
     if (group == 1)
         return fit_block(variant, kind, d, size, layout);

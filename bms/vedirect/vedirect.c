@@ -169,23 +169,6 @@ static enum bms_result decode_text(struct bms *bms, const struct vedirect_block 
     return BMS_FOREIGN;
 }
 
-/* The result of the records inside a block: one answer among them makes it an answer. */
-static enum bms_result decode_records(struct bms *bms, const struct bms_request *request,
-                                      const uint8_t *bytes, const struct vedirect_block *block,
-                                      struct pack *pack)
-{
-    enum bms_result all = BMS_FOREIGN;
-    for (unsigned i = 0; i < block->record_count; i++) {
-        struct vedirect_piece piece = block->records[i];
-        enum bms_result result =
-            vedirect_take_record(bms, request, bytes + piece.at, piece.size, pack);
-        bool answered = all == BMS_DONE || all == BMS_REFUSED;
-        if (!answered && result != BMS_FOREIGN && result != BMS_INVALID)
-            all = result;
-    }
-    return all;
-}
-
 /* The text is decoded last, as it is more exact than the records inside it. With a request in
  * flight it is used, but does not count as the answer. */
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
@@ -197,7 +180,17 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     vedirect_scan_block(frame, size, &block);
     if (!block.sound)
         return BMS_FOREIGN;
-    enum bms_result records = decode_records(bms, request, frame, &block, pack);
+    /* The result of the records inside a block: one answer among them makes it an answer. */
+    enum bms_result all = BMS_FOREIGN;
+    for (unsigned i = 0; i < block.record_count; i++) {
+        struct vedirect_piece piece = block.records[i];
+        enum bms_result result =
+            vedirect_take_record(bms, request, frame + piece.at, piece.size, pack);
+        bool answered = all == BMS_DONE || all == BMS_REFUSED;
+        if (!answered && result != BMS_FOREIGN && result != BMS_INVALID)
+            all = result;
+    }
+    enum bms_result records = all;
     enum bms_result text = decode_text(bms, &block, pack);
     if (text == BMS_FOREIGN)
         return records;

@@ -138,20 +138,6 @@ static uint32_t consumed_of(const struct bms *bms, const struct pack *pack)
     return (uint32_t) lround(fmax(consumed_ah, 0) * 10);
 }
 
-static void fill_values(const struct bms *bms, const struct pack *pack, uint8_t *values)
-{
-    memset(values, 0xFF, VALUES);
-    put_bits(values, 16, 16, raw_of(pack, VOLTAGE_V, 0.01, 16, VOLTAGE_UNKNOWN));
-    put_bits(values, 32, 16, vedirect_told_reasons(pack));
-    put_bits(values, 66, 22, raw_of(pack, CURRENT_A, 0.001, 22, CURRENT_UNKNOWN));
-    put_bits(values, 88, 20, consumed_of(bms, pack));
-    put_bits(values, 108, 10, raw_of(pack, SOC_PERCENT, 0.1, 10, SOC_UNKNOWN));
-    if (!pack_known(pack, TEMP_C))
-        return;
-    put_bits(values, 48, 16, (uint32_t) lround((pack->value[TEMP_C] + ZERO_CELSIUS) * 100));
-    put_bits(values, 64, 2, AUX_TEMPERATURE);
-}
-
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
@@ -171,11 +157,20 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
                                          (uint8_t) (nonce >> 8),
                                          0};
     memcpy(out->bytes, head, sizeof head);
-    fill_values(bms, pack, out->bytes + sizeof head);
+    uint8_t *values = out->bytes + sizeof head;
+    memset(values, 0xFF, VALUES);
+    put_bits(values, 16, 16, raw_of(pack, VOLTAGE_V, 0.01, 16, VOLTAGE_UNKNOWN));
+    put_bits(values, 32, 16, vedirect_told_reasons(pack));
+    put_bits(values, 66, 22, raw_of(pack, CURRENT_A, 0.001, 22, CURRENT_UNKNOWN));
+    put_bits(values, 88, 20, consumed_of(bms, pack));
+    put_bits(values, 108, 10, raw_of(pack, SOC_PERCENT, 0.1, 10, SOC_UNKNOWN));
+    if (pack_known(pack, TEMP_C)) {
+        put_bits(values, 48, 16, (uint32_t) lround((pack->value[TEMP_C] + ZERO_CELSIUS) * 100));
+        put_bits(values, 64, 2, AUX_TEMPERATURE);
+    }
     out->size = sizeof head + VALUES;
-    const uint16_t crc = crc16_modbus(out->bytes, out->size);
-    out->bytes[out->size++] = (uint8_t) crc;
-    out->bytes[out->size++] = (uint8_t) (crc >> 8);
+    put_le16(out->bytes + out->size, crc16_modbus(out->bytes, out->size));
+    out->size += 2;
     return 0;
 }
 

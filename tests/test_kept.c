@@ -509,7 +509,7 @@ KEPT_TEST(notes)
     struct kept *kept = kept_load(place->path);
     assert_non_null(kept);
     char id[KEPT_ID_SIZE];
-    snprintf(id, sizeof id, "%s", kept_id(kept));
+    snprintf(id, sizeof id, "%s", kept->id);
     assert_int_equal(strspn(id, "0123456789abcdef"), KEPT_ID_SIZE - 1);
     kept_set_note(kept, "mqtt home", "pack.shed", "daly 12ab.0011");
     kept_set_note(kept, "mqtt away", "pack.shed", "other");
@@ -538,7 +538,7 @@ KEPT_TEST(notes)
 
     kept = kept_load(place->path);
     assert_non_null(kept);
-    assert_string_equal(kept_id(kept), id);
+    assert_string_equal(kept->id, id);
     const struct kept_note *note = kept_next_note(kept, "mqtt home", NULL);
     assert_non_null(note);
     assert_string_equal(note->key, "pack.shed");
@@ -567,8 +567,8 @@ TEST(id_without_file)
     assert_non_null(first);
     assert_non_null(second);
     if (access("/etc/machine-id", R_OK) == 0)
-        assert_string_equal(kept_id(first), kept_id(second));
-    assert_int_equal(strlen(kept_id(first)), KEPT_ID_SIZE - 1);
+        assert_string_equal(first->id, second->id);
+    assert_int_equal(strlen(first->id), KEPT_ID_SIZE - 1);
     kept_free(first);
     kept_free(second);
 }

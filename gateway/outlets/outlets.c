@@ -27,7 +27,7 @@ static bool compose_config(struct process *process, const void *section)
     snprintf(config.kind, sizeof config.kind, "%s", process->kind->word);
     snprintf(config.section, sizeof config.section, "%s", process->section);
     snprintf(config.gateway, sizeof config.gateway, "%s", of->gateway.title);
-    snprintf(config.id, sizeof config.id, "%s", kept_id(outlets->kept));
+    snprintf(config.id, sizeof config.id, "%s", outlets->kept->id);
     gethostname(host, sizeof host - 1);
     if (!process->kind->mentions_page || !of->web || !host[0] ||
         !web_address(of->web, host, config.page, sizeof config.page))

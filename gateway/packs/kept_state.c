@@ -17,11 +17,6 @@
 #define NAMES_SIZE 200
 #define ESCAPED_SIZE (3 * KEPT_TEXT_SIZE + 1)
 
-const char *kept_id(const struct kept *kept)
-{
-    return kept->id;
-}
-
 static struct kept_entry **find_entry(struct kept *kept, const char *name)
 {
     struct kept_entry **at = &kept->first;

@@ -42,6 +42,10 @@ struct kept {
     struct kept_note *notes;
     unsigned note_count;
     bool look_only; /* the file of a running gateway is only read */
+    /* Eight hex digits that identify this gateway: drawn at random once, stored in the file and in its
+     * lock. They survive a change of the host name, and a downgrade to version 0.1.0, which does not
+     * write them. With an empty path they are derived from the machine id, which does not change
+     * either. */
     char id[KEPT_ID_SIZE];
     char *saved;  /* content of the file; NULL: not known */
     char *saving; /* content that a child process is writing; NULL: none */
@@ -59,12 +63,6 @@ void kept_take_up(struct kept *kept, const struct config *config, const struct t
 /** The entry of a pack, created if there is none; NULL: out of memory. The pointer is valid as long
  * as the configuration has the name. */
 struct kept_entry *kept_get(struct kept *kept, const char *name);
-
-/** Eight hex digits that identify this gateway: drawn at random once, stored in the file and in its
- * lock. They survive a change of the host name, and a downgrade to version 0.1.0, which does not
- * write them. With an empty path they are derived from the machine id, which does not change
- * either. */
-const char *kept_id(const struct kept *kept);
 
 /** Stores a line for an outlet in place of the one with the same key; an empty text deletes it. Key
  * and text are one line each, without ; # = [ ] " and without blanks at their ends. Others are

@@ -18,10 +18,8 @@ static void send_result(struct mqtt *mqtt, const char *pack, const char *order, 
     mqtt_publish_below(mqtt, pack, "set/result", &text, 1, false);
 }
 
-static const char *order_name(enum order_topic which)
-{
-    return which == TOPIC_CHARGE_MOS ? "charge_mos" : "discharge_mos";
-}
+static const char *const names[] = {
+    [TOPIC_CHARGE_MOS] = "charge_mos", [TOPIC_DISCHARGE_MOS] = "discharge_mos"};
 
 /* A ticket says what was ordered: pack, switch, value. */
 static void on_order_over(void *data, uint64_t ticket, enum order_result result)
@@ -29,8 +27,7 @@ static void on_order_over(void *data, uint64_t ticket, enum order_result result)
     struct mqtt *mqtt = data;
     mqtt->refused += result != ORDER_DONE;
     mqtt->stale_told &= result != ORDER_DONE;
-    send_result(mqtt, mqtt->packs[ticket / 4].pack->source.name,
-                order_name(ticket & 2 ? TOPIC_DISCHARGE_MOS : TOPIC_CHARGE_MOS), ticket & 1,
+    send_result(mqtt, mqtt->packs[ticket / 4].pack->source.name, names[ticket >> 1 & 1], ticket & 1,
                 message_outcome(result));
 }
 
@@ -73,12 +70,10 @@ static const char *judge_order(struct mqtt *mqtt, struct mqtt_pack *pack, enum o
         tell_refused(mqtt, &mqtt->stale_told, topic, "it may be too old");
         return "no answer";
     }
-    const int place = which == TOPIC_CHARGE_MOS ? BMS_CHARGE_MOS : BMS_DISCHARGE_MOS;
     struct switches what = {0};
-    what.wanted[place] = true;
-    what.on[place] = value == 1;
-    const uint64_t ticket =
-        4u * pack->pack->index + 2u * (which == TOPIC_DISCHARGE_MOS) + (value == 1);
+    what.wanted[which] = true;
+    what.on[which] = value == 1;
+    const uint64_t ticket = 4u * pack->pack->index + 2u * which + (value == 1);
     return outlet_order(mqtt->outlet, pack->pack, &what, on_order_over, mqtt, ticket) ? NULL
                                                                                       : "busy";
 }
@@ -93,7 +88,7 @@ void orders_take(struct mqtt *mqtt, const char *topic, const void *payload, size
         return;
     struct mqtt_pack *pack = mqtt_is_device(mqtt) ? mqtt->packs : mqtt_find_pack(mqtt, name);
     int value = order_payload(payload, size);
-    const char *word = which == TOPIC_UNKNOWN ? strrchr(topic, '/') + 1 : order_name(which);
+    const char *word = which == TOPIC_UNKNOWN ? strrchr(topic, '/') + 1 : names[which];
     const char *result = judge_order(mqtt, pack, which, value, retained, since, topic);
     char order[64];
     snprintf(order, sizeof order, "%.*s", (int) text_fitting(word, sizeof order - 1), word);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/text.h"
+#include "bms/switching.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,7 +27,12 @@ const char *device_id(const char *id, const char *pack, char out[OBJECT_SIZE]);
 void entity_part(struct text *text, const char *name);
 
 /* The topic of an order. */
-enum order_topic { TOPIC_NOT_OURS, TOPIC_UNKNOWN, TOPIC_CHARGE_MOS, TOPIC_DISCHARGE_MOS };
+enum order_topic {
+    TOPIC_CHARGE_MOS = BMS_CHARGE_MOS,
+    TOPIC_DISCHARGE_MOS = BMS_DISCHARGE_MOS,
+    TOPIC_UNKNOWN,
+    TOPIC_NOT_OURS
+};
 
 /** Parses "BASE/PACK/set/WHAT"; the pack's name is copied to `pack` (33 bytes). With `smartbms` it
  * parses "BASE/CMS" and "BASE/DMS", and `pack` is empty. */

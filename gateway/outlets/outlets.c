@@ -36,26 +36,10 @@ static bool compose_config(struct process *process, const void *section)
     return process->config != NULL;
 }
 
-static bool find_sources(struct process *process, const struct outlet_config *section)
-{
-    const struct packs *packs = process->outlets->packs;
-    unsigned count = 0;
-    while (packs_at(packs, count))
-        count++;
-    process->sources = calloc(count + 1, sizeof *process->sources);
-    process->feeds = calloc(count + 1, sizeof *process->feeds);
-    process->events = calloc(EVENTS_MAX, sizeof *process->events);
-    if (!process->sources || !process->feeds || !process->events)
-        return false;
-    for (unsigned n = 0; n < count; n++)
-        if (outlet_wants(section, packs_at(packs, n)->name))
-            process->sources[process->source_count++] = packs_at(packs, n);
-    return true;
-}
-
 static struct process *new_process(struct outlets *outlets, const struct config_section *kind,
                                    const struct outlet_config *section)
 {
+    const struct packs *packs = outlets->packs;
     struct process *process = calloc(1, sizeof *process);
     if (!process)
         return NULL;
@@ -66,7 +50,16 @@ static struct process *new_process(struct outlets *outlets, const struct config_
     snprintf(process->section, sizeof process->section, "%s", section->name);
     snprintf(process->title, sizeof process->title, "%s%s%s", kind->word,
              section->name[0] ? " " : "", section->name);
-    if (find_sources(process, section) && compose_config(process, section))
+    unsigned count = 0;
+    while (packs_at(packs, count))
+        count++;
+    process->sources = calloc(count + 1, sizeof *process->sources);
+    process->feeds = calloc(count + 1, sizeof *process->feeds);
+    process->events = calloc(EVENTS_MAX, sizeof *process->events);
+    for (unsigned n = 0; process->sources && n < count; n++)
+        if (outlet_wants(section, packs_at(packs, n)->name))
+            process->sources[process->source_count++] = packs_at(packs, n);
+    if (process->sources && process->feeds && process->events && compose_config(process, section))
         return process;
     process_free(process);
     return NULL;

@@ -135,17 +135,6 @@ static int forbid_namespaces(scmp_filter_ctx filter)
     return error;
 }
 
-#ifndef __SANITIZE_ADDRESS__
-static const int programs[] = {SCMP_SYS(execve), SCMP_SYS(execveat)};
-#endif
-
-static void load_filter(scmp_filter_ctx filter, int error)
-{
-    if (!filter || error || seccomp_load(filter) < 0)
-        log_debug("system calls are not limited");
-    seccomp_release(filter);
-}
-
 /* An io_uring opens and connects sockets past the filter. An AF_UNIX socket would reach the
  * gateway's control socket and, through the system bus, every Bluetooth module. */
 static void give_up_calls(const struct outlet_kind *kind)
@@ -173,6 +162,7 @@ static void give_up_calls(const struct outlet_kind *kind)
     error = error ? error : forbid_namespaces(filter);
 #ifndef __SANITIZE_ADDRESS__ /* its runtime needs both */
     static const int look[] = {SCMP_SYS(ptrace)};
+    static const int programs[] = {SCMP_SYS(execve), SCMP_SYS(execveat)};
     error = error ? error : forbid(filter, look, COUNT(look));
     error = error || kind->programs ? error : forbid(filter, programs, COUNT(programs));
 #endif
@@ -180,20 +170,15 @@ static void give_up_calls(const struct outlet_kind *kind)
         error = forbid_sockets(filter, all + first, kind->network ? count - first : 1 - first);
     if (!error && !kind->programs && !kind->local)
         error = forbid_connecting(filter);
-    load_filter(filter, error);
+    if (!filter || error || seccomp_load(filter) < 0)
+        log_debug("system calls are not limited");
+    seccomp_release(filter);
 }
 
 void rights_give_up_programs(void)
 {
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-    int error = filter ? seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
-                                          SCMP_A0(SCMP_CMP_EQ, AF_UNIX))
-                       : -ENOMEM;
-    error = error ? error : forbid_connecting(filter);
-#ifndef __SANITIZE_ADDRESS__
-    error = error ? error : forbid(filter, programs, COUNT(programs));
-#endif
-    load_filter(filter, error);
+    static const struct outlet_kind without = {.network = true, .devices = true};
+    give_up_calls(&without);
 }
 
 void rights_give_up(const struct outlet_kind *kind)

@@ -84,14 +84,6 @@ static json_t *list_findings(const struct health_finding *findings, unsigned cou
     return list;
 }
 
-static unsigned days_wanted(struct http_request *request)
-{
-    char text[20];
-    const long days =
-        http_argument(request, "days", text, sizeof text) ? strtol(text, NULL, 10) : DAYS_PRESET;
-    return days < 1 ? 1 : days > CHECKUP_DAYS ? CHECKUP_DAYS : (unsigned) days;
-}
-
 /* The task of a worker. */
 struct asked {
     const struct past *past;
@@ -129,6 +121,13 @@ static void examine_days(void *data, struct worker_result *result)
 void health_answer(struct past *past, struct http_request *request, const struct outlet_pack *pack,
                    double wall)
 {
-    const struct asked asked = {past, pack->source.name, days_wanted(request), wall};
+    char text[20];
+    const long days =
+        http_argument(request, "days", text, sizeof text) ? strtol(text, NULL, 10) : DAYS_PRESET;
+    const struct asked asked = {past, pack->source.name,
+                                days < 1              ? 1
+                                : days > CHECKUP_DAYS ? CHECKUP_DAYS
+                                                      : (unsigned) days,
+                                wall};
     worker_answer(past_workers(past), request, examine_days, &asked, sizeof asked);
 }

@@ -136,7 +136,8 @@ static void free_web(void *self)
     http_free(web->http);
     stream_free(web->stream);
     past_free(web->past);
-    setup_free(web->setup);
+    json_decref(web->setup.status);
+    json_decref(web->setup.configuration);
     workers_free(web->comparers);
     news_free(web);
     free(web->packs);
@@ -152,25 +153,6 @@ static void log_unusable(void *data, const char *why)
 {
     if (why[0])
         log_warn("web: %s", why);
-}
-
-static bool take_packs(struct web *web)
-{
-    while (outlet_pack(web->outlet, web->count))
-        web->count++;
-    web->packs = calloc(web->count + 1, sizeof *web->packs);
-    if (!web->packs)
-        return false;
-    for (unsigned n = 0; n < web->count; n++)
-        web->packs[n].pack = outlet_pack(web->outlet, n);
-    web->stream = stream_new(web->outlet, web->packs, web->count, web->config->max_streams);
-    if (web->config->history[0])
-        web->past = past_new(outlet_loop(web->outlet), web->count, web->config->history,
-                             web->config->commit_s);
-    web->setup = setup_new(web);
-    web->comparers = workers_new(outlet_loop(web->outlet), PASSWORD_CHECKS_MAX, PASSWORD_LONGEST_S,
-                                 log_unusable, NULL);
-    return web->stream && web->setup && web->comparers && (web->past || !web->config->history[0]);
 }
 
 /* NULL: the failure was logged. */
@@ -234,7 +216,19 @@ static void *start_web(struct outlet *outlet)
         return NULL;
     web->outlet = outlet;
     web->config = outlet_config(outlet)->settings;
-    if (!take_packs(web)) {
+    TAILQ_INIT(&web->setup.waiting);
+    while (outlet_pack(outlet, web->count))
+        web->count++;
+    web->packs = calloc(web->count + 1, sizeof *web->packs);
+    for (unsigned n = 0; web->packs && n < web->count; n++)
+        web->packs[n].pack = outlet_pack(outlet, n);
+    web->stream = stream_new(outlet, web->packs, web->count, web->config->max_streams);
+    if (web->config->history[0])
+        web->past =
+            past_new(outlet_loop(outlet), web->count, web->config->history, web->config->commit_s);
+    web->comparers = workers_new(outlet_loop(outlet), PASSWORD_CHECKS_MAX, PASSWORD_LONGEST_S,
+                                 log_unusable, NULL);
+    if (!web->packs || !web->stream || !web->comparers || (!web->past && web->config->history[0])) {
         log_error("web: out of memory");
         free_web(web);
         return NULL;

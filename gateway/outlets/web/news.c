@@ -106,14 +106,6 @@ void news_begin(struct web *web)
         web, json_pack("{s:I, s:s}", "time", (json_int_t) floor(web->begun_at), "kind", "started"));
 }
 
-/* The word for a level; the database has a number. */
-static const char *level_name(const char *level)
-{
-    static const char *const names[] = {[1] = "warning", [2] = "protection"};
-    return level && (level[0] == '1' || level[0] == '2') && !level[1] ? names[level[0] - '0']
-                                                                      : level;
-}
-
 static void add_past(void *data, const struct query_event *event)
 {
     json_t *list = data;
@@ -146,9 +138,13 @@ static void add_past(void *data, const struct query_event *event)
         }
         return;
     }
-    json_t *object = json_pack("{s:I, s:s, s:s*, s:s*, s:s*, s:s*}", "time", (json_int_t) event->t,
-                               "kind", kind, "pack", event->pack, "name", event->name, "level",
-                               level_name(event->level), "text", event->text);
+    /* The database has a number. */
+    const char *level = event->level;
+    if (level && (level[0] == '1' || level[0] == '2') && !level[1])
+        level = pack_alarm_level_name(level[0] - '0');
+    json_t *object =
+        json_pack("{s:I, s:s, s:s*, s:s*, s:s*, s:s*}", "time", (json_int_t) event->t, "kind", kind,
+                  "pack", event->pack, "name", event->name, "level", level, "text", event->text);
     if (object && strcmp(kind, "alarm") == 0)
         json_object_set_new(object, "active",
                             json_integer(!event->text || strcmp(event->text, "off") != 0));

@@ -257,23 +257,10 @@ static bool parse_switches(json_t *body, struct switches *switches)
     return found > 0 && found == json_object_size(body);
 }
 
-static void give_order(struct web *web, struct web_request *request, const struct render_pack *pack,
-                       const struct switches *switches)
-{
-    char text[ADDRESS_TEXT], what[SWITCHES_TEXT];
-    struct pending *pending = orders_hold(web, request);
-    if (!pending)
-        return;
-    if (outlet_order(web->outlet, pack->pack, switches, on_done, pending, 0))
-        log_info("web: %s orders %s: %s", address_format_host(client_of(request), text),
-                 pack->pack->source.name, switches_format(switches, what));
-    else
-        orders_fail(pending, MHD_HTTP_CONFLICT, "busy");
-}
-
 void orders_switch(struct web *web, struct web_request *request, const struct render_pack *pack)
 {
     struct switches switches;
+    char text[ADDRESS_TEXT], what[SWITCHES_TEXT];
     if (!may_order(web, request))
         return;
     if (!pack->pack->source.writable) {
@@ -283,12 +270,17 @@ void orders_switch(struct web *web, struct web_request *request, const struct re
     json_t *body = orders_body(request->http);
     if (!body)
         return;
-    if (parse_switches(body, &switches))
-        give_order(web, request, pack, &switches);
-    else
+    const bool good = parse_switches(body, &switches);
+    json_decref(body);
+    struct pending *pending = good ? orders_hold(web, request) : NULL;
+    if (!good)
         http_error(request->http, MHD_HTTP_BAD_REQUEST,
                    "expected charge_mos or discharge_mos, each 0 or 1");
-    json_decref(body);
+    else if (pending && outlet_order(web->outlet, pack->pack, &switches, on_done, pending, 0))
+        log_info("web: %s orders %s: %s", address_format_host(client_of(request), text),
+                 pack->pack->source.name, switches_format(&switches, what));
+    else if (pending)
+        orders_fail(pending, MHD_HTTP_CONFLICT, "busy");
 }
 
 /* ---- tunnels ---- */
@@ -299,7 +291,7 @@ static void on_tunnel(void *data, uint64_t ticket, const char *text, size_t size
 {
     struct pending *pending = data;
     struct http_request *request = pending->request;
-    setup_outdated(pending->web->setup);
+    setup_outdated(pending->web);
     free(pending);
     if (!request)
         return;

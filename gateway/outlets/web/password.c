@@ -19,15 +19,6 @@
 
 /* ---- comparing ---- */
 
-static bool matches(const char *password, const char *hash)
-{
-    struct crypt_data *room = calloc(1, sizeof *room);
-    const char *found = room ? crypt_r(password, hash, room) : NULL;
-    const bool same = found && found[0] != '*' && strcmp(found, hash) == 0;
-    free(room);
-    return same;
-}
-
 void password_compare(void *data, struct worker_result *result)
 {
     struct password_check *check = data;
@@ -39,8 +30,13 @@ void password_compare(void *data, struct worker_result *result)
         /* Only what crypt(3) accepts as a hash, so that a plain-text password does not work. */
         snprintf(result->why, sizeof result->why,
                  "%s has no hash in its first line; `packgate password` writes one", check->file);
-    else
-        check->result = matches(check->password, hash) ? PASSWORD_RIGHT : PASSWORD_WRONG;
+    else {
+        struct crypt_data *room = calloc(1, sizeof *room);
+        const char *found = room ? crypt_r(check->password, hash, room) : NULL;
+        const bool same = found && found[0] != '*' && strcmp(found, hash) == 0;
+        check->result = same ? PASSWORD_RIGHT : PASSWORD_WRONG;
+        free(room);
+    }
 }
 
 /* ---- writing ---- */

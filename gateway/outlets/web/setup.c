@@ -9,7 +9,6 @@
 #include "registers/map.h"
 #include "base/address.h"
 #include "base/clock.h"
-#include "base/queue.h"
 #include "bms/count.h"
 
 #include <jansson.h>
@@ -24,17 +23,9 @@
 /* A request that waits for an answer of the gateway. */
 struct waiting {
     TAILQ_ENTRY(waiting) entry;
-    struct setup *setup;
+    struct web *web;
     struct web_request request;
     setup_told *told;
-};
-
-struct setup {
-    struct web *web;
-    json_t *status, *configuration; /* the gateway's last answer; NULL: none yet */
-    double told_at;
-    bool asking;
-    TAILQ_HEAD(, waiting) waiting;
 };
 
 /* ---- the answer ---- */
@@ -57,42 +48,36 @@ static const struct {
     {"map.json", "json", "application/json"},
 };
 
-static void leave_out_private(json_t *object)
-{
-    json_t *modbus = json_object_get(object, "modbus");
-    if (modbus)
-        json_object_del(modbus, "connections");
-    size_t i;
-    json_t *tunnel;
-    json_array_foreach(json_object_get(object, "tunnels"), i, tunnel)
-    {
-        json_object_del(tunnel, "by");
-        json_object_del(tunnel, "client");
-    }
-    json_object_del(object, "configuration");
-}
-
 /* What the client of an answer may see. */
 struct asked {
-    const struct setup *setup;
+    const struct web *web;
     bool trusted, has_session;
 };
 
 static char *compose(const struct asked *asked, json_t *events)
 {
-    const struct setup *setup = asked->setup;
+    const struct setup *setup = &asked->web->setup;
     json_t *object = json_deep_copy(setup->status);
     if (!object) {
         json_decref(events);
         return NULL;
     }
-    if (!asked->trusted)
-        leave_out_private(object);
-    else if (setup->configuration)
+    if (asked->trusted && setup->configuration) {
         json_object_set(object, "config", setup->configuration);
+    } else if (!asked->trusted) {
+        size_t i;
+        json_t *tunnel;
+        json_array_foreach(json_object_get(object, "tunnels"), i, tunnel)
+        {
+            json_object_del(tunnel, "by");
+            json_object_del(tunnel, "client");
+        }
+        json_object_del(json_object_get(object, "modbus"), "connections");
+        json_object_del(object, "configuration");
+    }
     json_object_set_new(object, "session", json_boolean(asked->has_session));
     json_object_set_new(object, "events", events);
-    const struct http_counters counters = http_counters(setup->web->http);
+    const struct http_counters counters = http_counters(asked->web->http);
     json_object_set_new(
         object, "web",
         json_pack("{s:i, s:i, s:I, s:I, s:I}", "clients", (int) counters.clients, "streams",
@@ -109,8 +94,8 @@ static char *compose(const struct asked *asked, json_t *events)
 static void read_events(void *data, struct worker_result *result)
 {
     const struct asked *asked = data;
-    json_t *events = news_list(asked->setup->web);
-    news_add_past(asked->setup->web, events, result->why, sizeof result->why);
+    json_t *events = news_list(asked->web);
+    news_add_past(asked->web, events, result->why, sizeof result->why);
     result->text = compose(asked, events);
 }
 
@@ -119,14 +104,14 @@ static void on_composed(void *request, struct worker_result *result, const void 
 {
     const struct asked *asked = data;
     compress_json(request, MHD_HTTP_OK,
-                  result->text ? result->text : compose(asked, news_list(asked->setup->web)));
+                  result->text ? result->text : compose(asked, news_list(asked->web)));
     result->text = NULL;
 }
 
 static void answer_setup(struct web *web, struct web_request *request, const json_t *status)
 {
     const bool has_session = web_session(web, request, false) > 0;
-    const struct asked asked = {web->setup, has_session || web_is_this_host(request), has_session};
+    const struct asked asked = {web, has_session || web_is_this_host(request), has_session};
     if (!status) {
         http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway does not answer");
         return;
@@ -146,55 +131,57 @@ static void answer_setup(struct web *web, struct web_request *request, const jso
 static void on_gone(void *data)
 {
     struct waiting *waiting = data;
-    TAILQ_REMOVE(&waiting->setup->waiting, waiting, entry);
+    TAILQ_REMOVE(&waiting->web->setup.waiting, waiting, entry);
     free(waiting);
 }
 
-static void answer_all(struct setup *setup)
+static void answer_all(struct web *web)
 {
+    struct setup *setup = &web->setup;
     struct waiting *waiting;
     setup->asking = false;
     while ((waiting = TAILQ_FIRST(&setup->waiting))) {
         TAILQ_REMOVE(&setup->waiting, waiting, entry);
-        waiting->told(setup->web, &waiting->request, setup->status);
+        waiting->told(web, &waiting->request, setup->status);
         free(waiting);
     }
 }
 
 static void on_configuration(void *data, uint64_t ticket, const char *text, size_t size)
 {
-    struct setup *setup = data;
+    struct web *web = data;
+    struct setup *setup = &web->setup;
     json_decref(setup->configuration);
     setup->configuration = text ? json_loadb(text, size, 0, NULL) : NULL;
-    answer_all(setup);
+    answer_all(web);
 }
 
 static void on_status(void *data, uint64_t ticket, const char *text, size_t size)
 {
-    struct setup *setup = data;
+    struct web *web = data;
+    struct setup *setup = &web->setup;
     json_decref(setup->status);
     setup->status = text ? json_loadb(text, size, 0, NULL) : NULL;
     setup->told_at = clock_now();
-    if (!setup->status ||
-        !outlet_ask(setup->web->outlet, "configuration", on_configuration, setup, 0))
-        answer_all(setup);
+    if (!setup->status || !outlet_ask(web->outlet, "configuration", on_configuration, web, 0))
+        answer_all(web);
 }
 
-void setup_outdated(struct setup *setup)
+void setup_outdated(struct web *web)
 {
-    setup->told_at = -ANSWER_HOLDS_S;
+    web->setup.told_at = -ANSWER_HOLDS_S;
 }
 
 void setup_ask(struct web *web, struct web_request *request, setup_told *told)
 {
-    struct setup *setup = web->setup;
+    struct setup *setup = &web->setup;
     const double now = clock_now();
     const bool is_new = setup->status && !setup->asking && now - setup->told_at < ANSWER_HOLDS_S;
     struct waiting *waiting =
         !is_new && outlet_hears(web->outlet, now) ? malloc(sizeof *waiting) : NULL;
-    if (waiting && (setup->asking || outlet_ask(web->outlet, "status", on_status, setup, 0))) {
+    if (waiting && (setup->asking || outlet_ask(web->outlet, "status", on_status, web, 0))) {
         setup->asking = true;
-        *waiting = (struct waiting){.setup = setup, .request = *request, .told = told};
+        *waiting = (struct waiting){.web = web, .request = *request, .told = told};
         TAILQ_INSERT_TAIL(&setup->waiting, waiting, entry);
         http_hold(request->http, on_gone, waiting);
         return;
@@ -264,25 +251,4 @@ void setup_answer_file(struct web *web, struct web_request *request)
         MHD_add_response_header(response, "Content-Disposition", disposition);
     }
     http_answer(request->http, MHD_HTTP_OK, response);
-}
-
-/* ---- life ---- */
-
-struct setup *setup_new(struct web *web)
-{
-    struct setup *setup = calloc(1, sizeof *setup);
-    if (!setup)
-        return NULL;
-    setup->web = web;
-    TAILQ_INIT(&setup->waiting);
-    return setup;
-}
-
-void setup_free(struct setup *setup)
-{
-    if (!setup)
-        return;
-    json_decref(setup->status);
-    json_decref(setup->configuration);
-    free(setup);
 }

@@ -7,12 +7,6 @@
 
 #include "web.h"
 
-struct setup;
-
-/** NULL: out of memory. */
-struct setup *setup_new(struct web *web);
-void setup_free(struct setup *setup);
-
 /** Answers `api/v1/gateway`. Only users who are logged in and clients on this host get addresses of
  * clients and the configuration; nobody gets secrets. */
 void setup_answer(struct web *web, struct web_request *request);
@@ -23,7 +17,7 @@ typedef void setup_told(struct web *web, struct web_request *request, const json
 void setup_ask(struct web *web, struct web_request *request, setup_told *told);
 
 /** Marks the gateway's last answer as outdated. */
-void setup_outdated(struct setup *setup);
+void setup_outdated(struct web *web);
 
 /** Answers `api/v1/files/NAME`. */
 void setup_answer_file(struct web *web, struct web_request *request);

@@ -112,8 +112,10 @@ static bool is_late(const struct stream *stream)
 
 /* ---- a viewer's buffer ---- */
 
-static bool reserve_room(struct viewer *viewer, size_t size)
+static bool append_bytes(struct viewer *viewer, const char *bytes, size_t size)
 {
+    if (viewer->size == viewer->at)
+        viewer->taken_at = clock_now(); /* from now on something waits */
     if (viewer->at > 0) {
         memmove(viewer->bytes, viewer->bytes + viewer->at, viewer->size - viewer->at);
         viewer->size -= viewer->at;
@@ -122,24 +124,13 @@ static bool reserve_room(struct viewer *viewer, size_t size)
     size_t room = viewer->room ? viewer->room : BUFFER_FIRST;
     while (room < viewer->size + size)
         room *= 2;
-    if (room > STREAM_BUFFER_MAX)
-        return false;
-    if (room == viewer->room)
-        return true;
-    char *more = realloc(viewer->bytes, room);
+    char *more = room == viewer->room        ? viewer->bytes
+                 : room <= STREAM_BUFFER_MAX ? realloc(viewer->bytes, room)
+                                             : NULL;
     if (!more)
         return false;
     viewer->bytes = more;
     viewer->room = room;
-    return true;
-}
-
-static bool append_bytes(struct viewer *viewer, const char *bytes, size_t size)
-{
-    if (viewer->size == viewer->at)
-        viewer->taken_at = clock_now(); /* from now on something waits */
-    if (!reserve_room(viewer, size))
-        return false;
     memcpy(viewer->bytes + viewer->size, bytes, size);
     viewer->size += size;
     return true;
@@ -181,19 +172,6 @@ static void hand_out(struct viewer *viewer)
 static size_t send_pieces(struct viewer *viewer, struct iovec *pieces, unsigned count)
 {
     return is_late(viewer->stream) ? 0 : http_send(viewer->request, pieces, count);
-}
-
-/* Events must not be lost: a viewer without room is cut, and reconnects to the current state. */
-static void put_event(struct viewer *viewer, const char *bytes, size_t size)
-{
-    struct iovec piece = {.iov_base = (void *) (uintptr_t) bytes, .iov_len = size};
-    const size_t sent = viewer->size == viewer->at ? send_pieces(viewer, &piece, 1) : 0;
-    if (sent == size)
-        return;
-    if (append_bytes(viewer, bytes + sent, size - sent))
-        hand_out(viewer);
-    else
-        http_cut(viewer->request);
 }
 
 /* ---- sending through the library ---- */
@@ -368,24 +346,17 @@ void stream_event(struct stream *stream, const char *name, const char *data)
     struct viewer *viewer, *next;
     for (viewer = TAILQ_FIRST(&stream->viewers); viewer && !text.cut; viewer = next) {
         next = TAILQ_NEXT(viewer, entry);
-        put_event(viewer, bytes, text.size);
+        struct iovec piece = {.iov_base = bytes, .iov_len = text.size};
+        const size_t sent = viewer->size == viewer->at ? send_pieces(viewer, &piece, 1) : 0;
+        /* Events must not be lost: a viewer without room is cut, and reconnects to the current state. */
+        if (sent < text.size && !append_bytes(viewer, bytes + sent, text.size - sent))
+            http_cut(viewer->request);
+        else
+            hand_out(viewer);
     }
 }
 
 /* ---- life ---- */
-
-/* Unknown names are ignored: a page may be older than a reload. */
-static void mark_detail(struct viewer *viewer, const char *detail)
-{
-    const struct stream *stream = viewer->stream;
-    while (*detail) {
-        const size_t size = strcspn(detail, ",");
-        const struct render_pack *pack = render_find(stream->packs, stream->count, detail, size);
-        if (pack)
-            viewer->packs[pack - stream->packs].detail = true;
-        detail += size + (detail[size] == ',');
-    }
-}
 
 static struct viewer *new_viewer(struct stream *stream, struct http_request *request,
                                  const char *detail)
@@ -404,7 +375,13 @@ static struct viewer *new_viewer(struct stream *stream, struct http_request *req
         free_viewer(viewer);
         return NULL;
     }
-    mark_detail(viewer, detail);
+    /* Unknown names are ignored: a page may be older than a reload. */
+    for (size_t name; *detail; detail += name + (detail[name] == ',')) {
+        name = strcspn(detail, ",");
+        const struct render_pack *pack = render_find(stream->packs, stream->count, detail, name);
+        if (pack)
+            viewer->packs[pack - stream->packs].detail = true;
+    }
     for (unsigned n = 0; n < stream->count; n++)
         owe_pack(viewer, n);
     return viewer;

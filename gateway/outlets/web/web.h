@@ -12,11 +12,21 @@
 #include "session.h"
 #include "stream.h"
 
+#include "base/queue.h"
+
 #include <jansson.h>
 
 #define WEB_NEWS_KEPT 100
 #define WEB_COOKIE "packgate"             /* contains the token of a session */
 #define WEB_SETUP_COOKIE "packgate-setup" /* the same for set-up; the gateway checks it */
+
+/* The gateway's last answer, and the requests that wait for the next one (setup.h). */
+struct setup {
+    json_t *status, *configuration; /* NULL: none yet */
+    double told_at;
+    bool asking;
+    TAILQ_HEAD(, waiting) waiting;
+};
 
 struct web {
     struct outlet *outlet;
@@ -31,7 +41,7 @@ struct web {
     struct past *past;         /* NULL: there is no [history] */
     struct render_pack *packs; /* in the order of the configuration, packs before banks */
     unsigned count;
-    struct setup *setup;
+    struct setup setup;
     char *tls_cert, *tls_key;    /* contents of the files; NULL: not encrypted */
     json_t *news[WEB_NEWS_KEPT]; /* a ring; the next event goes to `news_next` */
     unsigned news_next, news_count;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tests/run: 65 s
+# tests/run: 70 s
 """Packs over Bluetooth Low Energy, by a stand-in for BlueZ on a private bus: real D-Bus messages, simulated packs."""
 
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tests/run: 60 s
+# tests/run: 40 s
 """Bluetooth lines among strangers and in bad air, by a stand-in for BlueZ: crowds of devices with odd names, tables of services without
 an end, a service that loses its name in a row, slow links, two adapters, and a key that is to be seen nowhere."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tests/run: 50 s
+# tests/run: 60 s
 """`packgate probe` over Bluetooth Low Energy, with a stand-in for BlueZ: the devices in reach, and the protocol of
 one."""
 

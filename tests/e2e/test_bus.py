@@ -2,7 +2,7 @@
 """Several packs on one line, one of them silent, one with damaged replies, and one that answers when its neighbours
 are asked: the others lose nothing, and no pack gets the values of another."""
 
-# tests/run: 60 s
+# tests/run: 75 s
 
 import concurrent.futures
 import os

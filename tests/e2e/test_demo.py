@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`packgate demo`: everything that it shows, each scenario, its addresses, and what it rejects.
 
-tests/run: 70 s"""
+tests/run: 105 s"""
 
 import contextlib
 import json
@@ -134,4 +134,4 @@ def refuses_what_it_cannot_do():
 
 
 main([a_pack_falls_silent, frost_stops_the_charge, a_short_circuit_opens_the_switches, health_finds_the_cell_of_the_past, clouds_pass,
-      shows_packs_with_a_past, refuses_what_it_cannot_do], at_once=4)
+      shows_packs_with_a_past, refuses_what_it_cannot_do], at_once=7)

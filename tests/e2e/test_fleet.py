@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tests/run: 80 s
+# tests/run: 110 s
 """A small fleet, set up by the commands of docs/fleet.md with the shipped files: after each part was killed, no data
 are missing or duplicated; the alert rules and the dashboard show what they should. `make fleet` is the large one."""
 

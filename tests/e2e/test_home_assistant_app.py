@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 95 s
 """The app for Home Assistant: its folder by the rules of the Supervisor, its start with a Supervisor of our own, a
 broker with a password, and the page behind nginx as the ingress would request it."""
 
@@ -573,6 +574,7 @@ def show_by_ingress(supervisor, own, others, settings):
 
 for tool in ("nginx", "curl", "jq", "mosquitto_passwd"):
     assert shutil.which(tool), f"{tool} is missing"
-main([folder_is_as_the_supervisor_wants_it, everything_has_a_word_in_each_language, store_has_the_app_and_its_image, archive_has_packages_of_both,
-      first_start_writes_the_configuration, options_that_change_are_applied, a_broker_that_comes_later_is_added, starts_without_a_pack,
-      wrong_options_leave_the_page, finds_packs_by_a_search, a_search_does_not_undo_what_was_set_up_meanwhile, shows_a_demo, page_is_shown_by_the_ingress], at_once=3)
+main([finds_packs_by_a_search, shows_a_demo, options_that_change_are_applied, a_broker_that_comes_later_is_added, page_is_shown_by_the_ingress,
+      folder_is_as_the_supervisor_wants_it, everything_has_a_word_in_each_language, store_has_the_app_and_its_image, archive_has_packages_of_both,
+      first_start_writes_the_configuration, starts_without_a_pack, wrong_options_leave_the_page,
+      a_search_does_not_undo_what_was_set_up_meanwhile], at_once=3)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tests/run: 80 s
+# tests/run: 60 s
 """Databases while the clock of the host jumps, as on a board without a battery-backed clock when the network comes
 up: the database gets all rows of the history, whether it was reachable at the jump or not. Time passes faster for
 the gateway than for the test, which would otherwise take minutes."""

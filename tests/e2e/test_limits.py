@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Limits in the real gateway: they rise, expire, survive a reload, and are the same in every output."""
 
-# tests/run: 45 s
+# tests/run: 65 s
 
 import contextlib
 import csv

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tests/run: 45 s
+# tests/run: 50 s
 """The outlet mqtt against a real mosquitto: topics, retained or not, Home Assistant's discovery with every template
 rendered for the real state message, orders, withdrawal, and harm that the broker can do."""
 

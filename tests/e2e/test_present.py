@@ -2,7 +2,7 @@
 """A port on which masters ask by Modbus RTU: mbpoll, pymodbus and libmodbus over pseudo terminals and TCP, hostile ones, and what
 they are told when values turn stale because the BMS, the gateway or the port is gone."""
 
-# tests/run: 100 s
+# tests/run: 75 s
 
 import contextlib
 import ctypes
@@ -874,4 +874,4 @@ if __name__ == "__main__":
           switches_where_it_may, serves_a_bank_and_its_packs, serves_a_view, counts_for_function_8, writes_settings_where_it_may, answers_an_order_while_others_ask, gives_an_order_up_when_the_master_goes_on, skips_its_echo, a_port_that_is_pulled_comes_back, a_port_in_use_is_awaited, a_port_that_is_missing_is_not_answered, documented_commands_read,
           what_was_asked_during_a_sleep_is_not_answered, the_time_of_day_matters_not, status_says_who_asks, status_says_what_was_told,
           a_new_gateway_takes_the_port_over, one_that_is_killed_comes_back, one_that_hangs_comes_back,
-          says_nothing_before_the_first_values, says_what_port_502_says, check_looks_for_the_port], at_once=6)
+          says_nothing_before_the_first_values, says_what_port_502_says, check_looks_for_the_port], at_once=12)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tests/run: 90 s
+# tests/run: 80 s
 """README and docs/: their configurations, Home Assistant YAML, tables of protocols, commands and links are tested
 with simulated packs in place of the ports that they name."""
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Every exchange file, replayed by a TCP server to `packgate run` and read by pymodbus, and through `packgate decode`."""
 
-# tests/run: 30 s
+# tests/run: 40 s
 
 import concurrent.futures
 import glob

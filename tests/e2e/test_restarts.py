@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tests/run: 80 s
+# tests/run: 90 s
 """Restarts and kills: every row of the history is in the database, too, and the history itself loses no more than
 docs/history.md says."""
 
@@ -90,9 +90,14 @@ def kills_at_random_moments():
     with two_packs() as (place, database, text):
         seed = random.randrange(1 << 32)
         print(f"# seed {seed}", flush=True)
-        gateway, _ = kill_at_random(random.Random(seed), place, text, 90, 8, 0)
+        gateway, _ = kill_at_random(random.Random(seed), place, text, 45, 8, 0)
         with gateway:
             await_nothing_missing(place, database, time.time())
+
+
+def kills_at_other_random_moments():
+    """Beside the former, with another seed."""
+    kills_at_random_moments()
 
 
 def await_connected(gateway, before=None):
@@ -134,5 +139,5 @@ def one_that_is_killed_while_all_is_well_is_back_at_once():
 
 
 if __name__ == "__main__":
-    main([kills_at_random_moments, one_that_is_killed_young_has_written, a_restart_within_an_interval,
-          one_that_is_killed_while_all_is_well_is_back_at_once], at_once=4)
+    main([kills_at_random_moments, kills_at_other_random_moments, one_that_is_killed_young_has_written, a_restart_within_an_interval,
+          one_that_is_killed_while_all_is_well_is_back_at_once], at_once=5)

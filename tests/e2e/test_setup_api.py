@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 45 s
 """Set-up in the browser, by requests made by hand: who may set up, what may be changed, and what happens to a
 configuration that is not kept. test_setup_page tests the screens."""
 

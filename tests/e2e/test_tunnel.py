@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tests/run: 40 s
+# tests/run: 45 s
 """Tunnels: another program on a polled line. It gets only its own answers, values stay fresh and true, and nothing
 that it does holds the gateway up. The programs are part of this test, the packs are simulated by packgate
 simulate."""

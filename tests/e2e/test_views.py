@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 45 s
 """[view NAME]: the ready files of conf/views, each asked what its clients ask (blocks and functions as their sources have
 them), of a pack, a bank, a pack that says little and one that says nothing any more; the chain of SunSpec models walked by
 the published lists; a reload."""

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 45 s
 """The page's server: values as JSON and as a stream, and requests that are rejected."""
 
 import base64

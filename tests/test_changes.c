@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* Comparison of two configurations: which changes reopen a line, and what is logged. */
-#include "config/changes.h"
-#include "config/load.h"
-#include "bms/count.h"
-#include "unit.h"
+#include "config_test.h"
 
-#include <stdlib.h>
-#include <string.h>
+#include "config/changes.h"
 
 #define GATEWAY "[gateway]\n"
 #define LINE "[line a]\nport = tcp://h:1\nprotocol = topbms\n"
@@ -14,20 +10,6 @@
 #define PACK_Q "[pack q]\nline = a\nunit = 2\naddress = 2\n"
 #define BANK "[bank all]\npacks = p, q\nunit = 9\n"
 #define PUSH "[push plc]\ntarget = tcp://h:502\nwrite = p.soc_percent -> 40 u16\n"
-
-static struct config *parse(const char *text)
-{
-    char *messages;
-    size_t size;
-    FILE *errors = open_memstream(&messages, &size);
-    assert_non_null(errors);
-    struct config *config = config_parse(text, "f", errors);
-    fclose(errors);
-    if (!config)
-        fail_msg("%s", messages);
-    free(messages);
-    return config;
-}
 
 static void note(void *data, enum config_change change, const char *text)
 {
@@ -75,7 +57,8 @@ static const struct {
 TEST(told)
 {
     for (size_t i = 0; i < COUNT(changes); i++) {
-        struct config *old = parse(changes[i].old), *fresh = parse(changes[i].fresh);
+        struct config *old = parse_accepted(changes[i].old),
+                      *fresh = parse_accepted(changes[i].fresh);
         char told[2000] = "";
         config_tell_changes(old, fresh, note, told);
         if (strcmp(told, changes[i].told) != 0)
@@ -113,9 +96,9 @@ TEST(same)
         {GATEWAY "spikes = 3\n" LINE PACK, true, true},
         {GATEWAY "on_stale = hold\nbase = 1000\nallow = 10.0.0.0/8\n" LINE PACK, true, true},
     };
-    struct config *old = parse(LINE PACK);
+    struct config *old = parse_accepted(LINE PACK);
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct config *fresh = parse(cases[i].text);
+        struct config *fresh = parse_accepted(cases[i].text);
         bool line = config_same(&line_section, old->lines, fresh->lines, CHANGE_LINE);
         bool pack = config_same(&pack_section, old->packs, fresh->packs, CHANGE_LINE);
         if (line != cases[i].line || pack != cases[i].pack)

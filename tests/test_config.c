@@ -8,11 +8,10 @@
 
 #include "config/file.h"
 #include "config/keys_manual.h"
-#include "config/load.h"
 #include "config/keys.h"
 #include "config/types.h"
 #include "bms/count.h"
-#include "unit.h"
+#include "config_test.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,27 +26,6 @@
     "a whole number from 300 to 4000000; data bits 7 or 8, parity N, E or O, stop bits 1 or 2, "   \
     "such as 8N1 or 7E1; default, on, off or rs485"
 #define PUSH GOOD "[push plc]\ntarget = tcp://h:502\n"
-
-/* Parses and hands out what was reported; the caller frees both. */
-static struct config *parse(const char *text, char **messages)
-{
-    size_t size;
-    FILE *errors = open_memstream(messages, &size);
-    assert_non_null(errors);
-    struct config *config = config_parse(text, "f", errors);
-    fclose(errors);
-    return config;
-}
-
-static struct config *parse_good(const char *text)
-{
-    char *messages;
-    struct config *config = parse(text, &messages);
-    if (!config || messages[0])
-        fail_msg("expected a good file, got:\n%s\nof:\n%s", messages, text);
-    free(messages);
-    return config;
-}
 
 static void add_words(char *out, size_t size, const char *word, const char *separator)
 {
@@ -143,7 +121,7 @@ static bool only_warnings(const char *messages)
 static void expect(const char *name, const char *text, const char *message)
 {
     char *messages, *expected = expand(message);
-    struct config *config = parse(text, &messages);
+    struct config *config = parse_config(text, &messages);
     if (strcmp(messages, expected) != 0)
         fail_msg("%s:\nexpected\n%sgot\n%s", name, expected, messages);
     if (!config == only_warnings(expected))
@@ -300,7 +278,7 @@ TEST(largest_bank)
         strcat(text, "[bank b]\nunit = 100\n");
         for (int i = 0; i < MAX_BANK_PACKS + more; i++)
             snprintf(text + strlen(text), sizeof text - strlen(text), "packs = p%d\n", i);
-        struct config *config = parse(text, &messages);
+        struct config *config = parse_config(text, &messages);
         if ((config == NULL) != (more > 0))
             fail_msg("%d packs: %s", MAX_BANK_PACKS + more, messages);
         if (config)
@@ -546,7 +524,7 @@ TEST(folded)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         char *messages;
-        struct config *old = parse(cases[i].old, &messages),
+        struct config *old = parse_config(cases[i].old, &messages),
                       *fresh = cases[i].fresh ? parse_good(cases[i].fresh) : NULL;
         if (!old || !strstr(messages, cases[i].remark))
             fail_msg("%s%s", cases[i].old, messages);
@@ -697,7 +675,7 @@ TEST(ports)
     for (size_t i = 0; i < COUNT(cases); i++) {
         char text[400], *messages;
         snprintf(text, sizeof text, "[line a]\nport = %s\nprotocol = daly\n" PACK_P, cases[i].port);
-        struct config *config = parse(text, &messages);
+        struct config *config = parse_config(text, &messages);
         if (!config != !cases[i].good)
             fail_msg("'%s': %s\n%s", cases[i].port, config ? "accepted" : "refused", messages);
         if (config)
@@ -755,7 +733,7 @@ TEST(limits)
             char text[400], *messages;
             snprintf(text, sizeof text, "%s%s = %s\n%s", cases[i].before, cases[i].key, values[v],
                      cases[i].after);
-            struct config *config = parse(text, &messages);
+            struct config *config = parse_config(text, &messages);
             bool good = v == 1 || v == 2;
             if (!config == good)
                 fail_msg("%s = %s: %s\n%s", cases[i].key, values[v],
@@ -784,7 +762,7 @@ TEST(numbers)
             char text[400], *messages;
             snprintf(text, sizeof text, LINE_A "[pack p]\nline=a\n%s%s = %s\n",
                      strcmp(cases[i].key, "unit") == 0 ? "" : "unit=1\n", cases[i].key, *value);
-            struct config *config = parse(text, &messages);
+            struct config *config = parse_config(text, &messages);
             if (config || !messages[0])
                 fail_msg("%s = '%s' was accepted", cases[i].key, *value);
             free(messages);
@@ -1258,7 +1236,7 @@ TEST(many_mistakes)
     for (size_t i = 0; i < sizeof text - 1; i++)
         text[i] = i % 3 == 2 ? '\n' : 'x';
     text[sizeof text - 1] = 0;
-    assert_null(parse(text, &messages));
+    assert_null(parse_config(text, &messages));
     assert_non_null(strstr(messages, "\nf:100: neither"));
     assert_null(strstr(messages, "\nf:101: "));
     /* 1000 lines, and that there is no section. */
@@ -1333,7 +1311,7 @@ TEST(hints)
     // clang-format on
     for (size_t i = 0; i < COUNT(cases); i++) {
         char *messages;
-        assert_null(parse(cases[i].text, &messages));
+        assert_null(parse_config(cases[i].text, &messages));
         if (!strstr(messages, cases[i].hint))
             fail_msg("expected '%s' for\n%sgot\n%s", cases[i].hint, cases[i].text, messages);
         free(messages);
@@ -1429,7 +1407,7 @@ TEST(titles)
     }
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         snprintf(text, sizeof text, GOOD "name = %s\n", bad[i]);
-        struct config *config = parse(text, &messages);
+        struct config *config = parse_config(text, &messages);
         if (config || !strstr(messages, "expected a name of 1 to 40 characters (UTF-8)"))
             fail_msg("%zu: %s", i, messages);
         free(messages);
@@ -1544,9 +1522,7 @@ TEST(allowed_currents)
 /* Each with what it has to be told about: a part of the message. */
 TEST(wrong_allowed_currents)
 {
-    static const struct {
-        const char *text, *message;
-    } cases[] = {
+    static const struct said cases[] = {
         {"[limits l]\n", "f:7: [limits l] has no 'cells'; expected a whole number from 1 to 48: "
                          "The number of cells in "
                          "series. Nothing is allowed while"},
@@ -1594,14 +1570,7 @@ TEST(wrong_allowed_currents)
         {LIMITED CURVES "[limits q]\n", "there is no [pack q] or [bank q]"},
         {LIMITED CURVES "[limits m]\nof = p\n", "'p' has its limits in [limits p] already"},
     };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        char text[1200], *messages;
-        snprintf(text, sizeof text, "%s%s", GOOD, cases[i].text);
-        struct config *config = parse(text, &messages);
-        if (config || !strstr(messages, cases[i].message))
-            fail_msg("%s: %s: %s", cases[i].text, config ? "accepted" : "refused", messages);
-        free(messages);
-    }
+    expect_said(GOOD, cases, COUNT(cases));
 }
 
 /* What is accepted, with a remark. */
@@ -1620,7 +1589,7 @@ TEST(limits_remarks)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         char *messages;
-        struct config *config = parse(cases[i].text, &messages);
+        struct config *config = parse_config(cases[i].text, &messages);
         if (!config ||
             (cases[i].message ? !strstr(messages, cases[i].message) : messages[0] != '\0'))
             fail_msg("%s: %s", cases[i].text, messages);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* Views: the meaning of the lines of a [view] and their mistakes, the content of the registers
  * while packs are fresh, stale and unknown, and which reads are rejected. */
+#include "config_test.h"
+
 #include "modbus/view.h"
-#include "config/load.h"
 
 #include "bms/bytes.h"
 #include "bms/count.h"
@@ -11,8 +12,6 @@
 #include <modbus.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "unit.h"
 
 /* 15 lines: packs p and q.1, and the bank b of both. */
 #define PACKS                                                                                      \
@@ -23,16 +22,6 @@
 #define VIEW PACKS "[view v]\nsource = p\nunit = 7\n" /* its lines begin at 19 */
 
 #define GOOD_S 10.0 /* s for which values are fresh, from 100 on */
-
-static struct config *parse(const char *text, char **messages)
-{
-    size_t size;
-    FILE *errors = open_memstream(messages, &size);
-    assert_non_null(errors);
-    struct config *config = config_parse(text, "f", errors);
-    fclose(errors);
-    return config;
-}
 
 /* ---- a house to look at ---- */
 
@@ -79,7 +68,7 @@ static struct house *open_house(const char *lines)
     static const char *const names[] = {"p", "q.1", "b"};
     assert_non_null(house);
     snprintf(text, sizeof text, VIEW "%s", lines);
-    house->config = parse(text, &messages);
+    house->config = parse_config(text, &messages);
     if (!house->config)
         fail_msg("%s\n%s", lines, messages);
     free(messages);
@@ -382,9 +371,7 @@ TEST(time)
 
 TEST(mistakes)
 {
-    static const struct {
-        const char *lines, *message;
-    } cases[] = {
+    static const struct said cases[] = {
         // clang-format off
         {"", "f:16: [view v] has no 'register'; expected VALUE -> REGISTER TYPE"},
         {"register = voltage_v\n", "f:19: 'register' is 'voltage_v'; expected VALUE -> REGISTER TYPE, such as voltage_v -> 259 u16 scale 100"},
@@ -457,15 +444,7 @@ TEST(mistakes)
         {"register = 1 -> 5 u16\nport = 502\n", "unknown key 'port' in [view v]; did you mean 'listen'?"},
         // clang-format on
     };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        char *messages, text[4000];
-        snprintf(text, sizeof text, VIEW "%s", cases[i].lines);
-        struct config *config = parse(text, &messages);
-        if (config || !strstr(messages, cases[i].message))
-            fail_msg("%s\nexpected %s\ngot %s", cases[i].lines, cases[i].message, messages);
-        free(messages);
-        config_free(config);
-    }
+    expect_said(VIEW, cases, COUNT(cases));
 }
 
 /* Similar to mistakes, but valid. */
@@ -484,13 +463,6 @@ TEST(good)
         "on_unknown = -1\nregister = \"x\" -> 5 string 1\nregister = level.soc_low -> 6 bits16 bit "
         "1\n",
     };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        char *messages, text[4000];
-        snprintf(text, sizeof text, VIEW "%s", cases[i]);
-        struct config *config = parse(text, &messages);
-        if (!config || *messages)
-            fail_msg("%s\ngot %s", cases[i], messages);
-        free(messages);
-        config_free(config);
-    }
+    for (size_t i = 0; i < COUNT(cases); i++)
+        expect_said(VIEW, &(struct said){cases[i], NULL}, 1);
 }

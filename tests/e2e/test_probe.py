@@ -329,10 +329,11 @@ def check_all(bus):
 
 # All at the same time: all addresses of each answering protocol are tried twice, so they are distributed.
 BUSES = [
-    [bus_case("topbms", 1, "pace"), bus_case("topbms", 2, "pace"), bus_case("topbms", 13, "seplos"), bus_case("felicity", 12)],
+    [bus_case("topbms", 1, "pace"), bus_case("topbms", 2, "pace"), bus_case("topbms", 13, "seplos"), bus_case("daren", 9)],
     [bus_case("renogy", 51), bus_case("renogy", 49), bus_case("daly-p81", 1), bus_case("daly-p81", 9)],
     [bus_case("jk-pb", 1), bus_case("jk-pb", 15), bus_case("eg4-ll", 7), bus_case("pace-modbus", 11)],
-    [bus_case("seplos-v3", 14), bus_case("jbd-addressed", 30), bus_case("jbd-addressed", 0), bus_case("jbd-up", 6), bus_case("daren", 9), bus_case("jk-balancer", 3)],
+    [bus_case("jbd-addressed", 30), bus_case("jbd-addressed", 0), bus_case("jk-balancer", 3)],
+    [bus_case("seplos-v3", 14), bus_case("jbd-up", 6), bus_case("felicity", 12)],
 ]
 
 

@@ -298,7 +298,7 @@ class Fleet:
         """All its processes, without a word."""
         os.killpg(os.getpgid(self.centre.pid(unit)), signal.SIGKILL)
 
-    def kill_each(self, pause=15):
+    def kill_each(self, pause=12):
         """Each part dies and stays away for longer than an interval."""
         for unit in UNITS:
             self.say(f"killing {unit}")
@@ -504,7 +504,7 @@ def run(gateways, real, seconds, interval, say=print):
         fleet.await_live()
         fleet.measure(seconds)
         fleet.kill_each()
-        time.sleep(max(20, seconds / 2))
+        time.sleep(max(interval + 2, seconds / 2))
         fleet.await_live()
         fleet.check_rights()
         wanted, missing, doubled, strangers = fleet.await_reals()

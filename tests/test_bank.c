@@ -16,48 +16,16 @@ static bool close_to(double a, double b)
     return fabs(a - b) <= 1e-9 * fmax(1, fabs(b)) || (isnan(a) && isnan(b));
 }
 
-static void expect(const struct pack *bank, enum pack_value id, double expected)
-{
-    char name[VALUE_NAME_SIZE];
-    if (!close_to(bank->value[id], expected))
-        fail_msg("%s is %.9g, expected %.9g", pack_value_name(id, name), bank->value[id], expected);
-}
-
-struct known {
-    enum pack_value id;
-    double value;
-};
-
-static struct pack pack_of(const struct known *known, size_t count)
-{
-    struct pack pack = cleared_pack();
-    for (size_t i = 0; i < count; i++)
-        pack_set(&pack, known[i].id, known[i].value);
-    return pack;
-}
-
 /* 280 Ah, 16 cells, charging with 10 A. */
 static struct pack large(void)
 {
-    static const struct known known[] = {{VOLTAGE_V, 53.2},
-                                         {CURRENT_A, 10},
-                                         {SOC_PERCENT, 80},
-                                         {SOH_PERCENT, 98},
-                                         {REMAINING_AH, 224},
-                                         {FULL_AH, 280},
-                                         {RATED_AH, 280},
-                                         {CYCLES, 100},
-                                         {CELL_COUNT, 16},
-                                         {TEMP_COUNT, 4},
-                                         {MOS_TEMP_C, 35},
-                                         {CHARGE_MOS, 1},
-                                         {DISCHARGE_MOS, 1},
-                                         {BALANCE_MASK, 0},
-                                         {CHARGE_VOLTAGE_LIMIT_V, 57.6},
-                                         {CHARGE_CURRENT_LIMIT_A, 100},
-                                         {DISCHARGE_VOLTAGE_LIMIT_V, 44.8},
-                                         {DISCHARGE_CURRENT_LIMIT_A, 150}};
-    struct pack pack = pack_of(known, COUNT(known));
+    struct pack pack = cleared_pack();
+    set_values(&pack, {VOLTAGE_V, 53.2}, {CURRENT_A, 10}, {SOC_PERCENT, 80}, {SOH_PERCENT, 98},
+               {REMAINING_AH, 224}, {FULL_AH, 280}, {RATED_AH, 280}, {CYCLES, 100},
+               {CELL_COUNT, 16}, {TEMP_COUNT, 4}, {MOS_TEMP_C, 35}, {CHARGE_MOS, 1},
+               {DISCHARGE_MOS, 1}, {BALANCE_MASK, 0}, {CHARGE_VOLTAGE_LIMIT_V, 57.6},
+               {CHARGE_CURRENT_LIMIT_A, 100}, {DISCHARGE_VOLTAGE_LIMIT_V, 44.8},
+               {DISCHARGE_CURRENT_LIMIT_A, 150});
     for (unsigned n = 1; n <= 16; n++)
         pack_set_cell(&pack, n, n == 7 ? 3345 : n == 2 ? 3320 : 3325);
     for (unsigned n = 1; n <= 4; n++)
@@ -74,24 +42,12 @@ static struct pack large(void)
 /* 100 Ah of 120 when new, 15 cells, charging with 4.5 A; no MOS sensor. */
 static struct pack small(void)
 {
-    static const struct known known[] = {{VOLTAGE_V, 53},
-                                         {CURRENT_A, 4.5},
-                                         {SOC_PERCENT, 50},
-                                         {SOH_PERCENT, 90},
-                                         {REMAINING_AH, 50},
-                                         {FULL_AH, 100},
-                                         {RATED_AH, 120},
-                                         {CYCLES, 250},
-                                         {CELL_COUNT, 15},
-                                         {TEMP_COUNT, 2},
-                                         {CHARGE_MOS, 1},
-                                         {DISCHARGE_MOS, 0},
-                                         {BALANCE_MASK, 4},
-                                         {CHARGE_VOLTAGE_LIMIT_V, 56.8},
-                                         {CHARGE_CURRENT_LIMIT_A, 50},
-                                         {DISCHARGE_VOLTAGE_LIMIT_V, 45},
-                                         {DISCHARGE_CURRENT_LIMIT_A, 60}};
-    struct pack pack = pack_of(known, COUNT(known));
+    struct pack pack = cleared_pack();
+    set_values(&pack, {VOLTAGE_V, 53}, {CURRENT_A, 4.5}, {SOC_PERCENT, 50}, {SOH_PERCENT, 90},
+               {REMAINING_AH, 50}, {FULL_AH, 100}, {RATED_AH, 120}, {CYCLES, 250}, {CELL_COUNT, 15},
+               {TEMP_COUNT, 2}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 0}, {BALANCE_MASK, 4},
+               {CHARGE_VOLTAGE_LIMIT_V, 56.8}, {CHARGE_CURRENT_LIMIT_A, 50},
+               {DISCHARGE_VOLTAGE_LIMIT_V, 45}, {DISCHARGE_CURRENT_LIMIT_A, 60});
     for (unsigned n = 1; n <= 15; n++)
         pack_set_cell(&pack, n, n == 3 ? 3350 : n == 9 ? 3325 : 3330);
     pack_set_temp(&pack, 1, 30);
@@ -111,31 +67,18 @@ TEST(unequal_packs)
     struct map_bank extras = {.needed = 2};
     bank_combine(members, 2, &bank, &extras);
 
-    expect(&bank, VOLTAGE_V, 53.1);
-    expect(&bank, CURRENT_A, 14.5);
-    expect(&bank, POWER_W, 532 + 238.5); /* not 53.1 x 14.5, which is 769.95 */
-    expect(&bank, SOC_PERCENT, (80 * 280 + 50 * 100) / 380.0);
-    expect(&bank, SOH_PERCENT, 95.6); /* (98 x 280 + 90 x 120) / 400 */
-    expect(&bank, REMAINING_AH, 274);
-    expect(&bank, FULL_AH, 380);
-    expect(&bank, RATED_AH, 400);
-    expect(&bank, CYCLES, 250);
-    expect(&bank, CELL_MAX_MV, 3350);
-    expect(&bank, CELL_MAX_INDEX, 3);
-    expect(&bank, CELL_MIN_MV, 3320);
-    expect(&bank, CELL_MIN_INDEX, 2);
-    expect(&bank, CELL_DELTA_MV, 30);
-    /* All 31 cells: 3345 + 3320 + 14 x 3325 = 53215, and 3350 + 3325 + 13 x 3330 = 49965. */
-    expect(&bank, CELL_AVG_MV, (53215 + 49965) / 31.0);
-    expect(&bank, TEMP_AVG_C, 124 / 6.0);
-    expect(&bank, MOS_TEMP_C, 35);
-    expect(&bank, CHARGE_MOS, 1);
-    expect(&bank, DISCHARGE_MOS, 0);
-    expect(&bank, BALANCING, 1);
-    expect(&bank, CHARGE_VOLTAGE_LIMIT_V, 56.8);
-    expect(&bank, CHARGE_CURRENT_LIMIT_A, 150);
-    expect(&bank, DISCHARGE_VOLTAGE_LIMIT_V, 45);
-    expect(&bank, DISCHARGE_CURRENT_LIMIT_A, 150); /* the other one is switched off */
+    assert_values(
+        &bank, {VOLTAGE_V, 53.1}, {CURRENT_A, 14.5},
+        {POWER_W, 532 + 238.5} /* not 53.1 x 14.5, which is 769.95 */,
+        {SOC_PERCENT, (80 * 280 + 50 * 100) / 380.0},
+        {SOH_PERCENT, 95.6} /* (98 x 280 + 90 x 120) / 400 */, {REMAINING_AH, 274}, {FULL_AH, 380},
+        {RATED_AH, 400}, {CYCLES, 250}, {CELL_MAX_MV, 3350}, {CELL_MAX_INDEX, 3},
+        {CELL_MIN_MV, 3320}, {CELL_MIN_INDEX, 2}, {CELL_DELTA_MV, 30},
+        /* All 31 cells: 3345 + 3320 + 14 x 3325 = 53215, and 3350 + 3325 + 13 x 3330 = 49965. */
+        {CELL_AVG_MV, (53215 + 49965) / 31.0}, {TEMP_AVG_C, 124 / 6.0}, {MOS_TEMP_C, 35},
+        {CHARGE_MOS, 1}, {DISCHARGE_MOS, 0}, {BALANCING, 1}, {CHARGE_VOLTAGE_LIMIT_V, 56.8},
+        {CHARGE_CURRENT_LIMIT_A, 150}, {DISCHARGE_VOLTAGE_LIMIT_V, 45},
+        {DISCHARGE_CURRENT_LIMIT_A, 150} /* the other one is switched off */);
 
     assert_int_equal(extras.present, 2);
     assert_int_equal(extras.missing, 0);
@@ -164,11 +107,9 @@ TEST(what_a_bank_has_not)
     struct pack bank;
     struct map_bank extras = {0};
     bank_combine(members, 2, &bank, &extras);
-    expect(&bank, CELL_COUNT, UNKNOWN);
-    expect(&bank, TEMP_COUNT, UNKNOWN);
-    expect(&bank, BALANCE_MASK, UNKNOWN);
+    assert_values(&bank, {CELL_COUNT, UNKNOWN}, {TEMP_COUNT, UNKNOWN}, {BALANCE_MASK, UNKNOWN});
     for (int id = CELL_MV; id < PACK_VALUES; id++)
-        expect(&bank, (enum pack_value) id, UNKNOWN);
+        assert_values(&bank, {id, UNKNOWN});
     assert_int_equal(bank.raw_alarm_count, 0);
     assert_int_equal(bank.implausible, 0);
     for (int i = 0; i < PACK_TEXTS; i++)
@@ -214,7 +155,7 @@ TEST(a_pack_is_missing)
                                                      CHARGE_CURRENT_LIMIT_A,
                                                      DISCHARGE_CURRENT_LIMIT_A};
     for (size_t i = 0; i < COUNT(as_in_the_pack); i++)
-        expect(&bank, as_in_the_pack[i], a.value[as_in_the_pack[i]]);
+        assert_values(&bank, {as_in_the_pack[i], a.value[as_in_the_pack[i]]});
     assert_int_equal(bank.alarms_warning, 1u << CELL_IMBALANCE | 1u << COMMUNICATION_FAULT);
     assert_int_equal(bank.alarms_protection, 0);
 }
@@ -228,7 +169,7 @@ TEST(all_packs_are_missing)
     struct map_bank extras = {.needed = 1, .cell_max_pack = 7, .temp_max_c = 90};
     bank_combine(members, 2, &bank, &extras);
     for (int id = 0; id < PACK_VALUES; id++)
-        expect(&bank, (enum pack_value) id, UNKNOWN);
+        assert_values(&bank, {id, UNKNOWN});
     assert_int_equal(extras.present, 0);
     assert_int_equal(extras.missing, 2);
     assert_int_equal(extras.cell_max_pack, 0);
@@ -385,8 +326,7 @@ TEST(places)
     assert_int_equal(extras.temp_min_pack, 2);
     pack_unset(&a, CELL_MAX_INDEX); /* the BMS names no cell */
     bank_combine(equal, 3, &bank, &extras);
-    expect(&bank, CELL_MAX_MV, 3345);
-    expect(&bank, CELL_MAX_INDEX, UNKNOWN);
+    assert_values(&bank, {CELL_MAX_MV, 3345}, {CELL_MAX_INDEX, UNKNOWN});
     const struct bank_member none[] = {{.pack = &nothing, .fresh = true}};
     bank_combine(none, 1, &bank, &extras);
     assert_int_equal(extras.cell_max_pack, 0);
@@ -433,8 +373,6 @@ TEST(as_many_as_there_can_be)
     struct map_bank extras = {0};
     bank_combine(members, MAX_BANK_PACKS, &bank, &extras);
     assert_int_equal(extras.present, MAX_BANK_PACKS);
-    expect(&bank, CURRENT_A, 10 * MAX_BANK_PACKS);
-    expect(&bank, FULL_AH, 280 * MAX_BANK_PACKS);
-    expect(&bank, SOC_PERCENT, 80);
-    expect(&bank, VOLTAGE_V, 53.2);
+    assert_values(&bank, {CURRENT_A, 10 * MAX_BANK_PACKS}, {FULL_AH, 280 * MAX_BANK_PACKS},
+                  {SOC_PERCENT, 80}, {VOLTAGE_V, 53.2});
 }

@@ -99,12 +99,6 @@ static int receive_block(struct bms *bms, const char *fields, struct pack *pack)
     return receive_stream(bms, "", &stream, pack);
 }
 
-static void start(struct bms *bms, struct pack *pack)
-{
-    bms_init(bms, &vedirect_driver);
-    pack_clear(pack);
-}
-
 /* ---- text ---- */
 
 #define MAIN                                                                                       \
@@ -119,9 +113,8 @@ static const char worked[] = "\r\nPID\t0x203\r\nV\t12065\r\nI\t-7625\r\nP\t-92\r
 
 TEST(worked_example)
 {
-    struct bms bms;
-    struct pack pack;
-    start(&bms, &pack);
+    struct bms bms = new_bms(&vedirect_driver);
+    struct pack pack = cleared_pack();
     assert_int_equal(strlen(worked), 123);
     assert_int_equal(receive_text(&bms, "", worked, &pack), BMS_DONE);
     assert_values(&pack, {VOLTAGE_V, 12.065}, {CURRENT_A, -7.625}, {POWER_W, -92},
@@ -133,10 +126,8 @@ TEST(worked_example)
 
 TEST(byte_by_byte)
 {
-    struct bms bms;
-    struct pack pack;
     struct bms_request none = {.size = 0};
-    start(&bms, &pack);
+    struct bms bms = new_bms(&vedirect_driver);
     for (size_t size = 1; size < strlen(worked); size++)
         assert_int_equal(vedirect_driver.frame(&bms, &none, (const uint8_t *) worked, size).kind,
                          BMS_MORE);
@@ -165,9 +156,8 @@ TEST(any_checksum)
         different++;
         add(&stream, ":A8DED00290A9E\n");
         add_block(&stream, HISTORY);
-        struct bms bms;
-        struct pack pack;
-        start(&bms, &pack);
+        struct bms bms = new_bms(&vedirect_driver);
+        struct pack pack = cleared_pack();
         int results[65];
         receive_each(&bms, "", &stream, &pack, results);
         assert_int_equal(results[0], BMS_DONE);
@@ -187,13 +177,12 @@ TEST(record_anywhere)
     add_block(&plain, MAIN);
     for (size_t at = 0; at <= plain.size; at++) {
         struct stream stream = {.size = 0};
-        struct bms bms;
-        struct pack pack;
         int results[65], done = 0;
         add_bytes(&stream, plain.bytes, at);
         add(&stream, record);
         add_bytes(&stream, plain.bytes + at, plain.size - at);
-        start(&bms, &pack);
+        struct bms bms = new_bms(&vedirect_driver);
+        struct pack pack = cleared_pack();
         receive_each(&bms, "", &stream, &pack, results);
         for (size_t i = 0; results[i] != NOTHING; i++)
             done += results[i] == BMS_DONE;
@@ -209,10 +198,9 @@ TEST(record_anywhere)
 /* Section 3.3: a record that ends with FE is skipped; one that ends with a CR invalidates the block. */
 TEST(broken_records)
 {
-    struct bms bms;
-    struct pack pack;
     struct stream stream = {.size = 0};
-    start(&bms, &pack);
+    struct bms bms = new_bms(&vedirect_driver);
+    struct pack pack = cleared_pack();
     add_block(&stream, MAIN);
     uint8_t check = stream.bytes[stream.size - 1];
     stream.size = 0;
@@ -243,11 +231,10 @@ TEST(restart)
                                          "\r",
                                          "\r\n"};
     for (size_t i = 0; i < COUNT(starts); i++) {
-        struct bms bms;
-        struct pack pack;
         struct stream stream = {.size = 0};
         int results[65];
-        start(&bms, &pack);
+        struct bms bms = new_bms(&vedirect_driver);
+        struct pack pack = cleared_pack();
         add(&stream, starts[i]);
         add_block(&stream, MAIN);
         add_block(&stream, HISTORY);
@@ -278,9 +265,8 @@ TEST(limits)
          NOTHING},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bms bms;
-        struct pack pack;
-        start(&bms, &pack);
+        struct bms bms = new_bms(&vedirect_driver);
+        struct pack pack = cleared_pack();
         assert_int_equal(receive_block(&bms, cases[i].fields, &pack), cases[i].result);
         assert_int_equal(pack_known(&pack, VOLTAGE_V), cases[i].result == BMS_DONE);
     }
@@ -289,9 +275,8 @@ TEST(limits)
 /* A text that is not a number is unknown; so is a value that is no longer sent. */
 TEST(not_known)
 {
-    struct bms bms;
-    struct pack pack;
-    start(&bms, &pack);
+    struct bms bms = new_bms(&vedirect_driver);
+    struct pack pack = cleared_pack();
     bms.options.capacity_ah = 290;
     assert_int_equal(receive_block(&bms, MAIN "\r\nT\t21", &pack), BMS_DONE);
     assert_values(&pack, {TEMP_C, 21}, {TEMP_COUNT, 1}, {RATED_AH, 290},
@@ -319,9 +304,8 @@ TEST(not_known)
 
 TEST(last_field_counts)
 {
-    struct bms bms;
-    struct pack pack;
-    start(&bms, &pack);
+    struct bms bms = new_bms(&vedirect_driver);
+    struct pack pack = cleared_pack();
     assert_int_equal(receive_block(&bms, MAIN "\r\nV\t50000", &pack), BMS_DONE);
     assert_values(&pack, {VOLTAGE_V, 50});
 }
@@ -330,13 +314,13 @@ TEST(last_field_counts)
 TEST(first_block)
 {
     static const char fragment[] = "\r\nV\t53509\r\nI\t23866\r\nSOC\t548";
-    struct bms bms;
-    struct pack pack;
-    start(&bms, &pack);
+    struct bms bms = new_bms(&vedirect_driver);
+    struct pack pack = cleared_pack();
     assert_int_equal(receive_block(&bms, fragment, &pack), BMS_FOREIGN);
     assert_values(&pack, {VOLTAGE_V, NAN});
     assert_int_equal(receive_block(&bms, fragment, &pack), BMS_DONE);
-    start(&bms, &pack);
+    bms = new_bms(&vedirect_driver);
+    pack_clear(&pack);
     assert_int_equal(receive_block(&bms, MAIN, &pack), BMS_DONE);
     assert_int_equal(receive_block(&bms, fragment, &pack), BMS_DONE);
 }
@@ -344,9 +328,8 @@ TEST(first_block)
 /* Solar chargers use the same protocol. */
 TEST(wrong_device)
 {
-    struct bms bms;
-    struct pack pack;
-    start(&bms, &pack);
+    struct bms bms = new_bms(&vedirect_driver);
+    struct pack pack = cleared_pack();
     assert_int_equal(
         receive_block(
             &bms, "\r\nPID\t0xA053\r\nFW\t159\r\nV\t13790\r\nI\t-10\r\nVPV\t15950\r\nCS\t5", &pack),
@@ -378,10 +361,9 @@ TEST(texts)
         {"\r\nPID\t0xA389\r\nFW\t1.19", "SmartShunt 500A/50mV", "", ""},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bms bms;
-        struct pack pack;
         char fields[200];
-        start(&bms, &pack);
+        struct bms bms = new_bms(&vedirect_driver);
+        struct pack pack = cleared_pack();
         snprintf(fields, sizeof fields, "%s\r\nV\t12000\r\nI\t0\r\nSOC\t500", cases[i].fields);
         assert_int_equal(receive_block(&bms, fields, &pack), BMS_DONE);
         assert_string_equal(pack.text[MODEL], cases[i].model);
@@ -401,10 +383,9 @@ TEST(alarm_bits)
         [7] = 1u << CELL_IMBALANCE,
     };
     for (unsigned bit = 0; bit < 16; bit++) {
-        struct bms bms;
-        struct pack pack;
         char fields[200];
-        start(&bms, &pack);
+        struct bms bms = new_bms(&vedirect_driver);
+        struct pack pack = cleared_pack();
         snprintf(fields, sizeof fields, "%s%u", "\r\nPID\t0xA389\r\nV\t12000\r\nI\t0\r\nAR\t",
                  1u << bit);
         assert_int_equal(receive_block(&bms, fields, &pack), BMS_DONE);
@@ -417,9 +398,8 @@ TEST(alarm_bits)
 /* A history block's values stay with the main blocks after it, but not for ever. */
 TEST(history)
 {
-    struct bms bms;
-    struct pack pack;
-    start(&bms, &pack);
+    struct bms bms = new_bms(&vedirect_driver);
+    struct pack pack = cleared_pack();
     assert_int_equal(receive_block(&bms, HISTORY, &pack), BMS_PARTIAL);
     assert_values(&pack, {CYCLES, 3});
     unsigned kept = 0;
@@ -438,9 +418,8 @@ TEST(history)
 
 TEST(inverted)
 {
-    struct bms bms;
-    struct pack pack;
-    start(&bms, &pack);
+    struct bms bms = new_bms(&vedirect_driver);
+    struct pack pack = cleared_pack();
     bms.options.current = BMS_CURRENT_INVERTED;
     assert_int_equal(receive_block(&bms, MAIN, &pack), BMS_DONE);
     assert_values(&pack, {CURRENT_A, -23.866}, {POWER_W, -1277});
@@ -487,24 +466,19 @@ TEST(answers)
         {"", ":4AAAAFD\n", BMS_FOREIGN, VOLTAGE_V, NAN},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bms bms;
-        struct pack pack;
-        start(&bms, &pack);
+        struct bms bms = new_bms(&vedirect_driver);
+        struct pack pack = cleared_pack();
         int result = receive_text(&bms, cases[i].asked, cases[i].answer, &pack);
         if (result != cases[i].result)
             fail_msg("%s: expected %d, got %d", cases[i].answer, cases[i].result, result);
-        if (isnan(cases[i].value))
-            assert_values(&pack, {cases[i].id, NAN});
-        else
-            assert_values(&pack, {cases[i].id, cases[i].value});
+        assert_values(&pack, {cases[i].id, cases[i].value});
     }
 }
 
 TEST(texts_by_hex)
 {
-    struct bms bms;
-    struct pack pack;
-    start(&bms, &pack);
+    struct bms bms = new_bms(&vedirect_driver);
+    struct pack pack = cleared_pack();
     assert_int_equal(receive_text(&bms, ":70B010042\n",
                                   ":70B0100424D562D536D6172745368756E7420353030412F35306D5600CA\n",
                                   &pack),
@@ -537,9 +511,8 @@ TEST(texts_by_hex)
  * configured capacity takes precedence. */
 TEST(capacity)
 {
-    struct bms bms;
-    struct pack pack;
-    start(&bms, &pack);
+    struct bms bms = new_bms(&vedirect_driver);
+    struct pack pack = cleared_pack();
     assert_int_equal(receive_text(&bms, ":70010003E\n", ":7001000C80076\n", &pack), BMS_DONE);
     assert_values(&pack, {REMAINING_AH, NAN});
     assert_int_equal(receive_block(&bms, MAIN, &pack), BMS_DONE);
@@ -549,7 +522,8 @@ TEST(capacity)
     bms.options.capacity_ah = 300;
     assert_int_equal(receive_block(&bms, MAIN, &pack), BMS_DONE);
     assert_values(&pack, {RATED_AH, 300}, {REMAINING_AH, 300 - 131.099});
-    start(&bms, &pack);
+    bms = new_bms(&vedirect_driver);
+    pack_clear(&pack);
     assert_int_equal(receive_text(&bms, ":7FFEE0061\n", ":7FFEE00FAFAFFFF6F\n", &pack), BMS_DONE);
     assert_int_equal(receive_text(&bms, ":70010003E\n", ":7001000C80076\n", &pack), BMS_DONE);
     assert_values(&pack, {REMAINING_AH, 200 - 128.6});
@@ -558,9 +532,8 @@ TEST(capacity)
 /* The coarse current does not replace the fine one. */
 TEST(two_currents)
 {
-    struct bms bms;
-    struct pack pack;
-    start(&bms, &pack);
+    struct bms bms = new_bms(&vedirect_driver);
+    struct pack pack = cleared_pack();
     /* 07 + 8F + ED + 00 + FE + FF = 0x380 */
     assert_int_equal(receive_text(&bms, ":78FED00D2\n", ":78FED00FEFFD5\n", &pack), BMS_DONE);
     assert_values(&pack, {CURRENT_A, -0.2});
@@ -572,10 +545,9 @@ TEST(two_currents)
 /* An answer within a block, and the text beside it; asynchronous records do not override the text. */
 TEST(text_beside_questions)
 {
-    struct bms bms;
-    struct pack pack;
     struct stream stream = {.size = 0};
-    start(&bms, &pack);
+    struct bms bms = new_bms(&vedirect_driver);
+    struct pack pack = cleared_pack();
     add_block(&stream, MAIN "\r\nX\t12:7001000C80076\n34");
     assert_int_equal(receive_stream(&bms, ":70010003E\n", &stream, &pack), BMS_DONE);
     assert_values(&pack, {VOLTAGE_V, 53.509}, {REMAINING_AH, 200 - 131.099});
@@ -592,17 +564,18 @@ TEST(text_beside_questions)
 /* A record is reported even if the text around it is unusable. */
 TEST(record_in_foreign_text)
 {
-    struct bms bms;
-    struct pack pack;
     struct stream stream = {.size = 0};
     add_block(&stream, "\r\nX\t12:7001000C80076\n34");
-    start(&bms, &pack);
+    struct bms bms = new_bms(&vedirect_driver);
+    struct pack pack = cleared_pack();
     assert_int_equal(receive_stream(&bms, "", &stream, &pack), BMS_PARTIAL);
     assert_values(&pack, {RATED_AH, 200});
-    start(&bms, &pack);
+    bms = new_bms(&vedirect_driver);
+    pack_clear(&pack);
     assert_int_equal(receive_stream(&bms, ":70010003E\n", &stream, &pack), BMS_DONE);
     assert_values(&pack, {RATED_AH, 200});
-    start(&bms, &pack);
+    bms = new_bms(&vedirect_driver);
+    pack_clear(&pack);
     assert_int_equal(receive_stream(&bms, ":78DED00D4\n", &stream, &pack), BMS_FOREIGN);
     assert_values(&pack, {RATED_AH, NAN});
 }
@@ -613,10 +586,9 @@ TEST(rubbish)
     static const char pieces[] = "\r\n\r\n\t::PIDVH1Checksum\t0123456789ABCDEFabc\x00\xFE-";
     uint32_t random = 12345;
     for (unsigned round = 0; round < 2000; round++) {
-        struct bms bms;
-        struct pack pack;
         struct stream stream = {.size = 0};
-        start(&bms, &pack);
+        struct bms bms = new_bms(&vedirect_driver);
+        struct pack pack = cleared_pack();
         for (unsigned i = 0; i < 300; i++) {
             random = random * 1664525 + 1013904223;
             add_bytes(&stream, &pieces[(random >> 16) % (sizeof pieces - 1)], 1);
@@ -641,11 +613,10 @@ TEST(rubbish)
 /* A block without an end is given up within the length that a line can buffer. */
 TEST(endless_block)
 {
-    struct bms bms;
-    struct pack pack;
     struct bms_request none = {.size = 0};
     struct stream stream = {.size = 0};
-    start(&bms, &pack);
+    struct bms bms = new_bms(&vedirect_driver);
+    struct pack pack = cleared_pack();
     while (stream.size < BMS_FRAME_MAX)
         add(&stream, "\r\nV\t12000");
     assert_int_equal(vedirect_driver.frame(&bms, &none, stream.bytes, stream.size).kind,
@@ -678,7 +649,8 @@ TEST(unknown_stays_unknown)
     struct bms host, device;
     struct pack pack, got;
     struct stream stream = {.size = 0};
-    start(&host, &got);
+    host = new_bms(&vedirect_driver);
+    pack_clear(&got);
     bms_init(&device, &vedirect_driver);
     pack_clear(&pack);
     pack_set(&pack, VOLTAGE_V, 12);

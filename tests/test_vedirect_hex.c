@@ -20,12 +20,6 @@ extern const struct bms_driver vedirect_hex_driver;
     "\r\nPID\t0x203\r\nV\t12065\r\nI\t-7625\r\nP\t-92\r\nCE\t-65473\r\nSOC\t839\r\nTTG\t942\r\n"   \
     "Alarm\tOFF\r\nRelay\tOFF\r\nAR\t0\r\nBMV\t700\r\nFW\t0308\r\nChecksum\tq"
 
-static void start(struct bms *bms, struct pack *pack)
-{
-    bms_init(bms, &vedirect_hex_driver);
-    pack_clear(pack);
-}
-
 /* The request of the plan with that text; the driver is in the state that build leaves. */
 static bool asks(struct bms *bms, const char *text, struct bms_request *request)
 {
@@ -64,11 +58,9 @@ TEST(requests)
         ":7FF0F0040\n", ":70010003E\n", ":7FFEE0061\n", ":7ECED0075\n",
         ":71E03002D\n", ":7B6EE00AA\n", ":703030048\n", ":154\n",
         ":451\n",       ":70001004D\n", ":70B010042\n", ":70A010043\n"};
-    struct bms bms;
-    struct pack pack;
     struct bms_request request;
     assert_int_equal(vedirect_hex_driver.steps, COUNT(asked));
-    start(&bms, &pack);
+    struct bms bms = new_bms(&vedirect_hex_driver);
     for (unsigned step = 0; step < COUNT(asked); step++) {
         assert_true(vedirect_hex_driver.build(&bms, step, &request));
         if (request.size != strlen(asked[step]) ||
@@ -107,16 +99,12 @@ TEST(answers)
         {":78DED00D4\n", ":A8DED00290A9E\n", BMS_FOREIGN, VOLTAGE_V, NAN},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bms bms;
-        struct pack pack;
-        start(&bms, &pack);
+        struct bms bms = new_bms(&vedirect_hex_driver);
+        struct pack pack = cleared_pack();
         int result = ask(&bms, cases[i].asked, cases[i].answer, &pack);
         if (result != cases[i].result)
             fail_msg("%s: expected %d, got %d", cases[i].answer, cases[i].result, result);
-        if (isnan(cases[i].value))
-            assert_values(&pack, {cases[i].id, NAN});
-        else
-            assert_values(&pack, {cases[i].id, cases[i].value});
+        assert_values(&pack, {cases[i].id, cases[i].value});
     }
 }
 
@@ -138,9 +126,9 @@ TEST(text_is_skipped)
         {TEXT ":A8DED00290A9E\n", BMS_FOREIGN},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bms bms;
-        struct pack pack, expected;
-        start(&bms, &pack);
+        struct pack expected;
+        struct bms bms = new_bms(&vedirect_hex_driver);
+        struct pack pack = cleared_pack();
         pack_clear(&expected);
         assert_int_equal(ask(&bms, ":70010003E\n", cases[i].heard, &pack), cases[i].result);
         if (cases[i].result == BMS_DONE)
@@ -157,10 +145,9 @@ TEST(text_is_skipped)
 /* The current in tenths is requested as long as nothing finer is available. */
 TEST(coarse_current)
 {
-    struct bms bms;
-    struct pack pack;
     struct bms_request request;
-    start(&bms, &pack);
+    struct bms bms = new_bms(&vedirect_hex_driver);
+    struct pack pack = cleared_pack();
     assert_int_equal(ask(&bms, ":78CED00D5\n", FINE_CURRENT, &pack), BMS_DONE);
     assert_false(vedirect_hex_driver.build(&bms, 2, &request));
     /* Not available, refused, no answer. */
@@ -177,9 +164,8 @@ TEST(coarse_current)
  * kept for minutes, must not contain it. */
 TEST(remaining)
 {
-    struct bms bms;
-    struct pack pack;
-    start(&bms, &pack);
+    struct bms bms = new_bms(&vedirect_hex_driver);
+    struct pack pack = cleared_pack();
     assert_int_equal(ask(&bms, ":70010003E\n", CAPACITY, &pack), BMS_DONE);
     pack_clear(&pack);
     assert_int_equal(ask(&bms, ":7FFEE0061\n", CONSUMED, &pack), BMS_DONE);
@@ -201,9 +187,8 @@ TEST(unsynchronised)
         {":7B6EE0001A9\n", true},  {":7B6EE0000AA\n", false}, {":7B6EE00FFAB\n", true},
         {":7B6EE0000AA\n", false}, {":7B6EE0001A9\n", true},
     };
-    struct bms bms;
-    struct pack pack;
-    start(&bms, &pack);
+    struct bms bms = new_bms(&vedirect_hex_driver);
+    struct pack pack = cleared_pack();
     for (size_t i = 0; i < COUNT(cases); i++) {
         pack_clear(&pack);
         assert_int_equal(ask(&bms, ":7B6EE00AA\n", cases[i].answer, &pack), BMS_DONE);
@@ -218,10 +203,9 @@ TEST(unsynchronised)
 /* The register with its text is requested if the product is not known by `:4`. */
 TEST(model)
 {
-    struct bms bms;
-    struct pack pack;
     struct bms_request request;
-    start(&bms, &pack);
+    struct bms bms = new_bms(&vedirect_hex_driver);
+    struct pack pack = cleared_pack();
     /* 0xA3FF is not in the list: 01 + FF + A3 = 0x1A3. */
     assert_int_equal(ask(&bms, ":451\n", ":1FFA3B2\n", &pack), BMS_DONE);
     assert_string_equal(pack.text[MODEL], "");
@@ -265,7 +249,8 @@ TEST(less_is_known)
 {
     struct bms host, device;
     struct pack from, got;
-    start(&host, &got);
+    host = new_bms(&vedirect_hex_driver);
+    pack_clear(&got);
     bms_init(&device, &vedirect_hex_driver);
     pack_clear(&from);
     pack_set_text(&from, MODEL, (const uint8_t *) "BMV-712 Smart", 13);

@@ -285,7 +285,7 @@ TEST(steps)
     assert_true(fabs(day.milliohm[6] - 2) < 0.05 && fabs(day.milliohm[0] - 1) < 0.05);
     assert_true(fabs(day.load_mv[6] + 40) < 0.5 && fabs(day.load_mv[0]) < 0.5);
     assert_true(fabs(day.rest_mv[6]) < 0.5 && fabs(day.temp_c - 21.5) < 0.01);
-    health_work_free(work);
+    free(work);
 }
 
 /* Insufficient data: a current that never or always changes, gaps, the ends of the charge, few rows. */
@@ -310,7 +310,7 @@ TEST(no_steps)
             assert_true(isnan(day.milliohm[6]));
         if (c == FULL || c == FEW)
             assert_true(isnan(day.load_mv[6]) && isnan(day.rest_mv[6]));
-        health_work_free(work);
+        free(work);
     }
 }
 

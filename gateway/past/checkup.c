@@ -50,7 +50,7 @@ static bool read_cells(struct query *query, const struct query_ask *day, struct 
     query_want_all(&ask, MAX_CELLS, false);
     const bool good = query_rows(query, &ask, health_row, work) >= 0;
     health_result(work, result);
-    health_work_free(work);
+    free(work);
     return good;
 }
 

@@ -118,11 +118,6 @@ struct health_work *health_work_new(void)
     return calloc(1, sizeof(struct health_work));
 }
 
-void health_work_free(struct health_work *work)
-{
-    free(work);
-}
-
 static bool is_known(const struct history_row *row, enum history_value value)
 {
     return row->mean[value] != ROW_UNKNOWN;

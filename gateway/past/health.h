@@ -34,8 +34,8 @@ void health_clear(struct health_day *day);
 /* ---- of a day: its rows, the oldest first ---- */
 
 struct health_work;
+/** From malloc. NULL: out of memory. */
 struct health_work *health_work_new(void);
-void health_work_free(struct health_work *work);
 
 /** Adds a row of ten seconds to a struct health_work: true, as query_rows continues then. */
 bool health_row(void *work, const struct history_row *row);

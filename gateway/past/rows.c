@@ -261,38 +261,12 @@ static int32_t to_integer(enum history_value value, const struct pack *pack,
     return isnan(number) || fabs(number) > INT32_MAX ? ROW_UNKNOWN : (int32_t) lround(number);
 }
 
-static uint64_t flags_of(const struct pack *pack, struct alarms alarms)
-{
-    /* Bit n is alarm n. */
-    uint64_t flags = alarms.warning * FLAG_WARNING(0) | alarms.protection * FLAG_PROTECTION(0);
-    if (pack->value[CHARGE_MOS] > 0)
-        flags |= FLAG_CHARGE_MOS;
-    if (pack->value[DISCHARGE_MOS] > 0)
-        flags |= FLAG_DISCHARGE_MOS;
-    if (pack->value[BALANCING] > 0)
-        flags |= FLAG_BALANCING;
-    return flags;
-}
-
 /* Growth of a counter in mWh. A counter that went back was reset. */
 static int64_t growth(double *before, double counter)
 {
     const double grown = isnan(*before) || isnan(counter) ? 0 : counter - *before;
     *before = counter;
     return grown > 0 ? llround(grown * 1000) : 0;
-}
-
-static struct history_row row_of_poll(const struct pack *pack, const struct map_allowed *allowed,
-                                      struct alarms alarms, int64_t wall)
-{
-    struct history_row row = history_empty(wall);
-    for (int i = 0; i < ROW_VALUES; i++)
-        row.mean[i] = row.min[i] = row.max[i] = to_integer((enum history_value) i, pack, allowed);
-    row.n = 1;
-    row.flags = flags_of(pack, alarms);
-    row.soc_peak = row.mean[ROW_SOC];
-    row.soc_peak_at = wall;
-    return row;
 }
 
 void history_add(struct history_series *series, const struct pack *pack,
@@ -310,7 +284,19 @@ void history_add(struct history_series *series, const struct pack *pack,
     }
     series->fresh_from = recent->row.t;
     series->alarms = alarms_after(series->alarms, pack);
-    struct history_row poll = row_of_poll(pack, &status->allowed, series->alarms, now);
+    struct history_row poll = history_empty(now);
+    for (int i = 0; i < ROW_VALUES; i++)
+        poll.mean[i] = poll.min[i] = poll.max[i] =
+            to_integer((enum history_value) i, pack, &status->allowed);
+    poll.n = 1;
+    /* Bit n of alarms is alarm n. */
+    poll.flags = series->alarms.warning * FLAG_WARNING(0) |
+                 series->alarms.protection * FLAG_PROTECTION(0) |
+                 (pack->value[CHARGE_MOS] > 0 ? FLAG_CHARGE_MOS : 0) |
+                 (pack->value[DISCHARGE_MOS] > 0 ? FLAG_DISCHARGE_MOS : 0) |
+                 (pack->value[BALANCING] > 0 ? FLAG_BALANCING : 0);
+    poll.soc_peak = poll.mean[ROW_SOC];
+    poll.soc_peak_at = now;
     poll.charged_mwh = growth(&series->charged_wh, status->charged_wh);
     poll.discharged_mwh = growth(&series->discharged_wh, status->discharged_wh);
     add_row(recent, &poll);

@@ -24,29 +24,17 @@ static bool parse_zone(const char *text, long *seconds)
     return true;
 }
 
-static bool parse_seconds(const char *text, int64_t *at)
-{
-    char *end;
-    const long long seconds = strtoll(text, &end, 10);
-    if (end == text || *end || seconds < 0 || seconds > 253402300799)
-        return false;
-    *at = seconds;
-    return true;
-}
-
-/* Rejects the 30th of February, which mktime takes for a day in March. */
-static bool is_day(int year, int month, int day)
-{
-    struct tm date = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day};
-    timegm(&date);
-    return date.tm_mon == month - 1 && date.tm_mday == day;
-}
-
 bool when_parse(const char *text, int64_t *at)
 {
     int year, month, day, hour = 0, minute = 0, second = 0, used = 0, more = 0;
-    if (sscanf(text, "%4d-%2d-%2d%n", &year, &month, &day, &used) != 3)
-        return parse_seconds(text, at);
+    if (sscanf(text, "%4d-%2d-%2d%n", &year, &month, &day, &used) != 3) {
+        char *end;
+        const long long seconds = strtoll(text, &end, 10);
+        if (end == text || *end || seconds < 0 || seconds > 253402300799)
+            return false;
+        *at = seconds;
+        return true;
+    }
     const char *rest = text + used;
     if ((*rest == 'T' || *rest == ' ') &&
         sscanf(rest + 1, "%2d:%2d%n", &hour, &minute, &more) == 2) {
@@ -61,9 +49,12 @@ bool when_parse(const char *text, int64_t *at)
                       .tm_min = minute,
                       .tm_sec = second,
                       .tm_isdst = -1};
+    /* The 30th of February, which mktime takes for a day in March, is none. */
+    struct tm date = {.tm_year = time.tm_year, .tm_mon = time.tm_mon, .tm_mday = day};
+    timegm(&date);
     long zone;
-    if (year < 1970 || !is_day(year, month, day) || hour < 0 || hour > 24 || minute < 0 ||
-        minute > 59 || second < 0 || second > 60)
+    if (year < 1970 || date.tm_mon != time.tm_mon || date.tm_mday != day || hour < 0 || hour > 24 ||
+        minute < 0 || minute > 59 || second < 0 || second > 60)
         return false;
     if (!*rest) {
         *at = mktime(&time);

@@ -78,20 +78,6 @@ static bool parse_time(const char *name, const char *text, int64_t *at)
     return false;
 }
 
-static bool settle_times(struct export *export)
-{
-    struct query_ask *ask = &export->ask;
-    ask->to = time(NULL);
-    ask->from = ask->to - DAY_S;
-    if (!parse_time("--to", export->to, &ask->to) ||
-        !parse_time("--from", export->from, &ask->from))
-        return false;
-    if (!export->level || history_level_find(export->level, &ask->level))
-        return true;
-    fprintf(stderr, "packgate: --level %s; expected recent, minute, hour or day\n", export->level);
-    return false;
-}
-
 static bool print_row(void *data, const struct history_row *row)
 {
     const struct query_ask *ask = data;
@@ -149,8 +135,16 @@ int history_export(int argc, char **argv)
     const int status = parse_export_options(argc, argv, &export);
     if (status >= 0)
         return status;
-    if (!settle_times(&export))
+    export.ask.to = time(NULL);
+    export.ask.from = export.ask.to - DAY_S;
+    if (!parse_time("--to", export.to, &export.ask.to) ||
+        !parse_time("--from", export.from, &export.ask.from))
         return USAGE;
+    if (export.level && !history_level_find(export.level, &export.ask.level)) {
+        fprintf(stderr, "packgate: --level %s; expected recent, minute, hour or day\n",
+                export.level);
+        return USAGE;
+    }
     char why[300], only[80];
     struct query *query = query_open(export.file, why, sizeof why);
     if (!query) {

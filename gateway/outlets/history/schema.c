@@ -81,19 +81,6 @@ static void list_columns(struct text *sql, enum history_level level, unsigned ce
 
 /* ---- the statements ---- */
 
-static bool make_table(sqlite3 *db, enum history_level level)
-{
-    char room[SQL_SIZE];
-    struct text sql = text_in(room, sizeof room);
-    const char *time = history_levels[level].time_column;
-    text_format(
-        &sql, "CREATE TABLE IF NOT EXISTS %s(pack INTEGER NOT NULL, %s INTEGER NOT NULL, n INTEGER",
-        history_levels[level].name, time);
-    list_columns(&sql, level, FIRST_CELLS, DECLARE);
-    text_format(&sql, ", PRIMARY KEY(pack, %s)) WITHOUT ROWID", time);
-    return file_run(db, room);
-}
-
 static bool has_column(sqlite3 *db, enum history_level level, enum history_value value)
 {
     char name[HISTORY_NAME_SIZE];
@@ -191,7 +178,16 @@ bool schema_create(sqlite3 *db, unsigned cells[HISTORY_LEVELS])
         return false;
     for (int level = 0; level < HISTORY_LEVELS; level++) {
         const enum history_level at = (enum history_level) level;
-        if (!make_table(db, at))
+        char room[SQL_SIZE];
+        struct text sql = text_in(room, sizeof room);
+        const char *name = history_levels[at].name, *time = history_levels[at].time_column;
+        text_format(&sql,
+                    "CREATE TABLE IF NOT EXISTS %s(pack INTEGER NOT NULL, %s INTEGER NOT NULL, "
+                    "n INTEGER",
+                    name, time);
+        list_columns(&sql, at, FIRST_CELLS, DECLARE);
+        text_format(&sql, ", PRIMARY KEY(pack, %s)) WITHOUT ROWID", time);
+        if (!file_run(db, room))
             return false;
         /* Adds columns that a file of an older version lacks; older versions can still use it, since
          * they name their columns. */

@@ -241,16 +241,6 @@ static void note(struct past *past, time_t t, const char *kind, const char *name
                                                    kind, name, level, text});
 }
 
-static void note_changes(struct past *past, time_t t, bool was_silent, bool was_low)
-{
-    struct made *made = past->current;
-    if (made->silent != was_silent)
-        note(past, t, made->silent ? "stale" : "back", NULL, EVENT_NO_LEVEL, NULL);
-    made->low = made->silent ? was_low : made->pack.alarms_warning >> SOC_LOW & 1;
-    if (made->low != was_low)
-        note(past, t, "alarm", pack_alarm_name(SOC_LOW), ALARM_WARNING, made->low ? "on" : "off");
-}
-
 static bool commit(struct past *past)
 {
     past->waiting = 0;
@@ -269,7 +259,12 @@ static bool make_moment(struct past *past, time_t t, double step)
             make_values(past, made, t, step);
             made->silent = is_silent(past, made, t);
         }
-        note_changes(past, t, was_silent, was_low);
+        if (made->silent != was_silent)
+            note(past, t, made->silent ? "stale" : "back", NULL, EVENT_NO_LEVEL, NULL);
+        made->low = made->silent ? was_low : made->pack.alarms_warning >> SOC_LOW & 1;
+        if (made->low != was_low)
+            note(past, t, "alarm", pack_alarm_name(SOC_LOW), ALARM_WARNING,
+                 made->low ? "on" : "off");
         const double wh = made->pack.value[POWER_W] * step / 3600;
         if (made->silent) {
             history_silent(&made->series);

@@ -115,40 +115,25 @@ static bool set_aside(struct store *store)
 
 /* ---- the file ---- */
 
-/* An intact file may still be unusable: it is not ours, or its tables were changed. Only a damaged
- * file is moved away. */
-static bool is_broken(struct store *store, int code)
-{
-    if (is_damage(code))
-        return true;
-    return code == SQLITE_ERROR && store->db &&
-           file_ask(store->db, "SELECT quick_check = 'ok' FROM pragma_quick_check", NULL, 0) == 0;
-}
-
 /* False: `why` has the error, and the file is closed. */
 static bool open_once(struct store *store, char *why, size_t size, bool *damaged)
 {
     *damaged = false;
+    why[0] = '\0';
     int code =
         file_open(store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, BUSY_MS);
     bool good = code == SQLITE_OK;
     if (good) {
         const int64_t version = file_ask(store->db, "PRAGMA user_version", NULL, -1);
-        if (version > HISTORY_VERSION) {
+        if (version > HISTORY_VERSION)
             snprintf(why, size, "written by a newer packgate (version %d)", (int) version);
-            close_file(store);
-            return false;
-        }
-        if (version == 0 && file_ask(store->db, FOREIGN_TABLES, NULL, 0) > 0) {
+        else if (version == 0 && file_ask(store->db, FOREIGN_TABLES, NULL, 0) > 0)
             snprintf(why, size, "the database of another program; give 'file' a path of its own");
-            close_file(store);
-            return false;
-        }
         /* Page size and auto_vacuum count for a file that is still empty. Each commit writes some
          * whole pages for every pack and level, so small ones spare a card; what is deleted is not
          * overwritten, either, which Debian's SQLite would do. What a commit of 64 packs changes has to fit into the cache,
          * or pages are written again and again within one. */
-        good = version >= 0 &&
+        good = !why[0] && version >= 0 &&
                file_run(
                    store->db,
                    "PRAGMA page_size = 1024; PRAGMA secure_delete = OFF; PRAGMA cache_size = -6000;"
@@ -163,9 +148,16 @@ static bool open_once(struct store *store, char *why, size_t size, bool *damaged
     }
     if (good)
         return true;
-    code = store->db ? sqlite3_errcode(store->db) : code;
-    snprintf(why, size, "%s", file_why(store->path, store->db));
-    *damaged = is_broken(store, code);
+    if (!why[0]) {
+        code = store->db ? sqlite3_errcode(store->db) : code;
+        snprintf(why, size, "%s", file_why(store->path, store->db));
+        /* An intact file may still be unusable: it is not ours, or its tables were changed. Only a damaged
+         * file is moved away. */
+        *damaged = is_damage(code) ||
+                   (code == SQLITE_ERROR && store->db &&
+                    file_ask(store->db, "SELECT quick_check = 'ok' FROM pragma_quick_check", NULL,
+                             0) == 0);
+    }
     close_file(store);
     return false;
 }
@@ -176,22 +168,12 @@ static bool open_file(struct store *store)
     bool damaged;
     if (open_once(store, why, sizeof why, &damaged))
         return true;
-    if (damaged) {
-        if (!set_aside(store))
-            return false;
-        if (open_once(store, why, sizeof why, &damaged))
-            return true;
-    }
+    if (damaged && !set_aside(store))
+        return false;
+    if (damaged && open_once(store, why, sizeof why, &damaged))
+        return true;
     log_store_failure(store, why);
     return false;
-}
-
-/* Deleted, moved away or replaced: further writes would be lost. */
-static bool is_replaced(const struct store *store)
-{
-    struct stat now;
-    return stat(store->path, &now) < 0 || now.st_ino != store->opened.st_ino ||
-           now.st_dev != store->opened.st_dev;
 }
 
 /* ---- what waits ---- */
@@ -422,7 +404,10 @@ static bool write_all(struct store *store)
 
 bool store_commit(struct store *store)
 {
-    if (store->db && is_replaced(store)) {
+    struct stat now;
+    /* Deleted, moved away or replaced: further writes would be lost. */
+    if (store->db && (stat(store->path, &now) < 0 || now.st_ino != store->opened.st_ino ||
+                      now.st_dev != store->opened.st_dev)) {
         log_warn("history: %s no longer exists: created again", store->path);
         close_file(store);
     }

@@ -276,23 +276,6 @@ static char *print_times(char *at, const struct table *table)
     return at;
 }
 
-static char *print_column(char *at, const struct column *column, unsigned steps)
-{
-    at += sprintf(at, ",\"%s\":[", column->name);
-    for (unsigned i = 0; i < steps; i++) {
-        if (i > 0)
-            *at++ = ',';
-        if (column->numbers[i] == ROW_UNKNOWN) {
-            memcpy(at, "null", 4);
-            at += 4;
-        } else {
-            at = print_number(at, column->numbers[i], column->scale);
-        }
-    }
-    *at++ = ']';
-    return at;
-}
-
 static char *print_table(const struct table *table)
 {
     const size_t room = 200 + (size_t) table->steps * (TIME_MOST + table->count * NUMBER_MOST) +
@@ -303,8 +286,18 @@ static char *print_table(const struct table *table)
     at += sprintf(at, "{\"level\":\"%s\",\"step\":%lld", history_levels[table->level].name,
                   (long long) history_levels[table->level].step);
     at = print_times(at, table);
-    for (unsigned c = 0; c < table->count; c++)
-        at = print_column(at, &table->columns[c], table->steps);
+    for (unsigned c = 0; c < table->count; c++) {
+        const struct column *column = &table->columns[c];
+        at += sprintf(at, ",\"%s\":[", column->name);
+        for (unsigned i = 0; i < table->steps; i++) {
+            if (i > 0)
+                *at++ = ',';
+            at = column->numbers[i] == ROW_UNKNOWN
+                     ? stpcpy(at, "null")
+                     : print_number(at, column->numbers[i], column->scale);
+        }
+        *at++ = ']';
+    }
     sprintf(at, "}\n");
     return bytes;
 }
@@ -339,12 +332,6 @@ static enum history_level choose_level(struct query *query, const struct ask *as
     return LEVEL_DAY;
 }
 
-static unsigned pack_cells(const struct outlet_pack *pack)
-{
-    const double cells = pack->values.value[CELL_COUNT];
-    return pack->source.members || isnan(cells) ? 0 : (unsigned) cells;
-}
-
 /* Completes the request with what only the file knows. */
 static void complete_ask(struct ask *ask, struct query *query, const struct outlet_pack *pack)
 {
@@ -352,7 +339,8 @@ static void complete_ask(struct ask *ask, struct query *query, const struct outl
         ask->query.level = choose_level(query, ask);
     if (ask->all) {
         /* If a request names no values, it gets all that the pack has. */
-        unsigned cells = pack_cells(pack);
+        const double known = pack->values.value[CELL_COUNT];
+        unsigned cells = pack->source.members || isnan(known) ? 0 : (unsigned) known;
         bool limits = pack->source.status.allowed.configured;
         if (cells == 0 && query && !pack->source.members) {
             struct query_ask hours = ask->query;

@@ -26,16 +26,6 @@ static void set_value(json_t *object, const char *name, int32_t number, double s
         json_object_set_new(object, name, json_number(number / scale, 1));
 }
 
-/* If the power was never known, the energy is unknown rather than 0. */
-static void put_energy(json_t *object, const struct history_row *row)
-{
-    if (row->mean[ROW_POWER] == ROW_UNKNOWN)
-        return;
-    json_object_set_new(object, "charged_wh", json_number((double) row->charged_mwh / 1000, 1));
-    json_object_set_new(object, "discharged_wh",
-                        json_number((double) row->discharged_mwh / 1000, 1));
-}
-
 static void put_cells(json_t *object, const struct history_row *row)
 {
     const int32_t *low = &row->min[ROW_CELL], *high = &row->max[ROW_CELL];
@@ -64,7 +54,13 @@ static bool put_day(void *data, const struct history_row *row)
 {
     const struct day *day = data;
     const int64_t gap = day->now - row->from - row->fresh_s;
-    put_energy(day->object, row);
+    /* If the power was never known, the energy is unknown rather than 0. */
+    if (row->mean[ROW_POWER] != ROW_UNKNOWN) {
+        json_object_set_new(day->object, "charged_wh",
+                            json_number((double) row->charged_mwh / 1000, 1));
+        json_object_set_new(day->object, "discharged_wh",
+                            json_number((double) row->discharged_mwh / 1000, 1));
+    }
     json_object_set_new(day->object, "gap_s", json_integer(gap > 0 ? gap : 0));
     set_value(day->object, "soc_min_percent", row->min[ROW_SOC], 10);
     set_value(day->object, "soc_max_percent", row->max[ROW_SOC], 10);

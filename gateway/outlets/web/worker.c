@@ -92,27 +92,21 @@ static void work_in_child(struct job *job, int fd, pid_t parent)
 
 /* ---- in the page ---- */
 
-/* What the child has written: its result, whose text is elsewhere here, the data, and the text. All is dropped if it was not
+/* The child has written its result, whose text is elsewhere here, the data, and the text. All is dropped if it was not
  * received whole. */
-static void read_result(struct job *job, struct worker_result *result)
-{
-    struct worker_result sent = {.text = NULL};
-    const size_t start = sizeof sent + job->data_size;
-    if (job->size >= sizeof sent)
-        memcpy(&sent, job->bytes, sizeof sent);
-    if (job->size < start || job->size != start + sent.size)
-        return;
-    memcpy(job->data, job->bytes + sizeof sent, job->data_size);
-    *result = sent;
-    result->text = sent.text ? strndup(job->bytes + start, sent.size) : NULL;
-    job->workers->told(job->workers->data, sent.why);
-}
-
 static void finish_job(struct job *job)
 {
     struct workers *workers = job->workers;
-    struct worker_result result = {.text = NULL};
-    read_result(job, &result);
+    struct worker_result result = {.text = NULL}, sent = result;
+    const size_t start = sizeof sent + job->data_size;
+    if (job->size >= sizeof sent)
+        memcpy(&sent, job->bytes, sizeof sent);
+    if (job->size >= start && job->size == start + sent.size) {
+        memcpy(job->data, job->bytes + sizeof sent, job->data_size);
+        result = sent;
+        result.text = sent.text ? strndup(job->bytes + start, sent.size) : NULL;
+        workers->told(workers->data, sent.why);
+    }
     worker_done *done = job->done;
     void *const owner = job->owner, *const data = job->data;
     job->data = NULL;

@@ -343,21 +343,6 @@ static void write_reply(const uint8_t *asked, size_t data, bool combined, struct
     out->bytes[out->size++] = 0x55;
 }
 
-/* Restart, power-down and other commands are not emulated. */
-static void emulate_order(struct bms *bms, const uint8_t *asked, struct pack *pack,
-                          struct bms_output *out)
-{
-    const struct memory *memory = bms_memory(bms);
-    unsigned result = memory->permitted ? 2 : NO_PERMISSION;
-    for (unsigned i = 0; i < 2 * COUNT(switch_codes); i++)
-        if (memory->permitted && le16(asked + 3) == switch_codes[i / 2][i % 2]) {
-            pack_set(pack, i / 2 == BMS_CHARGE_MOS ? CHARGE_MOS : DISCHARGE_MOS, i % 2);
-            result = DONE;
-        }
-    put_le16(out->bytes + HEAD, result);
-    write_reply(asked, 2, false, out);
-}
-
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
@@ -381,7 +366,15 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
         memcpy(data + 16, told.text[FIRMWARE], strnlen(told.text[FIRMWARE], 16));
         write_reply(bytes, IDENTITY_SIZE, true, out);
     } else if (bytes[2] == COMMAND) {
-        emulate_order(bms, bytes, pack, out);
+        /* Restart, power-down and other commands are not emulated. */
+        unsigned result = memory->permitted ? 2 : NO_PERMISSION;
+        for (unsigned i = 0; i < 2 * COUNT(switch_codes); i++)
+            if (memory->permitted && le16(bytes + 3) == switch_codes[i / 2][i % 2]) {
+                pack_set(pack, i / 2 == BMS_CHARGE_MOS ? CHARGE_MOS : DISCHARGE_MOS, i % 2);
+                result = DONE;
+            }
+        put_le16(out->bytes + HEAD, result);
+        write_reply(bytes, 2, false, out);
     } else if (bytes[2] == WRITE && le16(bytes + 3) == PASSWORD && bytes[5] == BMS_PASSWORD) {
         /* Without a configured password the board has its default one. */
         const char *own = bms->options.password[0] ? bms->options.password : "12345678";

@@ -57,23 +57,18 @@ static const struct modbus_value values[] = {
 };
 // clang-format on
 
-/* A board that only balances repeats the pack voltage and the average cell after its sensors. It
- * has no current sensor and no switches: 0 is not a state of charge there (section 10). */
-static void drop_what_a_balancer_lacks(const struct modbus_window *window, struct pack *pack)
-{
-    static const enum pack_value lacks[] = {SOC_PERCENT, CURRENT_A,  FLOW,         REMAINING_AH,
-                                            CYCLES,      CHARGE_MOS, DISCHARGE_MOS};
-    if (!modbus_has(window, 0, AVERAGE + 1) || modbus_word(window, 38) != modbus_word(window, 40) ||
-        modbus_word(window, 39) != modbus_word(window, AVERAGE) || pack->value[SOC_PERCENT] != 0 ||
-        pack->value[REMAINING_AH] != 0)
-        return;
-    for (size_t i = 0; i < COUNT(lacks); i++)
-        pack_unset(pack, lacks[i]);
-}
-
 static void decode_rest(const struct modbus_window *window, struct pack *pack)
 {
-    drop_what_a_balancer_lacks(window, pack);
+    /* A board that only balances repeats the pack voltage and the average cell after its sensors. It
+     * has no current sensor and no switches: 0 is not a state of charge there (section 10). */
+    static const enum pack_value lacks[] = {SOC_PERCENT, CURRENT_A,  FLOW,         REMAINING_AH,
+                                            CYCLES,      CHARGE_MOS, DISCHARGE_MOS};
+    const bool balances = modbus_has(window, 0, AVERAGE + 1) &&
+                          modbus_word(window, 38) == modbus_word(window, 40) &&
+                          modbus_word(window, 39) == modbus_word(window, AVERAGE) &&
+                          pack->value[SOC_PERCENT] == 0 && pack->value[REMAINING_AH] == 0;
+    for (size_t i = 0; balances && i < COUNT(lacks); i++)
+        pack_unset(pack, lacks[i]);
     if (modbus_has(window, FAULTS, 4) && daly_bits(window, FAULTS, 4) != UINT64_MAX)
         daly_alarms(pack, daly_bits(window, FAULTS, 4));
     /* Firmware without the mask has FFFF or other values here; finish() compares it with the

@@ -324,18 +324,6 @@ static unsigned count_cells(const struct memory *memory, const struct pack *pack
     return all_known(pack, asked) ? fitted : 0;
 }
 
-/* From then on only cells that can exist are requested. */
-static void settle_cells_to_ask(struct memory *memory, const struct pack *pack, unsigned count)
-{
-    unsigned configured = memory->config_known ? (memory->config & 7u) + 3 : 0;
-    unsigned possible = configured > count ? configured : count;
-    /* Without a configuration an unanswered cell may exist all the same. */
-    unsigned needed = memory->config_known ? possible : MOST_CELLS;
-    if (count > 0 && possible <= MOST_CELLS && possible > memory->cells_to_ask &&
-        memory->answered == ALL_CELLS && all_known(pack, needed))
-        memory->cells_to_ask = (uint8_t) possible;
-}
-
 static void finish(struct bms *bms, struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
@@ -361,7 +349,14 @@ static void finish(struct bms *bms, struct pack *pack)
         pack_unset(pack, (enum pack_value)(CELL_MV + i));
     if (is_16s || in_doubt)
         return;
-    settle_cells_to_ask(memory, pack, count);
+    /* From then on only cells that can exist are requested. */
+    unsigned configured = memory->config_known ? (memory->config & 7u) + 3 : 0;
+    unsigned possible = configured > count ? configured : count;
+    /* Without a configuration an unanswered cell may exist all the same. */
+    unsigned needed = memory->config_known ? possible : MOST_CELLS;
+    if (count > 0 && possible <= MOST_CELLS && possible > memory->cells_to_ask &&
+        memory->answered == ALL_CELLS && all_known(pack, needed))
+        memory->cells_to_ask = (uint8_t) possible;
     /* Without a second sensor its value is about 0 °C, which is accepted only if two sensors are
      * configured. */
     const enum pack_value second = TEMP_C + 1;

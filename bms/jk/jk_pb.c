@@ -130,19 +130,13 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 
 static const struct bms_span more = {BMS_MORE, 0}, skip = {BMS_SKIP, 1};
 
-static uint16_t trigger_of(enum jk_type type)
-{
-    for (size_t i = 0; i < SOURCES; i++)
-        if (sources[i].type == type)
-            return sources[i].trigger;
-    return 0;
-}
-
 /* An acknowledgement of the record's own trigger, from any address. */
 static struct bms_span find_ack(enum jk_type type, const uint8_t *bytes, size_t size)
 {
     uint8_t expected[] = {MODBUS_WRITE_MANY, 0, 0, 0, 1};
-    put_be16(expected + 1, trigger_of(type));
+    for (size_t i = 0; i < SOURCES; i++)
+        if (sources[i].type == type)
+            put_be16(expected + 1, sources[i].trigger);
     size_t known = size < 6 ? size : 6;
     if (known > 1 && memcmp(bytes + 1, expected, known - 1) != 0)
         return skip;

@@ -72,15 +72,6 @@ static bool parse_command(struct pylon_text text, struct command *command)
     return false;
 }
 
-/* The echo may lack its first characters, or follow a prompt. Without any echo only an answer that
- * names its pack is accepted. */
-static bool echo_fits(struct pylon_text echo, struct pylon_text asked)
-{
-    size_t common = echo.size < asked.size ? echo.size : asked.size;
-    return common > 0 &&
-           memcmp(echo.at + echo.size - common, asked.at + asked.size - common, common) == 0;
-}
-
 /* ---- pwr N (section 4) ---- */
 
 // clang-format off
@@ -526,7 +517,12 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
             ? pylon_trim((struct pylon_text){(const char *) request->bytes, request->size})
             : echo;
     struct command command;
-    if (!parse_command(asked, &command) || (echo.size > 0 && !echo_fits(echo, asked)))
+    /* The echo may lack its first characters, or follow a prompt. Without any echo only an answer
+     * that names its pack is accepted. */
+    size_t common = echo.size < asked.size ? echo.size : asked.size;
+    if (!parse_command(asked, &command) ||
+        (echo.size > 0 && (common == 0 || memcmp(echo.at + echo.size - common,
+                                                 asked.at + asked.size - common, common) != 0)))
         return BMS_FOREIGN;
     if (request->size == 0 && command.number != bms_address(bms))
         return BMS_FOREIGN;

@@ -222,35 +222,28 @@ static char *describe_bank(const struct bank_config *bank)
 /* Without a history the charts begin empty; a message says so. */
 static void make_past(const struct config *config)
 {
-    char program[PORT_SIZE], command[] = "simulate", days[] = PAST_DAYS;
-    char **list = calloc((size_t) config->pack_count + config->bank_count + 5, sizeof *list);
-    if (!list || !config->history)
-        goto out;
-    program_find("history", program);
-    char *file = strdup(config->history->file);
-    unsigned count = 0;
-    list[count++] = program;
-    list[count++] = command;
-    list[count++] = file;
-    list[count++] = days;
-    for (unsigned i = 0; i < config->pack_count; i++)
-        if ((list[count] = describe_pack(config, &config->packs[i])))
-            count++;
-    for (unsigned i = 0; i < config->bank_count; i++)
-        if ((list[count] = describe_bank(&config->banks[i])))
-            count++;
+    const char **list = calloc((size_t) config->pack_count + config->bank_count + 5, sizeof *list);
+    if (!list || !config->history) {
+        free(list);
+        return;
+    }
     const pid_t child = fork();
     if (child == 0) {
-        execv(program, list);
-        fprintf(stderr, "packgate demo: no past: %s: %s\n", program, program_why(errno));
+        unsigned count = 1;
+        list[count++] = "simulate";
+        list[count++] = config->history->file;
+        list[count++] = PAST_DAYS;
+        for (unsigned i = 0; i < config->pack_count; i++)
+            if ((list[count] = describe_pack(config, &config->packs[i])))
+                count++;
+        for (unsigned i = 0; i < config->bank_count; i++)
+            if ((list[count] = describe_bank(&config->banks[i])))
+                count++;
+        program_execute("history", list, "packgate demo: no past");
         _exit(EXIT_FAILED);
     }
     if (child > 0)
         waitpid(child, NULL, 0);
-    free(file);
-    for (unsigned i = 4; i < count; i++)
-        free(list[i]);
-out:
     free(list);
 }
 
@@ -279,8 +272,7 @@ static void print_address(const char *listen)
 static int run_inverter(const struct demo *demo)
 {
     static const char listens[] = "tcp-listen:";
-    char port[PORT_SIZE] = "", log[PORT_SIZE + 20], command[] = "simulate", kind[] = "--inverter",
-         name[] = "pylontech", option[] = "--port";
+    char port[PORT_SIZE] = "", log[PORT_SIZE + 20];
     for (unsigned i = 0; i < demo->config->present_count && !port[0]; i++) {
         const char *at = demo->config->presents[i].port;
         if (strncmp(at, listens, sizeof listens - 1) == 0)
@@ -293,7 +285,12 @@ static int run_inverter(const struct demo *demo)
     dup2(fd, STDOUT_FILENO);
     dup2(fd, STDERR_FILENO);
     setrlimit(RLIMIT_FSIZE, &(struct rlimit){INVERTER_LOG_MOST, INVERTER_LOG_MOST});
-    char *list[] = {command, kind, name, option, port, NULL};
+    char *list[] = {(char[]){"simulate"},
+                    (char[]){"--inverter"},
+                    (char[]){"pylontech"},
+                    (char[]){"--port"},
+                    port,
+                    NULL};
     optind = 0; /* getopt begins anew */
     return command_inverter(5, list);
 }
@@ -367,14 +364,13 @@ int command_demo(int argc, char **argv)
     const char *folder = FOLDER;
     unsigned set_count = 0;
     const char **sets = calloc((size_t) argc, sizeof *sets);
-    char command[] = "run", option[] = "-c";
     int status = sets ? parse(argc, argv, &demo, &folder, sets, &set_count) : EXIT_FAILED;
     if (status < 0 && !prepare_demo(&demo, folder, sets, set_count))
         status = EXIT_FAILED;
     if (status < 0) {
         make_past(demo.config);
         accompany(&demo);
-        char *list[] = {command, option, demo.path, NULL};
+        char *list[] = {(char[]){"run"}, (char[]){"-c"}, demo.path, NULL};
         optind = 0; /* getopt begins anew */
         status = command_run(3, list);
     }

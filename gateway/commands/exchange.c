@@ -139,20 +139,15 @@ struct exchange *exchange_parse(const char *text, size_t size, char *error, size
 static char *read_whole_file(const char *path, size_t *size)
 {
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
-    if (!file)
-        return NULL;
-    char *text = malloc(FILE_MOST);
-    if (text) {
-        *size = fread(text, 1, FILE_MOST, file);
-        if (ferror(file) || *size == FILE_MOST) {
-            int error = ferror(file) ? errno : EFBIG;
-            free(text);
-            text = NULL;
-            errno = error;
-        }
-    }
+    char *text = file ? malloc(FILE_MOST) : NULL;
+    *size = text ? fread(text, 1, FILE_MOST, file) : 0;
     int error = errno;
-    if (file != stdin)
+    if (text && (ferror(file) || *size == FILE_MOST)) {
+        error = ferror(file) ? error : EFBIG;
+        free(text);
+        text = NULL;
+    }
+    if (file && file != stdin)
         fclose(file);
     errno = error;
     return text;

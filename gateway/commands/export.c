@@ -10,12 +10,10 @@
 #include "outlets/program.h"
 #include "config/load.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define LOOKS 60 /* how often to check whether it has written */
 #define PAUSE_MS 50
@@ -98,28 +96,25 @@ static void await_commit(const char *config)
 
 int command_export(int argc, char **argv)
 {
-    char program[PORT_SIZE], file[OUTLET_PATH_SIZE], option[] = "--file";
-    const char *config = take_config(&argc, argv);
-    char **list = calloc((size_t) argc + 4, sizeof *list);
+    char file[OUTLET_PATH_SIZE];
+    const char *named = take_config(&argc, argv), *config = named ? named : CONFIG_DEFAULT;
+    const char **list = calloc((size_t) argc + 4, sizeof *list);
     if (!list)
         return EXIT_FAILED;
-    program_find("history", program);
-    int count = 0;
-    list[count++] = program;
+    int count = 1;
     list[count++] = argv[0];
+    bool good = true;
     if (!has_option(argc, argv, "--file") && !has_option(argc, argv, "--help") &&
         !has_option(argc, argv, "-h")) {
-        if (!find_history(config ? config : CONFIG_DEFAULT, file)) {
-            free(list);
-            return EXIT_FAILED;
-        }
-        await_commit(config ? config : CONFIG_DEFAULT);
-        list[count++] = option;
+        good = find_history(config, file);
+        if (good)
+            await_commit(config);
+        list[count++] = "--file";
         list[count++] = file;
     }
     memcpy(list + count, argv + 1, (size_t) argc * sizeof *list);
-    execv(program, list);
-    fprintf(stderr, "packgate: %s: %s\n", program, program_why(errno));
+    if (good)
+        program_execute("history", list, "packgate");
     free(list);
     return EXIT_FAILED;
 }

@@ -9,10 +9,7 @@
 #include "config/load.h"
 #include "outlets/program.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 static const char usage[] =
     "usage: packgate notify --test NAME [-c FILE]\n\n"
@@ -27,7 +24,7 @@ static const char usage[] =
 /* Executes the program with the section. */
 static int try_section(const char *path, const char *name)
 {
-    char program[PORT_SIZE], file[PROGRAM_FILE_SIZE];
+    char file[PROGRAM_FILE_SIZE];
     struct config *config = config_load(path, stderr);
     const bool found = config && program_put_section(config, "notify", name, file);
     if (config && !found) {
@@ -38,11 +35,8 @@ static int try_section(const char *path, const char *name)
                     i + 1 == config->notify_count ? "\n" : "");
     }
     config_free(config);
-    if (!found)
-        return EXIT_FAILED;
-    program_find("notify", program);
-    execl(program, program, "test", file, NULL);
-    fprintf(stderr, "packgate: %s: %s\n", program, program_why(errno));
+    if (found)
+        program_execute("notify", (const char *[]){NULL, "test", file, NULL}, "packgate");
     return EXIT_FAILED;
 }
 

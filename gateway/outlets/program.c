@@ -34,6 +34,15 @@ const char *program_why(int error)
                            : strerror(error);
 }
 
+void program_execute(const char *kind, const char **list, const char *who)
+{
+    char program[PORT_SIZE];
+    program_find(kind, program);
+    list[0] = program;
+    execv(program, (char **) (uintptr_t) list);
+    fprintf(stderr, "%s: %s: %s\n", who, program, program_why(errno));
+}
+
 void program_put_file(const void *bytes, size_t size, char path[PROGRAM_FILE_SIZE])
 {
     const int file = pipe_text_file(bytes, size);

@@ -13,6 +13,10 @@ void program_find(const char *kind, char out[PORT_SIZE]);
  * missing. */
 const char *program_why(int error);
 
+/** Executes the program of an outlet; list[0] becomes its path. Returns only if that fails, after it
+ * printed why, behind `who`. */
+void program_execute(const char *kind, const char **list, const char *who);
+
 /** Puts bytes into a file in memory that programs started by this one inherit. `path` is its name;
  * "": there is none. */
 void program_put_file(const void *bytes, size_t size, char path[PROGRAM_FILE_SIZE]);

@@ -92,10 +92,8 @@ static FILE *start_reader(const char *path, const struct past_ask *ask, pid_t *r
     if (*reader == 0) {
         dup2(ends[1], STDOUT_FILENO);
         child_settle(-1);
-        char program[PORT_SIZE];
-        const char *list[11] = {program, "export", "--file", path, "--pack", ask->pack};
+        const char *list[11] = {NULL, "export", "--file", path, "--pack", ask->pack};
         int count = 6;
-        program_find("history", program);
         if (ask->from) {
             list[count++] = "--from";
             list[count++] = ask->from;
@@ -105,8 +103,7 @@ static FILE *start_reader(const char *path, const struct past_ask *ask, pid_t *r
             list[count++] = ask->to;
         }
         child_reset_signals();
-        execv(program, (char **) (uintptr_t) list);
-        fprintf(stderr, "packgate limits: %s: %s\n", program, program_why(errno));
+        program_execute("history", list, "packgate limits");
         _exit(1);
     }
     close(ends[1]);

@@ -1,26 +1,41 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the commands that ask a running gateway have in common: finding it, and error messages if
- * it does not answer.
+ * The client side of the control socket, for the commands that send requests to a running gateway:
+ * finding it, and error messages if it does not answer. Each call blocks, for at most 10 s.
  */
 #pragma once
 
-#include "control/client.h"
+#include "config/config.h"
+
+#include <jansson.h>
 
 /* Which gateway to ask: the one of a configuration, or the one behind a socket. The options -c, --config and --control set the
- * first two. */
+ * first two. The caller fills in the first three. */
 struct asking {
-    const char *config;  /* its file */
-    const char *control; /* the socket; NULL: as configured */
-    const char *command; /* "status", for error messages; NULL: none are printed */
+    const char *config;        /* its file */
+    const char *control;       /* the socket; NULL: as configured */
+    const char *command;       /* "status", for error messages; NULL: none are printed */
+    char why[PORT_SIZE + 200]; /* the last error */
+    int fd;
+    char *bytes; /* received, not returned yet */
+    size_t size, room;
 };
 
-/** Connects and returns the answer to a request, which is released. NULL: there is none, and
- * `link->why` was printed to standard error. The link must be closed in any case. */
-json_t *asking_open(const struct asking *asking, struct control_link *link, json_t *request);
+/** Connects, sends a request, which is released, and returns its answer, which the caller releases.
+ * NULL: there is none, or it is an error; `why` was printed to standard error. To be closed in any
+ * case. */
+json_t *asking_open(struct asking *asking, json_t *request);
+void asking_close(struct asking *asking);
 
-/** The same for a single request. */
-json_t *asking_once(const struct asking *asking, json_t *request);
+/** Sends a further request. NULL: see `why`. */
+json_t *asking_request(struct asking *asking, json_t *request);
+
+/** Waits up to `wait_s` (may be infinite) for a further line. NULL: the connection ended, or an
+ * error; see `why`. */
+json_t *asking_next(struct asking *asking, double wait_s);
+
+/** Connects, asks and closes. */
+json_t *asking_once(struct asking *asking, json_t *request);
 
 /** Texts and numbers of an answer; "" and NaN if they are missing. */
 const char *asking_text(const json_t *object, const char *name);

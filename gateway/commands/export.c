@@ -76,22 +76,21 @@ static json_int_t count_written(json_t *answer)
 /* Without a gateway that answers, only the rows in the file are exported. */
 static void await_commit(const char *config)
 {
-    struct control_link link;
-    json_t *answer =
-        asking_open(&(struct asking){.config = config}, &link, json_pack("{s:s}", "ask", "commit"));
+    struct asking asking = {.config = config};
+    json_t *answer = asking_open(&asking, json_pack("{s:s}", "ask", "commit"));
     const bool asked = json_is_true(json_object_get(answer, "asked"));
     const json_int_t before = count_written(answer);
     json_int_t now = before;
     for (int i = 0; asked && i < LOOKS && now == before; i++) {
         poll(NULL, 0, PAUSE_MS);
         now = count_written(
-            control_ask(&link, json_pack("{s:s, s:I}", "ask", "commit", "since", before)));
+            asking_request(&asking, json_pack("{s:s, s:I}", "ask", "commit", "since", before)));
     }
     if (asked && now == before)
         fputs("packgate: the gateway did not write its latest rows in time; they are missing "
               "here\n",
               stderr);
-    control_link_close(&link);
+    asking_close(&asking);
 }
 
 int command_export(int argc, char **argv)

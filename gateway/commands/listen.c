@@ -53,11 +53,10 @@ int command_listen(int argc, char **argv)
                 usage);
         return EXIT_USAGE;
     }
-    struct control_link link;
     json_t *piece =
-        asking_open(&asking, &link, json_pack("{s:s, s:s}", "ask", "listen", "line", argv[optind]));
+        asking_open(&asking, json_pack("{s:s, s:s}", "ask", "listen", "line", argv[optind]));
     if (!piece) {
-        control_link_close(&link);
+        asking_close(&asking);
         return EXIT_FAILED;
     }
     char source[100];
@@ -67,13 +66,13 @@ int command_listen(int argc, char **argv)
     /* A reader that has seen enough (head) closes the pipe. */
     bool open = fflush(stdout) == 0;
     json_decref(piece);
-    while (open && (piece = control_next(&link, INFINITY))) {
+    while (open && (piece = asking_next(&asking, INFINITY))) {
         print_piece(piece, with_time);
         open = fflush(stdout) == 0;
         json_decref(piece);
     }
     if (open)
-        fprintf(stderr, "packgate listen: %s\n", link.why);
-    control_link_close(&link);
+        fprintf(stderr, "packgate listen: %s\n", asking.why);
+    asking_close(&asking);
     return open ? EXIT_FAILED : EXIT_DONE;
 }

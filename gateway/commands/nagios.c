@@ -182,34 +182,36 @@ static json_t *packs_in(json_t *answer)
     return packs;
 }
 
-static json_t *ask_packs(struct control_link *link, const char *what, json_t *names)
+static json_t *ask_packs(struct asking *asking, const char *what, json_t *names)
 {
-    return packs_in(control_ask(link, json_pack("{s:s, s:o*}", "ask", what, "packs", names)));
+    return packs_in(asking_request(asking, json_pack("{s:s, s:o*}", "ask", what, "packs", names)));
 }
 
 /* Asks the gateway on this host: values, and alarm levels from the status. The status is read
  * last: a pack that has turned stale in between is reported as stale, not as fresh without values.
  * Without names the gateway returns the values of all packs, but those of a bank only if it is
  * named. */
-static json_t *read_here(const struct check *check, struct control_link *link)
+static json_t *read_here(struct check *check)
 {
     json_t *names = check->pack_count > 0 ? json_array() : NULL, *one, *other;
     size_t i, k;
     for (unsigned n = 0; n < check->pack_count; n++)
         json_array_append_new(names, json_string(check->packs[n]));
-    json_t *list = packs_in(asking_open(&check->asking, link,
-                                        json_pack("{s:s, s:o*}", "ask", "values", "packs", names)));
-    json_t *banks = list && check->pack_count == 0 ? ask_packs(link, "status", NULL) : NULL;
+    json_t *list = packs_in(
+        asking_open(&check->asking, json_pack("{s:s, s:o*}", "ask", "values", "packs", names)));
+    json_t *banks =
+        list && check->pack_count == 0 ? ask_packs(&check->asking, "status", NULL) : NULL;
     json_array_foreach(banks, i, one)
     {
         if (strcmp(asking_text(one, "kind"), "bank") != 0)
             continue;
-        json_t *bank = ask_packs(link, "values", json_pack("[s]", asking_text(one, "pack")));
+        json_t *bank =
+            ask_packs(&check->asking, "values", json_pack("[s]", asking_text(one, "pack")));
         json_array_extend(list, bank);
         json_decref(bank);
     }
     json_decref(banks);
-    json_t *status = list ? ask_packs(link, "status", NULL) : NULL;
+    json_t *status = list ? ask_packs(&check->asking, "status", NULL) : NULL;
     json_array_foreach(list, i, one)
     {
         json_array_foreach(status, k, other)
@@ -223,6 +225,7 @@ static json_t *read_here(const struct check *check, struct control_link *link)
         list = NULL;
     }
     json_decref(status);
+    asking_close(&check->asking);
     return list;
 }
 
@@ -429,14 +432,11 @@ int command_nagios(int argc, char **argv)
         return say_unknown("unexpected argument '%s': see packgate nagios --help", argv[optind]);
     signal(SIGALRM, on_alarm);
     alarm((unsigned) ceil(check.wait_s));
-    struct control_link link = {.fd = -1};
     struct afar afar = {
         .host = check.host, .port = check.port, .base = check.base, .wait_s = check.wait_s};
-    json_t *list =
-        check.host ? afar_read(&afar, check.packs, check.pack_count) : read_here(&check, &link);
+    json_t *list = check.host ? afar_read(&afar, check.packs, check.pack_count) : read_here(&check);
     if (!list)
-        return say_unknown("%s", check.host ? afar.why : link.why);
-    control_link_close(&link);
+        return say_unknown("%s", check.host ? afar.why : check.asking.why);
     if (json_array_size(list) == 0)
         return say_unknown("the gateway has no packs");
     int state = print_results(&check, list);

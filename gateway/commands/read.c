@@ -145,7 +145,7 @@ static int report_stale_packs(const struct arguments *arguments, const json_t *p
     return status;
 }
 
-static int follow(const struct arguments *arguments, struct control_link *link, json_t *answer)
+static int follow(const struct arguments *arguments, struct asking *asking, json_t *answer)
 {
     const double until =
         clock_now() + (arguments->timeout_s > 0 ? arguments->timeout_s : PATIENCE_S);
@@ -165,14 +165,14 @@ static int follow(const struct arguments *arguments, struct control_link *link, 
         } else {
             poll(NULL, 0, (int) (1e3 * (missing > 0 ? LOOK_S : WATCH_LOOK_S)));
             json_decref(answer);
-            answer = control_ask(link, values_request(arguments));
+            answer = asking_request(asking, values_request(arguments));
             /* A reload may have changed the packs. */
             if (json_array_size(json_object_get(answer, "packs")) != count)
                 break;
         }
     }
     if (status < 0) {
-        fprintf(stderr, "packgate: %s\n", answer ? "the gateway was reloaded" : link->why);
+        fprintf(stderr, "packgate: %s\n", answer ? "the gateway was reloaded" : asking->why);
         status = EXIT_FAILED;
     }
     json_decref(answer);
@@ -184,20 +184,19 @@ static int follow(const struct arguments *arguments, struct control_link *link, 
  * only. -1: no gateway runs on this file, or it cannot be reached. */
 static int read_running(const struct arguments *arguments)
 {
-    struct control_link link;
+    struct asking asking = {.config = arguments->config};
     int status = -1;
-    json_t *answer = asking_open(&(struct asking){.config = arguments->config}, &link,
-                                 values_request(arguments));
+    json_t *answer = asking_open(&asking, values_request(arguments));
     if (answer && is_of_file(answer, arguments->config)) {
         if (json_array_size(json_object_get(answer, "packs")) == 0) {
             report_no_pack(arguments->config);
             status = EXIT_FAILED;
         } else {
-            status = follow(arguments, &link, json_incref(answer));
+            status = follow(arguments, &asking, json_incref(answer));
         }
     }
     json_decref(answer);
-    control_link_close(&link);
+    asking_close(&asking);
     return status;
 }
 

@@ -264,7 +264,7 @@ static void print_tables(const json_t *status)
 
 /* ---- requests ---- */
 
-static int show_status(const struct asking *asking, bool json, bool watch)
+static int show_status(struct asking *asking, bool json, bool watch)
 {
     json_t *status = asking_once(asking, json_pack("{s:s}", "ask", "status"));
     if (!status)

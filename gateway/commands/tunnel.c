@@ -46,7 +46,7 @@ static void print_tunnel(const json_t *tunnel)
     }
 }
 
-static int show_all(const struct asking *asking)
+static int show_all(struct asking *asking)
 {
     json_t *status = asking_once(asking, json_pack("{s:s}", "ask", "status"));
     if (!status)
@@ -64,7 +64,7 @@ static int show_all(const struct asking *asking)
     return EXIT_DONE;
 }
 
-static int change_tunnel(const struct asking *asking, const char *name, double for_s)
+static int change_tunnel(struct asking *asking, const char *name, double for_s)
 {
     json_t *tunnel = asking_once(
         asking, json_pack("{s:s, s:s, s:f}", "ask", "tunnel", "tunnel", name, "for_s", for_s));

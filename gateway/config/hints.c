@@ -235,8 +235,8 @@ const char *config_hint(const struct config_key *key, const char *text, char out
         return out;
     struct suggest suggest;
     suggest_init(&suggest, text);
-    if (key->type->offer)
-        key->type->offer(key, &suggest);
+    for (unsigned n = 0; key->type->word && key->type->word(key, n); n++)
+        suggest_offer(&suggest, key->type->word(key, n));
     if (suggest.best)
         snprintf(out, HINT_SIZE, "; did you mean '%s'?", suggest.best);
     else if (key->type == &type_protocol)

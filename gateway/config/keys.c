@@ -2,6 +2,8 @@
 /* Functions on the sections and their keys. */
 #include "keys.h"
 
+#include "base/duration.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,12 +101,43 @@ const char *config_key_alias(const struct config_section *section, const char *n
     return NULL;
 }
 
+static void append_words(const struct config_key *key, const char *last, char *out)
+{
+    const char *word;
+    for (unsigned n = 0; (word = key->type->word(key, n)); n++)
+        config_append(out, EXPECTED_SIZE,
+                      n == 0                        ? ""
+                      : key->type->word(key, n + 1) ? ", "
+                                                    : last,
+                      word);
+}
+
 const char *config_key_expected(const struct config_key *key, char out[EXPECTED_SIZE])
 {
-    if (key->type->expects)
-        snprintf(out, EXPECTED_SIZE, "%s", key->type->expects);
-    else
+    if (!key->type->expects) {
         key->type->describe(key, out, EXPECTED_SIZE);
+        return out;
+    }
+    char piece[EXPECTED_SIZE];
+    out[0] = '\0';
+    for (const char *at = key->type->expects; *at; at += *at ? 2 : 0) {
+        const size_t plain = strcspn(at, "%");
+        snprintf(piece, sizeof piece, "%.*s", (int) plain, at);
+        config_append(out, EXPECTED_SIZE, "", piece);
+        at += plain;
+        piece[0] = '\0';
+        if (*at && at[1] == 'l')
+            snprintf(piece, sizeof piece, "%g", key->min);
+        else if (*at && at[1] == 'm')
+            snprintf(piece, sizeof piece, "%.0f", key->max);
+        else if (*at && (at[1] == 'f' || at[1] == 't'))
+            duration_format(at[1] == 'f' ? key->min : key->max, piece, sizeof piece);
+        else if (*at && at[1] == 's')
+            snprintf(piece, sizeof piece, "%zu", key->size - 1);
+        else if (*at)
+            append_words(key, at[1] == 'w' ? " or " : ", ", out);
+        config_append(out, EXPECTED_SIZE, "", piece);
+    }
     return out;
 }
 

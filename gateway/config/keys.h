@@ -24,11 +24,12 @@ struct config_type {
     /** Parses the text into `field`. False: the text is invalid or out of range; `field` is
      * unchanged. */
     bool (*parse)(const struct config_key *key, const char *text, void *field);
-    /** What is expected, such as "a whole number from 1 to 247"; NULL: as `describe` writes it. */
+    /* What is expected, such as "a whole number from %l to %m": the least and the most of the key, as durations %f and %t; %s bytes
+     * of a text; %w "a, b or c", its words, and %c with commas alone. NULL: as `describe` writes it. */
     const char *expects;
     void (*describe)(const struct config_key *key, char *out, size_t size);
-    /** Offers the words that the value can be; NULL: it has none. */
-    void (*offer)(const struct config_key *key, struct suggest *suggest);
+    /** The n-th of the words that the value can be, from 0; NULL: there is none. */
+    const char *(*word)(const struct config_key *key, unsigned n);
     /** Whether two fields are equal; NULL: compare bytes. */
     bool (*same)(const void *a, const void *b);
     bool list;  /* several with commas between, also on several lines; `parse` gets one at a time */

@@ -40,16 +40,11 @@ static bool parse_outlet_packs(const struct config_key *key, const char *text, v
     return true;
 }
 
-static void describe_outlet_packs(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size,
-             "all, or names of packs and banks such as house-1, at most %.0f of them with commas "
-             "between",
-             key->max);
-}
-
 const struct config_type type_outlet_packs = {
-    .parse = parse_outlet_packs, .describe = describe_outlet_packs, .list = true};
+    .parse = parse_outlet_packs,
+    .expects =
+        "all, or names of packs and banks such as house-1, at most %m of them with commas between",
+    .list = true};
 
 /* "http://host:8086/write?db=x" */
 static bool parse_url(const struct config_key *key, const char *text, void *field)

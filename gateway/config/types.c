@@ -5,6 +5,7 @@
  */
 #include "types.h"
 
+#include "bms/count.h"
 #include "bms/modbus/modbus_user.h"
 
 #include "base/address.h"
@@ -100,13 +101,8 @@ static void describe_whole(const struct config_key *key, char *out, size_t size)
              key->words ? ", or " : "", key->words ? key->words[0] : "");
 }
 
-static void describe_number(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size, "a number from %g to %.0f", key->min, key->max);
-}
-
 const struct config_type type_whole = {.parse = parse_whole, .describe = describe_whole};
-const struct config_type type_number = {.parse = parse_number, .describe = describe_number};
+const struct config_type type_number = {.parse = parse_number, .expects = "a number from %l to %m"};
 const struct config_type type_real = {.parse = parse_real, .expects = "a number"};
 
 static bool parse_duration(const struct config_key *key, const char *text, void *field)
@@ -121,14 +117,6 @@ static bool parse_duration(const struct config_key *key, const char *text, void 
     return true;
 }
 
-static void describe_duration(const struct config_key *key, char *out, size_t size)
-{
-    char from[32], to[32];
-    duration_format(key->min, from, sizeof from);
-    duration_format(key->max, to, sizeof to);
-    snprintf(out, size, "a duration from %s to %s, such as 500ms, 1.5s, 2m or 1h", from, to);
-}
-
 static bool parse_gap(const struct config_key *key, const char *text, void *field)
 {
     bool *set = (bool *) ((char *) field + key->size - sizeof *set);
@@ -136,8 +124,9 @@ static bool parse_gap(const struct config_key *key, const char *text, void *fiel
     return *set;
 }
 
-const struct config_type type_duration = {.parse = parse_duration, .describe = describe_duration};
-const struct config_type type_gap = {.parse = parse_gap, .describe = describe_duration};
+#define DURATION "a duration from %f to %t, such as 500ms, 1.5s, 2m or 1h"
+const struct config_type type_duration = {.parse = parse_duration, .expects = DURATION};
+const struct config_type type_gap = {.parse = parse_gap, .expects = DURATION};
 
 _Static_assert(sizeof(enum on_stale) == sizeof(unsigned) &&
                    sizeof(enum map_type) == sizeof(unsigned) &&
@@ -157,21 +146,13 @@ static bool parse_choice(const struct config_key *key, const char *text, void *f
     return true;
 }
 
-static void describe_words(const struct config_key *key, char *out, size_t size)
+static const char *choice_word(const struct config_key *key, unsigned n)
 {
-    out[0] = 0;
-    for (unsigned i = 0; key->words[i]; i++)
-        config_append(out, size, i == 0 ? "" : key->words[i + 1] ? ", " : " or ", key->words[i]);
-}
-
-static void offer_words(const struct config_key *key, struct suggest *suggest)
-{
-    for (unsigned i = 0; key->words[i]; i++)
-        suggest_offer(suggest, key->words[i]);
+    return key->words[n];
 }
 
 const struct config_type type_choice = {
-    .parse = parse_choice, .describe = describe_words, .offer = offer_words};
+    .parse = parse_choice, .expects = "%w", .word = choice_word};
 
 static struct bms_span nothing_to_find(const struct bms *bms, const struct bms_request *request,
                                        const uint8_t *bytes, size_t size)
@@ -215,25 +196,17 @@ static bool parse_protocol(const struct config_key *key, const char *text, void 
     return true;
 }
 
-static void describe_protocol(const struct config_key *key, char *out, size_t size)
+static const char *protocol_word(const struct config_key *key, unsigned n)
 {
-    snprintf(out, size, "a protocol: ");
-    for (unsigned i = 0; bms_drivers[i]; i++)
-        config_append(out, size, i == 0 ? "" : ", ", bms_drivers[i]->name);
-    config_append(out, size, ", ", modbus_user_driver.name);
-    config_append(out, size, " or ", automatic_driver.name);
-}
-
-static void offer_protocols(const struct config_key *key, struct suggest *suggest)
-{
-    for (unsigned i = 0; bms_drivers[i]; i++)
-        suggest_offer(suggest, bms_drivers[i]->name);
-    suggest_offer(suggest, modbus_user_driver.name);
-    suggest_offer(suggest, automatic_driver.name);
+    unsigned i = 0;
+    while (i < n && bms_drivers[i])
+        i++;
+    const char *const others[] = {modbus_user_driver.name, automatic_driver.name};
+    return bms_drivers[i] ? bms_drivers[i]->name : n - i < COUNT(others) ? others[n - i] : NULL;
 }
 
 const struct config_type type_protocol = {
-    .parse = parse_protocol, .describe = describe_protocol, .offer = offer_protocols};
+    .parse = parse_protocol, .expects = "a protocol: %w", .word = protocol_word};
 
 /* The file is read once the protocol is known to be modbus. */
 static bool parse_map(const struct config_key *key, const char *text, void *field)
@@ -318,12 +291,6 @@ const struct config_type type_line = {
 const struct config_type type_variant = {
     .parse = parse_reference, .expects = NAME_EXPECTED, .later = true};
 
-static void describe_packs(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size, "names of packs such as house-1, at most %.0f of them with commas between",
-             key->max);
-}
-
 static bool same_packs(const void *a, const void *b)
 {
     const struct bank_config *x = a, *y = b;
@@ -333,23 +300,19 @@ static bool same_packs(const void *a, const void *b)
     return x->pack_count == y->pack_count;
 }
 
-const struct config_type type_packs = {.parse = parse_reference,
-                                       .describe = describe_packs,
-                                       .same = same_packs,
-                                       .list = true,
-                                       .later = true};
+const struct config_type type_packs = {
+    .parse = parse_reference,
+    .expects = "names of packs such as house-1, at most %m of them with commas between",
+    .same = same_packs,
+    .list = true,
+    .later = true};
 
 static bool parse_text(const struct config_key *key, const char *text, void *field)
 {
     return config_copy(text, field, key->size);
 }
 
-static void describe_text(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size, "a text of 1 to %zu bytes", key->size - 1);
-}
-
-const struct config_type type_text = {.parse = parse_text, .describe = describe_text};
+const struct config_type type_text = {.parse = parse_text, .expects = "a text of 1 to %s bytes"};
 
 /* The next character of UTF-8; 0: malformed, not printable, or one that changes the writing
  * direction. */
@@ -493,16 +456,8 @@ static bool parse_substitute(const struct config_key *key, const char *text, voi
     return true;
 }
 
-static void describe_substitute(const struct config_key *key, char *out, size_t size)
-{
-    out[0] = 0;
-    for (unsigned i = 0; key->words[i]; i++)
-        config_append(out, size, i == 0 ? "" : ", ", key->words[i]);
-    config_append(out, size, " or ", "a number");
-}
-
 const struct config_type type_substitute = {
-    .parse = parse_substitute, .describe = describe_substitute, .offer = offer_words};
+    .parse = parse_substitute, .expects = "%c or a number", .word = choice_word};
 
 /* ---- values of several kinds in one key ---- */
 
@@ -590,17 +545,20 @@ static void describe_parts(const struct config_key *key, char *out, size_t size)
     }
 }
 
-static void offer_parts(const struct config_key *key, struct suggest *suggest)
+static const char *parts_word(const struct config_key *key, unsigned n)
 {
     for (unsigned i = 0; key->parts[i].type; i++) {
         const struct config_key one = key_of(&key->parts[i]);
-        if (one.type->offer)
-            one.type->offer(&one, suggest);
+        const char *word;
+        for (unsigned k = 0; one.type->word && (word = one.type->word(&one, k)); k++)
+            if (n-- == 0)
+                return word;
     }
+    return NULL;
 }
 
 const struct config_type type_parts = {
-    .parse = parse_parts, .describe = describe_parts, .offer = offer_parts};
+    .parse = parse_parts, .describe = describe_parts, .word = parts_word};
 
 static bool parse_ignored(const struct config_key *key, const char *text, void *field)
 {

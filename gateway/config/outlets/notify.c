@@ -85,11 +85,9 @@ static bool parse_events(const struct config_key *key, const char *text, void *f
     return false;
 }
 
-static void offer_events(const struct config_key *key, struct suggest *suggest)
+static const char *event_word(const struct config_key *key, unsigned n)
 {
-    for (unsigned i = 0; i < NOTIFY_EVENTS; i++)
-        suggest_offer(suggest, notify_event_name(i));
-    suggest_offer(suggest, "protection");
+    return n < NOTIFY_EVENTS ? notify_event_name(n) : n == NOTIFY_EVENTS ? "protection" : NULL;
 }
 
 static const struct config_type type_events = {
@@ -97,7 +95,7 @@ static const struct config_type type_events = {
     .expects = "alarm or protection, stale, back, soc_below 20, full, cell_delta 100, switched, "
                "report sunset (or sunrise, full, or a time such as 07:30, up to " CONFIG_SHOW(
                    NOTIFY_REPORTS_MAX) " of them) and started, with commas between",
-    .offer = offer_events,
+    .word = event_word,
     .list = true};
 
 static bool parse_url(const struct config_key *key, const char *text, void *field)

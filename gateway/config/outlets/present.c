@@ -61,8 +61,7 @@ static bool parse_presented_protocol(const struct config_key *key, const char *t
     return snprintf(present->protocol, sizeof present->protocol, "%s", name) > 0;
 }
 
-/* The n-th of all protocols, from 0. */
-static const char *protocol_at(unsigned n)
+static const char *protocol_at(const struct config_key *key, unsigned n)
 {
     if (n == 0)
         return PRESENT_MODBUS;
@@ -76,22 +75,8 @@ static const char *protocol_at(unsigned n)
     return NULL;
 }
 
-static void describe_presented_protocol(const struct config_key *key, char *out, size_t size)
-{
-    out[0] = '\0';
-    for (unsigned n = 0; protocol_at(n); n++)
-        config_append(out, size, n > 0 ? ", " : "", protocol_at(n));
-}
-
-static void offer_presented_protocols(const struct config_key *key, struct suggest *suggest)
-{
-    for (unsigned n = 0; protocol_at(n); n++)
-        suggest_offer(suggest, protocol_at(n));
-}
-
-static const struct config_type type_presented_protocol = {.parse = parse_presented_protocol,
-                                                           .describe = describe_presented_protocol,
-                                                           .offer = offer_presented_protocols};
+static const struct config_type type_presented_protocol = {
+    .parse = parse_presented_protocol, .expects = "%c", .word = protocol_at};
 
 /* ---- checks ---- */
 

@@ -105,31 +105,6 @@ def switch_and_read_back(driver, variant):
         await_value(client, "charge_mos", 1, is_on(1))
 
 
-def switches_both_at_once():
-    server, url = simulate("daly", "profile=fixed")
-    with server, Gateway(pack(url, "daly")) as gateway, gateway.client() as client:
-        gateway.wait_published("house")
-        expect(client.write_coils(0, [False, False], slave=1))
-        await_value(client, "charge_mos", 1, is_on(0))
-        await_value(client, "discharge_mos", 1, is_on(0))
-        expect(client.write_registers(DISCHARGE_REGISTER, [1, 0], slave=1))
-        await_value(client, "discharge_mos", 1, is_on(1))
-        assert read_value(client, "charge_mos", 1) == 0
-
-
-def refuses_what_is_not_a_switch():
-    server, url = simulate("daly", "profile=fixed")
-    with server, Gateway(pack(url, "daly")) as gateway, gateway.client() as client:
-        gateway.wait_published("house")
-        expect(client.write_register(290, 1, slave=1), 2)
-        expect(client.write_registers(DISCHARGE_REGISTER, [1, 1, 1], slave=1), 2)
-        expect(client.write_coil(2, True, slave=1), 2)
-        expect(client.write_register(CHARGE_REGISTER, 2, slave=1), 3)
-        expect(client.write_coil(0, True, slave=9), 0x0A)
-        expect(client.mask_write_register(address=CHARGE_REGISTER, and_mask=0, or_mask=1, slave=1), 1)
-        assert read_value(client, "charge_mos", 1) == 1
-
-
 def refuses_when_off():
     server, url = simulate("daly", "profile=fixed")
     with server:
@@ -228,7 +203,6 @@ def configuration_refuses_protocols_that_cannot():
         assert result.returncode == 1 and b"writable" in result.stdout, (driver, result.stdout)
 
 
-main([believes_what_is_read_back, switches_and_reads_back,
-      tells_many_orders_in_few_lines, switches_both_at_once, refuses_what_is_not_a_switch, refuses_when_off,
+main([believes_what_is_read_back, switches_and_reads_back, tells_many_orders_in_few_lines, refuses_when_off,
       says_when_the_pack_does_not_answer, tells_of_orders_to_a_silent_pack,
       tells_a_password_when_it_is_wanted, configuration_refuses_protocols_that_cannot], at_once=3)

@@ -380,15 +380,22 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* With one pack. */
+static struct bench *begin(struct bench *bench, const struct bms_driver *driver,
+                           answer_request *answer)
+{
+    add_pack(bench, driver, 1);
+    start(bench, answer);
+    return bench;
+}
+
 #define LINE_TEST(name) TEST_WITH(name, set_up, tear_down)
 
 /* ---- replies in all shapes ---- */
 
 LINE_TEST(polls_and_publishes)
 {
-    struct bench *bench = *state;
-    add_pack(bench, &toy, 1);
-    start(bench, answer_well);
+    struct bench *bench = begin(*state, &toy, answer_well);
     await_published(bench, 5);
     assert_int_equal(bench->requests, 2 * bench->published);
     assert_int_equal(bench->connections, 1);
@@ -568,9 +575,7 @@ static void answer_voltage_or_close(struct bench *bench, const uint8_t *request)
 
 LINE_TEST(publishes_what_there_is_in_spite_of_lost_connections)
 {
-    struct bench *bench = *state;
-    add_pack(bench, &toy, 1);
-    start(bench, answer_voltage_or_close);
+    struct bench *bench = begin(*state, &toy, answer_voltage_or_close);
     await_published(bench, 2);
     assert_true(isnan(bench->cell));
 }
@@ -610,9 +615,7 @@ static void answer_cell_once(struct bench *bench, const uint8_t *request)
 
 LINE_TEST(tells_what_a_lost_connection_leaves)
 {
-    struct bench *bench = *state;
-    add_pack(bench, &of_three, 1);
-    start(bench, answer_cell_once);
+    struct bench *bench = begin(*state, &of_three, answer_cell_once);
     await_published(bench, 4);
 }
 
@@ -759,9 +762,7 @@ static void answer_and_stall(struct bench *bench, const uint8_t *request)
 
 LINE_TEST(takes_a_reply_that_a_late_loop_finds)
 {
-    struct bench *bench = *state;
-    add_pack(bench, &hasty, 1);
-    start(bench, answer_and_stall);
+    struct bench *bench = begin(*state, &hasty, answer_and_stall);
     await_published(bench, 3);
     assert_int_equal(bench->pollers[0]->counters.timeouts + bench->pollers[0]->counters.repeats, 0);
 }
@@ -871,9 +872,7 @@ LINE_TEST(puts_no_old_half_to_a_new_one)
 
 LINE_TEST(listens_again_after_a_loss)
 {
-    struct bench *bench = *state;
-    add_pack(bench, &talker, 1);
-    start(bench, answer_never);
+    struct bench *bench = begin(*state, &talker, answer_never);
     await(bench, is_connected, "connected");
     hang_up(bench);
     await(bench, is_connected_again, "connected again");
@@ -906,15 +905,19 @@ static bool order_is_over(struct bench *bench)
     return bench->orders_over > 0;
 }
 
-LINE_TEST(carries_out_an_order)
+static void expect_order(struct bench *bench, enum order_result result)
 {
-    struct bench *bench = *state;
-    add_pack(bench, &toy, 1);
-    start(bench, answer_well);
-    await_published(bench, 1);
+    bench->orders_over = 0;
     assert_true(order(bench));
     await(bench, order_is_over, "order");
-    assert_int_equal(bench->result, ORDER_DONE);
+    assert_int_equal(bench->result, result);
+}
+
+LINE_TEST(carries_out_an_order)
+{
+    struct bench *bench = begin(*state, &toy, answer_well);
+    await_published(bench, 1);
+    expect_order(bench, ORDER_DONE);
     await_published(bench, 2);
 }
 
@@ -926,10 +929,7 @@ LINE_TEST(carries_out_orders_on_a_server_that_closes)
     start(bench, answer_and_close);
     for (int i = 0; i < 20; i++) {
         await_published(bench, 1);
-        bench->orders_over = 0;
-        assert_true(order(bench));
-        await(bench, order_is_over, "order");
-        assert_int_equal(bench->result, ORDER_DONE);
+        expect_order(bench, ORDER_DONE);
     }
 }
 
@@ -975,21 +975,15 @@ static void answer_polls_only(struct bench *bench, const uint8_t *request)
 
 LINE_TEST(tells_when_an_order_was_lost)
 {
-    struct bench *bench = *state;
-    add_pack(bench, &toy, 1);
-    start(bench, answer_polls_only);
+    struct bench *bench = begin(*state, &toy, answer_polls_only);
     await_published(bench, 1);
-    assert_true(order(bench));
-    await(bench, order_is_over, "order");
-    assert_int_equal(bench->result, ORDER_UNANSWERED);
+    expect_order(bench, ORDER_UNANSWERED);
     await_published(bench, 2);
 }
 
 LINE_TEST(gives_up_an_order_that_waited_too_long)
 {
-    struct bench *bench = *state;
-    add_pack(bench, &toy, 1);
-    start(bench, answer_well);
+    struct bench *bench = begin(*state, &toy, answer_well);
     await_published(bench, 1);
     assert_true(order(bench));
     bench->control.queued_at -= 6;
@@ -1021,9 +1015,7 @@ static void stall(double seconds)
  * still holds, is unknown. */
 LINE_TEST(publishes_nothing_that_a_stopped_process_finds)
 {
-    struct bench *bench = *state;
-    add_pack(bench, &talker, 1);
-    start(bench, answer_never);
+    struct bench *bench = begin(*state, &talker, answer_never);
     await(bench, is_connected, "connected");
     say(bench, 1, VOLTAGE, 70);
     say(bench, 1, CELL, 71);
@@ -1058,9 +1050,7 @@ static bool is_fresh(struct bench *bench)
  * request. */
 LINE_TEST(carries_out_nothing_that_a_stopped_process_finds)
 {
-    struct bench *bench = *state;
-    add_pack(bench, &patient, 1);
-    start(bench, answer_and_stop);
+    struct bench *bench = begin(*state, &patient, answer_and_stop);
     await_published(bench, 1);
     await(bench, order_is_over, "order");
     assert_int_equal(bench->result, ORDER_TOO_LATE);
@@ -1077,9 +1067,7 @@ LINE_TEST(carries_out_nothing_of_a_late_turn)
     start(bench, answer_well);
     await_published(bench, 1);
     stall(4);
-    assert_true(order(bench));
-    await(bench, order_is_over, "order");
-    assert_int_equal(bench->result, ORDER_TOO_LATE);
+    expect_order(bench, ORDER_TOO_LATE);
     await_published(bench, 1);
     assert_int_equal(bench->connections, 1);
 }

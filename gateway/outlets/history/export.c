@@ -116,19 +116,6 @@ static bool find_pack(struct query *query, struct export *export, char *only, si
     return false;
 }
 
-static int print_rows(struct query *query, struct export *export)
-{
-    bool limits;
-    const unsigned cells = query_cells(query, &export->ask, &limits);
-    query_want_all(&export->ask, cells, limits);
-    print_row(&export->ask, NULL);
-    if (query_rows(query, &export->ask, print_row, &export->ask) < 0) {
-        fprintf(stderr, "packgate: %s\n", query_why(query));
-        return FAILED;
-    }
-    return fflush(stdout) == 0 ? DONE : FAILED;
-}
-
 int history_export(int argc, char **argv)
 {
     struct export export = {.ask.level = LEVEL_MINUTE};
@@ -151,8 +138,15 @@ int history_export(int argc, char **argv)
         fprintf(stderr, "packgate: %s\n", why);
         return FAILED;
     }
-    const int result =
-        find_pack(query, &export, only, sizeof only) ? print_rows(query, &export) : FAILED;
+    bool good = find_pack(query, &export, only, sizeof only), limits;
+    if (good) {
+        const unsigned cells = query_cells(query, &export.ask, &limits);
+        query_want_all(&export.ask, cells, limits);
+        print_row(&export.ask, NULL);
+        good = query_rows(query, &export.ask, print_row, &export.ask) >= 0;
+        if (!good)
+            fprintf(stderr, "packgate: %s\n", query_why(query));
+    }
     query_close(query);
-    return result;
+    return good && fflush(stdout) == 0 ? DONE : FAILED;
 }

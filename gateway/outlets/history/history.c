@@ -64,22 +64,6 @@ static void note_event(struct history *history, const char *pack, const char *ki
                                                       name, level, text});
 }
 
-/* A change between warning and protection is an event as well. The end carries the last level. */
-static void note_alarms(struct history *history, const struct remembered *remembered,
-                        const struct source *source)
-{
-    const struct alarms told = remembered->series.alarms;
-    const struct alarms now = alarms_after(told, source->values);
-    const uint32_t changed = alarms_changed(told, now);
-    for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
-        const int level = alarms_level(now, alarm);
-        if (changed >> alarm & 1)
-            note_event(history, source->name, "alarm", pack_alarm_name((enum pack_alarm) alarm),
-                       level ? level : alarms_level(told, alarm), level ? "on" : "off");
-    }
-    told_keep(history->outlet, source->name, now);
-}
-
 /* ---- what the gateway says ---- */
 
 static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, double now)
@@ -98,7 +82,17 @@ static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, d
     if (!fresh)
         history_silent(&remembered->series);
     if (fresh && changes & SOURCE_PUBLISHED) {
-        note_alarms(history, remembered, source);
+        /* A change between warning and protection is an event as well. The end carries the last level. */
+        const struct alarms told = remembered->series.alarms;
+        const struct alarms after = alarms_after(told, source->values);
+        const uint32_t changed = alarms_changed(told, after);
+        for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
+            const int level = alarms_level(after, alarm);
+            if (changed >> alarm & 1)
+                note_event(history, source->name, "alarm", pack_alarm_name((enum pack_alarm) alarm),
+                           level ? level : alarms_level(told, alarm), level ? "on" : "off");
+        }
+        told_keep(history->outlet, source->name, after);
         history_add(&remembered->series, source->values, &source->status, pack->last.wall, keep_row,
                     history);
     } else {

@@ -335,14 +335,6 @@ static bool make_past(struct past *past, double days, double minutes, long long 
 
 /* ---- arguments ---- */
 
-static struct made *find(struct past *past, const char *name, size_t size)
-{
-    for (unsigned i = 0; i < past->count; i++)
-        if (strlen(past->packs[i].name) == size && memcmp(past->packs[i].name, name, size) == 0)
-            return &past->packs[i];
-    return NULL;
-}
-
 static bool add_pack(struct past *past, const char *text)
 {
     const char *equals = strchr(text, '=');
@@ -358,10 +350,13 @@ static bool add_pack(struct past *past, const char *text)
     if (sscanf(equals + 1, "%u:%lf:%lf:%llu:%lf", &made->cells, &made->ah, &soc, &seed, &lag) < 2) {
         for (const char *at = equals + 1; *at; at += strspn(at, "+")) {
             const size_t size = strcspn(at, "+");
-            struct made *member = find(past, at, size);
-            if (!member)
+            unsigned n = 0;
+            while (n < past->count && (strlen(past->packs[n].name) != size ||
+                                       memcmp(past->packs[n].name, at, size) != 0))
+                n++;
+            if (n == past->count)
                 return false;
-            made->members[made->member_count++] = member;
+            made->members[made->member_count++] = &past->packs[n];
             at += size;
         }
     } else if (made->cells < 1 || made->cells > MAX_CELLS || made->ah <= 0) {

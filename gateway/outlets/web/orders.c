@@ -161,27 +161,12 @@ void orders_too_many(struct http_request *request, double wait_s)
                     seconds);
 }
 
-static void compare_password(struct web *web, struct web_request *request, const char *password)
-{
-    struct password_check check = {.file = web->config->password_file};
-    struct pending *pending = orders_hold(web, request);
-    if (!pending)
-        return;
-    snprintf(check.password, sizeof check.password, "%s", password);
-    if (!workers_busy(web->comparers) && worker_start(web->comparers, password_compare, &check,
-                                                      sizeof check, on_compared, pending)) {
-        tries_begin(&web->tries, client_of(request), clock_now());
-        return;
-    }
-    free(pending);
-    orders_too_many(request->http, 1);
-}
-
 void orders_login(struct web *web, struct web_request *request)
 {
+    struct password_check check = {.file = web->config->password_file};
     if (!may_change(web, request))
         return;
-    const double wait_s = tries_wait(&web->tries, client_of(request), clock_now());
+    const double now = clock_now(), wait_s = tries_wait(&web->tries, client_of(request), now);
     if (wait_s > 0) {
         orders_too_many(request->http, wait_s);
         return;
@@ -190,11 +175,21 @@ void orders_login(struct web *web, struct web_request *request)
     if (!body)
         return;
     const char *password = json_string_value(json_object_get(body, "password"));
-    if (!password || json_object_size(body) != 1 || strlen(password) >= PASSWORD_MAX)
-        http_error(request->http, MHD_HTTP_BAD_REQUEST, "expected {\"password\":\"…\"}");
-    else
-        compare_password(web, request, password);
+    const bool good = password && json_object_size(body) == 1 && strlen(password) < PASSWORD_MAX;
+    if (good)
+        strcpy(check.password, password);
     json_decref(body);
+    struct pending *pending = good ? orders_hold(web, request) : NULL;
+    if (!good) {
+        http_error(request->http, MHD_HTTP_BAD_REQUEST, "expected {\"password\":\"…\"}");
+    } else if (pending && !workers_busy(web->comparers) &&
+               worker_start(web->comparers, password_compare, &check, sizeof check, on_compared,
+                            pending)) {
+        tries_begin(&web->tries, client_of(request), now);
+    } else if (pending) {
+        orders_too_many(request->http, 1);
+        free(pending);
+    }
 }
 
 void orders_logout(struct web *web, struct web_request *request)
@@ -308,22 +303,13 @@ static void on_tunnel(void *data, uint64_t ticket, const char *text, size_t size
     json_decref(told);
 }
 
-static void ask_tunnel(struct web *web, struct web_request *request, const char *name, double for_s)
-{
-    char question[200], text[ADDRESS_TEXT];
-    struct pending *pending = orders_hold(web, request);
-    snprintf(question, sizeof question, "tunnel %s %.3f %s", name, for_s,
-             address_format_host(client_of(request), text));
-    if (pending && !outlet_ask(web->outlet, question, on_tunnel, pending, 0))
-        orders_fail(pending, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway does not answer");
-}
-
 void orders_tunnel(struct web *web, struct web_request *request)
 {
     static const char letters[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
     const char *name = request->path;
     const size_t size = strlen(name);
+    char question[200], client[ADDRESS_TEXT];
     double for_s;
     if (!may_order(web, request))
         return;
@@ -336,11 +322,17 @@ void orders_tunnel(struct web *web, struct web_request *request)
     if (!body)
         return;
     const char *text = json_string_value(json_object_get(body, "for"));
-    if (text && json_object_size(body) == 1 && duration_read(text, &for_s) &&
-        for_s <= TUNNEL_LONGEST_S)
-        ask_tunnel(web, request, name, for_s);
-    else
+    const bool good = text && json_object_size(body) == 1 && duration_read(text, &for_s) &&
+                      for_s <= TUNNEL_LONGEST_S;
+    json_decref(body);
+    if (!good) {
         http_error(request->http, MHD_HTTP_BAD_REQUEST,
                    "expected {\"for\":\"10m\"}, to 24h; \"0s\" closes it");
-    json_decref(body);
+        return;
+    }
+    struct pending *pending = orders_hold(web, request);
+    snprintf(question, sizeof question, "tunnel %s %.3f %s", name, for_s,
+             address_format_host(client_of(request), client));
+    if (pending && !outlet_ask(web->outlet, question, on_tunnel, pending, 0))
+        orders_fail(pending, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway does not answer");
 }

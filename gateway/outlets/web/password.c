@@ -69,28 +69,6 @@ static bool ask_hidden(const char *what, char line[PASSWORD_MAX])
     return good;
 }
 
-/* Asks twice on a terminal, once on a pipe. */
-static bool ask_password(char password[PASSWORD_MAX])
-{
-    char again[PASSWORD_MAX];
-    if (!ask_hidden("Password", password)) {
-        fprintf(stderr,
-                "packgate: no password, or one of more than %d characters; nothing was written\n",
-                PASSWORD_MAX - 2);
-        return false;
-    }
-    if (strlen(password) < SHORTEST) {
-        fprintf(stderr, "packgate: expected at least %d characters; nothing was written\n",
-                SHORTEST);
-        return false;
-    }
-    if (isatty(STDIN_FILENO) && (!ask_hidden("Once more", again) || strcmp(again, password) != 0)) {
-        fprintf(stderr, "packgate: the two passwords differ; nothing was written\n");
-        return false;
-    }
-    return true;
-}
-
 /* Replaces the file atomically, readable by its owner only. An existing file keeps its owner. */
 static bool write_file(const char *file, const char *hash)
 {
@@ -127,7 +105,7 @@ static void print_password_help(FILE *out)
 
 int password_command(int argc, char **argv)
 {
-    char password[PASSWORD_MAX];
+    char password[PASSWORD_MAX], again[PASSWORD_MAX];
     const char *file = argc > 1 ? argv[1] : FILE_DEFAULT;
     if (argc > 1 && (strcmp(file, "--help") == 0 || strcmp(file, "-h") == 0)) {
         print_password_help(stdout);
@@ -137,8 +115,22 @@ int password_command(int argc, char **argv)
         print_password_help(stderr);
         return 2;
     }
-    if (!ask_password(password))
+    /* Asks twice on a terminal, once on a pipe. */
+    if (!ask_hidden("Password", password)) {
+        fprintf(stderr,
+                "packgate: no password, or one of more than %d characters; nothing was written\n",
+                PASSWORD_MAX - 2);
         return 1;
+    }
+    if (strlen(password) < SHORTEST) {
+        fprintf(stderr, "packgate: expected at least %d characters; nothing was written\n",
+                SHORTEST);
+        return 1;
+    }
+    if (isatty(STDIN_FILENO) && (!ask_hidden("Once more", again) || strcmp(again, password) != 0)) {
+        fprintf(stderr, "packgate: the two passwords differ; nothing was written\n");
+        return 1;
+    }
     const char *setting = crypt_gensalt("$y$", 0, NULL, 0);
     struct crypt_data *room = calloc(1, sizeof *room);
     const char *hash = setting && room ? crypt_r(password, setting, room) : NULL;

@@ -203,32 +203,6 @@ static unsigned count_of(const struct outlet_pack *pack, enum pack_value value, 
     return pack->source.members ? 0 : isnan(count) ? usual : (unsigned) count;
 }
 
-/* Prints a file for the packs of the page, with the host name of the request as the address. */
-static bool print_file(const struct web *web, const char *host, const char *format, FILE *out)
-{
-    struct map_unit *units = calloc(web->count + 1, sizeof *units);
-    if (!units)
-        return false;
-    for (unsigned n = 0; n < web->count; n++) {
-        const struct outlet_pack *pack = web->packs[n].pack;
-        units[n] = (struct map_unit){.name = pack->source.name,
-                                     .title = pack->source.title,
-                                     .unit = pack->source.unit,
-                                     .cells = count_of(pack, CELL_COUNT, 16),
-                                     .sensors = count_of(pack, TEMP_COUNT, 4)};
-    }
-    struct map_settings settings = web->config->map;
-    const struct map_clients clients = {.host = host,
-                                        .port = web->config->modbus_port ? web->config->modbus_port
-                                                                         : MODBUS_PORT,
-                                        .units = units,
-                                        .count = web->count};
-    settings.clients = &clients;
-    const bool good = map_print(&settings, format, out);
-    free(units);
-    return good;
-}
-
 void setup_answer_file(struct web *web, struct web_request *request)
 {
     size_t i = 0, size = 0;
@@ -239,9 +213,27 @@ void setup_answer_file(struct web *web, struct web_request *request)
         return;
     }
     char *bytes = NULL, disposition[80];
-    FILE *out = open_memstream(&bytes, &size);
-    bool good = out && print_file(web, request->host.name, files[i].format, out);
+    /* For the packs of the page, with the host name of the request as the address. */
+    struct map_unit *units = calloc(web->count + 1, sizeof *units);
+    for (unsigned n = 0; units && n < web->count; n++) {
+        const struct outlet_pack *pack = web->packs[n].pack;
+        units[n] = (struct map_unit){.name = pack->source.name,
+                                     .title = pack->source.title,
+                                     .unit = pack->source.unit,
+                                     .cells = count_of(pack, CELL_COUNT, 16),
+                                     .sensors = count_of(pack, TEMP_COUNT, 4)};
+    }
+    const struct map_clients clients = {.host = request->host.name,
+                                        .port = web->config->modbus_port ? web->config->modbus_port
+                                                                         : MODBUS_PORT,
+                                        .units = units,
+                                        .count = web->count};
+    struct map_settings settings = web->config->map;
+    settings.clients = &clients;
+    FILE *out = units ? open_memstream(&bytes, &size) : NULL;
+    bool good = out && map_print(&settings, files[i].format, out);
     good = out && fclose(out) == 0 && good;
+    free(units);
     struct MHD_Response *response =
         good ? compress_response(request->http, files[i].type, bytes, size) : NULL;
     if (!good)

@@ -222,16 +222,6 @@ static size_t compose_beat(char text[64])
                              (long long) now, clock_zone((double) now));
 }
 
-/* Silent packs are sent with each beat: nothing else reports them. */
-static void send_beat(struct stream *stream, double now)
-{
-    for (unsigned n = 0; n < stream->count; n++)
-        stream->shown[n].again = !outlet_fresh(stream->outlet, stream->packs[n].pack, now);
-    struct viewer *viewer;
-    TAILQ_FOREACH(viewer, &stream->viewers, entry)
-    viewer->beat_owed = true;
-}
-
 /* `sent` bytes of the first `count` pieces were sent. The rest of a piece that was begun goes into
  * the buffer; those after it stay owed. */
 static void keep_rest(struct viewer *viewer, const unsigned *packs, unsigned count, size_t sent)
@@ -305,16 +295,16 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     stream->ticks++;
     stream->round++;
     stream->beat_size = compose_beat(stream->beat);
-    for (unsigned n = 0; n < stream->count; n++)
-        stream->shown[n].again = false;
-    if (stream->ticks_to_beat-- == 0) {
-        send_beat(stream, now);
+    const bool beats = stream->ticks_to_beat-- == 0;
+    if (beats)
         stream->ticks_to_beat = (unsigned) (STREAM_BEAT_S / TICK_S) - 1;
-    }
+    /* Silent packs are sent with each beat: nothing else reports them. */
+    for (unsigned n = 0; n < stream->count; n++)
+        stream->shown[n].again = beats && !outlet_fresh(stream->outlet, stream->packs[n].pack, now);
     struct viewer *viewer, *next;
     for (viewer = TAILQ_FIRST(&stream->viewers); viewer; viewer = next) {
         next = TAILQ_NEXT(viewer, entry);
-        viewer->beat_owed &= hears;
+        viewer->beat_owed = (viewer->beat_owed || beats) && hears;
         mark_changes(viewer);
         if (viewer->number % turns == stream->round % turns) {
             if (viewer->size == viewer->at)

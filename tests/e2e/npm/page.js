@@ -1117,6 +1117,9 @@ const cases = {
         await spoil();
         await page.reload();
         await has(page.locator('#live'), 'Gateway does not answer');
+        await page.setViewportSize({ width: 320, height: 640 });
+        await has(page.locator('main'), 'Gateway does not answer');
+        check(await page.locator('#live span').isHidden(), 'the same words in four lines beside the name');
         await page.unroute(isBroken);
         await page.locator('[data-section=gateway] .facts').waitFor();
         await page.locator('#live[data-state=live]').waitFor();

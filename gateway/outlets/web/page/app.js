@@ -28,7 +28,6 @@ function status() {
   const away = isOffline(), state = away ? 'offline' : hasAnswered() ? 'live' : 'connecting', alarms = singles().filter(levelOf).length;
   setAttribute($('live'), 'data-state', state);
   setText($('live').lastElementChild, t(state));
-  setAttribute(document.documentElement, 'data-away', away);
   $('session').hidden = !hasSession();
   if ($('banner').hidden === away) {
     // Screen readers announce this once; only the banner counts the seconds.

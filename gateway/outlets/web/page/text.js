@@ -36,7 +36,7 @@ export const TEXT = {
   voltage: ['Voltage', 'Spannung', 'Tension', 'Tensione', 'Tensión', 'Napięcie', 'Spanning'], current: ['Current', 'Strom', 'Courant', 'Corrente', 'Corriente', 'Prąd', 'Stroom'],
   remaining: ['Remaining', 'Restkapazität', 'Restant', 'Residua', 'Restante', 'Pozostało', 'Resterend'], of: ['of', 'von', 'sur', 'di', 'de', 'z', 'van'], cells: ['Cells', 'Zellen', 'Cellules', 'Celle', 'Celdas', 'Ogniwa', 'Cellen'],
   cell: ['Cell', 'Zelle', 'Cellule', 'Cella', 'Celda', 'Ogniwo', 'Cel'], mean: ['mean', 'Mittel', 'moyenne', 'media', 'media', 'średnia', 'gemiddeld'],
-  means: ['means', 'Mittelwerte', 'moyennes', 'medie', 'medias', 'średnie', 'gemiddelden'], lowest: ['lowest', 'niedrigste', 'minimum', 'minima', 'mínima', 'najniższe', 'laagste'],
+  means: ['means', 'Mittel', 'moyennes', 'medie', 'medias', 'średnie', 'gemiddelden'], lowest: ['lowest', 'niedrigste', 'minimum', 'minima', 'mínima', 'najniższe', 'laagste'],
   highest: ['highest', 'höchste', 'maximum', 'massima', 'máxima', 'najwyższe', 'hoogste'], difference: ['Difference', 'Differenz', 'Écart', 'Differenza', 'Diferencia', 'Różnica', 'Verschil'],
   temperature: ['Temperature', 'Temperatur', 'Température', 'Temperatura', 'Temperatura', 'Temperatura', 'Temperatuur'],
   mos: ['MOS', 'MOS', 'MOS', 'MOS', 'MOS', 'MOS', 'MOS'], health: ['Health', 'Gesundheit', 'Santé', 'Salute', 'Salud', 'Kondycja', 'Gezondheid'], cycles: ['Cycles', 'Zyklen', 'Cycles', 'Cicli', 'Ciclos', 'Cykle', 'Cycli'],

@@ -169,7 +169,7 @@ static void look_up(struct template *template, const char *name, struct template
 }
 
 /* The address of a value of the extended block. */
-static void call_address(struct template *template, struct template_value *value)
+static void call_address(struct template *template, const char *name, struct template_value *value)
 {
     const struct map_row *row = map_rows, *end = map_rows + map_row_count;
     evaluate(template, value);
@@ -181,8 +181,8 @@ static void call_address(struct template *template, struct template_value *value
         set_number(value, template->scope.settings->base + (long) row->offset);
 }
 
-/* (number, digits), in hexadecimal or decimal */
-static void print_digits(struct template *template, struct template_value *value, bool hex)
+/* hex(number, digits), digits(number, digits) */
+static void call_digits(struct template *template, const char *name, struct template_value *value)
 {
     struct template_value digits;
     evaluate(template, value);
@@ -190,21 +190,11 @@ static void print_digits(struct template *template, struct template_value *value
     evaluate(template, &digits);
     const long number = to_number(template, value), given = to_number(template, &digits);
     const int width = given > 0 && given < NAME_MOST ? (int) given : 1;
-    snprintf(value->text, sizeof value->text, hex ? "%0*lX" : "%0*ld", width, number);
-}
-
-static void call_hex(struct template *template, struct template_value *value)
-{
-    print_digits(template, value, true);
-}
-
-static void call_digits(struct template *template, struct template_value *value)
-{
-    print_digits(template, value, false);
+    snprintf(value->text, sizeof value->text, *name == 'h' ? "%0*lX" : "%0*ld", width, number);
 }
 
 /* replace(text, characters, character) */
-static void call_replace(struct template *template, struct template_value *value)
+static void call_replace(struct template *template, const char *name, struct template_value *value)
 {
     struct template_value which, by;
     evaluate(template, value);
@@ -218,7 +208,7 @@ static void call_replace(struct template *template, struct template_value *value
 }
 
 /* json(text): in quotes. */
-static void call_json(struct template *template, struct template_value *value)
+static void call_json(struct template *template, const char *name, struct template_value *value)
 {
     evaluate(template, value);
     json_t *text = json_string(value->text);
@@ -233,7 +223,7 @@ static void call_json(struct template *template, struct template_value *value)
 
 /* pick(value, case, result, case, result, …, otherwise): empty if no case matches and there is no
  * `otherwise`. */
-static void call_pick(struct template *template, struct template_value *value)
+static void call_pick(struct template *template, const char *name, struct template_value *value)
 {
     struct template_value key, wanted, result;
     bool found = false;
@@ -258,12 +248,12 @@ static void call_function(struct template *template, const char *name, struct te
 {
     static const struct {
         const char *name;
-        void (*call)(struct template *template, struct template_value *value);
-    } functions[] = {{"address", call_address}, {"hex", call_hex},   {"digits", call_digits},
-                     {"replace", call_replace}, {"json", call_json}, {"pick", call_pick}};
+        void (*call)(struct template *template, const char *name, struct template_value *value);
+    } functions[] = {{"address", call_address}, {"hex", call_digits}, {"digits", call_digits},
+                     {"replace", call_replace}, {"json", call_json},  {"pick", call_pick}};
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
         if (strcmp(name, functions[i].name) == 0) {
-            functions[i].call(template, value);
+            functions[i].call(template, name, value);
             expect(template, ")");
             return;
         }

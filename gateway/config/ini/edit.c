@@ -387,7 +387,9 @@ char *config_moved(const char *text, size_t size, const char *section, const cha
     struct block *blocks = good ? calloc(order.count, sizeof *blocks) : NULL;
     char *moved = NULL;
     FILE *out = blocks ? open_memstream(&moved, new_size) : NULL;
-    const bool known = out && find_blocks(text, size, &order, blocks);
+    bool known = false;
+    if (out)
+        known = find_blocks(text, size, &order, blocks);
     if (known)
         write_order(out, text, size, &order, blocks);
     free(blocks);

@@ -43,21 +43,14 @@ void found_print_values(const struct pack *values, FILE *out)
 
 /* ---- what the existing configuration has ---- */
 
-static void note_units(const struct config *beside, bool taken[MOST_UNITS + 1])
+static bool has_unit(const struct config *beside, int unit)
 {
+    bool has = false;
     for (unsigned i = 0; beside && i < beside->pack_count; i++)
-        taken[beside->packs[i].unit] = true;
+        has |= beside->packs[i].unit == unit;
     for (unsigned i = 0; beside && i < beside->bank_count; i++)
-        taken[beside->banks[i].unit] = true;
-}
-
-static int next_unit(bool taken[MOST_UNITS + 1])
-{
-    int unit = 1;
-    while (unit < MOST_UNITS && taken[unit])
-        unit++;
-    taken[unit] = true;
-    return unit;
+        has |= beside->banks[i].unit == unit;
+    return has;
 }
 
 static bool has(const struct config *beside, const struct config_section *section, const char *name)
@@ -142,12 +135,11 @@ static void write_line_section(const struct found *found, const char *name, FILE
 
 unsigned found_write(const struct found *found, const struct config *beside, FILE *out)
 {
-    bool taken[MOST_UNITS + 1] = {false};
+    int unit = 0;
     unsigned last_line = 0, last_pack = 0;
     char line[NAME_SIZE], name[NAME_SIZE];
     unsigned written = 0;
     const struct line_config *there = beside ? config_line_on(beside, found->port) : NULL;
-    note_units(beside, taken);
     snprintf(line, sizeof line, "%s", there ? there->name : "");
     while (!there && (!line[0] || has(beside, &line_section, line)))
         snprintf(line, sizeof line, "line-%u", ++last_line);
@@ -190,7 +182,9 @@ unsigned found_write(const struct found *found, const struct config *beside, FIL
                 variant ? driver->variants[pack->variant] : "");
         if (bms_has_address(driver))
             fprintf(out, "%saddress = %d\n", indent, pack->address);
-        fprintf(out, "%sunit = %d\n", indent, next_unit(taken));
+        while (unit < MOST_UNITS && has_unit(beside, ++unit))
+            continue;
+        fprintf(out, "%sunit = %d\n", indent, unit);
         written += !apart;
     }
     return written;

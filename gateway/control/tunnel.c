@@ -150,11 +150,12 @@ static void on_received(void *data, const uint8_t *bytes, size_t size)
 
 /* ---- from the program to the line ---- */
 
-/* Takes the first request, or as much of it as fits into one loan. */
-static size_t first_chunk(struct tunnel *tunnel, uint8_t bytes[LOAN_BYTES])
+/* Takes the first request, or as much of it as fits into one loan. Without `bytes` it is dropped. */
+static size_t first_chunk(struct tunnel *tunnel, uint8_t *bytes)
 {
     size_t size = tunnel->ends[0] < LOAN_BYTES ? tunnel->ends[0] : LOAN_BYTES;
-    memcpy(bytes, tunnel->in, size);
+    if (bytes)
+        memcpy(bytes, tunnel->in, size);
     if (size == tunnel->ends[0]) {
         tunnel->chunks--;
         memmove(tunnel->ends, tunnel->ends + 1, tunnel->chunks * sizeof *tunnel->ends);
@@ -243,19 +244,18 @@ static void pass_all(struct tunnel *tunnel)
 static void proceed(struct tunnel *tunnel)
 {
     const double now = clock_now();
-    uint8_t dropped[LOAN_BYTES];
     /* In a late turn the age of the bytes is unknown; the next turn disconnects the program. */
     if (!is_connected(tunnel) || late_turn_is_on(tunnel->tunnels->loop, now))
         return;
     /* Drops requests whose program has stopped waiting for the answer. */
     for (; tunnel->chunks > 0 && now - tunnel->whole_at[0] > LOAN_VALID_S; tunnel->dropped++)
-        first_chunk(tunnel, dropped);
+        first_chunk(tunnel, NULL);
     if (!tunnel->config.share) {
         if (tunnel->has_line)
             pass_all(tunnel);
         else if (!tunnel->lender && !ask_for_line(tunnel)) {
             while (tunnel->chunks > 0)
-                first_chunk(tunnel, dropped);
+                first_chunk(tunnel, NULL);
             timer_restart(tunnel->tunnels->loop, &tunnel->proceed, AGAIN_S);
         }
         return;
@@ -297,11 +297,10 @@ static void on_gathered(struct ev_loop *loop, ev_timer *timer, int revents)
  * continues, so that the program's disconnect is noticed. */
 static void make_room(struct tunnel *tunnel)
 {
-    uint8_t bytes[LOAN_BYTES];
     size_t before = tunnel->in_size;
     while (tunnel->chunks > 0 &&
            (tunnel->chunks == CHUNKS_MAX || tunnel->in_size > IN_ROOM - LOAN_BYTES)) {
-        first_chunk(tunnel, bytes);
+        first_chunk(tunnel, NULL);
         tunnel->dropped++;
     }
     if (tunnel->in_size == IN_ROOM)

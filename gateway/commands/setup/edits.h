@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Applies the edits that a browser sends to the text of a configuration. The review, which only shows the result, and the
- * program that saves it use the same code.
+ * What the processes of set-up in the browser do. First of all they apply the edits to the text of a configuration: the review,
+ * which only shows the result, and the program that saves it use the same code.
  */
 #pragma once
 
@@ -37,3 +37,12 @@ json_t *setup_edits_diff(const char *old, const char *fresh);
 /** What `packgate check` reports about a text: a list of {"line", "level", "text"}. `*config` is the configuration, NULL
  * if it has errors. With `host`, also what this host lacks. */
 json_t *setup_edits_remarks(const char *text, bool host, struct config **config);
+
+/** Tests the outlet [kind name] of the text with all edits, with the outlet's own program. Prints {"steps": [{"name", "ok",
+ * "text"}]} as one line of JSON after each step. Returns NULL when the test has ended, or an error if the request is wrong. */
+json_t *setup_try(struct setup_edits *edits, const char *kind, const char *name);
+
+/** Searches a port, or for Bluetooth devices ("ble:"). Prints {"tried", "found", "heard", "advice"} as one line of JSON
+ * after each step. Returns when the search has ended. `all`: find every pack on the port, rather than the
+ * first one and others of its protocol. */
+void setup_search(const char *port, bool all);

@@ -3,8 +3,6 @@
  * Searches a port, as `packgate probe` does, for set-up in the browser. Each line of output is the whole report so far; the
  * browser gets the last one.
  */
-#include "search.h"
-
 #include "edits.h"
 
 #include "commands/options.h"

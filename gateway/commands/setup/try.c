@@ -3,7 +3,7 @@
  * Tests an outlet with a configuration and secrets that are not saved yet. They exist in memory only; the outlet's program
  * gets them as files in memory.
  */
-#include "try.h"
+#include "edits.h"
 
 #include "config/load.h"
 #include "outlets/pipe.h"

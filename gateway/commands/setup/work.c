@@ -7,8 +7,6 @@
 #include "commands/command.h"
 #include "commands/options.h"
 #include "edits.h"
-#include "search.h"
-#include "try.h"
 
 #include "config/changes.h"
 #include "config/file.h"

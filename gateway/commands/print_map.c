@@ -3,12 +3,13 @@
 #include "asking.h"
 #include "command.h"
 #include "options.h"
-#include "dashboards.h"
 #include "print_view.h"
 
 #include "config/load.h"
+#include "config/outlets.h"
 #include "packs/kept.h"
 #include "base/address.h"
+#include "base/secret.h"
 #include "base/suggest.h"
 #include "registers/template.h"
 
@@ -22,6 +23,7 @@
 
 #define USUAL_CELLS 16
 #define USUAL_SENSORS 4
+#define PASSWORD_SIZE 256
 
 static const char usage[] =
     "usage: packgate map [--format FORMAT | --template FILE] [-c FILE [--view NAME]]\n\n"
@@ -111,6 +113,99 @@ static struct map_unit *make_units(const struct config *config, const json_t *ru
     return units;
 }
 
+/* ---- the MQTT sections that client files use ---- */
+
+/* Texts that a section does not have itself. */
+struct details {
+    const struct mqtt_config *config;
+    struct endpoint broker;
+    char password[PASSWORD_SIZE];
+};
+
+struct dashboards {
+    struct map_mqtt *mqtts;
+    struct details *details;
+    unsigned count;
+};
+
+/* Sections with the same broker share a connection. */
+static void number_dashboard(struct dashboards *dashboards, struct map_mqtt *mqtt,
+                             const struct details *own)
+{
+    for (unsigned i = 0; i < dashboards->count; i++) {
+        const struct mqtt_config *other = dashboards->details[i].config;
+        if (strcmp(other->broker, own->config->broker) == 0 &&
+            strcmp(other->user, own->config->user) == 0) {
+            mqtt->connection = dashboards->mqtts[i].connection;
+            mqtt->dashboard = dashboards->mqtts[i].dashboard + 1;
+        } else if (mqtt->dashboard == 0 && mqtt->connection <= dashboards->mqtts[i].connection) {
+            mqtt->connection = dashboards->mqtts[i].connection + 1;
+        }
+    }
+}
+
+static void add_dashboard(struct dashboards *dashboards, const struct map_clients *clients,
+                          const struct mqtt_config *config, const char *pack, bool with_password)
+{
+    struct map_mqtt *mqtt = &dashboards->mqtts[dashboards->count];
+    struct details *own = &dashboards->details[dashboards->count];
+    bool tls = false;
+    own->config = config;
+    const char *why;
+    mqtt_broker_parse(config->broker, &tls, &own->broker);
+    *mqtt = (struct map_mqtt){
+        .name = config->outlet.name,
+        .host = own->broker.host,
+        .user = config->user,
+        .password =
+            with_password && config->password_file[0] &&
+                    secret_read(config->password_file, 0, own->password, PASSWORD_SIZE, &why)
+                ? own->password
+                : NULL,
+        .port = (unsigned) own->broker.port,
+        .tls = tls,
+        .topic = config->topic,
+        .pack = pack,
+        .switching = config->switching,
+    };
+    for (unsigned i = 0; i < clients->count; i++)
+        if (strcmp(clients->units[i].name, pack) == 0)
+            mqtt->cells = clients->units[i].cells;
+    number_dashboard(dashboards, mqtt, own);
+    dashboards->count++;
+}
+
+/* Adds the sections [mqtt NAME] with layout = smartbms-bat to `clients`, whose units have their
+ * numbers of cells. Reads passwords only on demand, because every reader of the client file could
+ * see them. False: out of memory. */
+static bool add_dashboards(struct dashboards *dashboards, const struct config *config,
+                           struct map_clients *clients, bool with_password)
+{
+    dashboards->mqtts = calloc(config->mqtt_count + 1, sizeof *dashboards->mqtts);
+    dashboards->details = calloc(config->mqtt_count + 1, sizeof *dashboards->details);
+    if (!dashboards->mqtts || !dashboards->details)
+        return false;
+    for (unsigned n = 0; n < config->mqtt_count && config->pack_count > 0; n++) {
+        const struct outlet_config *outlet = &config->mqtts[n].outlet;
+        const char *pack = outlet->pack_count > 0 ? outlet->packs[0] : config->packs[0].name;
+        if (config->mqtts[n].layout == LAYOUT_SMARTBMS_BAT)
+            add_dashboard(dashboards, clients, &config->mqtts[n], pack, with_password);
+    }
+    clients->mqtts = dashboards->mqtts;
+    clients->mqtt_count = dashboards->count;
+    return true;
+}
+
+static void free_dashboards(struct dashboards *dashboards)
+{
+    for (unsigned i = 0; i < dashboards->count; i++)
+        explicit_bzero(dashboards->details[i].password, PASSWORD_SIZE);
+    free(dashboards->details);
+    free(dashboards->mqtts);
+}
+
+/* ---- printing ---- */
+
 /* What to print: a format, or the template in a file. */
 struct form {
     const char *format, *path;
@@ -197,10 +292,10 @@ static int print_configured(const struct config *config, const struct form *form
         settings.settable |= pack_is_settable(&config->packs[i]);
     }
     settings.clients = &clients;
-    struct dashboards *dashboards =
-        units ? dashboards_new(config, &clients, form->with_password) : NULL;
-    int status = dashboards ? print_form(&settings, form) : EXIT_FAILED;
-    dashboards_free(dashboards);
+    struct dashboards dashboards = {.count = 0};
+    const bool good = units && add_dashboards(&dashboards, config, &clients, form->with_password);
+    int status = good ? print_form(&settings, form) : EXIT_FAILED;
+    free_dashboards(&dashboards);
     free(units);
     json_decref(running);
     kept_free(kept);

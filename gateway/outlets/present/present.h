@@ -84,11 +84,3 @@ void present_fill_shown(struct present *present, struct shown *shown, double now
 /** Records that another device has answered at our address: this outlet stays silent until that device has been silent for
  * PRESENT_STOP_S. `what` is its answer, for the log. */
 void present_note_duplicate(struct present *present, const char *what, double now);
-
-/*
- * view_text.c: the [view] of a section. The gateway passes it on as text, because its size has no limit that a struct could hold.
- */
-
-/** Parses a configuration with that view and the packs and banks of the outlet. The caller frees it with config_free. NULL: it
- * cannot be parsed; the reason is logged. */
-struct config *view_text_read(const struct present *present);

@@ -106,30 +106,23 @@ static bool is_permitted(const struct permitted *permitted, unsigned port)
     return false;
 }
 
-/* Datagram sockets may use any port: they can send without a connection anyway, and no server of
- * datagrams can switch a pack. */
-static bool may_connect(const struct permitted *permitted, const struct question *question, int fd)
-{
-    int type = 0;
-    socklen_t size = sizeof type;
-    const unsigned port = address_port((const struct sockaddr *) &question->address);
-    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && port > 0 &&
-           question->size <= sizeof question->address &&
-           (type == SOCK_DGRAM || is_permitted(permitted, port));
-}
-
-/* The outlet sends its socket right after the question, on the same connection. */
+/* The outlet sends its socket right after the question, on the same connection. Datagram sockets may use any port: they can send
+ * without a connection anyway, and no server of datagrams can switch a pack. */
 static void connect_for(const struct permitted *permitted, const struct question *question, int to,
                         struct answer *answer)
 {
+    const struct sockaddr *address = (const struct sockaddr *) &question->address;
+    const unsigned port = address_port(address);
     uint8_t none;
-    int fd = -1;
+    int fd = -1, type = 0;
+    socklen_t size = sizeof type;
     memset(answer, 0, sizeof *answer);
     answer->error = EACCES;
     if (pipe_receive_file(to, &none, sizeof none, &fd) >= 0 && fd >= 0 &&
-        may_connect(permitted, question, fd))
-        answer->error =
-            connect_socket(fd, (const struct sockaddr *) &question->address, question->size);
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && port > 0 &&
+        question->size <= sizeof question->address &&
+        (type == SOCK_DGRAM || is_permitted(permitted, port)))
+        answer->error = connect_socket(fd, address, question->size);
 }
 
 /* In a child process: a look-up may take minutes, and others must not wait for it. */

@@ -20,26 +20,24 @@ bool tell_send(struct process *process, const struct pipe_message *message)
     return sent;
 }
 
-/* Values that wait in the pipe, or for room in it, are from when they were published, and more of
- * that time may follow. */
-static double wall_of(const struct process *process, unsigned n, unsigned changes)
-{
-    if (changes & SOURCE_PUBLISHED && process->feeds[n].published > 0)
-        return process->feeds[n].published;
-    return process->owed_count > 0 ? 0 : process->outlets->wall;
-}
-
 static struct pipe_message compose_values(struct process *process, unsigned n, unsigned changes,
                                           double now)
 {
     const struct source *source = process->sources[n];
+    const struct feed *feed = &process->feeds[n];
+    const bool published = changes & SOURCE_PUBLISHED && feed->published > 0;
     struct pipe_message message = {.type = PIPE_VALUES,
                                    .values = {
                                        .pack = n,
                                        .changes = changes,
-                                       .sequence = process->feeds[n].sequence + 1,
+                                       .sequence = feed->sequence + 1,
                                        .at = now,
-                                       .wall = wall_of(process, n, changes),
+                                       /* Values that wait in the pipe, or for room in it, are
+                                        * from when they were published, and more of that time may
+                                        * follow. */
+                                       .wall = published                 ? feed->published
+                                               : process->owed_count > 0 ? 0
+                                                                         : process->outlets->wall,
                                        .good_until = source->good_until,
                                        .settle_s = source->settle_s,
                                        .status = source->status,
@@ -129,23 +127,18 @@ static void send_owed(struct process *process, double now)
     }
 }
 
-/* Masters rely on an outlet that lingers, and would never get an answer from a hung one. The kernel
- * knows what it has not read. Other kinds may wait for a disk. */
-static bool is_hung(struct process *process, double now)
-{
-    int unread = 0;
-    if (ioctl(process->fd, TIOCOUTQ, &unread) < 0 || unread == 0)
-        process->read_at = now;
-    return process->kind->lingers && now - process->read_at > OUTLET_DEAF_S;
-}
-
 static void send_or_owe(struct process *process, unsigned n, unsigned changes, double now)
 {
     if (changes & SOURCE_PUBLISHED)
         process->feeds[n].published = process->outlets->wall;
     if (process->fd < 0)
         return;
-    if (is_hung(process, now)) {
+    /* Masters rely on an outlet that lingers, and would never get an answer from a hung one. The
+     * kernel knows what it has not read. Other kinds may wait for a disk. */
+    int unread = 0;
+    if (ioctl(process->fd, TIOCOUTQ, &unread) < 0 || unread == 0)
+        process->read_at = now;
+    if (process->kind->lingers && now - process->read_at > OUTLET_DEAF_S) {
         log_error("outlet %s: has read nothing for %.0f s; killing and restarting it",
                   process->title, OUTLET_DEAF_S);
         process->read_at = now;

@@ -192,21 +192,6 @@ void transfers_free(struct transfers *transfers)
     free(transfers);
 }
 
-static void set_tls(CURL *easy, const struct transfer_tls *tls)
-{
-    if (tls->verify && tls->ca_file[0])
-        curl_easy_setopt(easy, CURLOPT_CAINFO, tls->ca_file);
-    if (tls->client_cert[0])
-        curl_easy_setopt(easy, CURLOPT_SSLCERT, tls->client_cert);
-    if (tls->client_key[0])
-        curl_easy_setopt(easy, CURLOPT_SSLKEY, tls->client_key);
-    /* An encrypted key cannot be used: nobody is there to type its passphrase, least of all in a
-     * terminal. */
-    curl_easy_setopt(easy, CURLOPT_KEYPASSWD, "");
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, tls->verify ? 1L : 0L);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, tls->verify ? 2L : 0L);
-}
-
 static size_t collect_response(char *bytes, size_t size, size_t count, void *data)
 {
     struct transfer *transfer = data;
@@ -242,7 +227,17 @@ bool transfer_init(struct transfer *transfer, struct transfers *transfers, const
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) (limit_s * 1000));
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    set_tls(easy, tls);
+    if (tls->verify && tls->ca_file[0])
+        curl_easy_setopt(easy, CURLOPT_CAINFO, tls->ca_file);
+    if (tls->client_cert[0])
+        curl_easy_setopt(easy, CURLOPT_SSLCERT, tls->client_cert);
+    if (tls->client_key[0])
+        curl_easy_setopt(easy, CURLOPT_SSLKEY, tls->client_key);
+    /* An encrypted key cannot be used: nobody is there to type its passphrase, least of all in a
+     * terminal. */
+    curl_easy_setopt(easy, CURLOPT_KEYPASSWD, "");
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, tls->verify ? 1L : 0L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, tls->verify ? 2L : 0L);
     return true;
 }
 

@@ -93,17 +93,6 @@ static void model_source(const struct config *config, const struct present_confi
 
 /* ---- what is read of it ---- */
 
-static void read_table(const struct table *table, const struct shown *shown, struct shown *told)
-{
-    uint8_t data[TABLE_MESSAGE_MAX];
-    for (unsigned i = 0; i < table->message_count; i++) {
-        const unsigned message = table->messages[i].message;
-        const unsigned size = table_write(table, message, shown, data);
-        if (size > 0)
-            table_read(table, message, data, size, told);
-    }
-}
-
 /* A table answers requests about a stack of batteries, a driver those about a single battery. */
 enum level { LEVEL_TABLE, LEVEL_BATTERY, LEVELS };
 
@@ -126,8 +115,15 @@ static void read_level(const struct present_config *present, enum level level,
     shown_clear(told);
     pack_clear(&told->values);
     if (level == LEVEL_TABLE) {
-        read_table(is_stacked(present) ? &pylon_system_table : can_table_find(present->protocol),
-                   shown, told);
+        const struct table *table =
+            is_stacked(present) ? &pylon_system_table : can_table_find(present->protocol);
+        for (unsigned i = 0; i < table->message_count; i++) {
+            uint8_t data[TABLE_MESSAGE_MAX];
+            const unsigned message = table->messages[i].message;
+            const unsigned size = table_write(table, message, shown, data);
+            if (size > 0)
+                table_read(table, message, data, size, told);
+        }
         return;
     }
     static struct dialect dialect;

@@ -59,24 +59,11 @@ static void put_origin(struct text *text, const struct announcer *announcer)
     text_add(text, "}");
 }
 
-/* The page, at this pack. A page of Home Assistant's own hands no more on to ours. */
-static void put_page(struct text *text, const struct announcer *announcer, const char *pack)
-{
-    char url[256];
-    struct text made = text_in(url, sizeof url);
-    if (!announcer->url)
-        return;
-    text_add(&made, announcer->url);
-    if (pack && strncmp(announcer->url, "http", 4) == 0)
-        text_format(&made, "#%s", pack);
-    text_member(text, "cu", url);
-}
-
 /* A pack, a bank, or the gateway (NULL). The driver's title begins with the name of the make. */
 static void put_device(struct text *text, const struct announcer *announcer,
                        const struct source *source)
 {
-    char device[OBJECT_SIZE], maker[32];
+    char device[OBJECT_SIZE], maker[32], url[256];
     const struct pack *pack = source ? source->values : NULL;
     const bool is_pack = source && !source->members;
     const char *title = is_pack ? source->status.driver_title : "packgate";
@@ -97,7 +84,12 @@ static void put_device(struct text *text, const struct announcer *announcer,
         text_member(text, "sn", pack->text[SERIAL]);
         text_member(text, "via_device", device_id(announcer->id, NULL, device));
     }
-    put_page(text, announcer, source ? source->name : NULL);
+    /* The page, at this pack. A page of Home Assistant's own hands no more on to ours. */
+    struct text page = text_in(url, sizeof url);
+    text_add(&page, announcer->url ? announcer->url : "");
+    if (source && strncmp(url, "http", 4) == 0)
+        text_format(&page, "#%s", source->name);
+    text_member(text, "cu", url);
     text_add(text, "}");
 }
 
@@ -142,19 +134,6 @@ static void put_template(struct text *text, const struct announcer *announcer, c
                 announcer->single ? "{{ value_json.%s }}" : "{{ value_json.%s | default('None') }}",
                 field);
     text_member(text, "val_tpl", template);
-}
-
-static void put_switch(struct text *text, const struct announcer *announcer, const char *pack,
-                       const char *field)
-{
-    char leaf[ENTITY_KEY_SIZE + 8];
-    struct text made = text_in(leaf, sizeof leaf);
-    text_format(&made, "set/%s", field);
-    put_topic(text, "cmd_t", announcer->topic, pack, leaf);
-    text_member(text, "stat_on", "1");
-    text_member(text, "stat_off", "0");
-    text_json(text, "opt", "false");
-    text_json(text, "ret", "false");
 }
 
 /* Digits worth showing: an automation sees them all. */
@@ -207,10 +186,18 @@ static void put_component(struct text *text, const struct announcer *announcer,
         text_member(text, "pl_on", is_state ? "1" : "online");
         text_member(text, "pl_off", is_state ? "0" : "offline");
     }
-    if (entity->platform == SWITCH)
-        put_switch(text, announcer, source->name, entity->field);
-    else if (is_state && announcer->expire_s > 0)
+    if (entity->platform == SWITCH) {
+        char leaf[ENTITY_KEY_SIZE + 8];
+        struct text made = text_in(leaf, sizeof leaf);
+        text_format(&made, "set/%s", entity->field);
+        put_topic(text, "cmd_t", announcer->topic, source->name, leaf);
+        text_member(text, "stat_on", "1");
+        text_member(text, "stat_off", "0");
+        text_json(text, "opt", "false");
+        text_json(text, "ret", "false");
+    } else if (is_state && announcer->expire_s > 0) {
         text_member_number(text, "exp_aft", announcer->expire_s, 0);
+    }
     /* Whether the pack is fresh is also known while it is not. */
     if (!is_state)
         put_availability(text, announcer->topic, NULL);

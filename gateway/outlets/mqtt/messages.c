@@ -9,16 +9,6 @@
 
 #include <math.h>
 
-/* Never more than is allowed. */
-static double lower(const struct entity *entity, double number)
-{
-    struct value_ref ref;
-    const double steps = pow(10, entity->meaning.decimals);
-    if (!value_find(entity->field, &ref) || !value_traits(&ref).is_limit)
-        return number;
-    return map_lower(REG_S32, number * steps) / steps;
-}
-
 void message_state(struct text *text, const struct source *source, double age_s, double time)
 {
     struct entity_values values;
@@ -29,8 +19,13 @@ void message_state(struct text *text, const struct source *source, double age_s,
         if (isnan(values.value[n]))
             continue;
         entity_describe(n, &entity);
-        text_member_number(text, entity.field, lower(&entity, values.value[n]),
-                           entity.meaning.decimals);
+        const double steps = pow(10, entity.meaning.decimals);
+        struct value_ref ref;
+        double number = values.value[n];
+        /* Never more than is allowed. */
+        if (value_find(entity.field, &ref) && value_traits(&ref).is_limit)
+            number = map_lower(REG_S32, number * steps) / steps;
+        text_member_number(text, entity.field, number, entity.meaning.decimals);
     }
     text_add(text, "}");
 }

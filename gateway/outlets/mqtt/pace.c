@@ -73,19 +73,6 @@ static void schedule_pack(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
         pack->todo |= STATE;
 }
 
-/* Starts the timer for changes that have to wait. */
-static void wait_for_changes(struct mqtt *mqtt, double now)
-{
-    struct ev_loop *loop = outlet_loop(mqtt->outlet);
-    double next = INFINITY;
-    for (unsigned i = 0; i < mqtt->pack_count; i++)
-        if (mqtt->packs[i].changed && mqtt->packs[i].free_at > now)
-            next = fmin(next, mqtt->packs[i].free_at);
-    ev_timer_stop(loop, &mqtt->later);
-    if (next < (double) INFINITY)
-        timer_restart(loop, &mqtt->later, next - now);
-}
-
 static void flush(struct mqtt *mqtt)
 {
     double now = clock_now();
@@ -98,7 +85,14 @@ static void flush(struct mqtt *mqtt)
     if (!mqtt_is_device(mqtt) && send_count_fresh(mqtt, now) != mqtt->fresh_told)
         mqtt->todo |= INFO;
     pace_send(mqtt, now);
-    wait_for_changes(mqtt, now);
+    /* Changes that have to wait. */
+    double next = INFINITY;
+    for (unsigned i = 0; i < mqtt->pack_count; i++)
+        if (mqtt->packs[i].changed && mqtt->packs[i].free_at > now)
+            next = fmin(next, mqtt->packs[i].free_at);
+    ev_timer_stop(outlet_loop(mqtt->outlet), &mqtt->later);
+    if (next < (double) INFINITY)
+        timer_restart(outlet_loop(mqtt->outlet), &mqtt->later, next - now);
 }
 
 void pace_on_flush(struct ev_loop *loop, ev_timer *timer, int revents)

@@ -76,14 +76,6 @@ static size_t give_body(char *bytes, size_t size, size_t count, void *data)
     return given;
 }
 
-static bool is_plain(const char *words)
-{
-    for (; *words; words++)
-        if ((unsigned char) *words < 0x20 || (unsigned char) *words >= 0x7F)
-            return false;
-    return true;
-}
-
 static void add_base64(struct text *text, const char *bytes, size_t size)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -102,7 +94,10 @@ static void add_base64(struct text *text, const char *bytes, size_t size)
  * what is `between` them. */
 static void add_words(struct text *text, const char *words, const char *between)
 {
-    if (is_plain(words)) {
+    bool plain = true;
+    for (const char *c = words; *c; c++)
+        plain &= (unsigned char) *c >= 0x20 && (unsigned char) *c < 0x7F;
+    if (plain) {
         text_add(text, words);
         return;
     }

@@ -268,19 +268,6 @@ static bool new_port(struct bus *bus)
 
 /* ---- TCP ---- */
 
-static struct bus_link *claim_place(struct bus *bus)
-{
-    struct bus_link *longest_idle = &bus->links[0];
-    for (struct bus_link *link = bus->links; link < bus->links + BUS_CLIENTS; link++) {
-        if (!in_use(link))
-            return link;
-        if (link->heard_at < longest_idle->heard_at)
-            longest_idle = link;
-    }
-    close_link(longest_idle);
-    return longest_idle;
-}
-
 static void on_accepted(void *data, int fd, const struct sockaddr_storage *address)
 {
     struct bus *bus = data;
@@ -291,9 +278,15 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *addre
         close(fd);
         return;
     }
-    struct bus_link *link = claim_place(bus);
-    link->address = *address;
-    open_link(link, fd);
+    /* A free place, or that of the longest idle one. */
+    struct bus_link *place = &bus->links[0];
+    for (struct bus_link *link = bus->links; in_use(place) && link < bus->links + BUS_CLIENTS;
+         link++)
+        if (!in_use(link) || link->heard_at < place->heard_at)
+            place = link;
+    close_link(place);
+    place->address = *address;
+    open_link(place, fd);
 }
 
 /* ---- life ---- */

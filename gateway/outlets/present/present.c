@@ -109,17 +109,6 @@ static void report_present(struct present *present, double now)
     outlet_report(present->outlet, &fresh);
 }
 
-/* Logs each change of the state: after an inverter has stopped, the log must show why. */
-static void log_state(struct present *present, double now)
-{
-    const enum present_state state = state_of(present, present->pack, now);
-    if (state == present->said || !bus_is_open(present->bus))
-        return;
-    present->said = state;
-    log_message(state == PRESENT_RUNNING ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "%s: %s",
-                present->title, states[state]);
-}
-
 void present_answered(struct present *present, const struct bus_link *link, const char *what,
                       const struct told_limits *told, double now)
 {
@@ -219,7 +208,13 @@ static void on_second(void *self, double now)
     note_untold(present, &shown);
     if (present->speaker->second)
         present->speaker->second(present->self, present->bus, now);
-    log_state(present, now);
+    /* Logs each change of the state: after an inverter has stopped, the log must show why. */
+    const enum present_state state = state_of(present, present->pack, now);
+    if (state != present->said && bus_is_open(present->bus)) {
+        present->said = state;
+        log_message(state == PRESENT_RUNNING ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "%s: %s",
+                    present->title, states[state]);
+    }
     report_present(present, now);
 }
 

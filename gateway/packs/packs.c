@@ -221,30 +221,25 @@ enum order_result packs_order(struct packs *packs, const struct source *source,
 
 /* ---- creating the sources ---- */
 
-/* The source of a pack: the existing one if its poller continues, else a new one. */
-static struct pack_source *take_pack(struct packs *packs, struct sources *old,
-                                     const struct polling *polling, unsigned index)
-{
-    struct poller *poller = polling->pollers[index];
-    const struct pack_config *pack = &polling->config->packs[index];
-    for (unsigned i = 0; i < old->pack_count; i++)
-        if (old->packs[i] && old->packs[i]->poller == poller) {
-            struct pack_source *source = old->packs[i];
-            old->packs[i] = NULL;
-            return source;
-        }
-    struct kept_entry *kept = kept_get(packs->kept, pack->name);
-    struct line *line = polling->lines[pack->line - polling->config->lines];
-    return poller && kept ? pack_source_new(poller, line, kept, on_order_over, packs) : NULL;
-}
-
+/* The existing source of a pack if its poller continues, else a new one. */
 static bool make_packs(struct packs *packs, struct sources *old, const struct polling *polling)
 {
     struct sources *sources = &packs->sources;
     const struct config *config = polling->config;
     sources->packs = calloc(config->pack_count + 1, sizeof *sources->packs);
     for (unsigned i = 0; sources->packs && i < config->pack_count; i++) {
-        struct pack_source *source = take_pack(packs, old, polling, i);
+        const struct pack_config *pack = &config->packs[i];
+        struct poller *poller = polling->pollers[i];
+        struct pack_source *source = NULL;
+        for (unsigned n = 0; !source && n < old->pack_count; n++)
+            if (old->packs[n] && old->packs[n]->poller == poller) {
+                source = old->packs[n];
+                old->packs[n] = NULL;
+            }
+        struct kept_entry *kept = source ? NULL : kept_get(packs->kept, pack->name);
+        if (poller && kept)
+            source = pack_source_new(poller, polling->lines[pack->line - config->lines], kept,
+                                     on_order_over, packs);
         if (!source)
             return false;
         sources->packs[sources->pack_count++] = source;

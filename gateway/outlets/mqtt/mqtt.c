@@ -162,26 +162,12 @@ static void on_birth(struct ev_loop *loop, ev_timer *timer, int revents)
     do_everything(timer->data);
 }
 
-static void subscribe(struct mqtt *mqtt)
-{
-    char topic[TOPIC_SIZE];
-    static const char *const of_device[] = {"CMS", "DMS"};
-    const bool device = mqtt_is_device(mqtt);
-    for (int i = 0; mqtt->config->switching && i < (device ? 2 : 1); i++)
-        connection_subscribe(mqtt->connection,
-                             device ? topic_of(mqtt->place.topic, NULL, of_device[i], topic)
-                                    : topic_of(mqtt->place.topic, "+", "set/+", topic),
-                             "orders");
-    if (!mqtt_is_device(mqtt))
-        connection_subscribe(mqtt->connection, mqtt->will_topic, "gateways with the same topic");
-    if (mqtt_announces(mqtt))
-        connection_subscribe(mqtt->connection, topic_of(mqtt->place.prefix, NULL, "status", topic),
-                             "the start of Home Assistant");
-}
-
 static void on_up(void *data)
 {
+    static const char *const of_device[] = {"CMS", "DMS"};
     struct mqtt *mqtt = data;
+    char topic[TOPIC_SIZE];
+    const bool device = mqtt_is_device(mqtt);
     double now = clock_now();
     withdraw_again(mqtt);
     pace_report(mqtt);
@@ -190,7 +176,16 @@ static void on_up(void *data)
     memset(mqtt->echoes, 0, sizeof mqtt->echoes);
     for (unsigned i = 0; i < mqtt->pack_count; i++)
         mqtt->packs[i].offline_kept = false;
-    subscribe(mqtt);
+    for (int i = 0; mqtt->config->switching && i < (device ? 2 : 1); i++)
+        connection_subscribe(mqtt->connection,
+                             device ? topic_of(mqtt->place.topic, NULL, of_device[i], topic)
+                                    : topic_of(mqtt->place.topic, "+", "set/+", topic),
+                             "orders");
+    if (!device)
+        connection_subscribe(mqtt->connection, mqtt->will_topic, "gateways with the same topic");
+    if (mqtt_announces(mqtt))
+        connection_subscribe(mqtt->connection, topic_of(mqtt->place.prefix, NULL, "status", topic),
+                             "the start of Home Assistant");
     do_everything(mqtt);
     for (unsigned i = 0; i < mqtt->pack_count; i++)
         if (outlet_fresh(mqtt->outlet, mqtt->packs[i].pack, now))

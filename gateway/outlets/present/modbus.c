@@ -69,20 +69,6 @@ static struct served *served_of(const struct modbus *modbus, const struct unit *
 
 /* ---- answers ---- */
 
-/* "58 from 290 of unit 2" */
-static void describe_request(const struct question *question, const struct mbap_request *request,
-                             const uint8_t *pdu, char out[64])
-{
-    const unsigned unit = question->frame[MBAP_HEADER - 1];
-    if (pdu[0] & 0x80)
-        snprintf(out, 64, "exception %u of unit %u", pdu[1], unit);
-    else if (request->read.count > 0)
-        snprintf(out, 64, "%u from %u of unit %u", request->read.count, request->read.address,
-                 unit);
-    else
-        snprintf(out, 64, "function %u of unit %u", pdu[0], unit);
-}
-
 static void send_pdu(struct modbus *modbus, struct bus_link *link, uint8_t address,
                      const uint8_t *pdu, size_t size)
 {
@@ -104,11 +90,18 @@ static void send_answer(struct modbus *modbus, struct bus_link *link,
     const ssize_t size = recv(modbus->pair[1], adu, sizeof adu, MSG_DONTWAIT);
     if (size <= MBAP_HEADER)
         return;
-    mbap_check(question->frame, question->size, &request);
-    describe_request(question, &request, adu + MBAP_HEADER, what);
-    send_pdu(modbus, link, adu[MBAP_HEADER - 1], adu + MBAP_HEADER, (size_t) size - MBAP_HEADER);
-    /* The limits in an answer. The registers of the unit have not changed since it was composed. */
     const uint8_t *pdu = adu + MBAP_HEADER;
+    const unsigned unit = question->frame[MBAP_HEADER - 1];
+    mbap_check(question->frame, question->size, &request);
+    if (pdu[0] & 0x80)
+        snprintf(what, sizeof what, "exception %u of unit %u", pdu[1], unit);
+    else if (request.read.count > 0)
+        snprintf(what, sizeof what, "%u from %u of unit %u", request.read.count,
+                 request.read.address, unit);
+    else
+        snprintf(what, sizeof what, "function %u of unit %u", pdu[0], unit);
+    send_pdu(modbus, link, adu[MBAP_HEADER - 1], pdu, (size_t) size - MBAP_HEADER);
+    /* The limits in an answer. The registers of the unit have not changed since it was composed. */
     const bool reads =
         pdu[0] == MODBUS_FC_READ_HOLDING_REGISTERS || pdu[0] == MODBUS_FC_READ_INPUT_REGISTERS;
     const struct told_limits told =

@@ -283,25 +283,6 @@ static void move(struct battery *battery, double seconds)
 
 /* ---- output ---- */
 
-static void publish_cells(struct battery *battery, struct pack *pack)
-{
-    const unsigned count = battery->settings.cells;
-    double sum_mv = 0;
-    for (unsigned i = 0; i < count; i++) {
-        double mv = cell_mv(&battery->cells[i], battery->current_a);
-        if (battery->settings.profile != BATTERY_FIXED) /* two readings of a cell differ a little */
-            mv += 2 * prng_unit(&battery->random) - 1;
-        mv = round(mv);
-        pack_set_cell(pack, i + 1, mv);
-        sum_mv += mv;
-    }
-    pack_set(pack, CELL_COUNT, count);
-    pack_set(pack, VOLTAGE_V, sum_mv / 1000);
-    pack_set(pack, BALANCE_MASK, (double) battery->balance_mask);
-    pack_set(pack, CHARGE_VOLTAGE_LIMIT_V, round_to(3.55 * count, 0.01));
-    pack_set(pack, DISCHARGE_VOLTAGE_LIMIT_V, round_to(2.8 * count, 0.01));
-}
-
 /* Typical settings of an installer for such a pack of LFP cells. */
 static void publish_settings(const struct battery *battery, struct pack *pack)
 {
@@ -340,7 +321,21 @@ static void publish_settings(const struct battery *battery, struct pack *pack)
 static void publish(struct battery *battery, struct pack *pack)
 {
     pack_clear(pack);
-    publish_cells(battery, pack);
+    const unsigned count = battery->settings.cells;
+    double sum_mv = 0;
+    for (unsigned i = 0; i < count; i++) {
+        double mv = cell_mv(&battery->cells[i], battery->current_a);
+        if (battery->settings.profile != BATTERY_FIXED) /* two readings of a cell differ a little */
+            mv += 2 * prng_unit(&battery->random) - 1;
+        mv = round(mv);
+        pack_set_cell(pack, i + 1, mv);
+        sum_mv += mv;
+    }
+    pack_set(pack, CELL_COUNT, count);
+    pack_set(pack, VOLTAGE_V, sum_mv / 1000);
+    pack_set(pack, BALANCE_MASK, (double) battery->balance_mask);
+    pack_set(pack, CHARGE_VOLTAGE_LIMIT_V, round_to(3.55 * count, 0.01));
+    pack_set(pack, DISCHARGE_VOLTAGE_LIMIT_V, round_to(2.8 * count, 0.01));
     const double limit_a = round_to(LIMIT_C * battery->rated_ah, 0.1);
     pack_set(pack, CURRENT_A, round_to(battery->current_a, 0.01));
     pack_set(pack, FLOW,

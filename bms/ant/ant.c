@@ -166,6 +166,17 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
 
 /* ---- status (section 3) ---- */
 
+/* Sets the highest or lowest cell as the board reports it, which ignores open inputs, if its
+ * number is one of `cells`. */
+static void set_extreme(struct pack *pack, bool highest, unsigned mv, unsigned number,
+                        unsigned cells)
+{
+    if (number < 1 || number > cells)
+        return;
+    pack_set(pack, highest ? CELL_MAX_MV : CELL_MIN_MV, mv);
+    pack_set(pack, highest ? CELL_MAX_INDEX : CELL_MIN_INDEX, number);
+}
+
 /* 7E A1 11 00 00 | 8E | level state | T N | protection warning push | N cells | T sensors | … */
 static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, struct pack *pack)
 {
@@ -198,8 +209,8 @@ static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, st
         pack_set(pack, FULL_AH, le32(b + 50) / 1e6);
     pack_set(pack, REMAINING_AH, le32(b + 54) / 1e6);
     pack_set(pack, BALANCE_MASK, le32(b + 70));
-    ant_set_extreme(pack, true, le16(b + 74), le16(b + 76), cells);
-    ant_set_extreme(pack, false, le16(b + 78), le16(b + 80), cells);
+    set_extreme(pack, true, le16(b + 74), le16(b + 76), cells);
+    set_extreme(pack, false, le16(b + 78), le16(b + 80), cells);
     pack_set(pack, CELL_DELTA_MV, le16(b + 82));
     pack_set(pack, CELL_AVG_MV, le16(b + 84));
     return BMS_DONE;

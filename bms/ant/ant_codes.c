@@ -24,14 +24,6 @@ void ant_set_current(const struct bms *bms, struct pack *pack, int tenths_a, int
         pack_set(pack, POWER_W, turned ? (double) watts : -(double) watts);
 }
 
-void ant_set_extreme(struct pack *pack, bool highest, unsigned mv, unsigned number, unsigned cells)
-{
-    if (number < 1 || number > cells)
-        return;
-    pack_set(pack, highest ? CELL_MAX_MV : CELL_MIN_MV, mv);
-    pack_set(pack, highest ? CELL_MAX_INDEX : CELL_MIN_INDEX, number);
-}
-
 int ant_told_temp(const struct pack *told, enum pack_value id)
 {
     if (!pack_known(told, id))

@@ -22,9 +22,5 @@ void ant_set_mos_temp(struct pack *pack, int celsius);
  * the power at 0. */
 void ant_set_current(const struct bms *bms, struct pack *pack, int tenths_a, int watts);
 
-/** Sets the highest or lowest cell as the board reports it, which ignores open inputs, if its
- * number is one of `cells`. */
-void ant_set_extreme(struct pack *pack, bool highest, unsigned mv, unsigned number, unsigned cells);
-
 /** For simulated packs: -40 for a missing sensor. */
 int ant_told_temp(const struct pack *told, enum pack_value id);

@@ -267,7 +267,7 @@ static size_t decode_temps(const struct reply *reply, size_t at, struct pack *pa
 }
 
 /* Current and capacities come in steps of 0.01, or of 0.1 where bit 7 of the FET byte is set. */
-double jbd_per_unit(const uint8_t *d)
+static double per_unit(const uint8_t *d)
 {
     return d[20] & 0x80 ? 10 : 100;
 }
@@ -283,9 +283,9 @@ static void decode_common(struct bms *bms, const uint8_t *d, enum pack_value cap
 {
     struct jbd_memory *memory = bms_memory(bms);
     pack_set(pack, VOLTAGE_V, be16(d) / 100.0);
-    bms_set_current(bms, pack, sbe16(d + 2) / jbd_per_unit(d));
-    pack_set(pack, REMAINING_AH, be16(d + 4) / jbd_per_unit(d));
-    pack_set(pack, capacity, be16(d + 6) / jbd_per_unit(d));
+    bms_set_current(bms, pack, sbe16(d + 2) / per_unit(d));
+    pack_set(pack, REMAINING_AH, be16(d + 4) / per_unit(d));
+    pack_set(pack, capacity, be16(d + 6) / per_unit(d));
     pack_set(pack, CYCLES, be16(d + 8));
     pack_set(pack, BALANCE_MASK, (uint32_t) be16(d + 14) << 16 | be16(d + 12));
     char version[8];
@@ -295,7 +295,7 @@ static void decode_common(struct bms *bms, const uint8_t *d, enum pack_value cap
     pack_set(pack, CHARGE_MOS, d[20] & 1);
     pack_set(pack, DISCHARGE_MOS, d[20] >> 1 & 1);
     memory->cells_said = d[21];
-    memory->other_units = jbd_per_unit(d) < 100 || be16(d + 4) == 0xFFFF;
+    memory->other_units = per_unit(d) < 100 || be16(d + 4) == 0xFFFF;
     set_cell_count(memory, pack);
     note_held(memory, be16(d + 16), d[20]);
     pack_clear_alarms(pack);
@@ -320,7 +320,7 @@ static bool decode_plain(struct bms *bms, const struct reply *reply, struct pack
         pack_raw_alarm(pack, be16(d + tail + 1));
         pack_alarm_bits(pack, ROWS(jbd_plain_warnings), be16(d + tail + 1));
         if (be16(d + tail + 3) > 0)
-            pack_set(pack, FULL_AH, be16(d + tail + 3) / jbd_per_unit(d));
+            pack_set(pack, FULL_AH, be16(d + tail + 3) / per_unit(d));
     } else if (size == DAREN_SIZE && be16(d + 2) == 0xFFFF && be16(d + 4) == 0xFFFF) {
         /* After the sensors, boards of Daren (captures/jbd/16s-daren…), in steps of 0.1; the current and
          * capacities before them read FFFF there:

@@ -85,9 +85,6 @@ size_t jbd_put_frame(const struct bms *bms, uint8_t *out, uint8_t first, uint8_t
 struct bms_span jbd_find_frame(const struct bms *bms, const struct bms_request *request,
                                const uint8_t *bytes, size_t size);
 
-/** Steps of capacity per Ah, from the data of register 03. */
-double jbd_per_unit(const uint8_t *d);
-
 /** The `emulate` of the driver. */
 size_t jbd_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                    struct bms_output *out);

@@ -23,8 +23,7 @@ enum {
     REG_FULL = 5046,
     REG_LIMITS = 5049,
     REG_OTHER_ALARMS = 5104,
-    REG_STATUS_1 = 5106,
-    REG_STATUS_2 = 5107
+    REG_STATUS_1 = 5106
 };
 
 // clang-format off

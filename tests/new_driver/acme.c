@@ -3,7 +3,6 @@
  * A protocol that does not exist: what tests/new_driver/try adds to a copy of the source, to prove that a driver is
  * one file and its line in drivers.c. No sheet, as there is no BMS.
  */
-#include "bms/count.h"
 #include "bms/modbus/modbus.h"
 
 #define CELLS 16
@@ -81,10 +80,7 @@ const struct bms_driver acme_driver = {
     .address_max = 15,
     .address_default = 1,
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 100},
-    .plan = plan,
-    .steps = COUNT(plan),
+    BMS_PLAN(plan),
     .build = modbus_build,
-    MODBUS_ENGINE,
-    .map = &map,
-    .board = &board,
+    MODBUS_ENGINE(map, board),
 };

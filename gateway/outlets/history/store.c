@@ -289,17 +289,6 @@ unsigned store_failures(const struct store *store)
 
 /* ---- writing ---- */
 
-/* Adds columns for a pack with more cells than any before. */
-static bool add_cell_columns(struct store *store, enum history_level level, unsigned cells)
-{
-    for (; store->cells[level] < cells; store->cells[level]++)
-        if (!schema_add_column(store->db, level,
-                               (enum history_value)(ROW_CELL + store->cells[level])))
-            return false;
-    return schema_view(store->db, level, store->cells[level]) &&
-           schema_prepare(store->db, level, store->cells[level], &store->put[level]);
-}
-
 /* Called for each row, so its statement is prepared once; writes nothing for a known pack. */
 static int64_t pack_id(struct store *store, const char *name)
 {
@@ -349,8 +338,16 @@ static void bind_row(sqlite3_stmt *statement, enum history_level level, unsigned
 static bool put_row(struct store *store, const struct waiting_row *waiting)
 {
     const enum history_level level = waiting->level;
-    if (waiting->cells > store->cells[level] && !add_cell_columns(store, level, waiting->cells))
-        return false;
+    /* A pack with more cells than any before needs columns. */
+    if (waiting->cells > store->cells[level]) {
+        for (; store->cells[level] < waiting->cells; store->cells[level]++)
+            if (!schema_add_column(store->db, level,
+                                   (enum history_value)(ROW_CELL + store->cells[level])))
+                return false;
+        if (!schema_view(store->db, level, store->cells[level]) ||
+            !schema_prepare(store->db, level, store->cells[level], &store->put[level]))
+            return false;
+    }
     const int64_t id = pack_id(store, waiting->pack);
     if (id < 0)
         return false;

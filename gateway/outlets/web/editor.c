@@ -52,18 +52,6 @@ static bool is_own_site(struct web_request *request)
            http_error(request->http, MHD_HTTP_FORBIDDEN, "not from a page of this server");
 }
 
-static bool has_secret(const json_t *body)
-{
-    size_t i;
-    json_t *edit;
-    json_array_foreach(json_object_get(body, "edits"), i, edit)
-    {
-        if (json_is_string(json_object_get(edit, "secret")))
-            return true;
-    }
-    return false;
-}
-
 /* ---- answers ---- */
 
 static void answer_browser(struct pending *pending, json_t *object)
@@ -146,9 +134,16 @@ static void change_setup(struct web *web, struct web_request *request, const cha
                          json_t *body)
 {
     char *text = json_dumps(body, JSON_COMPACT);
+    bool has_secret = false;
+    size_t i;
+    json_t *edit;
+    json_array_foreach(json_object_get(body, "edits"), i, edit)
+    {
+        has_secret |= json_is_string(json_object_get(edit, "secret"));
+    }
     if (!text)
         http_answer(request->http, 0, NULL);
-    else if (has_secret(body) && !request->encrypted && web->config->setup != WEB_SETUP_INGRESS &&
+    else if (has_secret && !request->encrypted && web->config->setup != WEB_SETUP_INGRESS &&
              !web_is_this_host(request))
         http_error(
             request->http, MHD_HTTP_FORBIDDEN,

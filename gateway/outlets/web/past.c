@@ -257,25 +257,6 @@ static char *print_number(char *at, int32_t number, double scale)
 #define NUMBER_MOST 16 /* bytes: "-2147483.648," */
 #define TIME_MOST 34   /* bytes: seconds, and the dates of days */
 
-static char *print_times(char *at, const struct table *table)
-{
-    at += sprintf(at, ",\"t\":[");
-    for (unsigned i = 0; i < table->steps; i++)
-        at += sprintf(at, "%s%lld", i > 0 ? "," : "", (long long) table->starts[i]);
-    *at++ = ']';
-    if (table->level < LEVEL_DAY)
-        return at;
-    /* A client cannot derive the days from their start, since only the gateway knows the time zone. */
-    at += sprintf(at, ",\"day\":[");
-    for (unsigned i = 0; i < table->steps; i++) {
-        const int day = (int) history_day(table->starts[i]);
-        at += sprintf(at, "%s\"%04d-%02d-%02d\"", i > 0 ? "," : "", day / 10000, day / 100 % 100,
-                      day % 100);
-    }
-    *at++ = ']';
-    return at;
-}
-
 static char *print_table(const struct table *table)
 {
     const size_t room = 200 + (size_t) table->steps * (TIME_MOST + table->count * NUMBER_MOST) +
@@ -285,7 +266,20 @@ static char *print_table(const struct table *table)
         return NULL;
     at += sprintf(at, "{\"level\":\"%s\",\"step\":%lld", history_levels[table->level].name,
                   (long long) history_levels[table->level].step);
-    at = print_times(at, table);
+    at += sprintf(at, ",\"t\":[");
+    for (unsigned i = 0; i < table->steps; i++)
+        at += sprintf(at, "%s%lld", i > 0 ? "," : "", (long long) table->starts[i]);
+    *at++ = ']';
+    /* A client cannot derive the days from their start, since only the gateway knows the time zone. */
+    if (table->level == LEVEL_DAY) {
+        at += sprintf(at, ",\"day\":[");
+        for (unsigned i = 0; i < table->steps; i++) {
+            const int day = (int) history_day(table->starts[i]);
+            at += sprintf(at, "%s\"%04d-%02d-%02d\"", i > 0 ? "," : "", day / 10000,
+                          day / 100 % 100, day % 100);
+        }
+        *at++ = ']';
+    }
     for (unsigned c = 0; c < table->count; c++) {
         const struct column *column = &table->columns[c];
         at += sprintf(at, ",\"%s\":[", column->name);
@@ -304,32 +298,24 @@ static char *print_table(const struct table *table)
 
 /* ---- which level ---- */
 
-/* Whether no coarser level has older rows. A level's oldest row begins before the first poll in
- * it. */
-static bool reaches_as_far(const int64_t first[HISTORY_LEVELS], int level)
-{
-    for (int other = level + 1; other < HISTORY_LEVELS; other++)
-        if (first[other] != INT64_MAX &&
-            (first[level] == INT64_MAX || first[level] > first[other] + history_levels[other].step))
-            return false;
-    return true;
-}
-
-/* The finest level that reaches back to the beginning of the request, or as far as any, and fits
+/* The finest level that reaches back to the beginning of the request, or as far as any coarser one, and fits
  * into the number of steps. */
 static enum history_level choose_level(struct query *query, const struct ask *ask)
 {
-    int64_t first[HISTORY_LEVELS];
-    for (int level = 0; level < HISTORY_LEVELS; level++)
-        first[level] =
-            query ? query_first(query, ask->query.pack, (enum history_level) level) : INT64_MAX;
-    for (int level = 0; level < LEVEL_DAY; level++) {
+    enum history_level chosen = LEVEL_DAY;
+    int64_t reached =
+        INT64_MAX; /* by coarser levels, whose oldest row begins before the first poll in it */
+    for (int level = LEVEL_DAY; level >= 0; level--) {
         const int64_t step = history_levels[level].step;
+        const int64_t first =
+            query ? query_first(query, ask->query.pack, (enum history_level) level) : INT64_MAX;
         if ((ask->query.to - ask->query.from + step - 1) / step <= (int64_t) ask->points &&
-            (first[level] <= ask->query.from || reaches_as_far(first, level)))
-            return (enum history_level) level;
+            (first <= ask->query.from || first <= reached))
+            chosen = (enum history_level) level;
+        if (first != INT64_MAX && first + step < reached)
+            reached = first + step;
     }
-    return LEVEL_DAY;
+    return chosen;
 }
 
 /* Completes the request with what only the file knows. */

@@ -114,22 +114,19 @@ static bool same_host(const struct sockaddr_storage *a, const struct sockaddr *b
            0;
 }
 
-static unsigned count_peer(const struct http *http, const struct sockaddr *peer)
+static unsigned count_clients(const struct http *http, const struct sockaddr *address, bool peers)
 {
     unsigned count = 0;
     const struct client *client;
     TAILQ_FOREACH(client, &http->clients, entry)
-    count += !client->cut && same_host(&client->request.peer, peer);
+    count +=
+        !client->cut && same_host(peers ? &client->request.peer : &client->request.client, address);
     return count;
 }
 
 unsigned http_of_client(const struct http *http, const struct sockaddr *address)
 {
-    unsigned count = 0;
-    const struct client *client;
-    TAILQ_FOREACH(client, &http->clients, entry)
-    count += !client->cut && same_host(&client->request.client, address);
-    return count;
+    return count_clients(http, address, false);
 }
 
 /* Frees its place at once, though the library may need another turn to close it. */
@@ -194,7 +191,7 @@ static struct client *find_idle(const struct http *http, const struct sockaddr *
 static bool make_room(struct http *http, const struct sockaddr *peer, bool is_proxy)
 {
     struct client *longest = NULL;
-    if (!is_proxy && count_peer(http, peer) >= http->settings.max_per_address) {
+    if (!is_proxy && count_clients(http, peer, true) >= http->settings.max_per_address) {
         if (!(longest = find_idle(http, peer)))
             return false;
         cut(longest);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A private system bus with a stand-in for BlueZ on it (mock_bluez.py), and simulated packs behind its devices."""
 
+import contextlib
 import functools
 import os
 import shutil
@@ -43,7 +44,7 @@ def victron_record(key, nonce, volts=12.53, soc=50.0):
 KEYS = {f"C0:FF:EE:00:00:0{n}": "".join(f"{(n * 37 + i * 11) % 256:02x}" for i in range(16)) for n in range(1, 6)}
 
 
-class Shunts:
+class Shunts(contextlib.AbstractContextManager):
     """Shunts that each advertise a record every half second with their own key, until the end; `silent` ones repeat
     the last one. Start it before the Air."""
 
@@ -65,15 +66,12 @@ class Shunts:
             self.client.flush()
             time.sleep(0.5)
 
-    def __enter__(self):
-        return self
-
     def __exit__(self, kind, value, trace):
         self.running = False
         self.thread.join(PATIENCE)
 
 
-class Air:
+class Air(contextlib.AbstractContextManager):
     """The bus, BlueZ, and a simulated pack for each of `packs`: address -> (profile, protocol, options, name, ...)."""
 
     def __init__(self, packs, delay=0.1):
@@ -119,9 +117,6 @@ class Air:
             self.client = dbus.bus.BusConnection(os.environ["DBUS_SYSTEM_BUS_ADDRESS"])
         thing = self.client.get_object("org.bluez", "/mock", introspect=False)
         return getattr(dbus.Interface(thing, "org.bluez.Mock1"), method)(*arguments)
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, kind, value, trace):
         if kind is not None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Shared by the tests of the control socket."""
 
+import contextlib
 import json
 import os
 import socket
@@ -16,7 +17,7 @@ def run(*arguments, status=0, **options):
     return result.stdout.decode() if status == 0 else result.stderr.decode()
 
 
-class Link:
+class Link(contextlib.AbstractContextManager):
     """A connection to the control socket."""
 
     def __init__(self, gateway):
@@ -39,9 +40,6 @@ class Link:
     def close(self):
         self.file.close()
         self.socket.close()
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *arguments):
         self.close()

@@ -2,6 +2,7 @@
 """Shared by the tests of the line protocol: a stand-in for a database whose answers the test decides, and Debian's
 real ones."""
 
+import contextlib
 import gzip
 import http.server
 import json
@@ -30,7 +31,7 @@ def parse(line):
     return tags, {name: float(value) for name, value in (field.split("=") for field in fields.split(","))}, int(at[:-9])
 
 
-class Database:
+class Database(contextlib.AbstractContextManager):
     """A stand-in. `answer(database, lines, headers, path)` returns (status, body, headers), or None for no answer.
     Rows accepted with 2xx, and those that `keep` accepts, are in `samples` {(pack, name, seconds): [values]};
     `pack` is None for rows of the gateway itself."""
@@ -95,9 +96,6 @@ class Database:
     def await_times(self, pack, wanted):
         """Waits until `wanted(times)` of a pack."""
         return until(lambda: self.times(pack), wanted, patience=3 * PATIENCE)
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *arguments):
         self.closing.set()

@@ -49,7 +49,7 @@ class Broker(Program):
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class Listener:
+class Listener(contextlib.AbstractContextManager):
     """A client that subscribes to everything and records it."""
 
     def __init__(self, broker, topic="#", **tls):
@@ -88,9 +88,6 @@ class Listener:
 
     def publish(self, topic, payload, **options):
         self.client.publish(topic, payload, qos=1, **options).wait_for_publish(PATIENCE)
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *arguments):
         self.client.disconnect()

@@ -2,6 +2,7 @@
 # tests/run: 70 s
 """Packs over Bluetooth Low Energy, by a stand-in for BlueZ on a private bus: real D-Bus messages, simulated packs."""
 
+import contextlib
 import re
 import signal
 import subprocess
@@ -55,7 +56,7 @@ def reads_by_maps_over_modules_of_their_own():
             await_value(client, "soc_percent", unit, lambda soc, unit=unit: abs(soc - 60 - unit) < 0.1)
 
 
-class Clock:
+class Clock(contextlib.AbstractContextManager):
     """The slowest Modbus answer while faults occur."""
 
     def __init__(self, gateway, unit):
@@ -73,9 +74,6 @@ class Clock:
             self.worst = max(self.worst, time.monotonic() - begin)
             self.count += 1
             time.sleep(0.04)
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, kind, value, trace):
         self.running = False

@@ -2,6 +2,7 @@
 """`listen = yes`: a gateway beside another master, over TCP and a pty: it has the values of the master, sends no byte,
 and reports silence. test_listener has all protocols, and frames in all pieces."""
 
+import contextlib
 import os
 import random
 import re
@@ -17,7 +18,7 @@ from harness import Gateway, PACKGATE, PATIENCE, await_value, exception_of, main
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-class Tap:
+class Tap(contextlib.AbstractContextManager):
     """A bus with a master: passes bytes between it and its packs, and sends a copy to listeners over TCP or a pty;
     counts the bytes that these send."""
 
@@ -102,9 +103,6 @@ class Tap:
                 pass  # nobody reads
         for listener in self.listeners:
             listener.sendall(data)
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *arguments):
         self.waker.send(b"x")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A gateway whose log nobody reads, and one that was started without standard input, output and error."""
 
+import contextlib
 import fcntl
 import os
 import re
@@ -29,7 +30,7 @@ def go_on(client, cycles):
     await_value(client, "polls", 1, lambda count: count >= polls + cycles)
 
 
-class Unread:
+class Unread(contextlib.AbstractContextManager):
     """`packgate run --debug` on a pipe that holds a single page; read only where a test says so."""
 
     def __init__(self):
@@ -54,9 +55,6 @@ class Unread:
             if match:
                 return match
         raise AssertionError(f"the log ends without {pattern!r}")
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *arguments):
         self.process.kill()

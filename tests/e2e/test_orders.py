@@ -2,6 +2,7 @@
 """Orders to switch whose BMS takes long to confirm: what their clients may do meanwhile, over raw sockets, and that
 no other client is affected."""
 
+import contextlib
 import select
 import signal
 import socket
@@ -43,7 +44,7 @@ writable = yes
 """
 
 
-class House:
+class House(contextlib.AbstractContextManager):
     """Packs with a line each, which can be held: then they do not answer, and no order to them ends."""
 
     def __init__(self, general="", packs=1):
@@ -77,9 +78,6 @@ class House:
     def await_switch(self, coil, value):
         with self.gateway.client() as client:
             await_value(client, ("charge_mos", "discharge_mos")[coil], 1, lambda got: got == (value == ON))
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *arguments):
         self.release()

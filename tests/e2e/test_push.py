@@ -3,6 +3,7 @@
 continue."""
 
 import asyncio
+import contextlib
 import logging
 import queue
 import re
@@ -64,7 +65,7 @@ class Slave(ModbusSlaveContext):
         self.writes.put((fc_as_hex, address, list(values)))
 
 
-class Server:
+class Server(contextlib.AbstractContextManager):
     """pymodbus as the target of a push."""
 
     def __init__(self, unit=1, size=200):
@@ -108,15 +109,12 @@ class Server:
     def registers(self, address, count):
         return self.slave.getValues(3, address, count)
 
-    def __enter__(self):
-        return self
-
     def __exit__(self, *arguments):
         self.loop.call_soon_threadsafe(self.stopping.set_result, None)
         self.thread.join(PATIENCE)
 
 
-class Target:
+class Target(contextlib.AbstractContextManager):
     """A target whose behaviour the test sets. It does not listen before listen()."""
 
     def __init__(self, listening=True):
@@ -171,9 +169,6 @@ class Target:
     def drop_requests(self):
         while not self.requests.empty():
             self.next_request()
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *arguments):
         for connection in self.connections:

@@ -72,7 +72,7 @@ def test_who_saves_is_killed():
             assert "unit = 7" in read(page.path)
 
 
-class Liar:
+class Liar(contextlib.AbstractContextManager):
     """A helper whose behaviour the test sets."""
 
     def __init__(self):
@@ -89,9 +89,6 @@ class Liar:
         connection.settimeout(PATIENCE)
         file = connection.makefile("rw")
         return file, file.readline().strip()
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *arguments):
         self.socket.close()

@@ -27,7 +27,7 @@ def pack(url, more):
     return f"[line bus]\nport = {url}\nprotocol = topbms\n[pack house]\nvariant = pace\nline = bus\nunit = 1\n{more}\n"
 
 
-class Crowd:
+class Crowd(contextlib.AbstractContextManager):
     """Clients that read the state and a value at once, many times."""
 
     def __init__(self, port):
@@ -83,9 +83,6 @@ class Crowd:
             pdus = self.answers(PATIENCE)
             assert pdus or self.closed > closed, "no answer"
             yield from pdus
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *arguments):
         for client in self.clients.values():

@@ -193,7 +193,7 @@ def ask_alone(url, request):
     return answer
 
 
-class House:
+class House(contextlib.AbstractContextManager):
     """A gateway with one pack, its clients, and what they have read."""
 
     def __init__(self, protocol, seed, share="yes", keeps=False, orders=True, talks=False):
@@ -401,9 +401,6 @@ class House:
             self.back = self.back or now() - began
             assert self.fresh_at >= seen, f"{self.protocol} is not fresh {PATIENCE} s after the storm"
         assert not self.faults, "\n".join(self.faults)
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, kind, value, trace):
         self.over.set()

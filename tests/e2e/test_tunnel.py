@@ -4,6 +4,7 @@
 that it does holds the gateway up. The programs are part of this test, the packs are simulated by packgate
 simulate."""
 
+import contextlib
 import os
 import re
 import select
@@ -53,7 +54,7 @@ class Tunneled(Gateway):
         return Maker(self.place)
 
 
-class Maker:
+class Maker(contextlib.AbstractContextManager):
     """The maker's program."""
 
     def __init__(self, port):
@@ -83,9 +84,6 @@ class Maker:
 
     def close(self):
         self.socket.close()
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *arguments):
         self.close()
@@ -135,7 +133,7 @@ class Onlooker:
             assert self.ages[name] <= 3 * INTERVAL_S + 4 * self.held_up, (self.ages, self.held_up)
 
 
-class Poisoner:
+class Poisoner(contextlib.AbstractContextManager):
     """A line between the gateway and a simulated Daly. Requests as host 0x80 are those of the maker's program: for
     the gateway its answers look the same, but they have another voltage. test_loans has late ones."""
 
@@ -187,9 +185,6 @@ class Poisoner:
     def close(self):
         self.ending = True
         self.listener.close()
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *arguments):
         self.close()

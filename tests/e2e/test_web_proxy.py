@@ -36,7 +36,7 @@ def folder_of_test():
         shutil.rmtree(folder)
 
 
-class Nginx:
+class Nginx(contextlib.AbstractContextManager):
     """nginx with conf/nginx.conf, with other ports, certificate and target."""
 
     def __init__(self, folder, web, prefix=None):
@@ -76,9 +76,6 @@ class Nginx:
     def post(self, path, body, *arguments):
         return self.curl(path, "-H", "Content-Type: application/json", "-H", f"Origin: https://{NAME}:{self.port}", "-d",
                          json.dumps(body), *arguments)
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *arguments):
         self.process.terminate()

@@ -3,6 +3,7 @@
 streams."""
 
 import http.client
+import contextlib
 import json
 import socket
 import time
@@ -92,7 +93,7 @@ def read_all(connection):
         out += piece
 
 
-class Stream:
+class Stream(contextlib.AbstractContextManager):
     """The events of /api/v1/events, one by one."""
 
     def __init__(self, port, path="/api/v1/events", headers=None):
@@ -117,9 +118,6 @@ class Stream:
                     break
             if kind in (None, event):
                 return event, data
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *arguments):
         self.answer.close()

@@ -211,7 +211,7 @@ def resident_of(pid):
         return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1]) / 1024
 
 
-class Fleet:
+class Fleet(contextlib.AbstractContextManager):
     def __init__(self, gateways, real, interval, say=print):
         self.gateways, self.interval, self.say = gateways, interval, say
         self.watcher = self.load = self.page = None
@@ -469,9 +469,6 @@ class Fleet:
         for program in programs:
             program.stop()
         self.say(f"two shards: {len(found[0])} and {len(found[1])} gateways")
-
-    def __enter__(self):
-        return self
 
     def stop(self):
         if self.watcher:

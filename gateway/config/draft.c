@@ -210,17 +210,9 @@ void config_draft_set(struct config_draft *draft, unsigned row, const char *text
     draft->given[row] = first ? line : draft->given[row];
 }
 
-static void report_missing_key(const struct config_draft *draft, const struct config_key *key)
-{
-    char expected[EXPECTED_SIZE];
-    config_mistake(draft, NULL, "[%s%s%s] has no '%s'; expected %s%s%s", draft->section->word,
-                   draft->name[0] ? " " : "", draft->name, key->name,
-                   config_key_expected(key, expected), draft->section->explains ? ": " : "",
-                   draft->section->explains ? key->help : "");
-}
-
 void config_draft_complete(struct config_draft *draft)
 {
+    char expected[EXPECTED_SIZE];
     for (unsigned row = 0; row < draft->section->key_count; row++) {
         const struct config_key *key = &draft->section->keys[row];
         if (draft->given[row] > 0)
@@ -228,7 +220,10 @@ void config_draft_complete(struct config_draft *draft)
         if (key->preset)
             draft->usable[row] = set_any(draft, row, key->preset, draft->heading);
         else if (!key->otherwise)
-            report_missing_key(draft, key);
+            config_mistake(draft, NULL, "[%s%s%s] has no '%s'; expected %s%s%s",
+                           draft->section->word, draft->name[0] ? " " : "", draft->name, key->name,
+                           config_key_expected(key, expected), draft->section->explains ? ": " : "",
+                           draft->section->explains ? key->help : "");
     }
 }
 

@@ -72,17 +72,14 @@ static void open_named(struct loader *loader, unsigned line, const struct config
 {
     bool good = config_name_good(name);
     open_section(loader, line, section, good ? name : "");
-    if (!*name)
-        mistakes_add(
-            &loader->mistakes, line,
-            "[%s] has no name; expected %s with 1 to %d of a-z, A-Z, 0-9, '-', '_' and '.'",
-            section->word, section->heading, NAME_SIZE - 1);
-    else if (!good)
-        mistakes_add(
-            &loader->mistakes, line,
-            "'%s' is no name for a %s; expected %s with 1 to %d of a-z, A-Z, 0-9, '-', '_' "
-            "and '.'",
-            name, section->word, section->heading, NAME_SIZE - 1);
+    if (good)
+        return;
+    char what[300];
+    snprintf(what, sizeof what, *name ? "'%s' is no name for a %s" : "[%s%s] has no name", name,
+             section->word);
+    mistakes_add(&loader->mistakes, line,
+                 "%s; expected %s with 1 to %d of a-z, A-Z, 0-9, '-', '_' and '.'", what,
+                 section->heading, NAME_SIZE - 1);
 }
 
 static void parse_heading(void *user, unsigned line, const char *text)

@@ -11,7 +11,6 @@
 #include "base/text.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 
 /* One day of one pack. */
 struct health_day {

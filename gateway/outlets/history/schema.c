@@ -8,7 +8,6 @@
 #include "bms/count.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #define SQL_SIZE 32768
 #define FIRST_CELLS 16

@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "base/queue.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

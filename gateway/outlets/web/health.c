@@ -22,7 +22,8 @@ static void set_column(json_t *object, const char *name, const struct health_day
     json_t *column = json_array();
     bool any = false;
     for (unsigned n = 0; n < count; n++) {
-        const double number = scale * *(const double *) ((const char *) &days[n] + offset);
+        const void *at = (const char *) &days[n] + offset;
+        const double number = scale * *(const double *) at;
         any |= !isnan(number);
         json_array_append_new(column,
                               isnan(number) ? json_null() : json_real(round(number * 1000) / 1000));

@@ -232,8 +232,6 @@ static void put_gateway(const struct page *page, const json_t *status)
             "Connections to the page that were closed by packgate", (double) counters.dropped);
 }
 
-/* ---- all of it ---- */
-
 static void on_told(struct web *web, struct web_request *request, const json_t *status)
 {
     static const char type[] = "text/plain; version=0.0.4; charset=utf-8";

@@ -5,8 +5,6 @@
 #include "packs/json.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define DAY_S 86400
 #define HALF_HOUR_S 1800

@@ -153,6 +153,16 @@ static bool connect_gateway(struct asking *asking)
     return connect_to(asking, path);
 }
 
+void asking_close(struct asking *asking)
+{
+    if (asking->fd >= 0)
+        close(asking->fd);
+    free(asking->bytes);
+    asking->bytes = NULL;
+    asking->size = asking->room = 0;
+    asking->fd = -1;
+}
+
 json_t *asking_open(struct asking *asking, json_t *request)
 {
     json_t *answer = NULL;
@@ -163,17 +173,9 @@ json_t *asking_open(struct asking *asking, json_t *request)
         json_decref(request);
     if (!answer && asking->command)
         fprintf(stderr, "packgate %s: %s\n", asking->command, asking->why);
+    if (!answer)
+        asking_close(asking);
     return answer;
-}
-
-void asking_close(struct asking *asking)
-{
-    if (asking->fd >= 0)
-        close(asking->fd);
-    free(asking->bytes);
-    asking->bytes = NULL;
-    asking->size = asking->room = 0;
-    asking->fd = -1;
 }
 
 json_t *asking_once(struct asking *asking, json_t *request)

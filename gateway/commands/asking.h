@@ -22,8 +22,8 @@ struct asking {
 };
 
 /** Connects, sends a request, which is released, and returns its answer, which the caller releases.
- * NULL: there is none, or it is an error; `why` was printed to standard error. To be closed in any
- * case. */
+ * NULL: there is none, or it is an error; `why` was printed to standard error, and the connection
+ * is closed. */
 json_t *asking_open(struct asking *asking, json_t *request);
 void asking_close(struct asking *asking);
 

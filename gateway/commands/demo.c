@@ -143,16 +143,6 @@ static bool add_scenario(struct demo *demo)
     return good;
 }
 
-/* In a container, listens on all addresses: its user decides which ports are reachable from
- * outside. */
-static bool open_container(struct demo *demo)
-{
-    const char *container = getenv("container");
-    return !container || !*container ||
-           (edit(demo, "gateway", "listen", "0.0.0.0:1502") &&
-            edit(demo, "web", "listen", "0.0.0.0:8080"));
-}
-
 static bool write_config(struct demo *demo)
 {
     FILE *out = fopen(demo->path, "w");
@@ -322,8 +312,13 @@ static bool prepare_demo(struct demo *demo, const char *folder, const char **set
         return false;
     demo->size = strlen(demo->text);
     bool good = edit_path(demo, "gateway", "control", "control") &&
-                edit_path(demo, "history", "file", "history.db") && add_scenario(demo) &&
-                open_container(demo);
+                edit_path(demo, "history", "file", "history.db") && add_scenario(demo);
+    /* In a container, listens on all addresses: its user decides which ports are reachable from
+     * outside. */
+    const char *container = getenv("container");
+    if (container && *container)
+        good = good && edit(demo, "gateway", "listen", "0.0.0.0:1502") &&
+               edit(demo, "web", "listen", "0.0.0.0:8080");
     for (unsigned i = 0; i < set_count; i++)
         good = good && edit_by_option(demo, sets[i]);
     if (!good || !write_config(demo))

@@ -100,15 +100,6 @@ static bool same_values(const struct pack *a, const struct pack *b)
     return fabs(a->value[VOLTAGE_V] - b->value[VOLTAGE_V]) < SAME_V;
 }
 
-/* An earlier pack with the same values; NULL: none. */
-static const struct found_pack *find_twin(const struct found *found, const struct found_pack *pack)
-{
-    for (const struct found_pack *other = found->packs; other < pack; other++)
-        if (same_values(&other->values, &pack->values))
-            return other;
-    return NULL;
-}
-
 /* ---- writing ---- */
 
 /* A serial line without settings of its own uses those of its first pack's protocol. */
@@ -144,7 +135,9 @@ unsigned found_write(const struct found *found, const struct config *beside, FIL
     while (!there && (!line[0] || has(beside, &line_section, line)))
         snprintf(line, sizeof line, "line-%u", ++last_line);
     for (unsigned i = 0; i < found->count; i++) {
-        const struct found_pack *pack = &found->packs[i], *twin = find_twin(found, pack);
+        const struct found_pack *pack = &found->packs[i], *twin = found->packs;
+        while (twin < pack && !same_values(&twin->values, &pack->values))
+            twin++;
         const struct pack_config *known = pack_on(beside, there, pack);
         if (i > 0)
             fputc('\n', out);
@@ -153,7 +146,7 @@ unsigned found_write(const struct found *found, const struct config *beside, FIL
         fputc('\n', out);
         if (pack->driver->guide.unseen)
             fprintf(out, "; %s\n", pack->driver->guide.unseen);
-        if (twin)
+        if (twin < pack)
             fprintf(out, "; has the same cell voltages as %s at %d: is it the same pack?\n",
                     twin->driver->name, twin->address);
         if (i == 0 && !there) {

@@ -55,10 +55,8 @@ int command_listen(int argc, char **argv)
     }
     json_t *piece =
         asking_open(&asking, json_pack("{s:s, s:s}", "ask", "listen", "line", argv[optind]));
-    if (!piece) {
-        asking_close(&asking);
+    if (!piece)
         return EXIT_FAILED;
-    }
     char source[100];
     snprintf(source, sizeof source, "line %s, listened to by packgate " PACKGATE_VERSION,
              argv[optind]);

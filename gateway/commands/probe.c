@@ -232,14 +232,6 @@ static void on_done(void *data, const struct search_found *found, const char *wh
 
 /* ---- the configuration ---- */
 
-/* Checks the result like any configuration before it is printed. */
-static bool is_good(const char *text)
-{
-    struct config *config = config_parse(text, "what was found", stderr);
-    config_free(config);
-    return config != NULL;
-}
-
 static bool deliver(const struct probing *probing, const char *text)
 {
     if (!probing->arguments->output)
@@ -267,8 +259,11 @@ static bool print_found(const struct probing *probing, const struct config *besi
     bool good = false;
     if (out) {
         found_write(&probing->found, NULL, out);
-        good = fclose(out) == 0 && is_good(text);
+        good = fclose(out) == 0;
     }
+    struct config *checked = good ? config_parse(text, "what was found", stderr) : NULL;
+    good = checked;
+    config_free(checked);
     /* The installed default file contains an example line: what is found replaces it, with its
      * name and unit. */
     if (beside && beside->line_count == 1 && strcmp(beside->lines[0].port, EXAMPLE_PORT) == 0 &&

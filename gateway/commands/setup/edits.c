@@ -164,12 +164,6 @@ static void add_remark(json_t *list, const char *line, size_t size)
                                         "level", mild ? "remark" : "error", "text", text));
 }
 
-static void add_remarks(json_t *list, const char *text)
-{
-    for (; text && *text; text += strcspn(text, "\n"), text += *text == '\n')
-        add_remark(list, text, strcspn(text, "\n"));
-}
-
 json_t *setup_edits_remarks(const char *text, bool host, struct config **config)
 {
     json_t *list = json_array();
@@ -183,7 +177,10 @@ json_t *setup_edits_remarks(const char *text, bool host, struct config **config)
     if (*config && host)
         check_host(NAME, *config, out);
     fclose(out);
-    add_remarks(list, mistakes);
+    for (const char *line = mistakes; line && *line; line += *line == '\n') {
+        add_remark(list, line, strcspn(line, "\n"));
+        line += strcspn(line, "\n");
+    }
     free(mistakes);
     return list;
 }

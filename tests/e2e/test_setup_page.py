@@ -128,5 +128,7 @@ if __name__ == "__main__":
         finally:
             Browser.close()
         sys.exit()
-    main([fits_a_narrow_screen_in_all_languages, [sets_up_the_gateway_itself, leads_from_nothing_to_a_kept_configuration, changes_lines_of_a_configuration_that_runs,
-          finds_bluetooth_modules, says_that_nobody_has_kept_it, advises_by_what_was_heard, survives_what_goes_wrong, works_by_keyboard]], at_once=2, close=Browser.close)
+    # A browser that finds_bluetooth_modules starts dies with the system bus of that case, so it is never the first one.
+    main([[fits_a_narrow_screen_in_all_languages, advises_by_what_was_heard, survives_what_goes_wrong, works_by_keyboard],
+          [sets_up_the_gateway_itself, leads_from_nothing_to_a_kept_configuration, changes_lines_of_a_configuration_that_runs,
+           finds_bluetooth_modules, says_that_nobody_has_kept_it]], at_once=2, close=Browser.close)

@@ -12,21 +12,10 @@ enum { STEP_VALUES, STEP_IDENTITY };
 /* Four cells of 3.3 V, 400 Ah, at 75 %. */
 static void fill(uint16_t words[39])
 {
-    memset(words, 0, 39 * sizeof *words);
-    words[0] = 1320;
-    words[1] = (uint16_t) -250;
-    for (unsigned i = 2; i < 6; i++)
-        words[i] = 3300;
-    words[18] = 25;
-    words[21] = 300;
-    words[22] = 200;
-    words[23] = 99;
-    words[24] = 75;
-    words[30] = 12;
-    words[31] = 0x55D4;
-    words[32] = 0xA800;
-    words[36] = 4;
-    words[37] = 4000;
+    static const uint16_t fixed[39] = {
+        1320, (uint16_t) -250, 3300,   3300,   3300,     3300, [18] = 25, [21] = 300, 200, 99,
+        75,   [30] = 12,       0x55D4, 0xA800, [36] = 4, 4000};
+    memcpy(words, fixed, sizeof fixed);
 }
 
 static enum bms_result take(struct bms *bms, const uint16_t words[39], struct pack *pack)

@@ -51,6 +51,16 @@ static void expect_word(unsigned address, uint16_t expected)
         fail_msg("register %u is 0x%04X, expected 0x%04X", address, registers[address], expected);
 }
 
+/* Registers one after the other. */
+#define expect_words(address, ...)                                                                 \
+    expect_each(address, (const int[]){__VA_ARGS__}, COUNT(((const int[]){__VA_ARGS__})))
+
+static void expect_each(unsigned address, const int *expected, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        expect_word(address + (unsigned) i, (uint16_t) expected[i]);
+}
+
 /* Two registers, low word first. */
 static void expect_low_first(unsigned address, uint32_t expected)
 {
@@ -350,38 +360,21 @@ TEST(compatibility_block)
     settings.display[2] = 0xFFFEFDFC;
     encode(&settings, &pack, &status);
 
-    expect_word(290, 88);  /* 87.5 */
-    expect_word(291, 54);  /* 53.58 */
-    expect_word(292, 13);  /* 12.5 */
-    expect_word(293, 670); /* 53.58 * 12.5 = 669.75 */
-    expect_word(294, 15);
-    expect_word(295, 3309); /* 3308.5 */
-    expect_word(296, 3316);
-    expect_word(297, 3301);
+    expect_words(290, 88 /* 87.5 */, 54 /* 53.58 */, 13 /* 12.5 */, 670 /* 53.58 * 12.5 = 669.75 */,
+                 15, 3309 /* 3308.5 */, 3316, 3301);
     expect_low_first(298, single(22.5));
     expect_low_first(300, single(53.58));
     expect_low_first(302, single(12.5));
     expect_low_first(304, single(53.58 * 12.5));
-    expect_word(306, 0);
-    expect_word(307, 0); /* discharge MOS off */
-    expect_word(308, 1); /* charge MOS on */
-    expect_word(309, 0);
+    expect_words(306, 0, 0 /* discharge MOS off */, 1 /* charge MOS on */, 0);
     for (unsigned n = 1; n <= 16; n++)
         expect_word(309 + n, (uint16_t) (3300 + n));
     for (unsigned address = 326; address <= 329; address++)
         expect_word(address, 0);
-    expect_word(330, 16);
-    expect_word(331, 98);
-    expect_word(332, 13);
-    expect_word(333, 7);
-    expect_word(334, 245); /* Ah */
-    expect_word(335, 0);   /* no failure */
+    expect_words(330, 16, 98, 13, 7, 245 /* Ah */, 0 /* no failure */);
     for (unsigned address = 336; address <= 339; address++)
         expect_word(address, 0);
-    expect_word(340, 1880);
-    expect_word(341, 65535);
-    expect_word(342, 0x10000 - 5);
-    expect_word(343, 77);
+    expect_words(340, 1880, 65535, 0x10000 - 5, 77);
     expect_high_first(344, 0x01020304);
     expect_high_first(346, 0xFFFEFDFC);
     assert_memory_equal(registers + 100, registers + 290, 58 * sizeof *registers);
@@ -403,10 +396,7 @@ TEST(float_order)
     expect_high_first(474, single(123456));
     expect_high_first(554, 70000);
     expect_high_first(662, single(21));
-    expect_word(570, 0x0000); /* balance mask, highest word first */
-    expect_word(571, 0x8000);
-    expect_word(572, 0x0000);
-    expect_word(573, 0x0001);
+    expect_words(570, 0x0000 /* balance mask, highest word first */, 0x8000, 0x0000, 0x0001);
     assert_memory_equal(registers + 100, registers + 290, 58 * sizeof *registers);
 }
 
@@ -444,9 +434,7 @@ TEST(limits)
     expect_low_first(788, single(55.2));
     expect_low_first(790, single(42.5));
     expect_low_first(792, 0);
-    expect_word(794, 2);
-    expect_word(795, 6);
-    expect_word(796, 2);
+    expect_words(794, 2, 6, 2);
     for (enum map_state not_fresh = MAP_STATE_NEVER; not_fresh <= MAP_STATE_NO_LINE; not_fresh++) {
         status.state = not_fresh;
         if (not_fresh == MAP_STATE_FRESH)
@@ -455,9 +443,7 @@ TEST(limits)
         expect_low_first(788, 0x7FC00000);
         expect_low_first(790, 0);
         expect_low_first(792, 0);
-        expect_word(794, 7);
-        expect_word(795, 7);
-        expect_word(796, 0xFFFF);
+        expect_words(794, 7, 7, 0xFFFF);
     }
     status.allowed.discharge_current_a = 30;
     status.allowed.discharges_stale = true;
@@ -509,20 +495,11 @@ TEST(extended_block)
     expect_low_first(550, 16777217);
     expect_low_first(552, 13);
     expect_low_first(554, 70000);
-    expect_word(570, 0x0001);
-    expect_word(571, 0x0000);
-    expect_word(572, 0x8000);
-    expect_word(573, 0x0000);
-    expect_word(580, 1);
-    expect_word(581, 0);
-    expect_word(582, 1);
+    expect_words(570, 0x0001, 0x0000, 0x8000, 0x0000);
+    expect_words(580, 1, 0, 1);
     expect_word(584, 16);
     expect_word(585, 4);
-    expect_word(590, 3316);
-    expect_word(591, 3301);
-    expect_word(592, 16);
-    expect_word(593, 1);
-    expect_word(594, 15);
+    expect_words(590, 3316, 3301, 16, 1, 15);
     expect_word(600, 3309);
     for (unsigned n = 1; n <= 16; n++)
         expect_word(600 + n, (uint16_t) (3300 + n));
@@ -570,9 +547,8 @@ TEST(alarms)
     expect_low_first(566, 1u << 0 | 1u << 6 | 1u << 21);
     expect_word(583, 2);
     expect_word(586, 2);
-    expect_word(771, 0xFFFF); /* all alarms of this word, not "unknown": the count tells */
-    expect_word(772, 0x1234);
-    expect_word(773, 0xFFFF);
+    expect_words(771, 0xFFFF /* all alarms of this word, not "unknown": the count tells */, 0x1234,
+                 0xFFFF);
     expect_word(786, 0xFFFF);
 
     pack_clear_alarms(&pack);

@@ -19,11 +19,8 @@ static struct bms at_address(int address)
 /* 16 cells of 3.3 V and four sensors, no alarms; or 20 cells and two sensors. */
 static void fill_short(uint16_t words[37])
 {
-    memset(words, 0, 37 * sizeof *words);
-    words[1] = 5280;
-    words[2] = 50;
-    words[3] = 100;
-    words[11] = 0x0C00;
+    static const uint16_t fixed[37] = {[1] = 5280, 50, 100, [11] = 0x0C00};
+    memcpy(words, fixed, sizeof fixed);
     for (unsigned i = 15; i < 31; i++)
         words[i] = 3300;
     for (unsigned i = 31; i < 37; i++)
@@ -32,18 +29,11 @@ static void fill_short(uint16_t words[37])
 
 static void fill_long(uint16_t words[59])
 {
-    memset(words, 0, 59 * sizeof *words);
-    words[1] = 6600;
-    words[2] = 50;
-    words[3] = 100;
-    words[15] = 20;
+    static const uint16_t fixed[59] = {[1] = 6600, 50,  100,           [15] = 20, [46] = 2,
+                                       201,        202, [57] = 0xFFFF, 0xFFFF};
+    memcpy(words, fixed, sizeof fixed);
     for (unsigned i = 16; i < 36; i++)
         words[i] = 3300;
-    words[46] = 2;
-    words[47] = 201;
-    words[48] = 202;
-    words[57] = 0xFFFF;
-    words[58] = 0xFFFF;
 }
 
 TEST(requests)

@@ -37,11 +37,12 @@ struct wire {
     size_t size;
 };
 
-static void init(struct bms *bms, int address, int variant)
+static struct bms bms_at(int address, int variant)
 {
-    bms_init(bms, driver);
-    bms->options.address = address;
-    bms->options.variant = variant;
+    struct bms bms = new_bms(driver);
+    bms.options.address = address;
+    bms.options.variant = variant;
+    return bms;
 }
 
 /* Packs that differ in every value. */
@@ -85,7 +86,7 @@ static void answer(unsigned address, unsigned cells, const struct bms_request *r
 {
     struct bms simulator;
     struct pack simulated;
-    init(&simulator, (int) address, VARIANT_TRIGGER);
+    simulator = bms_at((int) address, VARIANT_TRIGGER);
     fill(&simulated, address, cells);
     assert_int_equal(driver->emulate(&simulator, &simulated, request->bytes, request->size, out),
                      request->size);
@@ -93,10 +94,9 @@ static void answer(unsigned address, unsigned cells, const struct bms_request *r
 
 static struct bms_request build(int address, unsigned step)
 {
-    struct bms bms;
     struct bms_request request;
     bool reading = step >= STEP_READ_ABOUT && step != STEP_WAKE && step != STEP_STATUS;
-    init(&bms, address, reading ? VARIANT_REGISTERS : VARIANT_TRIGGER);
+    struct bms bms = bms_at(address, reading ? VARIANT_REGISTERS : VARIANT_TRIGGER);
     assert_true(driver->build(&bms, step, &request));
     return request;
 }
@@ -151,10 +151,9 @@ TEST(variants)
 {
     for (int variant = 0; variant < 2; variant++)
         for (unsigned step = 0; step < driver->steps; step++) {
-            struct bms bms;
             struct bms_request request;
             bool reading = step >= STEP_READ_ABOUT && step != STEP_WAKE && step != STEP_STATUS;
-            init(&bms, 1, variant);
+            struct bms bms = bms_at(1, variant);
             bool built = driver->build(&bms, step, &request);
             assert_int_equal(built, step != STEP_WAKE && reading == (variant == VARIANT_REGISTERS));
         }
@@ -184,8 +183,8 @@ TEST(control)
         struct bms_output out;
         struct pack simulated, pack;
         struct wire wire = {.size = 0};
-        init(&bms, 1, VARIANT_TRIGGER);
-        init(&simulator, 1, VARIANT_TRIGGER);
+        bms = bms_at(1, VARIANT_TRIGGER);
+        simulator = bms_at(1, VARIANT_TRIGGER);
         fill(&simulated, 1, 16);
         assert_true(driver->control(&bms, cases[i].which, cases[i].on, &request));
         assert_bytes(request.bytes, request.size, cases[i].request);
@@ -226,8 +225,8 @@ TEST(refusals)
         struct wire wire = {.size = 0};
         memcpy(request.bytes, cases[i].request, cases[i].size);
         put_crc(request.bytes, cases[i].size);
-        init(&bms, 1, VARIANT_TRIGGER);
-        init(&simulator, 1, VARIANT_TRIGGER);
+        bms = bms_at(1, VARIANT_TRIGGER);
+        simulator = bms_at(1, VARIANT_TRIGGER);
         fill(&simulated, 1, 16);
         assert_int_equal(driver->emulate(&simulator, &simulated, request.bytes, request.size, &out),
                          request.size);
@@ -357,11 +356,10 @@ TEST(attribution)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (size_t piece = 1; piece <= 1000; piece = piece * 7 + 1) {
-            struct bms bms;
             struct pack pack, expected;
             struct wire wire = {.size = 0};
             struct bms_request request = build(1, STEP_STATUS);
-            init(&bms, 1, VARIANT_TRIGGER);
+            struct bms bms = bms_at(1, VARIANT_TRIGGER);
             fill(&expected, 1, 16);
             pack_clear(&pack);
             for (size_t p = 0; cases[i].parts[p] != END; p++)
@@ -377,10 +375,9 @@ TEST(attribution)
 /* Once other packs were heard on the line, a record counts only with its acknowledgement, also in later exchanges. */
 TEST(others_are_remembered)
 {
-    struct bms bms;
     struct wire first = {.size = 0}, second = {.size = 0};
     struct bms_request request = build(1, STEP_STATUS);
-    init(&bms, 1, VARIANT_TRIGGER);
+    struct bms bms = bms_at(1, VARIANT_TRIGGER);
     struct pack pack = cleared_pack();
     put_part(&first, THEIR_REQUEST);
     put_part(&first, OURS);
@@ -402,10 +399,9 @@ TEST(others_are_remembered)
  * the drivers of these only. */
 TEST(others_share_the_line)
 {
-    struct bms bms;
     struct wire alone = {.size = 0}, acknowledged = {.size = 0};
     struct bms_request request = build(1, STEP_STATUS);
-    init(&bms, 1, VARIANT_TRIGGER);
+    struct bms bms = bms_at(1, VARIANT_TRIGGER);
     bms.options.shared = true;
     struct pack pack = cleared_pack();
     put_part(&alone, THEIRS);
@@ -428,10 +424,9 @@ TEST(fifteen_packs)
         put(&wire, out.bytes, out.size);
     }
     for (int address = 1; address <= 16; address++) {
-        struct bms bms;
         struct pack pack, expected;
         struct bms_request request = build(address, STEP_STATUS), none = {.size = 0};
-        init(&bms, address, VARIANT_TRIGGER);
+        struct bms bms = bms_at(address, VARIANT_TRIGGER);
         fill(&expected, (unsigned) address, 16);
         for (int listening = 0; listening < 2; listening++) {
             pack_clear(&pack);
@@ -465,9 +460,8 @@ static enum reply_state read_words(struct bms *bms, uint16_t start, uint16_t wor
 /* Section 3: any part of a block can be read; incomplete values stay unknown. */
 TEST(parts_of_blocks)
 {
-    struct bms bms;
     struct pack pack, expected;
-    init(&bms, 1, VARIANT_REGISTERS);
+    struct bms bms = bms_at(1, VARIANT_REGISTERS);
     fill(&expected, 1, 16);
 
     pack_clear(&pack);
@@ -496,11 +490,10 @@ TEST(parts_of_blocks)
 /* An answer with another number of registers than requested is rejected. */
 TEST(wrong_count)
 {
-    struct bms bms;
     struct bms_output out;
     struct wire wire = {.size = 0};
     struct bms_request asked = build(1, STEP_READ_CELLS), answered = build(1, STEP_READ_VALUES);
-    init(&bms, 1, VARIANT_REGISTERS);
+    struct bms bms = bms_at(1, VARIANT_REGISTERS);
     struct pack pack = cleared_pack();
     answer(1, 16, &answered, &out);
     put(&wire, out.bytes, out.size);
@@ -514,10 +507,9 @@ TEST(wrong_count)
 /* An answer to our own read with a wrong CRC counts as damaged, not as noise. */
 TEST(damaged_registers)
 {
-    struct bms bms;
     struct bms_output out;
     struct bms_request request = build(1, STEP_READ_CELLS);
-    init(&bms, 1, VARIANT_REGISTERS);
+    struct bms bms = bms_at(1, VARIANT_REGISTERS);
     answer(1, 16, &request, &out);
     assert_int_equal(driver->frame(&bms, &request, out.bytes, out.size).kind, BMS_FRAME);
     for (size_t at = 3; at < out.size; at++) {
@@ -547,10 +539,9 @@ static void take_status(struct bms *bms, const struct bms_request *request)
  * after three. */
 TEST(wake_up)
 {
-    struct bms bms;
     struct bms_request request;
     unsigned missed = 0, led = 0;
-    init(&bms, 1, VARIANT_TRIGGER);
+    struct bms bms = bms_at(1, VARIANT_TRIGGER);
     for (int cycle = 0; cycle < 20; cycle++) {
         bool woken = driver->build(&bms, STEP_WAKE, &request);
         if (woken)
@@ -564,7 +555,7 @@ TEST(wake_up)
     assert_int_equal(missed, 3);
     assert_int_equal(led, 17);
     /* A board that has only lost one reply is woken once. */
-    init(&bms, 1, VARIANT_TRIGGER);
+    bms = bms_at(1, VARIANT_TRIGGER);
     assert_true(driver->build(&bms, STEP_STATUS, &request));
     assert_true(driver->build(&bms, STEP_WAKE, &request));
     for (int cycle = 0; cycle < 20; cycle++) {
@@ -579,11 +570,10 @@ TEST(wake_up)
 TEST(mask)
 {
     static const char pin[] = "pin-pin", password[] = "password";
-    struct bms bms;
     struct pack pack;
     struct bms_request request = build(1, STEP_ABOUT);
     struct bms_output out;
-    init(&bms, 1, VARIANT_TRIGGER);
+    struct bms bms = bms_at(1, VARIANT_TRIGGER);
     for (int variant = 0; variant < 2; variant++) {
         request = build(1, variant == VARIANT_TRIGGER ? STEP_ABOUT : STEP_READ_ABOUT);
         answer(1, 16, &request, &out);

@@ -127,6 +127,19 @@ static bool is_long(const uint8_t *frame, size_t size)
     return size > 200;
 }
 
+/* A recorded answer, and where its password begins: B1 (one byte) precedes B2, and B3 follows its ten bytes. */
+static size_t find_password(struct bms *bms, uint8_t *frame, size_t *at)
+{
+    size_t size =
+        find_frame("tests/captures/jk-4e57/01-hw6-14s-charging.exch", bms, is_long, frame);
+    *at = 0;
+    for (size_t i = 11; i + 13 < size; i++)
+        if (frame[i] == 0xB1 && frame[i + 2] == 0xB2 && frame[i + 13] == 0xB3)
+            *at = i + 3;
+    assert_true(*at > 0);
+    return size;
+}
+
 /* Sheet `jk-4e57` section 4: register B2 with ten bytes of password in each answer; the sum covers everything up to
  * 68. */
 TEST(4e57_password)
@@ -134,18 +147,9 @@ TEST(4e57_password)
     struct bms bms = new_bms(&jk_4e57_driver);
     struct bms_request request = {.size = 0};
     uint8_t frame[BMS_FRAME_MAX];
-    size_t size =
-        find_frame("tests/captures/jk-4e57/01-hw6-14s-charging.exch", &bms, is_long, frame);
-    /* B1 (one byte) precedes B2, and B3 follows its ten bytes. */
-    size_t at = 0;
-    for (size_t i = 11; i + 13 < size; i++)
-        if (frame[i] == 0xB1 && frame[i + 2] == 0xB2 && frame[i + 13] == 0xB3)
-            at = i + 3;
-    assert_true(at > 0);
+    size_t at, size = find_password(&bms, frame, &at);
     memcpy(frame + at, SECRET, SECRET_SIZE);
-    uint32_t sum = sum_bytes(frame, size - 4);
-    frame[size - 2] = (uint8_t) (sum >> 8);
-    frame[size - 1] = (uint8_t) sum;
+    put_be16(frame + size - 2, sum_bytes(frame, size - 4));
 
     struct shown shown = pass(&bms, frame, size);
     assert_int_equal(shown.size, size);
@@ -226,17 +230,9 @@ TEST(damaged_4e57_answer)
 {
     struct bms bms = new_bms(&jk_4e57_driver);
     uint8_t frame[BMS_FRAME_MAX];
-    size_t size =
-        find_frame("tests/captures/jk-4e57/01-hw6-14s-charging.exch", &bms, is_long, frame);
-    size_t at = 0;
-    for (size_t i = 11; i + 13 < size; i++)
-        if (frame[i] == 0xB1 && frame[i + 2] == 0xB2 && frame[i + 13] == 0xB3)
-            at = i + 3;
-    assert_true(at > 0);
+    size_t at, size = find_password(&bms, frame, &at);
     put_secret(frame + at, 10);
-    uint32_t sum = sum_bytes(frame, size - 4);
-    frame[size - 2] = (uint8_t) (sum >> 8);
-    frame[size - 1] = (uint8_t) sum;
+    put_be16(frame + size - 2, sum_bytes(frame, size - 4));
     try_streams(&jk_4e57_driver, frame, size, (const size_t[]){at, at}, 10);
 }
 

@@ -101,7 +101,7 @@ TEST(rows)
     static const struct {
         const char *row;
         uint16_t words[4];
-        enum pack_value id;
+        int id;
         double expected; /* NaN: unknown */
     } cases[] = {
         {"voltage_v 0 u16 scale 0.01", {5325}, VOLTAGE_V, 53.25},
@@ -117,21 +117,15 @@ TEST(rows)
         {"soc_percent 0 f32", {0x42B4, 0x8000}, SOC_PERCENT, 90.25},
         {"soc_percent 0 f32low", {0x8000, 0x42B4}, SOC_PERCENT, 90.25},
         {"soc_percent 0 f32", {0x7FC0, 0}, SOC_PERCENT, NAN},
-        {"temp_c.2 0 s8 count 2", {0x15F6}, (enum pack_value)(TEMP_C + 2), -10},
+        {"temp_c.2 0 s8 count 2", {0x15F6}, TEMP_C + 2, -10},
         {"charge_mos 0 bit 3", {8}, CHARGE_MOS, 1},
         {"charge_mos 0 bit 3", {0xFFF7}, CHARGE_MOS, 0},
         {"soc_percent 0 u16", {101}, SOC_PERCENT, NAN},
         {"soc_percent 0 u16 max 90", {91}, SOC_PERCENT, NAN},
         {"soc_percent 0 u16 min 1", {0}, SOC_PERCENT, NAN},
         {"soc_percent 0 u16 min 1 max 90", {90}, SOC_PERCENT, 90},
-        {"cell_mv 1 u16 count 3 counted 1",
-         {3300, 2, 3301, 3302},
-         (enum pack_value)(CELL_MV + 1),
-         3301},
-        {"cell_mv 1 u16 count 3 counted 1",
-         {3300, 2, 3301, 3302},
-         (enum pack_value)(CELL_MV + 2),
-         NAN},
+        {"cell_mv 1 u16 count 3 counted 1", {3300, 2, 3301, 3302}, CELL_MV + 1, 3301},
+        {"cell_mv 1 u16 count 3 counted 1", {3300, 2, 3301, 3302}, CELL_MV + 2, NAN},
         {"balancing 0 u16", {7}, BALANCING, 1},
         {"soc_percent 0 u16 mask 0x00FF", {0x1264}, SOC_PERCENT, 100},
         {"soc_percent 0 u16 mask 0xFF00", {0x6412}, SOC_PERCENT, 100},
@@ -144,14 +138,8 @@ TEST(rows)
         {"charge_mos 0 u16 is 3", {3}, CHARGE_MOS, 1},
         {"charge_mos 0 u16 is 3", {7}, CHARGE_MOS, 0},
         {"charge_mos 0 u16 mask 0xF0 is 3", {0x1234}, CHARGE_MOS, 1},
-        {"cell_mv 0 u16 count 2 stride 2",
-         {3300, 1, 3301, 2},
-         (enum pack_value)(CELL_MV + 1),
-         3301},
-        {"cell_mv 0 u16 count 2 stride 3",
-         {3300, 1, 2, 3302},
-         (enum pack_value)(CELL_MV + 1),
-         3302},
+        {"cell_mv 0 u16 count 2 stride 2", {3300, 1, 3301, 2}, CELL_MV + 1, 3301},
+        {"cell_mv 0 u16 count 2 stride 3", {3300, 1, 2, 3302}, CELL_MV + 1, 3302},
         {"voltage_v 0 u16 swapped scale 0.01", {0xCD14}, VOLTAGE_V, 53.25},
         {"remaining_ah 0 u32 swapped scale 0.001", {0x0100, 0xA086}, REMAINING_AH, 100},
         {"temp_c.1 0 s8 count 2 swapped", {0x15F6}, TEMP_C, -10},

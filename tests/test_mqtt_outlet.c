@@ -287,11 +287,8 @@ static void set_alarm(bool on)
     pack_alarm(&gateway.pack.values, SOC_LOW, on ? ALARM_WARNING : 0);
 }
 
-/* An alarm was reported while the broker was away, and its pack has been silent since: whether the alarm is still
- * active is unknown, so it is published with the next values, not with the connection. */
-TEST(alarm_is_fresh_after_reconnect)
+static void begin_alarm_while_away(void)
 {
-    const char *last = NULL;
     start();
     gateway.fresh = true;
     set_alarm(false);
@@ -300,6 +297,14 @@ TEST(alarm_is_fresh_after_reconnect)
     set_up(false);
     set_alarm(true);
     change(SOURCE_PUBLISHED | SOURCE_ALARMS);
+}
+
+/* An alarm was reported while the broker was away, and its pack has been silent since: whether the alarm is still
+ * active is unknown, so it is published with the next values, not with the connection. */
+TEST(alarm_is_fresh_after_reconnect)
+{
+    const char *last = NULL;
+    begin_alarm_while_away();
     gateway.fresh = false;
     change(SOURCE_STATE);
     set_up(true);
@@ -314,14 +319,7 @@ TEST(alarm_is_fresh_after_reconnect)
 /* If the pack is still fresh, the alarm is published once, with the connection. */
 TEST(alarm_is_told_at_reconnect)
 {
-    start();
-    gateway.fresh = true;
-    set_alarm(false);
-    set_up(true);
-    change(SOURCE_PUBLISHED);
-    set_up(false);
-    set_alarm(true);
-    change(SOURCE_PUBLISHED | SOURCE_ALARMS);
+    begin_alarm_while_away();
     set_up(true);
     change(SOURCE_PUBLISHED);
     assert_int_equal(count("packgate/shed/event", NULL), 1);

@@ -14,11 +14,6 @@
 
 static const uint8_t mapped_prefix[MAPPED_BITS / 8] = {[10] = 0xFF, [11] = 0xFF};
 
-static bool is_mapped(const uint8_t address[16])
-{
-    return memcmp(address, mapped_prefix, sizeof mapped_prefix) == 0;
-}
-
 /* Parses an address; `bits` becomes the prefix length of this single address. */
 static bool parse_network_address(const char *text, uint8_t address[16], unsigned *bits)
 {
@@ -29,15 +24,6 @@ static bool parse_network_address(const char *text, uint8_t address[16], unsigne
     memcpy(address, mapped_prefix, sizeof mapped_prefix);
     *bits = 32;
     return inet_pton(AF_INET, text, address + sizeof mapped_prefix) == 1;
-}
-
-static bool parse_prefix(const char *text, unsigned max, unsigned *bits)
-{
-    const size_t digits = strspn(text, "0123456789");
-    if (digits < 1 || digits > 3 || text[digits] != '\0')
-        return false;
-    *bits = (unsigned) atoi(text);
-    return *bits <= max;
 }
 
 bool allow_add(struct allow_list *list, const char *text)
@@ -54,7 +40,14 @@ bool allow_add(struct allow_list *list, const char *text)
     if (!parse_network_address(host, network.address, &max))
         return false;
     unsigned bits = max;
-    if (text[length] == '/' && !parse_prefix(text + length + 1, max, &bits))
+    if (text[length] == '/') {
+        const char *prefix = text + length + 1;
+        const size_t digits = strspn(prefix, "0123456789");
+        if (digits < 1 || digits > 3 || prefix[digits])
+            return false;
+        bits = (unsigned) atoi(prefix);
+    }
+    if (bits > max)
         return false;
     network.bits = (uint8_t) (128 - max + bits);
     list->networks[list->count++] = network;
@@ -102,7 +95,7 @@ bool allow_contains(const struct allow_list *list, const struct sockaddr *addres
         const struct allow_network *network = &list->networks[i];
         /* "::/0" means every IPv6 address; IPv4 clients, mapped in this format, must not match it.
          */
-        if (is_mapped(client) && network->bits < MAPPED_BITS)
+        if (memcmp(client, mapped_prefix, sizeof mapped_prefix) == 0 && network->bits < MAPPED_BITS)
             continue;
         if (same_prefix(network->address, client, network->bits))
             return true;

@@ -45,12 +45,12 @@ void found_print_values(const struct pack *values, FILE *out)
 
 static bool has_unit(const struct config *beside, int unit)
 {
-    bool has = false;
+    bool any = false;
     for (unsigned i = 0; beside && i < beside->pack_count; i++)
-        has |= beside->packs[i].unit == unit;
+        any |= beside->packs[i].unit == unit;
     for (unsigned i = 0; beside && i < beside->bank_count; i++)
-        has |= beside->banks[i].unit == unit;
-    return has;
+        any |= beside->banks[i].unit == unit;
+    return any;
 }
 
 static bool has(const struct config *beside, const struct config_section *section, const char *name)

@@ -353,7 +353,7 @@ static void print_data(const struct check *check, const json_t *pack)
 {
     static const char *const always[] = {"soc_percent", "voltage_v", "current_a", "cell_delta_mv",
                                          "age_s"};
-    const char *names[COUNT(always) + RULES];
+    const char *names[COUNT(always) + RULES] = {NULL};
     unsigned count = 0;
     for (unsigned i = 0; i < COUNT(always) + check->rule_count; i++) {
         const char *name = i < COUNT(always) ? always[i] : check->rules[i - COUNT(always)].name;

@@ -185,34 +185,25 @@ static bool hint_broker(const struct config_key *key, const char *text, char out
 
 /* ---- makes of batteries ---- */
 
-static bool is_of_make(const struct bms_driver *driver, const char *word)
-{
-    size_t family = strcspn(driver->name, "-0123456789"); /* "jk" of jk-pb and of jk02 */
-    return strncasecmp(word, driver->name, strlen(word)) == 0 ||
-           strncasecmp(word, driver->name, family) == 0 || strcasestr(driver->title, word);
-}
-
-static const char *variant_of_make(const struct bms_driver *driver, const char *word)
-{
-    for (unsigned i = 0; driver->variants && driver->variants[i]; i++)
-        if (strncasecmp(driver->variants[i], word, strlen(word)) == 0)
-            return driver->variants[i];
-    return NULL;
-}
-
 const char *config_hint_protocol(const char *word, char out[HINT_SIZE])
 {
     char found[MOST_PROTOCOLS][80];
     unsigned count = 0;
     out[0] = '\0';
     for (unsigned i = 0; bms_drivers[i] && strlen(word) >= 2; i++) {
-        if (!is_of_make(bms_drivers[i], word))
+        const struct bms_driver *driver = bms_drivers[i];
+        const char *const *variant = driver->variants;
+        const size_t family = strcspn(driver->name, "-0123456789"); /* "jk" of jk-pb and of jk02 */
+        if (strncasecmp(word, driver->name, strlen(word)) != 0 &&
+            strncasecmp(word, driver->name, family) != 0 && !strcasestr(driver->title, word))
             continue;
         if (count == MOST_PROTOCOLS)
             return out;
-        const char *variant = variant_of_make(bms_drivers[i], word);
-        snprintf(found[count++], sizeof *found, "'%s%s%s'", bms_drivers[i]->name,
-                 variant ? " " : "", variant ? variant : "");
+        while (variant && *variant && strncasecmp(*variant, word, strlen(word)) != 0)
+            variant++;
+        const bool has = variant && *variant;
+        snprintf(found[count++], sizeof *found, "'%s%s%s'", driver->name, has ? " " : "",
+                 has ? *variant : "");
     }
     for (unsigned i = 0; i < count; i++) {
         const char *before = i == 0 ? "; did you mean " : i + 1 < count ? ", " : " or ";

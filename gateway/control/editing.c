@@ -356,8 +356,8 @@ static json_t *answer_query(struct editing *editing, const char *text, uint64_t 
         return setup_refusal(403, "set-up is not open for this browser");
     if (query.entrance == BY_CODE && !verbs[i].looks)
         editing->until = now + EDITING_ARMED_S;
-    return verbs[i].ask(editing,
-                        &query); // cppcheck-suppress returnDanglingLifetime ; JSON has copies
+    // cppcheck-suppress returnDanglingLifetime ; JSON has copies of its texts
+    return verbs[i].ask(editing, &query);
 }
 
 void editing_ask(struct editing *editing, const char *text, uint64_t ticket)

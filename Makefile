@@ -83,13 +83,14 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(OUTLET_ARCHIVE) $(LIBRARY)
 	$(Q)$(LINK) -Wl,--as-needed -o $@ $^ $(PKG_LIBS) $(OUTLET_LIBS) -lcmocka
 
 # The templates of the map and of client files and the configuration of the demo, as texts.
-TEMPLATES := $(wildcard registers/formats/* conf/clients/*)
+FORMATS   := $(wildcard registers/formats/*)
+TEMPLATES := $(wildcard conf/clients/*)
 as_text := sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/'
-$(BUILD)/registers/template_files.c: $(TEMPLATES) Makefile
+$(BUILD)/registers/template_files.c: $(FORMATS) $(TEMPLATES) Makefile
 	@mkdir -p $(@D)
 	$(call short,TEXT,templates)
 	$(Q){ printf '%s\n' '#include "registers/template.h"' 'const struct template_file template_files[] = {'; \
-	    for file in $(TEMPLATES); do name=$${file##*/}; echo "{\"$${name%.*}\","; \
+	    for file in $(FORMATS) $(TEMPLATES); do name=$${file##*/}; echo "{\"$${name%.*}\","; \
 	        $(as_text) $$file; echo '},'; done; echo '{0}};'; } >$@.new && mv $@.new $@
 
 $(BUILD)/gateway/commands/demo_config.c: conf/demo.ini Makefile

@@ -8,6 +8,7 @@
 #include "template_scope.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -124,10 +125,20 @@ static void set_flag(struct template_value *value, bool is)
     strcpy(value->text, is ? "1" : "0");
 }
 
+static long read_number(struct template *template, const char *text, char **end)
+{
+    errno = 0;
+    const long number = strtol(text, end, 10);
+    if (errno == ERANGE)
+        set_fault(template, "'%.*s' is too large", *end - text > 40 ? 40 : (int) (*end - text),
+                  text);
+    return number;
+}
+
 static long to_number(struct template *template, const struct template_value *value)
 {
     char *end;
-    const long number = strtol(value->text, &end, 10);
+    const long number = read_number(template, value->text, &end);
     if (end == value->text || *end)
         set_fault(template, "'%.40s' is not a whole number", value->text);
     return number;
@@ -270,7 +281,7 @@ static void read_primary(struct template *template, struct template_value *value
         read_text(template, value);
     } else if (isdigit((unsigned char) *template->at)) {
         char *end;
-        set_number(value, strtol(template->at, &end, 10));
+        set_number(value, read_number(template, template->at, &end));
         template->at = end;
     } else if (accept(template, "(")) {
         evaluate(template, value);
@@ -312,10 +323,15 @@ static void operate(struct template *template, char sign, struct template_value 
     if (!strchr("<+-*", sign))
         return;
     const long a = to_number(template, left), b = to_number(template, right);
+    long result;
     if (sign == '<')
         set_flag(left, a < b);
+    else if (sign == '*'   ? __builtin_mul_overflow(a, b, &result)
+             : sign == '+' ? __builtin_add_overflow(a, b, &result)
+                           : __builtin_sub_overflow(a, b, &result))
+        set_fault(template, "the result of '%c' is too large", sign);
     else
-        set_number(left, sign == '*' ? a * b : sign == '+' ? a + b : a - b);
+        set_number(left, result);
 }
 
 static void read_operation(struct template *template, unsigned level, struct template_value *value)

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const struct command {
@@ -76,6 +77,17 @@ static void fill_standard_descriptors(void)
         close(fd);
 }
 
+/* A command whose output is incomplete has failed. The reader of a pipe may have seen enough (head). */
+static int check_output(int status)
+{
+    struct stat out;
+    if ((fflush(stdout) == 0 && !ferror(stdout)) || status != EXIT_DONE ||
+        (fstat(STDOUT_FILENO, &out) == 0 && (S_ISFIFO(out.st_mode) || S_ISSOCK(out.st_mode))))
+        return status;
+    fputs("packgate: the output is incomplete: it could not be written\n", stderr);
+    return EXIT_FAILED;
+}
+
 int main(int argc, char **argv)
 {
     fill_standard_descriptors();
@@ -98,7 +110,7 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(commands[i].name, name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
+            return check_output(commands[i].run(argc - 1, argv + 1));
     report_command(name);
     return EXIT_USAGE;
 }

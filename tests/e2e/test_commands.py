@@ -234,6 +234,19 @@ def mistakes_have_their_priority_in_the_journal():
         assert "'baud' has no effect" in lines[0] and lines[0].startswith("<4>" if run else wrong), lines
 
 
-main([mistakes_have_their_priority_in_the_journal, check_prints_what_is_served, check_warns_of_what_the_host_lacks, check_warns_of_an_outlet_that_is_not_installed, suggests_a_command, read_says_what_is_missing, says_what_a_call_lacks,
+def incomplete_output_is_a_failure():
+    for arguments in (["map"], ["map", "--format", "csv"], ["protocols"], ["check", "--keys"]):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            result = subprocess.run([PACKGATE, *arguments], stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE,
+                                    encoding="utf-8")
+        assert result.returncode == 1 and "the output is incomplete" in result.stderr, (arguments, result)
+        ours, theirs = os.pipe()
+        os.close(ours)
+        result = subprocess.run([PACKGATE, *arguments], stdout=theirs, stderr=subprocess.PIPE, timeout=PATIENCE)
+        os.close(theirs)
+        assert result.returncode == 0 and result.stderr == b"", (arguments, result)
+
+
+main([incomplete_output_is_a_failure, mistakes_have_their_priority_in_the_journal, check_prints_what_is_served, check_warns_of_what_the_host_lacks, check_warns_of_an_outlet_that_is_not_installed, suggests_a_command, read_says_what_is_missing, says_what_a_call_lacks,
       asks_no_other_gateway_than_the_named_one, help_of_a_command, speaks_of_options, knows_makes,
       check_opens_the_files_that_are_named, check_and_run_agree_on_low_ports, a_taken_port_names_its_key, messages_fit_what_is_wrong, decodes_by_the_variant])

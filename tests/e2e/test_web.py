@@ -12,6 +12,7 @@ import io
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -695,6 +696,21 @@ def test_nobody_waits_for_a_password():
         assert log_in(page)[0].startswith("packgate=")
 
 
+def test_a_password_that_cannot_be_compared_now():
+    """The page has no descriptors left for the process that compares it: that is no fault of the password file."""
+    with locked() as page:
+        child = outlet_of(page)
+        before = resource.prlimit(child, resource.RLIMIT_NOFILE)
+        used = {int(name) for name in os.listdir(f"/proc/{child}/fd")}
+        free = next(number for number in range(len(used) + 1) if number not in used)
+        most = next(number for number in range(free + 1, len(used) + 2) if number not in used)  # one more client, and no pipe
+        resource.prlimit(child, resource.RLIMIT_NOFILE, (most, before[1]))
+        status, headers, body = post(page, "login", {"password": PASSWORD})
+        resource.prlimit(child, resource.RLIMIT_NOFILE, before)
+        assert status == 429 and headers["Retry-After"] == "1", (status, body)
+        assert log_in(page)[0].startswith("packgate=")
+
+
 def test_login_is_throttled():
     with locked() as page:
         for wrong in ("", {}, {"password": 1}, {"password": "x" * 300}, {"password": PASSWORD, "x": 1}):
@@ -808,4 +824,5 @@ if __name__ == "__main__":
           test_no_history, test_values, test_curl_agrees, test_page, test_headers, test_frame, test_compression, test_silent_pack,
           test_hosts, test_addresses_and_methods, test_switching, test_only_pages_of_ours_change_anything,
           test_only_from_allow_write, test_old_orders, test_tunnel, test_nobody_waits_for_a_password, test_login_is_throttled,
+          test_a_password_that_cannot_be_compared_now,
           test_password_command, test_gateway, test_events_of_the_past, test_files], at_once=4)

@@ -134,6 +134,7 @@ static void on_compared(void *owner, struct worker_result *ended, const void *da
     struct web *web = pending->web;
     struct http_request *request = pending->request;
     const enum password_result result = ((const struct password_check *) data)->result;
+    const bool compared = ended->status != 0;
     char text[ADDRESS_TEXT], token[SESSION_TOKEN];
     const struct sockaddr *client = (const struct sockaddr *) &pending->client;
     address_format_host(client, text);
@@ -143,8 +144,13 @@ static void on_compared(void *owner, struct worker_result *ended, const void *da
         log_info("web: %s has logged in", text);
     else
         log_warn("web: %s could not log in: %s", text,
-                 result == PASSWORD_WRONG ? "wrong password" : "the password file cannot be used");
-    if (request && result == PASSWORD_RIGHT && session_begin(&web->sessions, clock_now(), token))
+                 !compared                  ? "the password could not be compared"
+                 : result == PASSWORD_WRONG ? "wrong password"
+                                            : "the password file cannot be used");
+    if (request && !compared)
+        orders_too_many(request, 1);
+    else if (request && result == PASSWORD_RIGHT &&
+             session_begin(&web->sessions, clock_now(), token))
         orders_answer_cookie(pending, MHD_HTTP_NO_CONTENT, "", WEB_COOKIE, token);
     else if (request && result == PASSWORD_WRONG)
         http_error(request, MHD_HTTP_UNAUTHORIZED, "wrong password");

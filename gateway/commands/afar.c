@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <math.h>
 #include <modbus.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -224,6 +225,16 @@ static bool read_units(struct afar *afar, modbus_t *bus, const char *const *want
 
 json_t *afar_read(struct afar *afar, const char *const *wanted, unsigned count)
 {
+    const struct addrinfo stream = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *found;
+    /* libmodbus reports an unknown name as a refused connection. */
+    const int unknown = getaddrinfo(afar->host, afar->port, &stream, &found);
+    if (unknown) {
+        snprintf(afar->why, sizeof afar->why, "%s:%s: %s", afar->host, afar->port,
+                 gai_strerror(unknown));
+        return NULL;
+    }
+    freeaddrinfo(found);
     modbus_t *bus = modbus_new_tcp_pi(afar->host, afar->port);
     json_t *list = json_array();
     if (bus)

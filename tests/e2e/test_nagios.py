@@ -150,7 +150,7 @@ def does_not_know():
     with Gateway(LINE.format("shed", FIXED, 1)) as gateway:
         gateway.wait_published("shed")
         here = f"127.0.0.1:{gateway.port}"
-        for arguments, said in [(("-H", "127.0.0.1:1"), "refused"), (("-H", f"127.0.0.1:{mute}", "-t", "1"), "timed out|in time"),
+        for arguments, said in [(("-H", "127.0.0.1:1"), "refused"), (("-H", "nowhere.invalid"), "[Nn]ame.*(known|resolution)"), (("-H", f"127.0.0.1:{mute}", "-t", "1"), "timed out|in time"),
                                 (("-H", here, "-p", "nobody"), "has no pack 'nobody'"), (("-H", here, "-p", "9"), "has no pack '9'"),
                                 (("-H", here, "-w", "soc=30:"), "there is no value 'soc'"), (("-H", here, "-w", "soc_percent=20:10"), "is not a rule"),
                                 (("-H", here, "-w", "soc_percent"), "is not a rule"), (("-H", "a b"), "is not HOST"), (("-t", "x"), "-t x"),

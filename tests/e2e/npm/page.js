@@ -1217,6 +1217,8 @@ const cases = {
             await page.setViewportSize({ width, height: 1024 });   // on the wider one, the views are at the top
             const room = await page.locator('.cellgrid a').evaluateAll(all => Math.min(...all.map(n => n.children[2].getBoundingClientRect().left - n.children[1].getBoundingClientRect().right)));
             check(room > 2 && (await overlapping(page)).length === 0, `${width}: ${room} px between a voltage and how far it is from the mean`);
+            const columns = await page.locator('.cellgrid li').evaluateAll(all => new Set(all.map(n => n.getBoundingClientRect().left)).size);
+            check(columns > 1, `${width}: cells in ${columns} column`);
         }
         const narrow = await page.evaluate(() => [...document.querySelectorAll('nav a, main :is(a, button, select, input)')].filter(n => n.offsetParent)
             .map(n => [n.textContent.slice(0, 20), n.getBoundingClientRect()]).filter(([, r]) => r.width < 44 || r.height < 44).map(([text, r]) => `${text} ${r.width} × ${r.height}`));
@@ -1422,6 +1424,14 @@ const cases = {
         await page.locator('.chips button', { hasText: 'All' }).filter({ hasText: '64' }).waitFor();
         await page.locator('summary').first().click();
         check(await page.locator('.tile:visible').count() === 16, 'sixteen tiles of one bank');
+        const looks = await page.evaluate(() => {
+            const bank = document.querySelector('.bank:has(.tile)'), border = part => getComputedStyle(bank.querySelector(part)).borderStyle;
+            bank.setAttribute('data-old', '');
+            const found = [border('.left > .bat'), border('.tile .bat')];
+            bank.removeAttribute('data-old');
+            return found.join();
+        });
+        check(looks === 'dashed,solid', `a fresh pack in a stale bank: ${looks}`);
         await page.locator('.tile').first().click();
         await page.locator('.cellgrid li').first().waitFor();
         await page.waitForFunction(() => [...document.querySelectorAll('.cellgrid .num:not(.dev)')].every(n => /^\d\.\d{3}/.test(n.textContent)));

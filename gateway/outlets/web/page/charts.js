@@ -427,7 +427,7 @@ export async function charts(wanted, parts = []) {
     title: heading,
     node: el('div', {}, el('h1', { class: 'vh' }, heading),
       el('div', { class: 'bar chartbar' }, choice, ...chips, beside, el('div', { class: 'seg ranges', role: 'group', 'aria-label': t('range') }, ...buttons),
-        el('div', { class: 'steps' }, earlier, date, later), whole, back, ...isPhone ? [] : [el('span', { class: 'push' }), paper, csv]),
+        el('div', { class: 'steps' }, earlier, date, later), whole, back, ...isPhone ? [] : [el('div', { class: 'steps' }, paper, csv)]),
       remark, message, area, el('p', { class: 'hint' }, t('chart_help')), isPhone ? el('div', { class: 'bar chartbar' }, paper, csv) : null, spoken),
     go,
     // The end follows the time, unless the user looks at the past, zooms, or uses the cursor.

@@ -76,7 +76,7 @@ export function ports() {
       said.say('');
       show();
     },
-  }, field(t('address'), host), field(t('port'), port), el('button', { type: 'submit' }, t('g_add')));
+  }, field(t('address'), host), field(t('g_tcp_port'), port), el('button', { type: 'submit' }, t('g_add')));
   const heard = el('ul', { class: 'picks' }), airSaid = status();
   let stop = null;
   const air = el('section', { class: 'card', hidden: true }, el('h2', {}, 'Bluetooth'), el('p', { class: 'hint' }, t('g_bluetooth')), act(t('g_listen'), async () => {

@@ -21,7 +21,7 @@ export function healthCards(got, plot) {
   if (!got.findings.length && !figures.length && !names.length) return null;
   const card = el('section', { class: 'card', 'data-kind': 'health' }, el('div', { class: 'head' }, el('h2', {}, t('health'))),
     ...got.findings.map(finding => el('p', {}, sentence(finding))), got.findings.length ? null : el('p', {}, t('health_fine', got.t.length)),
-    ...figures.map(([key, value, unit, decimals]) => el('p', {}, `${t(key)}${COLON} ${number(value, decimals)} ${unit}`)));
+    ...figures.map(([key, value, unit, decimals]) => el('p', {}, `${t(key)}${COLON} ${number(value, decimals)}\u00a0${unit}`)));
   let picked = null;
   const chart = names.length && got.t.length > 1 ? plot({
     kind: 'cells', heading: t('health_load'), unit: 'mV', decimals: 0, isMany: true, isSigned: true, names, columns: names.map(n => got['load_mv.' + n]),

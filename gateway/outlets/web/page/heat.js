@@ -51,7 +51,7 @@ export function heatMap(days, count, on) {
       ctx.fillText(`${c + 1}${c === low ? '▼' : c === high ? '▲' : ''}`, 0, (c + .5) * ROW);
     });
     ctx.fillStyle = tones.dim;
-    const every = Math.ceil(70 / step);
+    const every = Math.ceil(90 / step);
     // Each date is centred below its day; the last ones are shifted left to fit.
     for (let d = days.t.length - 1; d >= 0; d -= every) {
       const name = day(days.day[d], false), wide = ctx.measureText(name).width, x = Math.min(LEFT + (d + .5) * step - wide / 2, width - wide);

@@ -133,6 +133,6 @@ export function now() {
   listen(items.filter(i => i.isBank || !asTiles).map(i => i.name));
   return {
     title: t('now'), show, close: () => removeEventListener('resize', fit),
-    node: el('div', { class: 'now' }, el('h1', { class: 'vh' }, t('now')), head, whole, filters, top.length ? grid : el('p', { class: 'empty' }, t('no_packs'), ' ', el('a', { class: 'button primary', href: '#/setup/ports' }, t('setup')))),
+    node: el('div', { class: 'now' }, el('h1', { class: 'vh' }, t('now')), head, whole, filters, top.length ? grid : el('div', { class: 'empty' }, el('p', {}, t('no_packs')), el('a', { class: 'button primary', href: '#/setup/ports' }, t('setup')))),
   };
 }

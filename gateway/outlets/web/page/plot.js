@@ -39,9 +39,9 @@ function drawGaps(u, times, known) {
       ctx.lineTo(Math.min(b, x + bbox.height), bbox.top + Math.min(bbox.height, b - x));
     }
     ctx.stroke();
-    if (b - a < 64 * ratio) continue;
-    ctx.fillStyle = colour('dim');
     ctx.font = `${12 * ratio}px system-ui`;
+    if (ctx.measureText(t('no_data')).width + 8 * ratio > b - a) continue;
+    ctx.fillStyle = colour('dim');
     ctx.textAlign = 'center';
     ctx.fillText(t('no_data'), (a + b) / 2, bbox.top + 16 * ratio);
   }
@@ -120,12 +120,15 @@ function powerRange([times, ...columns], [from, to], least, most) {
   return [-Math.min(below, Math.max(0, -least)) * 1.08, Math.max(.1, Math.min(above, most)) * 1.08];
 }
 
+// Half the height of a chart in which all values are the same.
+const about = value => Math.max(.02, Math.abs(value) / 100);
+
 const yScale = (kind, during) => ({
   soc: { range: [0, 100] },
   percent: { range: [0, 100] },
   difference: { range: (_, a, b) => [0, Math.max(10, b ?? 0) * 1.08] },
   power: { range: (u, a, b) => powerRange(u.data, during(), a ?? 0, b ?? 0) },
-}[kind] || { range: (_, a, b) => a == null ? [0, 1] : uPlot.rangeNum(a, b === a ? a + .001 : b, .1, true) });
+}[kind] || { range: (_, a, b) => a == null ? [0, 1] : b > a ? uPlot.rangeNum(a, b, .1, true) : [a - about(a), a + about(a)] });
 
 // Values between two gaps, of which there is no line: they are drawn as points.
 function alone({ data }, n) {
@@ -184,7 +187,8 @@ export function plot(spec, times, known, range, on) {
     el('div', { class: 'head' }, el('h2', {}, heading, ' ', el('small', {}, unit)), spec.tools, isLone ? list : null, when), box, figures, isLone ? null : list);
 
   function putEnds(low, high, lowName = '', highName = '') {
-    const off = low == null ? null : high - low, isFine = isMany && unit === 'V';
+    const isFine = isMany && unit === 'V', shown = value => +value.toFixed(isFine ? 3 : decimals);
+    const off = low == null ? null : shown(high) - shown(low);   // of what stands beside it
     ends[0].which.textContent = lowName;
     ends[1].which.textContent = highName;
     ends[0].value.show(written(low), unit);

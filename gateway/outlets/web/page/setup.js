@@ -76,7 +76,7 @@ function configuration(c) {
   }
   const mark = text => el('span', { class: 'mistake' }, icon('warning'), text);
   const lines = (c.text || '').replace(/\n$/, '').split('\n');
-  return [el('p', { class: 'hint' }, c.path ? el('code', {}, c.path) : null, ' ', t('config_ro'), ...c.mistakes?.length ? [' ', t('mistakes', c.mistakes.length), '.'] : [],
+  return [el('p', { class: 'hint' }, c.path ? el('code', {}, c.path) : null, ' ', t('config_ro'),
     ...c.in_force === false ? [' ', el('b', {}, t('not_in_force'))] : []), ...loose.map(mark),
   el('ol', { class: 'ini', tabindex: 0, 'aria-label': t('config') }, ...lines.map((line, i) => el('li', { class: /^\s*\[/.test(line) ? 'section' : /^\s*[;#]/.test(line) ? 'remark' : null },
     el('code', {}, line || ' '), ...(mistakes.get(i + 1) || []).map(mark))))];

@@ -97,6 +97,7 @@ TEST(tells_no_pile_as_young)
     static struct bench bench;
     char name[PTY_NAME];
     bench = (struct bench){.line_config = {.name = "line"}, .fresh_at = NAN};
+    turned_clock_has_ptys = true;
     bench.master = pty_open(name);
     assert_true(bench.master >= 0);
     bench.slave = open(name, O_RDWR | O_NOCTTY | O_NONBLOCK);

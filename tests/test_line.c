@@ -1084,6 +1084,7 @@ LINE_TEST(comes_back_after_the_adapter)
 {
     struct bench *bench = *state;
     char folder[] = "/tmp/packgate-test-XXXXXX", link[64], name[PTY_NAME];
+    turned_clock_has_ptys = true;
     assert_non_null(mkdtemp(folder));
     snprintf(link, sizeof link, "%s/tty", folder);
     snprintf(bench->line_config.port, sizeof bench->line_config.port, "serial:%s", link);
@@ -1111,6 +1112,7 @@ LINE_TEST(comes_back_after_the_adapter)
     }
     assert_int_equal(bench->pollers[0]->counters.reconnects, 3);
     assert_int_equal(rmdir(folder), 0);
+    turned_clock_has_ptys = false;
 }
 
 /* Freed at any moment: while it looks up a name, connects, waits for a reply, for its turn or to open again. */

@@ -407,7 +407,7 @@ def test_alarms():
         page.await_fresh()
         await_file(page.file)
         # Since when is not known of the first values.
-        alarm, = page.json("/api/v1/packs/boat")["alarms"]
+        alarm, = until(lambda: page.json("/api/v1/packs/boat")["alarms"], bool)
         assert alarm["name"] == "soc_low" and "since" not in alarm, alarm
         for t, text in ((50, "on"), (90, "off")):
             insert(page.file, "event", pack="boat", t=begun - 7200 + t, kind="alarm", name="cell_imbalance", level=2, text=text)

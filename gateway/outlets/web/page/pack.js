@@ -24,7 +24,7 @@ function cellList(name, count) {
     row(p, 'cell_mv', count).forEach((mv, i) => {
       const { value, off, node } = items[i], n = i + 1, isMost = n === v.cell_max_index, isLeast = n === v.cell_min_index;
       value.put(mv == null ? null : mv / 1000, 3, 'V');
-      off.show(mv == null || v.cell_avg_mv == null ? null : signed(Math.round(mv - v.cell_avg_mv)), 'mV');
+      off.show(mv == null || v.cell_avg_mv == null ? null : signed(Math.round(mv) - Math.round(v.cell_avg_mv)), 'mV');
       setAttribute(node, 'class', [isMost && 'max', isLeast && 'min', on.has(n) && 'balancing'].filter(Boolean).join(' ') || null);
       setAttribute(node, 'data-note',
         [isMost && '▲ ' + t('highest'), isLeast && '▼ ' + t('lowest'), on.has(n) && '◆ ' + t('balancing')].filter(Boolean).join(' · ') || null);

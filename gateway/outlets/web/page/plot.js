@@ -172,6 +172,8 @@ export function plot(spec, times, known, range, on) {
   const box = el('div', { class: 'plot', tabindex: 0, role: 'application', 'aria-label': `${heading}. ${t('chart_help')} ${t('chart_keys')}` });
   const when = el('span', { class: 'when' }), list = el('ul', { class: isMany ? 'legend' : names.length > 1 ? 'legend few' : 'legend few lone' });
   const written = v => v == null ? null : isSigned ? signed(v, decimals) : number(v, decimals);
+  // Differences are those of the figures beside them.
+  const isFine = isMany && unit === 'V', shown = value => +value.toFixed(isFine ? 3 : decimals);
   const values = names.map((name, i) => {
     const value = num(), entry = isMany
       ? el('button', { type: 'button', 'aria-pressed': 'false', onclick: () => on.pick(i) }, el('span', { class: 'vh' }, t('cell') + ' '), el('b', {}, name), value)
@@ -187,8 +189,7 @@ export function plot(spec, times, known, range, on) {
     el('div', { class: 'head' }, el('h2', {}, heading, ' ', el('small', {}, unit)), spec.tools, isLone ? list : null, when), box, figures, isLone ? null : list);
 
   function putEnds(low, high, lowName = '', highName = '') {
-    const isFine = isMany && unit === 'V', shown = value => +value.toFixed(isFine ? 3 : decimals);
-    const off = low == null ? null : shown(high) - shown(low);   // of what stands beside it
+    const off = low == null ? null : shown(high) - shown(low);
     ends[0].which.textContent = lowName;
     ends[1].which.textContent = highName;
     ends[0].value.show(written(low), unit);
@@ -283,7 +284,7 @@ export function plot(spec, times, known, range, on) {
       const moment = columns.map(c => c[i]), known = moment.filter(v => v != null);
       const low = moment.indexOf(Math.min(...known)), high = moment.indexOf(Math.max(...known));
       values.forEach(({ value, entry }, n) => {
-        const off = spec.isCompared && n && moment[n] != null && moment[0] != null ? ` (${signed(moment[n] - moment[0], decimals)})` : '';
+        const off = spec.isCompared && n && moment[n] != null && moment[0] != null ? ` (${signed(shown(moment[n]) - shown(moment[0]), decimals)})` : '';
         value.show(moment[n] == null ? null : written(moment[n]) + off, unit);
         if (isMany) setAttribute(entry, 'class', !known.length ? null : n === high ? 'max' : n === low ? 'min' : null);
       });

@@ -129,9 +129,9 @@ function sheets(p, month, heading, whole, months) {
 
 export async function report(wanted, [asked]) {
   listen([]);
+  await load();
   const p = packs.get(wanted);
   if (!p) return nothingOf(wanted || t('report'), t('unknown_pack'));
-  await load();
   const now = dayOf(gatewayTime()).slice(0, 7), isMonth = /^\d{4}-(0[1-9]|1[0-2])$/.test(asked), month = isMonth ? asked : now;
   let silent = null, draw = () => {};
   const title = `${p.title}, ${monthName(month)}`, heading = el('h1', {}, title);

@@ -172,8 +172,9 @@ export function plot(spec, times, known, range, on) {
   const box = el('div', { class: 'plot', tabindex: 0, role: 'application', 'aria-label': `${heading}. ${t('chart_help')} ${t('chart_keys')}` });
   const when = el('span', { class: 'when' }), list = el('ul', { class: isMany ? 'legend' : names.length > 1 ? 'legend few' : 'legend few lone' });
   const written = v => v == null ? null : isSigned ? signed(v, decimals) : number(v, decimals);
-  // Differences are those of the figures beside them.
-  const isFine = isMany && unit === 'V', shown = value => +value.toFixed(isFine ? 3 : decimals);
+  // Differences are those of the figures beside them; a half is rounded as they are.
+  const isFine = isMany && unit === 'V', parts = 10 ** (isFine ? 3 : decimals);
+  const shown = value => Math.sign(value) * Math.round(Math.abs(value) * parts + 1e-9) / parts;
   const values = names.map((name, i) => {
     const value = num(), entry = isMany
       ? el('button', { type: 'button', 'aria-pressed': 'false', onclick: () => on.pick(i) }, el('span', { class: 'vh' }, t('cell') + ' '), el('b', {}, name), value)

@@ -176,6 +176,9 @@ def hears_a_gateway_without_packs():
             said = subprocess.run([PACKGATE, "status", "--json", "-c", gateway.path], stdout=subprocess.PIPE, check=True).stdout
             return sum(outlet["messages"] for outlet in json.loads(said)["outlets"])
 
+        # The control socket opens a moment after the port.
+        status = [PACKGATE, "status", "-c", gateway.path]
+        await_that(lambda: subprocess.run(status, capture_output=True).returncode == 0, "the control socket does not open")
         await_that(lambda: messages() > 0, "the outlet does not start")
         first = messages()
         await_that(lambda: messages() >= first + 3, "nothing is heard of the gateway")

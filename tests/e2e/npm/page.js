@@ -1281,7 +1281,7 @@ const cases = {
         const leave = page.locator('button', { hasText: 'Log out' });
         await leave.click();
         await page.locator('#login').waitFor();
-        check(await page.locator('#session').isHidden(), 'logged out');
+        await page.locator('#session').waitFor({ state: 'hidden' });
         await page.goto(asked.url + '#shed');
         await row.locator('button', { hasText: 'Switch off' }).click();
         await dialog.locator('input[type=password]').waitFor();
@@ -1289,7 +1289,7 @@ const cases = {
         await dialog.waitFor({ state: 'detached' });
         await page.goto(asked.url + '#locked');
         await has(page.locator('main'), 'Cannot be switched from here');
-        check(await page.locator('[data-section=settings]').isHidden(), 'no settings where the BMS tells none');
+        await page.locator('[data-section=settings]').waitFor({ state: 'hidden' });   // the BMS tells none
         // What is set in a BMS, where it says so.
         await page.goto(asked.url + '#limits');
         const set = await page.evaluate(() => fetch('api/v1/packs/limits').then(r => r.json()));

@@ -40,8 +40,8 @@ LINK        = $(CC) $(CFLAGS) $(if $(SAN),$(SANITIZE),-pie -Wl,-z,relro,-z,now) 
 
 SOURCES := $(filter-out gateway/outlets/main.c gateway/outlets/certificate.c gateway/outlets/names.c gateway/outlets/outlet.c gateway/outlets/rights.c \
                gateway/outlets/transfer.c $(wildcard gateway/past/*.c),\
-               $(wildcard bms/*.c bms/*/*.c registers/*.c gateway/*.c gateway/*/*.c gateway/config/ini/*.c gateway/config/outlets/*.c gateway/lines/search/*.c gateway/lines/port/*.c gateway/lines/hear/*.c gateway/commands/limits/*.c gateway/commands/setup/*.c)) \
-           $(if $(filter no,$(BLE)),gateway/lines/ble/none.c,$(filter-out %/none.c,$(wildcard gateway/lines/ble/*.c)))
+               $(wildcard bms/*.c bms/*/*.c registers/*.c gateway/*.c gateway/*/*.c gateway/config/ini/*.c gateway/config/outlets/*.c gateway/lines/search/*.c gateway/lines/hear/*.c gateway/commands/limits/*.c gateway/commands/setup/*.c)) \
+           $(if $(filter no,$(BLE)),gateway/ports/ble/none.c,$(filter-out %/none.c,$(wildcard gateway/ports/ble/*.c)))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/registers/template_files.o $(BUILD)/gateway/commands/demo_config.o
 comma   := ,
 UNITS   := $(patsubst tests/%.c,$(BUILD)/tests/%,\

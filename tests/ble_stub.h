@@ -5,7 +5,7 @@
 
 #include "turned_clock.h"
 
-#include "lines/ble/bluez.h"
+#include "ports/ble/bluez.h"
 
 #include <stdint.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
  * the messages about all others. */
 #include "ble_stub.h"
 
-#include "lines/ble/port_adverts.c" /* in place of the one in the library */
+#include "ports/ble/port_adverts.c" /* in place of the one in the library */
 
 #include <nettle/aes.h>
 

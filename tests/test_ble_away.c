@@ -5,7 +5,7 @@
  */
 #include "ble_stub.h"
 
-#include "lines/ble/port_ble.c" /* in place of the one in the library */
+#include "ports/ble/port_ble.c" /* in place of the one in the library */
 
 #include "lines/line.h"
 

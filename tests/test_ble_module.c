@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The serial lines of Bluetooth modules: which pair of characteristics is used, in which order, and
  * the guesses about devices. */
-#include "lines/ble/module.h"
+#include "ports/ble/module.h"
 
 #include "bms/count.h"
 

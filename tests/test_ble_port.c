@@ -3,7 +3,7 @@
  * `ble`, sections 1, 2 and 7. */
 #include "ble_stub.h"
 
-#include "lines/ble/port_ble.c" /* in place of the one in the library */
+#include "ports/ble/port_ble.c" /* in place of the one in the library */
 
 #include "bms/count.h"
 

@@ -2,7 +2,7 @@
 /* The devices that a scan lists, with a stand-in for BlueZ below it. */
 #include "ble_stub.h"
 
-#include "lines/ble/scan.c" /* in place of the one in the library */
+#include "ports/ble/scan.c" /* in place of the one in the library */
 
 #define ADAPTER "/org/bluez/hci0"
 

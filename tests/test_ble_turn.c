@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Turns at Bluetooth adapters: one at a time for each, first come, first served. */
-#include "lines/ble/turn.h"
+#include "ports/ble/turn.h"
 
 #include "bms/count.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Victron's advertisements: from received bytes to values. */
-#include "lines/ble/victron.h"
+#include "ports/ble/victron.h"
 
 #include "bms/driver.h"
 

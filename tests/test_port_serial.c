@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The settings of a serial port, on a pseudo terminal: this has no parity and always eight bits,
  * but is otherwise like any port. */
-#include "lines/port/port.h"
+#include "ports/port.h"
 
 #include <fcntl.h>
 #include <pty.h>

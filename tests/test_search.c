@@ -7,7 +7,7 @@
  */
 #include "lines/search/search.h"
 
-#include "lines/port/port_kind.h"
+#include "ports/port_kind.h"
 #include "simulator/simulator.h"
 #include "base/log.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Victron Instant Readout: the advertisements of a SmartShunt or BMV-71x over Bluetooth, decoded as a
- * pack without cells. Follows the sheet `ble`, section 6. The receiver (lines/ble/port_adverts.c) decrypts
+ * pack without cells. Follows the sheet `ble`, section 6. The receiver (ports/ble/port_adverts.c) decrypts
  * them and passes each on in a frame with a checksum, so that bytes lost between two programs are
  * detected:
  *

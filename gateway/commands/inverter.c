@@ -7,7 +7,7 @@
 
 #include "base/can_socket.h"
 #include "base/clock.h"
-#include "lines/port/port.h"
+#include "ports/port.h"
 #include "simulator/inverter.h"
 
 #include <errno.h>

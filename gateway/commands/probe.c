@@ -6,7 +6,7 @@
 #include "options.h"
 #include "signals.h"
 
-#include "lines/ble/scan.h"
+#include "ports/ble/scan.h"
 #include "config/keys.h"
 #include "config/load.h"
 #include "base/log.h"

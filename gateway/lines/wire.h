@@ -10,7 +10,7 @@
 #pragma once
 
 #include "mask.h"
-#include "port/port.h"
+#include "ports/port.h"
 
 #include "base/queue.h"
 

@@ -10,14 +10,14 @@ from harness import main
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 # From the top down. Rooms in one row do not include each other.
-FLOORS = [["main"], ["commands"], ["daemon"], ["control"], ["outlets"], ["past"], ["modbus"], ["packs"], ["lines"], ["config"], ["simulator"], ["base"],
+FLOORS = [["main"], ["commands"], ["daemon"], ["control"], ["outlets"], ["past"], ["modbus"], ["packs"], ["lines"], ["ports"], ["config"], ["simulator"], ["base"],
           ["registers"], ["bms"]]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 # bms/ uses nothing else; registers/ knows the values of bms/ and nothing of its drivers.
 REGISTERS_MAY = {"bms/pack.h", "bms/count.h"}
 MOST_FILES = 42
 # Headers that a file shares only with the files that it consists of.
-INNER = {"gateway/lines/port/port_kind.h": "gateway/lines/port/port", "registers/rows.h": "registers/map"}
+INNER = {"gateway/ports/port_kind.h": "gateway/ports/port", "registers/rows.h": "registers/map"}
 
 
 def sources():

@@ -13,9 +13,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 
 BUILT = os.path.dirname(PACKGATE)
-# Files that BLE=no compiles differently: gateway/lines/ble is another file, and the check of a configuration reports
+# Files that BLE=no compiles differently: gateway/ports/ble is another file, and the check of a configuration reports
 # that it is missing.
-APART = ("gateway/config/check.o", "gateway/lines/ble/none.o")
+APART = ("gateway/config/check.o", "gateway/ports/ble/none.o")
 
 
 def take_what_is_the_same(folder):
@@ -28,7 +28,7 @@ def take_what_is_the_same(folder):
             os.makedirs(to)
             for name in names:
                 path = os.path.join(to, name)
-                if name.endswith(".o") and "lines/ble" not in to and not path.endswith(APART):
+                if name.endswith(".o") and "ports/ble" not in to and not path.endswith(APART):
                     shutil.copy2(os.path.join(at, name), path)
 
 

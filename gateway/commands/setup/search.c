@@ -7,7 +7,7 @@
 
 #include "commands/options.h"
 #include "config/load.h"
-#include "lines/ble/scan.h"
+#include "ports/ble/scan.h"
 #include "lines/search/search.h"
 #include "packs/json.h"
 #include "bms/count.h"

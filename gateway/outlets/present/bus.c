@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/timer.h"
 #include "config/allow.h"
-#include "lines/port/port.h"
+#include "ports/port.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -9,7 +9,7 @@
  * delay them. So this pings BlueZ each second: messages after a reply were sent after the ping, and
  * only records that are young by this rule are accepted.
  */
-#include "lines/port/port_kind.h"
+#include "ports/port_kind.h"
 
 #include "bluez.h"
 #include "turn.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The connection to the far end of a line: a serial port, a TCP serial server, a Bluetooth module
+ * The connection to packs or to a master: a serial port, a TCP serial server, a Bluetooth module
  * or a simulated bus. A port is opened without blocking and is then a descriptor to read and write,
  * independent of the protocol.
  */

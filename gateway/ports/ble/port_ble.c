@@ -8,7 +8,7 @@
  * modules accept only hosts that have just received their advertisements, and because connecting to
  * an absent device blocks the adapter for much longer than a search.
  */
-#include "lines/port/port_kind.h"
+#include "ports/port_kind.h"
 
 #include "bluez.h"
 #include "module.h"

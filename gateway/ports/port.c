@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The way to the far end of a line: what all kinds have in common. */
+/* The connection to a far end: what all kinds have in common. */
 #include "port_kind.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* In place of the others in a build without Bluetooth. */
-#include "lines/port/port_kind.h"
+#include "ports/port_kind.h"
 
 #include "scan.h"
 

@@ -7,11 +7,9 @@
 #include "config/ini/edit.h"
 #include "config/ini/save.h"
 #include "config/keys.h"
-#include "base/clock.h"
 
 #include <errno.h>
 #include <math.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +20,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define LARGEST_LINE (64 * 1024 * 1024)
 #define PATIENCE_S 10
 
 /* The path on which the gateway of a configuration file listens: the value of `control`, even if the
@@ -59,12 +56,15 @@ static bool connect_to(struct asking *asking, const char *path)
         return set_why(asking, "%.100s...: too long for the path of a socket; choose a shorter one",
                        path);
     memcpy(address.sun_path, path, strlen(path));
-    asking->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    asking->answers = fd >= 0 ? fdopen(fd, "r") : NULL;
+    if (!asking->answers)
+        return set_why(asking, "%s: %s", path, strerror(errno));
     /* connect() blocks while the queue of a hanging gateway is full. */
     const struct timeval patience = {.tv_sec = PATIENCE_S};
-    if (asking->fd >= 0)
-        setsockopt(asking->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    if (asking->fd >= 0 && connect(asking->fd, (struct sockaddr *) &address, sizeof address) == 0)
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    if (connect(fd, (struct sockaddr *) &address, sizeof address) == 0)
         return true;
     if (errno == ENOENT || errno == ECONNREFUSED)
         return set_why(asking, "no gateway listens at %s; is it running?", path);
@@ -74,53 +74,30 @@ static bool connect_to(struct asking *asking, const char *path)
                        : strerror(errno));
 }
 
-/* Waits for a whole line. Returns its size with the newline; 0: none arrived. */
-static size_t await_line(struct asking *asking, double until)
+/* Waits for a line, within the time that is set for the socket. */
+static json_t *read_answer(struct asking *asking)
 {
-    for (size_t seen = 0;;) {
-        char *end =
-            asking->size > seen ? memchr(asking->bytes + seen, '\n', asking->size - seen) : NULL;
-        if (end)
-            return (size_t) (end + 1 - asking->bytes);
-        seen = asking->size;
-        if (asking->size == asking->room) {
-            size_t room = asking->room ? 2 * asking->room : 16384;
-            char *bytes = room <= LARGEST_LINE ? realloc(asking->bytes, room) : NULL;
-            if (!bytes)
-                return set_why(asking, "the gateway's answer is too large");
-            asking->bytes = bytes;
-            asking->room = room;
-        }
-        double left = isinf(until) ? -1 : fmax(until - clock_now(), 0);
-        struct pollfd ready = {.fd = asking->fd, .events = POLLIN};
-        int count = poll(&ready, 1, left < 0 ? -1 : (int) ceil(left * 1000));
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count == 0)
-            return set_why(asking, "the gateway does not answer");
-        ssize_t size =
-            recv(asking->fd, asking->bytes + asking->size, asking->room - asking->size, 0);
-        if (size <= 0)
-            return set_why(asking, "the gateway closed the connection");
-        asking->size += (size_t) size;
-    }
-}
-
-json_t *asking_next(struct asking *asking, double wait_s)
-{
-    size_t size = await_line(asking, clock_now() + wait_s);
-    if (size == 0)
+    errno = 0;
+    const ssize_t size = getline(&asking->line, &asking->room, asking->answers);
+    if (size <= 0 || asking->line[size - 1] != '\n') {
+        set_why(asking, errno == EAGAIN ? "the gateway does not answer"
+                                        : "the gateway closed the connection");
         return NULL;
-    json_error_t error;
-    json_t *answer = json_loadb(asking->bytes, size, 0, &error);
-    asking->size -= size;
-    memmove(asking->bytes, asking->bytes + size, asking->size);
+    }
+    json_t *answer = json_loadb(asking->line, (size_t) size, 0, NULL);
     const char *said = json_string_value(json_object_get(answer, "error"));
     if (answer && !said)
         return answer;
     set_why(asking, "%s", said ? said : "the gateway's answer is not JSON");
     json_decref(answer);
     return NULL;
+}
+
+json_t *asking_next(struct asking *asking)
+{
+    const struct timeval without_end = {0};
+    setsockopt(fileno(asking->answers), SOL_SOCKET, SO_RCVTIMEO, &without_end, sizeof without_end);
+    return read_answer(asking);
 }
 
 json_t *asking_request(struct asking *asking, json_t *request)
@@ -133,10 +110,10 @@ json_t *asking_request(struct asking *asking, json_t *request)
     struct iovec parts[] = {{text, strlen(text)}, {(char[]){'\n'}, 1}};
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
     /* A rejected client gets an error message, and may find the connection closed already. */
-    ssize_t sent = sendmsg(asking->fd, &message, MSG_NOSIGNAL);
+    ssize_t sent = sendmsg(fileno(asking->answers), &message, MSG_NOSIGNAL);
     (void) sent;
     free(text);
-    return asking_next(asking, PATIENCE_S);
+    return read_answer(asking);
 }
 
 /* The default file may be missing or unreadable if the gateway runs in a container; then the
@@ -155,18 +132,17 @@ static bool connect_gateway(struct asking *asking)
 
 void asking_close(struct asking *asking)
 {
-    if (asking->fd >= 0)
-        close(asking->fd);
-    free(asking->bytes);
-    asking->bytes = NULL;
-    asking->size = asking->room = 0;
-    asking->fd = -1;
+    if (asking->answers)
+        fclose(asking->answers);
+    free(asking->line);
+    asking->answers = NULL;
+    asking->line = NULL;
+    asking->room = 0;
 }
 
 json_t *asking_open(struct asking *asking, json_t *request)
 {
     json_t *answer = NULL;
-    asking->fd = -1;
     if (connect_gateway(asking))
         answer = asking_request(asking, request);
     else

@@ -9,17 +9,26 @@
 
 #include <jansson.h>
 
-/* Which gateway to ask: the one of a configuration, or the one behind a socket. The options -c, --config and --control set the
- * first two. The caller fills in the first three. */
+/* Which gateway to ask: the one of a configuration, or the one behind a socket. The caller fills in the first three. */
 struct asking {
     const char *config;        /* its file */
     const char *control;       /* the socket; NULL: as configured */
     const char *command;       /* "status", for error messages; NULL: none are printed */
     char why[PORT_SIZE + 200]; /* the last error */
-    int fd;
-    char *bytes; /* received, not returned yet */
-    size_t size, room;
+    FILE *answers;             /* the connection; NULL: none */
+    char *line;
+    size_t room;
 };
+
+/* The options that set the first two. */
+#define ASKING_OPTIONS(asking)                                                                     \
+    {"config", 'c', .text = &(asking).config},                                                     \
+    {                                                                                              \
+        "control", 0, .text = &(asking).control                                                    \
+    }
+#define ASKING_USAGE                                                                               \
+    "  -c, --config FILE   the gateway of this configuration, " CONFIG_DEFAULT " by default\n"     \
+    "      --control PATH  the gateway behind this control socket\n"
 
 /** Connects, sends a request, which is released, and returns its answer, which the caller releases.
  * NULL: there is none, or it is an error; `why` was printed to standard error, and the connection
@@ -30,9 +39,8 @@ void asking_close(struct asking *asking);
 /** Sends a further request. NULL: see `why`. */
 json_t *asking_request(struct asking *asking, json_t *request);
 
-/** Waits up to `wait_s` (may be infinite) for a further line. NULL: the connection ended, or an
- * error; see `why`. */
-json_t *asking_next(struct asking *asking, double wait_s);
+/** Waits for a further line, without end. NULL: the connection ended, or an error; see `why`. */
+json_t *asking_next(struct asking *asking);
 
 /** Connects, asks and closes. */
 json_t *asking_once(struct asking *asking, json_t *request);

@@ -13,9 +13,7 @@ static const char usage[] =
     "usage: packgate listen [-c FILE] [--time] LINE\n\n"
     "Prints the bytes on a line of the running gateway, as the text of an exchange file, until it "
     "is interrupted.\n"
-    "PINs and passwords are blanked. The gateway is not disturbed.\n"
-    "  -c, --config FILE   the gateway of this configuration, " CONFIG_DEFAULT " by default\n"
-    "      --control PATH  the gateway behind this control socket\n"
+    "PINs and passwords are blanked. The gateway is not disturbed.\n" ASKING_USAGE
     "      --time          prints a comment with the time before each line\n"
     "Exit status: 0 when its output is closed, 1 when no gateway answers, it ended, or it dropped "
     "us, 2 for a wrong call.\n";
@@ -43,10 +41,7 @@ int command_listen(int argc, char **argv)
 {
     struct asking asking = {.config = CONFIG_DEFAULT, .command = "listen"};
     bool with_time = false;
-    const struct option_row rows[] = {{"config", 'c', .text = &asking.config},
-                                      {"control", 0, .text = &asking.control},
-                                      {"time", 0, .flag = &with_time},
-                                      {0}};
+    const struct option_row rows[] = {ASKING_OPTIONS(asking), {"time", 0, .flag = &with_time}, {0}};
     options_parse(argc, argv, rows, 1, usage);
     if (argc - optind != 1) {
         fprintf(stderr, "packgate listen: expected the name of one line of the configuration\n\n%s",
@@ -64,7 +59,7 @@ int command_listen(int argc, char **argv)
     /* A reader that has seen enough (head) closes the pipe. */
     bool open = fflush(stdout) == 0;
     json_decref(piece);
-    while (open && (piece = asking_next(&asking, INFINITY))) {
+    while (open && (piece = asking_next(&asking))) {
         print_piece(piece, with_time);
         open = fflush(stdout) == 0;
         json_decref(piece);

@@ -14,9 +14,7 @@ static const char usage[] =
     "as the text of an\n"
     "exchange file. The bytes are not checked: a wrong request can change the settings of a "
     "BMS. The log of the\n"
-    "gateway records them with the user. For root and the service's own user only.\n"
-    "  -c, --config FILE   the gateway of this configuration, " CONFIG_DEFAULT " by default\n"
-    "      --control PATH  the gateway behind this control socket\n"
+    "gateway records them with the user. For root and the service's own user only.\n" ASKING_USAGE
     "HEX are bytes as pairs of hexadecimal digits, such as 'A5 40 90 08' or A5409008.\n"
     "Exit status: 0 when a response was received, 1 when not, 2 for a wrong call.\n";
 
@@ -33,8 +31,7 @@ static void print_pieces(char direction, const json_t *pieces)
 int command_send(int argc, char **argv)
 {
     struct asking asking = {.config = CONFIG_DEFAULT, .command = "send"};
-    const struct option_row rows[] = {
-        {"config", 'c', .text = &asking.config}, {"control", 0, .text = &asking.control}, {0}};
+    const struct option_row rows[] = {ASKING_OPTIONS(asking), {0}};
     options_parse(argc, argv, rows, argc, usage);
     if (argc - optind < 2) {
         fputs(usage, stderr);

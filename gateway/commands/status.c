@@ -20,18 +20,14 @@
 static const char usage[] =
     "usage: packgate status [-c FILE] [--json] [--watch]\n\n"
     "Shows the status of the running gateway: lines, packs and banks, limits, pushes, "
-    "outlets, Modbus\nclients. The gateway itself answers; the lines are not used.\n"
-    "  -c, --config FILE   the gateway of this configuration, " CONFIG_DEFAULT " by default\n"
-    "      --control PATH  the gateway behind this control socket\n"
+    "outlets, Modbus\nclients. The gateway itself answers; the lines are not used.\n" ASKING_USAGE
     "      --json          everything as one JSON object\n"
     "  -w, --watch         repeats every 2 seconds until it is interrupted\n"
     "Exit status: 0, 1 when no gateway answers, 2 for a wrong call.\n";
 
 static const char health_usage[] =
     "usage: packgate health [-c FILE]\n\n"
-    "Checks that the gateway runs and answers, for containers and scripts.\n"
-    "  -c, --config FILE   the gateway of this configuration, " CONFIG_DEFAULT " by default\n"
-    "      --control PATH  the gateway behind this control socket\n"
+    "Checks that the gateway runs and answers, for containers and scripts.\n" ASKING_USAGE
     "Exit status: 0 when it does, 1 when it does not, 2 for a wrong call.\n";
 
 /* ---- cells of the tables ---- */
@@ -286,11 +282,8 @@ int command_status(int argc, char **argv)
 {
     struct asking asking = {.config = CONFIG_DEFAULT, .command = "status"};
     bool json = false, watch = false;
-    const struct option_row rows[] = {{"config", 'c', .text = &asking.config},
-                                      {"control", 0, .text = &asking.control},
-                                      {"json", 0, .flag = &json},
-                                      {"watch", 'w', .flag = &watch},
-                                      {0}};
+    const struct option_row rows[] = {
+        ASKING_OPTIONS(asking), {"json", 0, .flag = &json}, {"watch", 'w', .flag = &watch}, {0}};
     options_parse(argc, argv, rows, 0, usage);
     int status = show_status(&asking, json, watch);
     /* Connects again to a gateway that is restarted meanwhile. */
@@ -304,8 +297,7 @@ int command_status(int argc, char **argv)
 int command_health(int argc, char **argv)
 {
     struct asking asking = {.config = CONFIG_DEFAULT, .command = "health"};
-    const struct option_row rows[] = {
-        {"config", 'c', .text = &asking.config}, {"control", 0, .text = &asking.control}, {0}};
+    const struct option_row rows[] = {ASKING_OPTIONS(asking), {0}};
     options_parse(argc, argv, rows, 0, health_usage);
     json_t *answer = asking_once(&asking, json_pack("{s:s}", "ask", "health"));
     if (!answer)

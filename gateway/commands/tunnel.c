@@ -20,9 +20,7 @@ static const char usage[] =
     "tunnels. Only root and the\n"
     "service's own user may open and close them.\n"
     "      --for TIME      30s, 10m, 2h: at most 24h; extends an open tunnel from now\n"
-    "      --close         closes it and disconnects the program\n"
-    "  -c, --config FILE   the gateway of this configuration, " CONFIG_DEFAULT " by default\n"
-    "      --control PATH  the gateway behind this control socket\n"
+    "      --close         closes it and disconnects the program\n" ASKING_USAGE
     "Exit status: 0 done, 1 when it failed, 2 for a wrong call.\n";
 
 static void print_tunnel(const json_t *tunnel)
@@ -86,11 +84,8 @@ int command_tunnel(int argc, char **argv)
     double for_s = -1; /* below 0: neither opened nor closed */
     const char *span = NULL;
     bool closes = false;
-    const struct option_row rows[] = {{"config", 'c', .text = &asking.config},
-                                      {"control", 0, .text = &asking.control},
-                                      {"for", 0, .text = &span},
-                                      {"close", 0, .flag = &closes},
-                                      {0}};
+    const struct option_row rows[] = {
+        ASKING_OPTIONS(asking), {"for", 0, .text = &span}, {"close", 0, .flag = &closes}, {0}};
     options_parse(argc, argv, rows, 1, usage);
     if (span && (!duration_read(span, &for_s) || for_s == 0)) {
         fprintf(stderr, "packgate tunnel: --for is '%s'; expected 30s, 10m or 2h\n", span);

@@ -79,8 +79,7 @@ static void print_other_addresses(const char *address)
 int command_setup(int argc, char **argv)
 {
     struct asking asking = {.config = CONFIG_DEFAULT, .command = "setup"};
-    const struct option_row rows[] = {
-        {"config", 'c', .text = &asking.config}, {"control", 0, .text = &asking.control}, {0}};
+    const struct option_row rows[] = {ASKING_OPTIONS(asking), {0}};
     options_parse(argc, argv, rows, 0, usage);
     const bool missing = !asking.control && access(asking.config, F_OK) < 0 && errno == ENOENT;
     json_t *armed = asking_once(&asking, json_pack("{s:s}", "ask", "setup"));

@@ -4,7 +4,7 @@
 #include "options.h"
 #include "signals.h"
 
-#include "setup/save.h"
+#include "setup/edits.h"
 
 #include "daemon/gateway.h"
 #include "daemon/systemd.h"

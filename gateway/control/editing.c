@@ -190,7 +190,7 @@ static json_t *ask_state(struct editing *editing, const struct query *query)
 
 /* ---- jobs ---- */
 
-static void on_quick_over(struct job *job)
+static void on_quick_over(struct job *job, enum job_end end)
 {
     const struct editing *editing = job->data;
     const char *text = job->line;

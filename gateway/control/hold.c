@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "base/timer.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <math.h>
@@ -17,12 +16,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#define ANSWER_MOST (1024 * 1024) /* bytes of an answer of the helper */
 #define ANSWER_S 12.0 /* s to wait for it: less than the outlet waits (OUTLET_ANSWER_S) */
 /* Seconds for the answer to reach the browser: a reload may restart the page's outlet. */
 #define RELOAD_LATER_S 0.2
@@ -33,11 +30,8 @@ struct hold {
     struct ev_loop *loop;
     const struct overview *overview;
     enum hold_state state;
-    int fd; /* -1: none */
-    ev_io readable;
-    ev_timer patience, reload;
-    char *text; /* received */
-    size_t size;
+    struct job process; /* that saves */
+    ev_timer reload;
     uint64_t ticket; /* of the unanswered request; 0: none */
     char hash[40];
     double until;
@@ -75,13 +69,7 @@ static void refuse_request(struct hold *hold, int http, const char *why)
 
 static void disconnect(struct hold *hold)
 {
-    if (hold->fd >= 0) {
-        ev_io_stop(hold->loop, &hold->readable);
-        close(hold->fd);
-    }
-    ev_timer_stop(hold->loop, &hold->patience);
-    hold->fd = -1;
-    hold->size = 0;
+    job_stop(&hold->process);
     hold->state = HOLD_NONE;
     hold->keeps = hold->again = false;
 }
@@ -153,7 +141,7 @@ static void handle_applied(struct hold *hold, const char *text)
         hold->state = HOLD_PENDING;
         hold->until = clock_now() + HOLD_KEEP_S;
         snprintf(hold->hash, sizeof hold->hash, "%s", hash);
-        timer_restart(hold->loop, &hold->patience, HOLD_KEEP_S + ANSWER_S);
+        job_expect(&hold->process, HOLD_KEEP_S + ANSWER_S);
         answer_request(hold, text);
         log_info("set-up: saved a new configuration; it is undone unless it is kept within %.0f s",
                  HOLD_KEEP_S);
@@ -201,26 +189,24 @@ static void handle_ended(struct hold *hold, const char *text)
 static bool send_line(const struct hold *hold, const char *text)
 {
     const size_t size = strlen(text);
-    return send(hold->fd, text, size, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t) size &&
-           send(hold->fd, "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
+    const int fd = hold->process.fd;
+    return send(fd, text, size, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t) size &&
+           send(fd, "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
 }
 
 /* Connects to a process that saves, and sends it a request. */
 static bool start_saving(struct hold *hold, enum hold_state state, const char *text)
 {
     const char *way = hold_way(hold);
-    hold->fd = strcmp(way, "helper") == 0   ? connect_helper(hold->overview->host->helper)
-               : strcmp(way, "folder") == 0 ? start_child(hold)
-                                            : -1;
-    if (hold->fd < 0)
+    const int fd = strcmp(way, "helper") == 0   ? connect_helper(hold->overview->host->helper)
+                   : strcmp(way, "folder") == 0 ? start_child(hold)
+                                                : -1;
+    if (fd < 0)
         return false;
     hold->state = state;
-    ev_io_set(&hold->readable, hold->fd, EV_READ);
-    ev_io_start(hold->loop, &hold->readable);
-    if (send_line(hold, text)) {
-        timer_restart(hold->loop, &hold->patience, ANSWER_S);
+    job_adopt(&hold->process, fd, ANSWER_S);
+    if (send_line(hold, text))
         return true;
-    }
     disconnect(hold);
     return false;
 }
@@ -240,37 +226,19 @@ static void handle_loss(struct hold *hold, const char *why)
         hold->again = true;
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
+static void on_said(struct job *process)
 {
-    struct hold *hold = io->data;
-    char *text = hold->size < ANSWER_MOST ? realloc(hold->text, hold->size + 65536) : NULL;
-    if (!text) {
-        handle_loss(hold, "the reply of the program that saves the configuration is too long");
-        return;
-    }
-    hold->text = text;
-    const ssize_t size = read(hold->fd, text + hold->size, 65535);
-    if (size < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (size <= 0) {
-        handle_loss(hold, "the program that saves the configuration has ended");
-        return;
-    }
-    hold->size += (size_t) size;
-    /* Handling the last line disconnects and sets `size` to 0. */
-    for (char *end; hold->size > 0 && (end = memchr(text, '\n', hold->size));) {
-        char *line = strndup(text, (size_t) (end - text));
-        hold->size -= (size_t) (end + 1 - text);
-        memmove(text, end + 1, hold->size);
-        if (line)
-            (hold->state == HOLD_APPLYING ? handle_applied : handle_ended)(hold, line);
-        free(line);
-    }
+    struct hold *hold = process->data;
+    (hold->state == HOLD_APPLYING ? handle_applied : handle_ended)(hold, process->line);
 }
 
-static void on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
+static void on_over(struct job *process, enum job_end end)
 {
-    handle_loss(timer->data, "the program that saves the configuration does not answer");
+    static const char *const words[] = {
+        [JOB_ENDED] = "the program that saves the configuration has ended",
+        [JOB_SILENT] = "the program that saves the configuration does not answer",
+        [JOB_TOO_LONG] = "the reply of the program that saves the configuration is too long"};
+    handle_loss(process->data, words[end]);
 }
 
 static void send_end(struct hold *hold, bool keep)
@@ -278,9 +246,9 @@ static void send_end(struct hold *hold, bool keep)
     hold->state = HOLD_ENDING;
     hold->keeps = keep;
     if (send_line(hold, keep ? "keep" : "undo"))
-        timer_restart(hold->loop, &hold->patience, ANSWER_S);
+        job_expect(&hold->process, ANSWER_S);
     else
-        handle_loss(hold, "the program that saves the configuration has ended");
+        on_over(&hold->process, JOB_ENDED);
 }
 
 /* If the gateway rejects the new configuration, the old one stays in force. */
@@ -343,11 +311,10 @@ struct hold *hold_new(struct ev_loop *loop, const struct overview *overview)
         return NULL;
     hold->loop = loop;
     hold->overview = overview;
-    hold->fd = -1;
-    ev_init(&hold->readable, on_readable);
-    ev_init(&hold->patience, on_patience);
+    job_init(&hold->process, loop, on_over, hold);
+    hold->process.said = on_said;
     ev_init(&hold->reload, on_reload);
-    hold->readable.data = hold->patience.data = hold->reload.data = hold;
+    hold->reload.data = hold;
     return hold;
 }
 
@@ -357,6 +324,5 @@ void hold_free(struct hold *hold)
         return;
     disconnect(hold);
     ev_timer_stop(hold->loop, &hold->reload);
-    free(hold->text);
     free(hold);
 }

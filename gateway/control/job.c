@@ -63,29 +63,12 @@ bool job_runs(const struct job *job)
     return job->fd >= 0;
 }
 
-static void finish(struct job *job)
+static void finish(struct job *job, enum job_end end)
 {
     close_output(job);
     ev_timer_stop(job->loop, &job->deadline);
     if (job->over)
-        job->over(job);
-}
-
-/* Keeps the last whole line, and the incomplete one behind it. */
-static void keep_last_line(struct job *job)
-{
-    char *end = memrchr(job->text, '\n', job->size);
-    if (!end)
-        return;
-    const char *before = memrchr(job->text, '\n', (size_t) (end - job->text));
-    const char *begin = before ? before + 1 : job->text;
-    char *line = strndup(begin, (size_t) (end - begin));
-    if (!line)
-        return;
-    free(job->line);
-    job->line = line;
-    job->size -= (size_t) (end + 1 - job->text);
-    memmove(job->text, end + 1, job->size);
+        job->over(job, end);
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
@@ -93,7 +76,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     struct job *job = io->data;
     char *text = job->size <= LINE_MOST ? realloc(job->text, job->size + READ_AT_ONCE) : NULL;
     if (!text) {
-        finish(job);
+        finish(job, JOB_TOO_LONG);
         return;
     }
     job->text = text;
@@ -101,11 +84,19 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (size <= 0) {
-        finish(job);
+        finish(job, JOB_ENDED);
         return;
     }
     job->size += (size_t) size;
-    keep_last_line(job);
+    /* `said` may stop the job, which discards the rest. */
+    for (char *end; job->size > 0 && (end = memchr(job->text, '\n', job->size));) {
+        free(job->line);
+        job->line = strndup(job->text, (size_t) (end - job->text));
+        job->size -= (size_t) (end + 1 - job->text);
+        memmove(job->text, end + 1, job->size);
+        if (job->said && job->line)
+            job->said(job);
+    }
 }
 
 static void on_ended(struct ev_loop *loop, ev_child *child, int revents)
@@ -120,16 +111,30 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
     struct job *job = timer->data;
     if (job->pid > 0)
         kill(job->pid, SIGKILL);
-    finish(job);
+    finish(job, JOB_SILENT);
 }
 
-void job_init(struct job *job, struct ev_loop *loop, void (*over)(struct job *job), void *data)
+void job_init(struct job *job, struct ev_loop *loop,
+              void (*over)(struct job *job, enum job_end end), void *data)
 {
     *job = (struct job){.loop = loop, .fd = -1, .over = over, .data = data};
     ev_init(&job->readable, on_readable);
     ev_init(&job->ended, on_ended);
     ev_init(&job->deadline, on_deadline);
     job->readable.data = job->ended.data = job->deadline.data = job;
+}
+
+void job_expect(struct job *job, double most_s)
+{
+    timer_restart(job->loop, &job->deadline, most_s);
+}
+
+void job_adopt(struct job *job, int fd, double most_s)
+{
+    job->fd = fd;
+    ev_io_set(&job->readable, fd, EV_READ);
+    ev_io_start(job->loop, &job->readable);
+    job_expect(job, most_s);
 }
 
 bool job_start(struct job *job, const char *const *words, const char *request, double most_s)
@@ -159,11 +164,8 @@ bool job_start(struct job *job, const char *const *words, const char *request, d
         return false;
     }
     job->pid = pid;
-    job->fd = pair[0];
     ev_child_set(&job->ended, pid, 0);
     ev_child_start(job->loop, &job->ended);
-    ev_io_set(&job->readable, job->fd, EV_READ);
-    ev_io_start(job->loop, &job->readable);
-    timer_restart(job->loop, &job->deadline, most_s);
+    job_adopt(job, pair[0], most_s);
     return true;
 }

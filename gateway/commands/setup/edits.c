@@ -78,11 +78,11 @@ static bool name_secrets(struct setup_edits *edits)
     return fits;
 }
 
-static json_t *apply_request(struct setup_edits *edits, const char *first)
+static json_t *apply_request(struct setup_edits *edits, const char *first, bool tries)
 {
     char why[EDITS_WHY];
     const char *hash = json_string_value(json_object_get(edits->request, "hash"));
-    if (!hash || json_object_size(edits->request) != 2 || !parse_edits(edits))
+    if (!(tries || (hash && json_object_size(edits->request) == 2)) || !parse_edits(edits))
         return setup_refusal(400, "expected {\"hash\":\"…\",\"edits\":[…]}");
     edits->old = setup_read(edits->path, first);
     if (!edits->old)
@@ -93,7 +93,7 @@ static json_t *apply_request(struct setup_edits *edits, const char *first)
     edits->fresh = edits_apply(edits->old, edits->edits, edits->count, edits->secrets, why);
     if (!edits->fresh)
         return setup_refusal(403, "%s", why);
-    if (strcmp(hash, edits->hash) == 0)
+    if (tries || strcmp(hash, edits->hash) == 0)
         return NULL;
     json_t *answer = setup_refusal(409, "the configuration was edited meanwhile");
     json_object_set_new(answer, "hash", json_string(edits->hash));
@@ -101,10 +101,11 @@ static json_t *apply_request(struct setup_edits *edits, const char *first)
 }
 
 bool setup_edits_make(struct setup_edits *edits, const char *path, const char *first,
-                      json_t *request)
+                      const char *request, bool tries)
 {
-    *edits = (struct setup_edits){.path = path, .request = request};
-    edits->refusal = apply_request(edits, first);
+    *edits = (struct setup_edits){.path = path,
+                                  .request = json_loads(request, JSON_REJECT_DUPLICATES, NULL)};
+    edits->refusal = apply_request(edits, first, tries);
     return edits->fresh && !edits->refusal;
 }
 
@@ -183,4 +184,16 @@ json_t *setup_edits_remarks(const char *text, bool host, struct config **config)
     }
     free(mistakes);
     return list;
+}
+
+json_t *setup_edits_refuse(const struct setup_edits *edits)
+{
+    struct config *config;
+    json_t *remarks = setup_edits_remarks(edits->fresh, false, &config);
+    if (!config)
+        return json_pack("{s:s, s:i, s:o}", "error", "the configuration has errors", "http", 422,
+                         "remarks", remarks);
+    json_decref(remarks);
+    config_free(config);
+    return NULL;
 }

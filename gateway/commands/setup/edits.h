@@ -23,9 +23,10 @@ struct setup_edits {
 };
 
 /** Reads the configuration at `path`, or at `first` while it does not exist, and applies the edits of `request`, {"hash",
- * "edits": […]}, whose reference it takes over. False: `refusal` is the answer to the request. Must be freed in any case. */
+ * "edits": […]}, whose text it gets. With `tries` it is {"kind", "name", "edits"}, and the edits apply to the current text. False:
+ * `refusal` is the answer to the request. Must be freed in any case. */
 bool setup_edits_make(struct setup_edits *edits, const char *path, const char *first,
-                      json_t *request);
+                      const char *request, bool tries);
 void setup_edits_free(struct setup_edits *edits);
 
 /** The text of `path`, or of `first` (NULL: none) while it does not exist. NULL with errno. The caller frees it. */
@@ -38,11 +39,19 @@ json_t *setup_edits_diff(const char *old, const char *fresh);
  * if it has errors. With `host`, also what this host lacks. */
 json_t *setup_edits_remarks(const char *text, bool host, struct config **config);
 
-/** Tests the outlet [kind name] of the text with all edits, with the outlet's own program. Prints {"steps": [{"name", "ok",
- * "text"}]} as one line of JSON after each step. Returns NULL when the test has ended, or an error if the request is wrong. */
-json_t *setup_try(struct setup_edits *edits, const char *kind, const char *name);
+/** Why the text with all edits cannot be used: its mistakes; NULL: it has none. */
+json_t *setup_edits_refuse(const struct setup_edits *edits);
+
+/** Tests the outlet [kind name] of the request, in the text with all edits, with the outlet's own program. Prints {"steps":
+ * [{"name", "ok", "text"}]} as one line of JSON after each step. Returns NULL when the test has ended, or an error if the request is
+ * wrong. */
+json_t *setup_try(const struct setup_edits *edits);
 
 /** Searches a port, or for Bluetooth devices ("ble:"). Prints {"tried", "found", "heard", "advice"} as one line of JSON
  * after each step. Returns when the search has ended. `all`: find every pack on the port, rather than the
  * first one and others of its protocol. */
 void setup_search(const char *port, bool all);
+
+/** Undoes a configuration of a browser that was not kept: takes the lock of save_lock, and restores the previous file (`*undone`).
+ * Returns the lock, which the caller closes; -1 with errno. */
+int setup_recover(const char *path, bool *undone);

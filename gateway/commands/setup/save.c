@@ -18,9 +18,7 @@
 #include "commands/command.h"
 #include "commands/options.h"
 #include "edits.h"
-#include "save.h"
 
-#include "config/load.h"
 #include "config/ini/save.h"
 #include "packs/json.h"
 #include "base/clock.h"
@@ -122,13 +120,9 @@ static void prune_secrets(const char *path)
 /* Returns NULL if it was saved, else the error. */
 static json_t *save(const struct saving *saving, const struct setup_edits *edits)
 {
-    struct config *config;
-    json_t *remarks = setup_edits_remarks(edits->fresh, false, &config);
-    if (!config)
-        return json_pack("{s:s, s:i, s:o}", "error", "the configuration has errors", "http", 422,
-                         "remarks", remarks);
-    json_decref(remarks);
-    config_free(config);
+    json_t *refused = setup_edits_refuse(edits);
+    if (refused)
+        return refused;
     if (write_secrets(saving, edits) && save_begin(saving->path, edits->fresh))
         return NULL;
     const int err = errno;
@@ -207,8 +201,7 @@ static int serve(struct saving *saving)
         return EXIT_DONE;
     }
     struct setup_edits edits;
-    const bool made = setup_edits_make(&edits, saving->path, saving->first,
-                                       json_loads(line, JSON_REJECT_DUPLICATES, NULL));
+    const bool made = setup_edits_make(&edits, saving->path, saving->first, line, false);
     json_t *refused = made ? save(saving, &edits) : edits.refusal;
     const bool good = made && !refused;
     if (good)

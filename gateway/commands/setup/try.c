@@ -3,6 +3,7 @@
  * Tests an outlet with a configuration and secrets that are not saved yet. They exist in memory only; the outlet's program
  * gets them as files in memory.
  */
+#include "commands/asking.h"
 #include "edits.h"
 
 #include "config/load.h"
@@ -125,8 +126,10 @@ static void run_test(size_t i, const char *path)
     json_decref(steps);
 }
 
-json_t *setup_try(struct setup_edits *edits, const char *kind, const char *name)
+json_t *setup_try(const struct setup_edits *edits)
 {
+    const char *kind = asking_text(edits->request, "kind");
+    const char *name = asking_text(edits->request, "name");
     struct config *config;
     char path[PROGRAM_FILE_SIZE];
     size_t i = 0;
@@ -134,12 +137,9 @@ json_t *setup_try(struct setup_edits *edits, const char *kind, const char *name)
         i++;
     if (i == COUNT(trials))
         return setup_refusal(400, "expected mqtt, influx or notify");
-    json_t *remarks = setup_edits_remarks(edits->fresh, false, &config);
-    if (!config)
-        return json_pack("{s:s, s:i, s:o}", "error", "the configuration has errors", "http", 422,
-                         "remarks", remarks);
-    config_free(config);
-    json_decref(remarks);
+    json_t *refused = setup_edits_refuse(edits);
+    if (refused)
+        return refused;
     char *text = text_to_try(edits);
     json_decref(setup_edits_remarks(text ? text : "", false, &config));
     free(text);

@@ -266,29 +266,6 @@ static json_t *run_search(const struct work *work)
     return NULL;
 }
 
-/* ---- try ---- */
-
-/* The request is {"kind", "name", "edits"}, without a hash: the edits apply to the current text. */
-static json_t *run_trial(const struct work *work)
-{
-    json_t *request = json_loads(work->request, JSON_REJECT_DUPLICATES, NULL);
-    const char *kind = json_string_value(json_object_get(request, "kind"));
-    const char *name = json_string_value(json_object_get(request, "name"));
-    json_t *list = json_object_get(request, "edits");
-    char hash[EDITS_HASH] = "";
-    char *text = setup_read(work->path, work->first);
-    if (text)
-        edits_hash(text, hash);
-    free(text);
-    struct setup_edits edits;
-    const bool good = setup_edits_make(&edits, work->path, work->first,
-                                       json_pack("{s:s, s:O*}", "hash", hash, "edits", list));
-    json_t *answer = good ? setup_try(&edits, kind ? kind : "", name ? name : "") : edits.refusal;
-    setup_edits_free(&edits);
-    json_decref(request);
-    return answer;
-}
-
 /* ---- the command ---- */
 
 static const struct {
@@ -299,15 +276,15 @@ static const struct {
     {"config", .show = show_config},   {"keys", .show = show_keys},
     {"ports", .show = show_ports},     {"check", .show_edits = show_check},
     {"text", .show_edits = show_text}, {"probe", .show = run_search},
-    {"try", .show = run_trial},
+    {"try", .show_edits = setup_try},
 };
 
 static json_t *answer_edits(const struct work *work,
                             json_t *(*show)(const struct setup_edits *edits))
 {
     struct setup_edits edits;
-    const bool good = setup_edits_make(&edits, work->path, work->first,
-                                       json_loads(work->request, JSON_REJECT_DUPLICATES, NULL));
+    const bool good =
+        setup_edits_make(&edits, work->path, work->first, work->request, show == setup_try);
     json_t *answer = good ? show(&edits) : edits.refusal;
     setup_edits_free(&edits);
     return answer; // cppcheck-suppress returnDanglingLifetime ; JSON has copies of its texts

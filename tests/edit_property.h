@@ -164,11 +164,11 @@ static const char *edit_property(const char *text, size_t size, const struct con
                                  bool *made)
 {
     char why[CONFIG_EDIT_WHY];
-    size_t new_size = 0;
-    char *edited = config_edited(text, size, edit, &new_size, why);
+    char *edited = config_edited(text, edit, why);
     *made = edited != NULL;
     if (!edited)
         return why[0] ? NULL : "no reason is given";
+    const size_t new_size = strlen(edited);
     struct findings before = find_all(text, size), after = find_all(edited, new_size);
     unsigned was, is;
     const unsigned lines = count_lines(edited, new_size);
@@ -243,10 +243,10 @@ static inline const char *without_property(const char *text, size_t size, const 
     const struct config_edit edit = {.section = section, .name = name, .key = ""};
     const bool marked = size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0;
     const size_t skip = marked ? 3 : 0;
-    size_t shorter_size = 0;
-    char *shorter = config_without(text, size, section, name, &shorter_size);
+    char *shorter = config_without(text, section, name);
     if (!shorter)
         return "there is no result";
+    const size_t shorter_size = strlen(shorter);
     struct findings before = find_all(text, size), after = find_all(shorter, shorter_size);
     unsigned a = 0, b = 0;
     bool a_inside = false, b_inside = false;
@@ -314,8 +314,8 @@ static inline const char *moved_property(const char *text, size_t size, const ch
                 }
             headings++;
         }
-    size_t moved_size = 0;
-    char *moved = config_moved(text, size, section, name, to, &moved_size);
+    char *moved = config_moved(text, section, name, to);
+    const size_t moved_size = moved ? strlen(moved) : 0;
     const char *wrong = NULL;
     *made = moved;
     if (!moved != (found[0] != 1 || found[1] != 1))

@@ -57,7 +57,6 @@ struct demo {
     char folder[PORT_SIZE];
     char path[PORT_SIZE]; /* of the configuration in it */
     char *text;
-    size_t size;
     struct config *config;
 };
 
@@ -92,8 +91,7 @@ static bool edit(struct demo *demo, const char *section, const char *key, const 
     char *name = word + strcspn(word, " ");
     if (*name)
         *name++ = '\0';
-    char *edited = config_edited(demo->text, demo->size,
-                                 &(struct config_edit){word, name, key, value}, &demo->size, why);
+    char *edited = config_edited(demo->text, &(struct config_edit){word, name, key, value}, why);
     if (!edited) {
         fprintf(stderr, "packgate demo: [%s] %s = %s: %s\n", section, key, value, why);
         return false;
@@ -146,7 +144,7 @@ static bool add_scenario(struct demo *demo)
 static bool write_config(struct demo *demo)
 {
     FILE *out = fopen(demo->path, "w");
-    bool good = out && fwrite(demo->text, 1, demo->size, out) == demo->size;
+    bool good = out && fputs(demo->text, out) >= 0;
     good = out && fclose(out) == 0 && good;
     if (!good)
         fprintf(stderr, "packgate demo: %s: %s\n", demo->path, strerror(errno));
@@ -310,7 +308,6 @@ static bool prepare_demo(struct demo *demo, const char *folder, const char **set
     demo->text = strdup(demo_config);
     if (!demo->text || !make_folder(demo, folder))
         return false;
-    demo->size = strlen(demo->text);
     bool good = edit_path(demo, "gateway", "control", "control") &&
                 edit_path(demo, "history", "file", "history.db") && add_scenario(demo);
     /* In a container, listens on all addresses: its user decides which ports are reachable from

@@ -110,9 +110,8 @@ bool edits_is_secret_file(const char *name, unsigned *number)
 char *edits_with_value(const char *text, const struct edit *edit, const char *value,
                        char why[EDITS_WHY])
 {
-    size_t size;
     const struct config_edit one = {edit->section, edit->name, edit->key, value};
-    return config_edited(text, strlen(text), &one, &size, why);
+    return config_edited(text, &one, why);
 }
 
 /* Another protocol has other variants: a separate key `variant`, as in older files, would become a mistake. */
@@ -130,13 +129,12 @@ static char *apply_edit(const char *text, const struct edit *edit, const char *s
                         char why[EDITS_WHY])
 {
     char path[PORT_SIZE];
-    size_t size;
     if (edit->kind == EDIT_SECTION)
-        return config_without(text, strlen(text), edit->section, edit->name, &size);
+        return config_without(text, edit->section, edit->name);
     if (edit->kind == EDIT_ORDER) {
         snprintf(why, EDITS_WHY, "[%s %s] cannot be moved before [%s %.40s]", edit->section,
                  edit->name, edit->section, edit->value);
-        return config_moved(text, strlen(text), edit->section, edit->name, edit->value, &size);
+        return config_moved(text, edit->section, edit->name, edit->value);
     }
     if (edit->kind == EDIT_VALUE)
         return without_variant(edits_with_value(text, edit, edit->value, why), edit, why);

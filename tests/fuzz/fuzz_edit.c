@@ -79,6 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         abort();
     memcpy(text, bytes, size);
     text[size] = '\0';
+    size = strlen(text);
     try_named(text, size);
     if (size < 2048)
         try_own(text, size);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The reader (inifile) finds the lines, so that only one piece of code defines headings, keys and comments. The result is parsed
- * again, and returned only if it has the intended value.
+ * The reader (inifile) says what each line is, so that only one piece of code defines headings, keys and comments. A changed text is
+ * read again, and returned only if it has the intended value.
  */
 #include "edit.h"
 
@@ -13,191 +13,235 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where the reader has found the section and the key. */
-struct place {
-    const struct config_edit *edit;
-    bool inside;         /* the current line is in the section */
-    unsigned section;    /* line of the section's first heading; 0: none */
-    unsigned last;       /* line of the last key below that heading, or of the heading */
-    unsigned *lines;     /* lines with the key, in order */
-    unsigned line_count; /* of `lines` */
-    bool first;          /* the current line is below the first heading */
-    char *value;         /* on the first of `lines`; NULL: that line is too long for the reader */
-    bool failed;
-};
-
-/* Blanks between word and name do not matter: "pack  house" is [pack house]. */
-static bool is_heading_of(const struct config_edit *edit, const char *text)
-{
-    const size_t length = strcspn(text, " \t");
-    const char *name = text + length + strspn(text + length, " \t");
-    return strlen(edit->section) == length && memcmp(text, edit->section, length) == 0 &&
-           strcmp(name, edit->name) == 0;
-}
-
-static void see_heading(void *user, unsigned line, const char *text)
-{
-    struct place *place = user;
-    place->inside = is_heading_of(place->edit, text);
-    place->first = place->inside && place->section == 0;
-    if (place->first)
-        place->section = place->last = line;
-}
-
-static void see_key(void *user, unsigned line, const char *key, const char *value)
-{
-    struct place *place = user;
-    if (place->first)
-        place->last = line;
-    if (!place->inside || strcmp(key, place->edit->key) != 0)
-        return;
-    unsigned *lines = realloc(place->lines, (place->line_count + 1) * sizeof *lines);
-    if (!lines) {
-        place->failed = true;
-        return;
-    }
-    place->lines = lines;
-    lines[place->line_count++] = line;
-    if (place->line_count > 1 || !value)
-        return;
-    place->value = strdup(value);
-    place->failed |= !place->value;
-}
-
-static void find_place(const char *text, size_t size, struct place *place)
-{
-    static const struct inifile_events events = {.heading = see_heading, .entry = see_key};
-    inifile_read(text, size, &events, place);
-}
-
-static void close_place(struct place *place)
-{
-    free(place->lines);
-    free(place->value);
-}
-
-/* ---- writing ---- */
-
 static const char byte_order_mark[] = "\xEF\xBB\xBF";
 
+struct line {
+    const char *at;      /* in the text; the first one without a byte order mark */
+    size_t size;         /* with the line end */
+    char *heading, *key; /* NULL: it is none */
+    char *value;         /* of the key; NULL: the line is too long for the reader */
+    const char *section; /* of a heading or key: the heading that it is below, or itself */
+};
+
+struct lines {
+    struct line *list; /* behind the last one is the end of the text */
+    unsigned count;
+    bool marked; /* the text begins with a byte order mark */
+    bool failed;
+    const char *section; /* while reading */
+};
+
+static void see_heading(void *user, unsigned number, const char *text)
+{
+    struct lines *lines = user;
+    struct line *line = &lines->list[number - 1];
+    lines->section = line->section = line->heading = strdup(text);
+    lines->failed |= !line->heading;
+}
+
+static void see_key(void *user, unsigned number, const char *key, const char *value)
+{
+    struct lines *lines = user;
+    struct line *line = &lines->list[number - 1];
+    line->section = lines->section;
+    line->key = strdup(key);
+    line->value = value ? strdup(value) : NULL;
+    lines->failed |= !line->key || (value && !line->value);
+}
+
 /* A byte order mark counts only at the beginning of the text: elsewhere, a line with it is not a heading, and must not become one. */
-static bool has_mark(const char *text, size_t size)
+static bool has_mark(const char *text)
 {
-    return size >= 3 && memcmp(text, byte_order_mark, 3) == 0;
+    return strncmp(text, byte_order_mark, sizeof byte_order_mark - 1) == 0;
 }
 
-static size_t line_size(const char *text, size_t size)
+/* False: out of memory. The caller calls free_lines in either case. */
+static bool read_lines(const char *text, struct lines *lines)
 {
-    const char *end = memchr(text, '\n', size);
-    return end ? (size_t) (end - text) + 1 : size;
+    static const struct inifile_events events = {.heading = see_heading, .entry = see_key};
+    const char *at = text;
+    size_t most = 2;
+    for (const char *c = text; *c; c++)
+        most += *c == '\n';
+    *lines = (struct lines){.list = calloc(most, sizeof *lines->list), .marked = has_mark(text)};
+    if (!lines->list)
+        return false;
+    for (at += lines->marked ? sizeof byte_order_mark - 1 : 0; *at;) {
+        struct line *line = &lines->list[lines->count++];
+        const size_t size = strcspn(at, "\n");
+        *line = (struct line){.at = at, .size = size + (at[size] == '\n')};
+        at += line->size;
+    }
+    lines->list[lines->count].at = at;
+    inifile_read(text, strlen(text), &events, lines);
+    return !lines->failed;
 }
 
-/* Ends a stream of open_memstream and returns its text; NULL: out of memory, or not `good`. */
-static char *end_text(FILE *out, char **text, bool good)
+static void free_lines(struct lines *lines)
 {
-    if (out && fclose(out) == 0 && good)
-        return *text;
-    free(*text);
-    return NULL;
+    for (unsigned i = 0; i < lines->count; i++) {
+        free(lines->list[i].heading);
+        free(lines->list[i].key);
+        free(lines->list[i].value);
+    }
+    free(lines->list);
 }
 
-/* The line end of the text's first line. */
-static const char *line_end(const char *text, size_t size)
+/* Whether a heading, or a key, is that of [section name]. Blanks between them do not matter: "pack  house" is [pack house]. */
+static bool is_in(const struct line *line, const char *section, const char *name)
 {
-    const char *end = memchr(text, '\n', size);
+    const char *text = line->section;
+    const size_t length = text ? strcspn(text, " \t") : 0;
+    return text && strlen(section) == length && memcmp(text, section, length) == 0 &&
+           strcmp(text + length + strspn(text + length, " \t"), name) == 0;
+}
+
+static bool is_key(const struct line *line, const struct config_edit *edit)
+{
+    return line->key && is_in(line, edit->section, edit->name) && strcmp(line->key, edit->key) == 0;
+}
+
+/* The first line with the key from `line` on, or NULL. */
+static const struct line *find_key(const struct lines *lines, const struct line *line,
+                                   const struct config_edit *edit)
+{
+    const struct line *end = lines->list + lines->count;
+    while (line < end && !is_key(line, edit))
+        line++;
+    return line < end ? line : NULL;
+}
+
+/* What follows the last key below a heading, or the heading if it has none. */
+static const struct line *end_of_keys(const struct lines *lines, const struct line *heading)
+{
+    const struct line *end = heading + 1;
+    for (const struct line *line = end; line < lines->list + lines->count && !line->heading; line++)
+        if (line->key)
+            end = line + 1;
+    return end;
+}
+
+static bool is_blank(const struct line *line)
+{
+    size_t size = line->size;
+    while (size > 0 && isspace((unsigned char) line->at[size - 1]))
+        size--;
+    return size == 0;
+}
+
+static bool is_ended(const struct line *line)
+{
+    return line->at[line->size - 1] == '\n';
+}
+
+/* The line end of the first line. */
+static const char *line_end(const struct lines *lines)
+{
+    const char *text = lines->list->at, *end = strchr(text, '\n');
     return end && end > text && end[-1] == '\r' ? "\r\n" : "\n";
 }
 
-/* Writes a line with another value, and keeps the text before and after the value; the rest of a line that is too long is dropped. */
-static void write_changed(FILE *out, const struct config_edit *edit, const char *line, size_t size,
-                          const char *old)
+static void write_lines(FILE *out, const struct line *from, const struct line *end)
 {
-    size_t at = 0, rest = size;
-    while (at < size && line[at] != '=' && line[at] != ':')
-        at++;
-    at += at < size;
-    if (old && old[0]) {
-        while (at < size && isspace((unsigned char) line[at]))
-            at++;
-        rest = at + strlen(old);
-        fwrite(line, 1, at, out);
-    } else {
-        while (!old && rest > at && isspace((unsigned char) line[rest - 1]))
-            rest--;
-        rest = old ? at : rest;
-        fwrite(line, 1, at, out);
-        fputc(' ', out);
-    }
-    fputs(edit->value, out);
-    if (rest < size)
-        fwrite(line + rest, 1, size - rest, out);
+    fwrite(from->at, 1, (size_t) (end->at - from->at), out);
 }
 
-static void write_edited_line(FILE *out, const struct place *place, unsigned number,
-                              const char *line, size_t size)
+/* Returns the text that `write` makes of the lines; NULL: it cannot, or out of memory. */
+static char *make_text(const char *text,
+                       bool (*write)(FILE *out, const struct lines *lines,
+                                     const struct config_edit *edit),
+                       const struct config_edit *edit)
 {
-    for (unsigned i = 0; i < place->line_count; i++)
-        if (place->lines[i] == number) {
-            if (i == 0 && place->edit->value)
-                write_changed(out, place->edit, line, size, place->value);
-            return;
-        }
-    fwrite(line, 1, size, out);
+    struct lines lines;
+    char *made = NULL;
+    size_t size;
+    FILE *out = read_lines(text, &lines) ? open_memstream(&made, &size) : NULL;
+    bool good = false;
+    if (out) {
+        fputs(lines.marked ? byte_order_mark : "", out);
+        good = write(out, &lines, edit);
+        good &= fclose(out) == 0;
+    }
+    free_lines(&lines);
+    if (good)
+        return made;
+    free(made);
+    return NULL;
+}
+
+/* ---- one key ---- */
+
+/* Writes a line with another value, and keeps the text before and after the value; the rest of a line that is too long is dropped. */
+static void write_changed(FILE *out, const struct line *line, const char *value)
+{
+    const char *text = line->at;
+    size_t at = 0, rest = line->size;
+    while (at < line->size && text[at] != '=' && text[at] != ':')
+        at++;
+    at += at < line->size;
+    if (line->value && line->value[0]) {
+        while (at < line->size && isspace((unsigned char) text[at]))
+            at++;
+        rest = at + strlen(line->value);
+    } else {
+        while (!line->value && rest > at && isspace((unsigned char) text[rest - 1]))
+            rest--;
+        rest = line->value ? at : rest;
+    }
+    fwrite(text, 1, at, out);
+    fprintf(out, "%s%s", line->value && line->value[0] ? "" : " ", value);
+    fwrite(text + rest, 1, line->size - rest, out);
 }
 
 /* If the text lacks its last line end (`ended` false), a new line at its end lacks it, too, and the line end is written before it. */
-static void write_text(FILE *out, const char *text, size_t size, const struct place *place)
+static bool write_edited(FILE *out, const struct lines *lines, const struct config_edit *edit)
 {
-    const struct config_edit *edit = place->edit;
-    const char *end = line_end(text, size);
-    bool ended = true;
-    unsigned number = 0;
-    for (size_t at = 0; at < size;) {
-        const size_t length = line_size(text + at, size - at);
-        ended = text[at + length - 1] == '\n';
-        write_edited_line(out, place, ++number, text + at, length);
-        if (edit->value && place->line_count == 0 && number == place->last)
+    const struct line *first = find_key(lines, lines->list, edit), *behind = NULL;
+    const char *end = line_end(lines);
+    const bool empty = lines->count == 0 && !lines->marked;
+    bool ended = empty;
+    for (const struct line *line = lines->list; line < lines->list + lines->count; line++) {
+        ended = is_ended(line);
+        if (!behind && line->heading && is_in(line, edit->section, edit->name))
+            behind = end_of_keys(lines, line);
+        if (!is_key(line, edit))
+            write_lines(out, line, line + 1);
+        else if (line == first && edit->value)
+            write_changed(out, line, edit->value);
+        if (edit->value && !first && line + 1 == behind)
             fprintf(out, "%s%s = %s%s", ended ? "" : end, edit->key, edit->value, ended ? end : "");
-        at += length;
     }
-    if (edit->value && place->section == 0)
-        fprintf(out, "%s%s[%s%s%s]%s%s = %s%s", ended ? "" : end, size == 0 ? "" : end,
-                edit->section, edit->name[0] ? " " : "", edit->name, end, edit->key, edit->value,
+    if (edit->value && !behind)
+        fprintf(out, "%s%s[%s%s%s]%s%s = %s%s", ended ? "" : end, empty ? "" : end, edit->section,
+                edit->name[0] ? " " : "", edit->name, end, edit->key, edit->value,
                 ended ? end : "");
+    return true;
 }
 
-/* ---- verifying the result ---- */
-
-static bool reads_back(const char *text, size_t size, const struct config_edit *edit)
+static bool reads_back(const char *text, const struct config_edit *edit)
 {
-    struct place place = {.edit = edit};
-    find_place(text, size, &place);
-    const bool good = !place.failed && (edit->value ? place.line_count == 1 && place.value &&
-                                                          strcmp(place.value, edit->value) == 0
-                                                    : place.line_count == 0);
-    close_place(&place);
+    struct lines lines;
+    bool good = read_lines(text, &lines);
+    const struct line *line = find_key(&lines, lines.list, edit);
+    good &= edit->value ? line && line->value && strcmp(line->value, edit->value) == 0 &&
+                              !find_key(&lines, line + 1, edit)
+                        : !line;
+    free_lines(&lines);
     return good;
 }
 
-char *config_edited(const char *text, size_t size, const struct config_edit *edit, size_t *new_size,
-                    char why[CONFIG_EDIT_WHY])
+char *config_edited(const char *text, const struct config_edit *edit, char why[CONFIG_EDIT_WHY])
 {
-    struct place place = {.edit = edit};
-    char *edited = NULL;
-    snprintf(why, CONFIG_EDIT_WHY, "out of memory");
-    find_place(text, size, &place);
-    FILE *out = place.failed ? NULL : open_memstream(&edited, new_size);
-    if (out)
-        write_text(out, text, size, &place);
-    edited = end_text(out, &edited, true);
-    close_place(&place);
-    if (edited && reads_back(edited, *new_size, edit))
+    char *edited = make_text(text, write_edited, edit);
+    if (edited && reads_back(edited, edit))
         return edited;
     if (edited)
         snprintf(why, CONFIG_EDIT_WHY,
                  "'%s' cannot be written: its value is too long, or has a line end, a ';' behind a "
                  "blank, or blanks at its ends",
                  edit->key);
+    else
+        snprintf(why, CONFIG_EDIT_WHY, "out of memory");
     free(edited);
     return NULL;
 }
@@ -205,194 +249,114 @@ char *config_edited(const char *text, size_t size, const struct config_edit *edi
 char *config_value(const char *text, const char *section, const char *name, const char *key)
 {
     const struct config_edit edit = {.section = section, .name = name, .key = key};
-    struct place place = {.edit = &edit};
-    find_place(text, strlen(text), &place);
-    free(place.lines);
-    return place.value;
+    struct lines lines;
+    read_lines(text, &lines);
+    const struct line *line = find_key(&lines, lines.list, &edit);
+    char *value = line && line->value ? strdup(line->value) : NULL;
+    free_lines(&lines);
+    return value;
 }
 
 /* ---- a whole section ---- */
 
-struct cut {
-    struct config_edit edit;
-    bool inside;
-    bool *gone;    /* by line, from 1 */
-    unsigned from; /* line of the heading */
-};
-
-static void cut_heading(void *user, unsigned line, const char *text)
+static bool write_without(FILE *out, const struct lines *lines, const struct config_edit *edit)
 {
-    struct cut *cut = user;
-    cut->inside = is_heading_of(&cut->edit, text);
-    if (cut->inside)
-        cut->gone[line] = true;
-    cut->from = line;
-}
-
-static void cut_key(void *user, unsigned line, const char *key, const char *value)
-{
-    struct cut *cut = user;
-    if (cut->inside)
-        memset(&cut->gone[cut->from], true, line + 1 - cut->from);
-}
-
-static bool is_blank(const char *line, size_t size)
-{
-    while (size > 0 && isspace((unsigned char) line[size - 1]))
-        size--;
-    return size == 0;
-}
-
-char *config_without(const char *text, size_t size, const char *section, const char *name,
-                     size_t *new_size)
-{
-    static const struct inifile_events events = {.heading = cut_heading, .entry = cut_key};
-    struct cut cut = {.edit = {.section = section, .name = name}, .gone = calloc(size + 3, 1)};
-    char *shorter = NULL;
-    FILE *out = cut.gone ? open_memstream(&shorter, new_size) : NULL;
-    if (out) {
-        const bool marked = has_mark(text, size);
-        bool before = false; /* the line before is gone */
-        bool first = true;   /* no line has been written */
-        unsigned number = 0;
-        inifile_read(text, size, &events, &cut);
-        if (marked && cut.gone[1])
+    const struct line *end = lines->list; /* of the lines that go */
+    bool any = false;
+    for (const struct line *line = lines->list; line < lines->list + lines->count; line++) {
+        if (line->heading && is_in(line, edit->section, edit->name))
+            end = end_of_keys(lines, line);
+        const bool behind = line == end && line > lines->list;
+        if (line < end || (behind && is_blank(line)))
+            continue;
+        if (!any && line > lines->list && !lines->marked && has_mark(line->at))
             fputs(byte_order_mark, out);
-        for (size_t at = 0; at < size;) {
-            const size_t length = line_size(text + at, size - at);
-            const bool gone = cut.gone[++number];
-            if (!gone && !(before && is_blank(text + at, length))) {
-                if (first && number > 1 && !marked && has_mark(text + at, length))
-                    fputs(byte_order_mark, out);
-                fwrite(text + at, 1, length, out);
-                first = false;
-            }
-            before = gone;
-            at += length;
-        }
+        write_lines(out, line, line + 1);
+        any = true;
     }
-    free(cut.gone);
-    return end_text(out, &shorter, true);
+    return true;
+}
+
+char *config_without(const char *text, const char *section, const char *name)
+{
+    return make_text(text, write_without, &(struct config_edit){section, name, "", NULL});
 }
 
 /* ---- the order of sections ---- */
 
-/* A section's lines, without blank ones at its end. */
+/* The lines of a section, without blank ones at its end. */
 struct block {
-    size_t from, to;
+    const struct line *from, *end;
 };
 
-struct order {
-    struct config_edit which[2]; /* the one to be moved, and the one behind its new place */
-    size_t at[2];                /* their blocks */
-    unsigned found[2];           /* how many headings they have */
-    unsigned *lines;             /* of all headings */
-    size_t count;
-    bool failed;
-};
-
-static void order_heading(void *user, unsigned line, const char *text)
+static bool is_comment(const struct line *line)
 {
-    struct order *order = user;
-    unsigned *lines =
-        order->failed ? NULL : realloc(order->lines, (order->count + 1) * sizeof *lines);
-    if (!lines) {
-        order->failed = true;
-        return;
-    }
-    order->lines = lines;
-    for (int i = 0; i < 2; i++)
-        if (is_heading_of(&order->which[i], text)) {
-            order->at[i] = order->count;
-            order->found[i]++;
-        }
-    lines[order->count++] = line;
+    const size_t blanks = strspn(line->at, " \t");
+    return blanks < line->size && strchr(";#", line->at[blanks]);
 }
 
-static bool is_comment(const char *line, size_t size)
+/* The block of each heading, with the comments directly above it. Returns how many there are. */
+static unsigned find_blocks(const struct lines *lines, struct block *blocks)
 {
-    while (size > 0 && (*line == ' ' || *line == '\t')) {
-        line++;
-        size--;
+    const struct line *end = lines->list + lines->count, *above = lines->list;
+    unsigned count = 0;
+    for (const struct line *line = lines->list; line < end; line++) {
+        if (!line->heading)
+            continue;
+        const struct line *from = line;
+        while (from > above && is_comment(from - 1))
+            from--;
+        if (count > 0)
+            blocks[count - 1].end = from;
+        blocks[count++] = (struct block){from, end};
+        above = line + 1;
     }
-    return size > 0 && (*line == ';' || *line == '#');
-}
-
-/* Where each line of the text begins, and behind them its size; NULL: out of memory. */
-static size_t *find_lines(const char *text, size_t size, unsigned *count)
-{
-    size_t *starts = malloc((size + 2) * sizeof *starts);
-    *count = 0;
-    for (size_t at = has_mark(text, size) ? 3 : 0; starts && at < size;
-         at += line_size(text + at, size - at))
-        starts[(*count)++] = at;
-    if (starts)
-        starts[*count] = size;
-    return starts;
-}
-
-/* The block of each heading, with the comments directly above it. */
-static bool find_blocks(const char *text, size_t size, const struct order *order,
-                        struct block *blocks)
-{
-    unsigned count;
-    size_t *starts = find_lines(text, size, &count);
-    for (size_t i = order->count; starts && i-- > 0;) {
-        unsigned first = order->lines[i] - 1, end = count;
-        const unsigned above = i > 0 ? order->lines[i - 1] : 0;
-        while (first > above &&
-               is_comment(text + starts[first - 1], starts[first] - starts[first - 1]))
-            first--;
-        blocks[i].from = starts[first];
-        while (i + 1 < order->count && starts[end] > blocks[i + 1].from)
-            end--;
-        while (is_blank(text + starts[end - 1], starts[end] - starts[end - 1]))
-            end--;
-        blocks[i].to = starts[end];
-    }
-    free(starts);
-    return starts;
+    for (unsigned i = 0; i < count; i++)
+        while (is_blank(blocks[i].end - 1))
+            blocks[i].end--;
+    return count;
 }
 
 /* Writes the blocks in their new order. What is between two of them stays where it is. */
-static void write_order(FILE *out, const char *text, size_t size, const struct order *order,
-                        const struct block *blocks)
+static void write_order(FILE *out, const struct lines *lines, const struct block *blocks,
+                        unsigned count, unsigned from, unsigned to)
 {
-    const size_t from = order->at[0], to = order->at[1];
-    size_t written = blocks[0].from;
-    fwrite(text, 1, written, out);
-    for (size_t i = 0; i < order->count; i++) {
-        size_t which = i;
+    write_lines(out, lines->list, blocks[0].from);
+    for (unsigned i = 0; i < count; i++) {
+        unsigned which = i;
         if (from > to && i >= to && i <= from)
             which = i == to ? from : i - 1;
         else if (from < to && i >= from && i < to)
             which = i == to - 1 ? from : i + 1;
-        const struct block *block = &blocks[which];
-        const size_t end = i + 1 < order->count ? blocks[i + 1].from : size;
-        fwrite(text + block->from, 1, block->to - block->from, out);
-        if (i + 1 < order->count && text[block->to - 1] != '\n')
-            fputs(line_end(text, size), out);
-        fwrite(text + blocks[i].to, 1, end - blocks[i].to, out);
+        const bool last = i + 1 == count;
+        write_lines(out, blocks[which].from, blocks[which].end);
+        if (!last && !is_ended(blocks[which].end - 1))
+            fputs(line_end(lines), out);
+        write_lines(out, blocks[i].end, last ? lines->list + lines->count : blocks[i + 1].from);
     }
 }
 
-char *config_moved(const char *text, size_t size, const char *section, const char *name,
-                   const char *before, size_t *new_size)
+static bool write_moved(FILE *out, const struct lines *lines, const struct config_edit *edit)
 {
-    static const struct inifile_events events = {.heading = order_heading};
-    struct order order = {
-        .which = {{.section = section, .name = name}, {.section = section, .name = before}}};
-    inifile_read(text, size, &events, &order);
-    const bool good = !order.failed && order.found[0] == 1 && order.found[1] == 1;
-    struct block *blocks = good ? calloc(order.count, sizeof *blocks) : NULL;
-    char *moved = NULL;
-    FILE *out = blocks ? open_memstream(&moved, new_size) : NULL;
-    bool known = false;
-    if (out)
-        known = find_blocks(text, size, &order, blocks);
-    if (known)
-        write_order(out, text, size, &order, blocks);
+    const char *const names[] = {edit->name, edit->value};
+    unsigned at[2] = {0}, found[2] = {0}, headings = 0;
+    for (const struct line *line = lines->list; line < lines->list + lines->count; line++) {
+        for (int i = 0; i < 2; i++)
+            if (line->heading && is_in(line, edit->section, names[i])) {
+                at[i] = headings;
+                found[i]++;
+            }
+        headings += line->heading != NULL;
+    }
+    const bool both = found[0] == 1 && found[1] == 1;
+    struct block *blocks = both ? calloc(headings, sizeof *blocks) : NULL;
+    if (blocks)
+        write_order(out, lines, blocks, find_blocks(lines, blocks), at[0], at[1]);
     free(blocks);
-    free(order.lines);
-    return end_text(out, &moved, known);
+    return blocks;
+}
+
+char *config_moved(const char *text, const char *section, const char *name, const char *before)
+{
+    return make_text(text, write_moved, &(struct config_edit){section, name, "", before});
 }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* The port of a [present] section: what is sent when. Modbus RTU frames, diagnostics, and the
  * states. */
-#include "outlets/present/diagnostics.h"
 #include "outlets/present/rtu.h"
-#include "outlets/present/state.h"
+#include "outlets/present/present.h"
 
 #include "bms/checksum.h"
 #include "bms/count.h"

@@ -13,7 +13,7 @@ FUZZ_COMPILE   = $(FUZZ_CC) -std=c11 -D_GNU_SOURCE -DPACKGATE_VERSION='"$(VERSIO
 # outcome there is nothing of that to learn, and hearing of all of theirs took half of the time.
 FUZZ_PRINTS   := registers/%.c bms/checksum.c bms/pack.c gateway/base/suggest.c tests/fuzz/%.c
 # No fuzzer reaches the rooms above lines, modbus and config, but for exchange files; a linker that misses something says so.
-FUZZ_OBJECTS  := $(patsubst %.c,$(FUZZ_BUILD)/%.o,gateway/commands/exchange.c $(addprefix gateway/outlets/present/,diagnostics.c rtu.c) \
+FUZZ_OBJECTS  := $(patsubst %.c,$(FUZZ_BUILD)/%.o,gateway/commands/exchange.c gateway/outlets/present/rtu.c \
                      $(filter-out gateway/main.c $(addprefix gateway/,commands/% daemon/% control/% outlets/% packs/% ports/ble/%),$(SOURCES)))
 FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.c,$(FUZZ_BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SEEDS    := $(FUZZ_BUILD)/seeds/made

@@ -6,7 +6,6 @@
  */
 #include "fuzz.h"
 
-#include "outlets/present/diagnostics.h"
 #include "outlets/present/rtu.h"
 
 #include "bms/bytes.h"

@@ -110,8 +110,7 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
                 pack_unset(&decoded, CHARGE_MOS);
             if (carried[DISCHARGE_CURRENT_LIMIT_A])
                 pack_unset(&decoded, DISCHARGE_MOS);
-            const struct told_limits told = told_limits_of(&decoded);
-            present_answered(battery->present, link, "", &told, now);
+            present_answered(present, link, "", told_limits_of(&decoded), now);
         }
     }
     return over;

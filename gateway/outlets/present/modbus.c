@@ -7,7 +7,6 @@
  * a silent pack can be read, such as the allowed currents, which are then 0. After that, and before the first values, it does not
  * answer at all.
  */
-#include "diagnostics.h"
 #include "present.h"
 #include "rtu.h"
 
@@ -27,12 +26,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A unit id and the pack or bank it belongs to. */
-struct served {
-    struct unit unit;
-    struct outlet_pack *pack; /* for a view: the first pack or bank of the section */
-};
-
 /* An order in flight. It is answered later, unless its master sends another request first: the
  * master has then stopped waiting, and would take the answer for that of the new request. */
 struct ordered {
@@ -48,7 +41,7 @@ struct modbus {
     struct answerer answerer;
     int pair[2]; /* answers are written to the first */
     struct units units;
-    struct served *served;
+    struct unit *served;
     unsigned count;
     struct config *view_config; /* NULL: no view */
     struct diagnostics counted;
@@ -59,12 +52,11 @@ struct modbus {
     uint8_t sent[RTU_ADU_MAX]; /* the last answer; size 0: its echo can no longer come */
 };
 
-static struct served *served_of(const struct modbus *modbus, const struct unit *unit)
+/* The pack or bank of a unit; for a view the first one of the section. */
+static struct outlet_pack *pack_of(const struct modbus *modbus, const struct unit *unit)
 {
-    for (unsigned i = 0; i < modbus->count; i++)
-        if (&modbus->served[i].unit == unit)
-            return &modbus->served[i];
-    return NULL;
+    struct present *present = modbus->present;
+    return unit->view ? present->pack : present_find(present, unit->source->name);
 }
 
 /* ---- answers ---- */
@@ -80,9 +72,8 @@ static void send_pdu(struct modbus *modbus, struct bus_link *link, uint8_t addre
     bus_send(link, modbus->sent, modbus->sent_size);
 }
 
-/* Sends the response that answer() has written to the socket pair. */
-static void send_answer(struct modbus *modbus, struct bus_link *link,
-                        const struct question *question)
+/* Sends the response to a frame that answer() has written to the socket pair. */
+static void send_answer(struct modbus *modbus, struct bus_link *link, const uint8_t *frame)
 {
     struct mbap_request request = {0};
     uint8_t adu[MBAP_ADU_MAX];
@@ -91,23 +82,22 @@ static void send_answer(struct modbus *modbus, struct bus_link *link,
     if (size <= MBAP_HEADER)
         return;
     const uint8_t *pdu = adu + MBAP_HEADER;
-    const unsigned unit = question->frame[MBAP_HEADER - 1];
-    mbap_check(question->frame, question->size, &request);
+    mbap_check(frame, mbap_find(frame, MBAP_ADU_MAX).size, &request);
     if (pdu[0] & 0x80)
-        snprintf(what, sizeof what, "exception %u of unit %u", pdu[1], unit);
+        snprintf(what, sizeof what, "exception %u of unit %u", pdu[1], request.unit);
     else if (request.read.count > 0)
         snprintf(what, sizeof what, "%u from %u of unit %u", request.read.count,
-                 request.read.address, unit);
+                 request.read.address, request.unit);
     else
-        snprintf(what, sizeof what, "function %u of unit %u", pdu[0], unit);
+        snprintf(what, sizeof what, "function %u of unit %u", pdu[0], request.unit);
     send_pdu(modbus, link, adu[MBAP_HEADER - 1], pdu, (size_t) size - MBAP_HEADER);
     /* The limits in an answer. The registers of the unit have not changed since it was composed. */
     const bool reads =
         pdu[0] == MODBUS_FC_READ_HOLDING_REGISTERS || pdu[0] == MODBUS_FC_READ_INPUT_REGISTERS;
-    const struct told_limits told =
-        told_limits_read(units_find(&modbus->units, request.unit),
-                         reads ? &request.read : &(struct mbap_range){0, 0});
-    present_answered(modbus->present, link, what, &told, clock_now());
+    struct pack told;
+    const bool limits =
+        reads && told_limits_read(units_find(&modbus->units, request.unit), &request.read, &told);
+    present_answered(modbus->present, link, what, limits ? &told : NULL, clock_now());
 }
 
 /* Converts the RTU frame to an ADU of Modbus TCP, and answers that. */
@@ -130,7 +120,7 @@ static void answer_request(struct modbus *modbus, struct bus_link *link, const u
                                    : bus_is_shared(link) ? &on_the_line
                                                          : &config->allow_write;
     if (answer(&modbus->answerer, &question, now) != ANSWER_PENDING) {
-        send_answer(modbus, link, &question);
+        send_answer(modbus, link, adu);
         return;
     }
     modbus->tickets++;
@@ -144,15 +134,11 @@ static void on_order_over(void *data, uint64_t ticket, enum order_result result)
 {
     struct modbus *modbus = data;
     struct ordered *ordered = &modbus->ordered;
-    const struct question question = {.fd = modbus->pair[0],
-                                      .frame = ordered->frame,
-                                      .size =
-                                          mbap_find(ordered->frame, sizeof ordered->frame).size};
     if (ticket == 0 || ordered->ticket != ticket)
         return;
     ordered->ticket = 0;
-    answer_order(&modbus->answerer, question.fd, question.frame, switches_exception(result));
-    send_answer(modbus, ordered->link, &question);
+    answer_order(&modbus->answerer, modbus->pair[0], ordered->frame, switches_exception(result));
+    send_answer(modbus, ordered->link, ordered->frame);
 }
 
 /* The callback answer_switch. */
@@ -163,8 +149,7 @@ static uint8_t carry_out(void *data, struct unit *unit, const struct switches *s
     struct outlet *outlet = modbus->present->outlet;
     if (!present_has_gateway(modbus->present, clock_now()))
         return MODBUS_EXCEPTION_GATEWAY_TARGET;
-    return outlet_order(outlet, served_of(modbus, unit)->pack, switches, on_order_over, modbus,
-                        ticket)
+    return outlet_order(outlet, pack_of(modbus, unit), switches, on_order_over, modbus, ticket)
                ? 0
                : MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY;
 }
@@ -199,7 +184,7 @@ static void handle_request(struct modbus *modbus, struct bus_link *link, const u
     if (!unit && !to_all)
         return;
     modbus->counted.ours++;
-    if (to_all || !present_answers(modbus->present, served_of(modbus, unit)->pack, now)) {
+    if (to_all || !present_answers(modbus->present, pack_of(modbus, unit), now)) {
         modbus->counted.unanswered++;
     } else if (frame[1] == DIAGNOSTICS_FC) {
         uint8_t answer[DIAGNOSTICS_ANSWER];
@@ -290,7 +275,7 @@ static void changed(void *self, struct outlet_pack *pack, unsigned changes, doub
     struct modbus *modbus = self;
     const struct source *source = &pack->source;
     for (unsigned i = 0; i < modbus->count; i++) {
-        struct unit *unit = &modbus->served[i].unit;
+        struct unit *unit = &modbus->served[i];
         if (unit->view)
             view_update(unit->view, source, pack->last.at);
         else if (unit->source == source)
@@ -352,7 +337,6 @@ static bool serve_view(struct modbus *modbus, double now)
 {
     struct present *present = modbus->present;
     const struct present_config *config = present->config;
-    struct served *served = &modbus->served[0];
     struct view *view = NULL;
     modbus->view_config = parse_view(present);
     if (modbus->view_config)
@@ -360,13 +344,12 @@ static bool serve_view(struct modbus *modbus, double now)
                         outlet_config(present->outlet)->started_at, now);
     if (!view)
         return false;
-    served->pack = present->pack;
-    unit_open_view(&served->unit, view);
+    unit_open_view(modbus->served, view);
     modbus->count = 1;
     if (config->address < 0)
-        units_add_view(&modbus->units, &served->unit);
+        units_add_view(&modbus->units, modbus->served);
     else
-        modbus->units.by_id[config->address] = &served->unit;
+        modbus->units.by_id[config->address] = modbus->served;
     /* On a bus, 0 addresses all devices, and 248 to 255 are reserved. */
     modbus->units.by_id[0] = NULL;
     for (unsigned id = UNIT_LAST + 1; id <= UINT8_MAX; id++)
@@ -377,18 +360,17 @@ static bool serve_view(struct modbus *modbus, double now)
 static bool serve_pack(struct modbus *modbus, struct outlet_pack *pack, int id)
 {
     const struct present_config *config = modbus->present->config;
-    struct served *served = &modbus->served[modbus->count];
-    if (unit_open(&served->unit, (uint8_t) id, pack->facts.name, &config->map, STALE_EXCEPTION) < 0)
+    struct unit *unit = &modbus->served[modbus->count];
+    if (unit_open(unit, (uint8_t) id, pack->facts.name, &config->map, STALE_EXCEPTION) < 0)
         return false;
     modbus->count++;
-    served->pack = pack;
-    served->unit.source = &pack->source;
-    served->unit.writable = pack->facts.writable && config->switching;
-    served->unit.settable = pack->facts.settable && config->switching;
+    unit->source = &pack->source;
+    unit->writable = pack->facts.writable && config->switching;
+    unit->settable = pack->facts.settable && config->switching;
     const struct source unread = {
         .values = pack->source.values, .status = pack->source.status, .good_until = NAN};
-    unit_update(&served->unit, &unread, false, 0);
-    return units_add(&modbus->units, &served->unit);
+    unit_update(unit, &unread, false, 0);
+    return units_add(&modbus->units, unit);
 }
 
 static bool serve_packs(struct modbus *modbus)
@@ -407,7 +389,7 @@ static void release(void *self)
 {
     struct modbus *modbus = self;
     for (unsigned i = 0; i < modbus->count; i++)
-        unit_close(&modbus->served[i].unit);
+        unit_close(&modbus->served[i]);
     free(modbus->served);
     if (modbus->answerer.modbus)
         answerer_close(&modbus->answerer);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The outlet that answers masters on a port. It does not answer before the first whole fresh poll cycle. When values turn stale, it
- * sends an explicit stop for PRESENT_STOP_S, and then does not answer any more (state.h). The process outlives the gateway for as
+ * sends an explicit stop for PRESENT_STOP_S, and then does not answer any more (present_state). The process outlives the gateway for as
  * long as that takes. It checks the age of the values itself, so the rule holds even if the gateway hangs, dies or is stopped.
  */
 #include "present.h"
@@ -110,7 +110,7 @@ static void report_present(struct present *present, double now)
 }
 
 void present_answered(struct present *present, const struct bus_link *link, const char *what,
-                      const struct told_limits *told, double now)
+                      const struct pack *told, double now)
 {
     const struct sockaddr *client = link ? bus_client(link) : NULL;
     if (client)
@@ -119,7 +119,7 @@ void present_answered(struct present *present, const struct bus_link *link, cons
         snprintf(present->asked.who, sizeof present->asked.who, "%.*s",
                  (int) sizeof present->asked.who - 1, present->config->port);
     snprintf(present->asked.what, sizeof present->asked.what, "%s", what);
-    if (told && told->any) {
+    if (told) {
         told_limits_format(told, present->asked.told);
         present->asked.told_at = now;
     }

@@ -1,17 +1,47 @@
 // SPDX-License-Identifier: MIT
 /*
  * The outlet that answers masters (inverters, PLCs) on a port. present.c runs the process and decides whether values are fresh,
- * bus.c handles the port, state.h has the rule of when to answer. Each protocol is a `struct speaker`: modbus.c, battery.c, canbus.c.
+ * bus.c handles the port. Each protocol is a `struct speaker`: modbus.c, battery.c, canbus.c.
  */
 #pragma once
 
 #include "bus.h"
-#include "state.h"
 #include "told_limits.h"
 
 #include "bms/inverter/shown.h"
 #include "outlets/outlet.h"
 #include "packs/alarms.h"
+#include "packs/limits.h"
+
+#include <math.h>
+
+/*
+ * The rule of what masters get for a presented pack: no answer before its first whole fresh poll cycle; its values while they are
+ * fresh; an explicit stop for PRESENT_STOP_S after they turned stale; then no answer. Pure: only the clock and the end of freshness
+ * decide, so the rule holds without the gateway, without a timer, and after the host has slept.
+ */
+#define PRESENT_STOP_S LIMITS_STOP_S /* s; inverters wait about as long for a silent battery */
+
+enum present_state { PRESENT_WAITING, PRESENT_RUNNING, PRESENT_STOPPING, PRESENT_SILENT };
+
+/** Updates `*until`, the time until which the values are or were fresh; it starts as NaN. `fresh`: they are fresh now, and until
+ * `good_until`. */
+static inline void present_update(double *until, bool fresh, double good_until, double now)
+{
+    if (fresh)
+        *until = good_until;
+    else if (*until > now)
+        *until = now;
+}
+
+static inline enum present_state present_state(double until, double now)
+{
+    if (isnan(until))
+        return PRESENT_WAITING;
+    if (now <= until)
+        return PRESENT_RUNNING;
+    return now <= until + PRESENT_STOP_S ? PRESENT_STOPPING : PRESENT_SILENT;
+}
 
 struct present;
 
@@ -44,7 +74,7 @@ struct present {
     struct alarms alarms; /* of the presented pack or bank, as read last */
     void *self;           /* of the speaker */
     struct bus *bus;
-    double *until; /* by pack: see state.h */
+    double *until; /* by pack: see present_state */
     bool ending;   /* the gateway is gone, or has asked this process to end */
     ev_timer end;
     enum present_state said;     /* the state of the presented pack that was logged last */
@@ -74,9 +104,9 @@ bool present_answers(const struct present *present, const struct outlet_pack *pa
 bool present_has_gateway(const struct present *present, double now);
 
 /** Records for the status that a master was answered: the request, such as "58 from 290 of unit 2" (empty if all requests are
- * alike), and the limits in the answer. */
+ * alike), and the limits in the answer (NULL: it had none). */
 void present_answered(struct present *present, const struct bus_link *link, const char *what,
-                      const struct told_limits *told, double now);
+                      const struct pack *told, double now);
 
 /** Fills in the values that an inverter gets at this moment: the current ones, or a stop. */
 void present_fill_shown(struct present *present, struct shown *shown, double now);

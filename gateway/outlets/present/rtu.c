@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Modbus RTU frames. Follows "MODBUS over Serial Line Specification V1.02", 2.5.1 for frames and their ends, and "MODBUS Application
- * Protocol Specification V1.1b3", section 6, for the lengths of each function.
+ * Protocol Specification V1.1b3", section 6, for the lengths of each function and for diagnostics (6.8).
  */
 #include "rtu.h"
 
@@ -9,6 +9,7 @@
 #include "bms/checksum.h"
 #include "bms/count.h"
 
+#include <modbus.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -128,4 +129,37 @@ double rtu_silence_s(unsigned baud, const char framing[4])
 {
     const double bits = 1 + (framing[0] - '0') + (framing[1] != 'N') + (framing[2] - '0');
     return baud > 19200 ? 0.00175 : 3.5 * bits / baud;
+}
+
+/* "Force listen only" (4) is rejected on purpose: any device on the line could use it to suppress the stop that a master waits
+ * for. */
+uint8_t diagnostics_answer(struct diagnostics *counted, const uint8_t *pdu, size_t size,
+                           uint8_t answer[DIAGNOSTICS_ANSWER])
+{
+    if (size != DIAGNOSTICS_ANSWER)
+        return MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE;
+    const unsigned what = be16(pdu + 1), data = be16(pdu + 3);
+    const uint32_t counters[] = {counted->messages, counted->errors,     counted->exceptions,
+                                 counted->ours,     counted->unanswered, 0 /* NAK */,
+                                 counted->busy,     counted->overruns};
+    memcpy(answer, pdu, DIAGNOSTICS_ANSWER);
+    if (what == 0) /* return the data of the request */
+        return 0;
+    if (data != 0 && !(what == 1 && data == 0xFF00))
+        return MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE;
+    if (what == 1 || what == 0x0A) { /* restart, clear */
+        *counted = (struct diagnostics){0};
+        return 0;
+    }
+    if (what == 0x14) {
+        counted->overruns = 0;
+        return 0;
+    }
+    if (what == 2) /* the diagnostic register has no bits */
+        put_be16(answer + 3, 0);
+    else if (what >= 0x0B && what <= 0x12)
+        put_be16(answer + 3, counters[what - 0x0B]);
+    else
+        return MODBUS_EXCEPTION_ILLEGAL_FUNCTION;
+    return 0;
 }

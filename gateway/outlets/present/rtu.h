@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Finds Modbus RTU frames in received bytes, and composes frames. Pure. A frame is a Modbus PDU between a device address and a CRC:
+ * Modbus RTU: finds frames in received bytes, composes frames, answers diagnostics. Pure. A frame is a Modbus PDU between a device address and a CRC:
  *   02      | 03 01 22 00 02 | 65 C4
  *   address | PDU            | CRC, low byte first
  */
@@ -36,3 +36,25 @@ size_t rtu_compose(uint8_t address, const uint8_t *pdu, size_t pdu_size, uint8_t
 
 /** The silence between two frames, in seconds: 3.5 characters, or 1.75 ms above 19200 baud. */
 double rtu_silence_s(unsigned baud, const char framing[4]);
+
+/*
+ * Function 8, diagnostics of a serial line: the counters of a device, and the answers to the sub-functions.
+ */
+
+#define DIAGNOSTICS_FC 8
+#define DIAGNOSTICS_ANSWER 5 /* bytes of the PDU */
+
+/* Counters; an answer contains their low 16 bits. */
+struct diagnostics {
+    uint32_t messages;   /* whole frames on the line, to any address */
+    uint32_t errors;     /* times that bytes had a wrong CRC or belonged to no frame */
+    uint32_t exceptions; /* exception responses that we sent */
+    uint32_t ours;       /* requests to one of our addresses, and broadcasts */
+    uint32_t unanswered; /* of these: broadcasts, and requests while the state forbids an answer */
+    uint32_t busy;       /* of the exceptions: code 6, busy */
+    uint32_t overruns;   /* times that more bytes arrived than a frame can have */
+};
+
+/** Answers a request whose PDU has `size` bytes. Returns 0 with the answer, or an exception code. */
+uint8_t diagnostics_answer(struct diagnostics *counted, const uint8_t *pdu, size_t size,
+                           uint8_t answer[DIAGNOSTICS_ANSWER]);

@@ -8,27 +8,24 @@
 #include "registers/value.h"
 
 #include <math.h>
-#include <stddef.h>
 #include <string.h>
 
 static const struct {
     const char *name;
-    size_t at;
+    enum pack_value value;
 } names[] = {
-    {"allowed_charge_voltage_v", offsetof(struct told_limits, charge_v)},
-    {"allowed_charge_current_a", offsetof(struct told_limits, charge_a)},
-    {"allowed_discharge_current_a", offsetof(struct told_limits, discharge_a)},
-    {"charge_voltage_limit_v", offsetof(struct told_limits, charge_v)},
-    {"charge_current_limit_a", offsetof(struct told_limits, charge_a)},
-    {"discharge_current_limit_a", offsetof(struct told_limits, discharge_a)},
+    {"allowed_charge_voltage_v", CHARGE_VOLTAGE_LIMIT_V},
+    {"allowed_charge_current_a", CHARGE_CURRENT_LIMIT_A},
+    {"allowed_discharge_current_a", DISCHARGE_CURRENT_LIMIT_A},
+    {"charge_voltage_limit_v", CHARGE_VOLTAGE_LIMIT_V},
+    {"charge_current_limit_a", CHARGE_CURRENT_LIMIT_A},
+    {"discharge_current_limit_a", DISCHARGE_CURRENT_LIMIT_A},
 };
 
-static void set_limit(struct told_limits *told, size_t n, double value)
+static void set_limit(struct pack *told, size_t n, double number)
 {
-    double *field = (void *) ((char *) told + names[n].at);
-    told->any = true;
-    if (isnan(*field))
-        *field = value;
+    if (!pack_known(told, names[n].value))
+        told->value[names[n].value] = number;
 }
 
 /* Index of a name; COUNT(names): not a limit. */
@@ -45,19 +42,22 @@ static bool range_has(const struct mbap_range *range, unsigned address, unsigned
     return address >= range->address && address + size <= range->address + range->count;
 }
 
-static void read_map(const struct unit *unit, const struct mbap_range *range,
-                     struct told_limits *told)
+static bool read_map(const struct unit *unit, const struct mbap_range *range, struct pack *told)
 {
+    bool any = false;
     for (size_t n = 0; n < COUNT(names); n++)
         for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++) {
             const unsigned address = (unsigned) unit->settings->base + row->offset;
             if (strcmp(row->name, names[n].name) == 0 &&
-                range_has(range, address, map_row_size(row)))
+                range_has(range, address, map_row_size(row))) {
+                any = true;
                 set_limit(told, n,
                           row->scale * map_number_of(row->type,
                                                      unit->mapping.tab_registers + address,
                                                      map_row_high_first(unit->settings, row)));
+            }
         }
+    return any;
 }
 
 /* The first limit among the terms of a register. */
@@ -81,8 +81,9 @@ static bool range_has_copy(const struct view_copies *copies, const struct mbap_r
     return false;
 }
 
-static void read_view(struct view *view, const struct mbap_range *range, struct told_limits *told)
+static bool read_view(struct view *view, const struct mbap_range *range, struct pack *told)
 {
+    bool any = false;
     const struct view_config *config = view_config(view);
     for (unsigned i = 0; i < config->register_count; i++) {
         const struct register_row *entry = &config->registers[i];
@@ -92,54 +93,45 @@ static void read_view(struct view *view, const struct mbap_range *range, struct 
             continue;
         const double shown =
             map_number_of(entry->type, view_registers(view) + entry->address, entry->big_words);
+        any = true;
         set_limit(told, n, (shown - entry->offset) / entry->scale);
     }
+    return any;
 }
 
-struct told_limits told_limits_read(const struct unit *unit, const struct mbap_range *range)
+bool told_limits_read(const struct unit *unit, const struct mbap_range *range, struct pack *told)
 {
-    struct told_limits told = {false, NAN, NAN, NAN, NAN, NAN};
-    if (range->count == 0)
-        return told;
-    if (unit->view)
-        read_view(unit->view, range, &told);
-    else
-        read_map(unit, range, &told);
-    return told;
+    pack_clear(told);
+    return unit->view ? read_view(unit->view, range, told) : read_map(unit, range, told);
 }
 
-struct told_limits told_limits_of(const struct pack *decoded)
+const struct pack *told_limits_of(const struct pack *decoded)
 {
-    const double *value = decoded->value;
-    struct told_limits told = {.charge_v = value[CHARGE_VOLTAGE_LIMIT_V],
-                               .charge_a = value[CHARGE_CURRENT_LIMIT_A],
-                               .discharge_a = value[DISCHARGE_CURRENT_LIMIT_A],
-                               .charge_switch = value[CHARGE_MOS],
-                               .discharge_switch = value[DISCHARGE_MOS]};
-    told.any = !isnan(told.charge_v) || !isnan(told.charge_a) || !isnan(told.discharge_a) ||
-               !isnan(told.charge_switch) || !isnan(told.discharge_switch);
-    return told;
+    static const enum pack_value limits[] = {CHARGE_VOLTAGE_LIMIT_V, CHARGE_CURRENT_LIMIT_A,
+                                             DISCHARGE_CURRENT_LIMIT_A, CHARGE_MOS, DISCHARGE_MOS};
+    for (size_t n = 0; n < COUNT(limits); n++)
+        if (pack_known(decoded, limits[n]))
+            return decoded;
+    return NULL;
 }
 
-static const char *on_or_off(double on)
+static void add_limit(struct text *text, const char *what, double current_a, double on)
 {
-    return on > 0 ? "on" : "off";
+    if (!isnan(current_a))
+        text_format(text, "%scharge %.5g A", what, current_a);
+    else if (!isnan(on))
+        text_format(text, "%scharging %s", what, on > 0 ? "on" : "off");
 }
 
-void told_limits_format(const struct told_limits *told, char out[TOLD_LIMITS_TEXT])
+void told_limits_format(const struct pack *told, char out[TOLD_LIMITS_TEXT])
 {
     struct text text = text_in(out, TOLD_LIMITS_TEXT);
-    if (!isnan(told->charge_a))
-        text_format(&text, "charge %.5g A", told->charge_a);
-    else if (!isnan(told->charge_switch))
-        text_format(&text, "charging %s", on_or_off(told->charge_switch));
-    if (!isnan(told->charge_v))
-        text_format(&text, "%sup to %.5g V", text.size > 0 ? " " : "charge ", told->charge_v);
-    const char *comma = text.size > 0 ? ", " : "";
-    if (!isnan(told->discharge_a))
-        text_format(&text, "%sdischarge %.5g A", comma, told->discharge_a);
-    else if (!isnan(told->discharge_switch))
-        text_format(&text, "%sdischarging %s", comma, on_or_off(told->discharge_switch));
+    const double *value = told->value, charge_v = value[CHARGE_VOLTAGE_LIMIT_V];
+    add_limit(&text, "", value[CHARGE_CURRENT_LIMIT_A], value[CHARGE_MOS]);
+    if (!isnan(charge_v))
+        text_format(&text, "%sup to %.5g V", text.size > 0 ? " " : "charge ", charge_v);
+    add_limit(&text, text.size > 0 ? ", dis" : "dis", value[DISCHARGE_CURRENT_LIMIT_A],
+              value[DISCHARGE_MOS]);
     if (text.size == 0)
         text_add(&text, "unknown");
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The limits in the answers to a master, for the status. They are decoded from the answer itself, so they are rounded as in the
- * answer. Pure.
+ * The limits in the answers to a master, for the status: the values of a pack that were decoded from the answer itself, so they are
+ * rounded as in the answer. Pure.
  */
 #pragma once
 
@@ -11,18 +11,13 @@
 
 #define TOLD_LIMITS_TEXT 64
 
-struct told_limits {
-    bool any; /* the answer contained at least one limit */
-    /* NaN: not in the answer, or unknown. Switches are 0 or 1, for protocols that report a switch
-     * rather than a current. */
-    double charge_v, charge_a, discharge_a, charge_switch, discharge_switch;
-};
+/** Reads the limits in `range` from the current registers of a unit. Limits of [limits] take precedence over those of the BMS.
+ * False: there is none. */
+bool told_limits_read(const struct unit *unit, const struct mbap_range *range, struct pack *told);
 
-/** Reads the limits in `range` from the current registers of a unit. Limits of [limits] take precedence over those of the BMS. */
-struct told_limits told_limits_read(const struct unit *unit, const struct mbap_range *range);
+/** The values that were decoded from an answer in a BMS's own protocol, or NULL if no limit is among them. */
+const struct pack *told_limits_of(const struct pack *decoded);
 
-/** Reads the limits from the values that were decoded from an answer in a BMS's own protocol. */
-struct told_limits told_limits_of(const struct pack *decoded);
-
-/** Writes "charge 30 A up to 54 V, discharge 80 A", with all digits that such protocols have, or "charging on, discharging off". */
-void told_limits_format(const struct told_limits *told, char out[TOLD_LIMITS_TEXT]);
+/** Writes "charge 30 A up to 54 V, discharge 80 A", with all digits that such protocols have, or, for protocols that report a
+ * switch rather than a current, "charging on, discharging off". "unknown": none of them is known. */
+void told_limits_format(const struct pack *told, char out[TOLD_LIMITS_TEXT]);

@@ -18,7 +18,6 @@ static void drop_gap(struct gaps *gaps, unsigned n)
     gaps->count--;
 }
 
-/* Makes room for one more. */
 static void join_closest(struct gaps *gaps)
 {
     unsigned closest = 0;
@@ -30,13 +29,6 @@ static void join_closest(struct gaps *gaps)
     drop_gap(gaps, closest + 1);
 }
 
-static void insert(struct gaps *gaps, unsigned n, struct gap gap)
-{
-    memmove(&gaps->at[n + 1], &gaps->at[n], (gaps->count - n) * sizeof *gaps->at);
-    gaps->at[n] = gap;
-    gaps->count++;
-}
-
 void gaps_add(struct gaps *gaps, int64_t from, int64_t to)
 {
     if (from >= to)
@@ -46,39 +38,25 @@ void gaps_add(struct gaps *gaps, int64_t from, int64_t to)
         n++;
     /* All spans that it touches are merged into it. */
     while (n < gaps->count && gaps->at[n].from <= to) {
-        from = gaps->at[n].from < from ? gaps->at[n].from : from;
-        to = gaps->at[n].to > to ? gaps->at[n].to : to;
+        from = earlier(gaps->at[n].from, from);
+        to = later(gaps->at[n].to, to);
         drop_gap(gaps, n);
     }
-    if (gaps->count == GAPS_MAX) {
+    memmove(&gaps->at[n + 1], &gaps->at[n], (gaps->count - n) * sizeof *gaps->at);
+    gaps->at[n] = (struct gap){from, to};
+    if (++gaps->count > GAPS_MAX)
         join_closest(gaps);
-        gaps_add(gaps, from, to);
-        return;
-    }
-    insert(gaps, n, (struct gap){from, to});
 }
 
 void gaps_remove(struct gaps *gaps, int64_t from, int64_t to)
 {
-    for (unsigned n = 0; n < gaps->count && from < to;) {
-        struct gap *gap = &gaps->at[n];
-        if (gap->to <= from || gap->from >= to) {
-            n++;
-        } else if (gap->from >= from && gap->to <= to) {
-            drop_gap(gaps, n);
-        } else if (gap->from >= from) {
-            gap->from = to;
-        } else if (gap->to <= to) {
-            gap->to = from;
-        } else {
-            /* Without room for two parts, a span with a hole in the middle stays whole. */
-            if (gaps->count == GAPS_MAX)
-                return;
-            const struct gap after = {to, gap->to};
-            gap->to = from;
-            insert(gaps, n + 1, after);
-            return;
-        }
+    const struct gaps before = *gaps;
+    if (from >= to)
+        return;
+    gaps->count = 0;
+    for (unsigned n = 0; n < before.count; n++) {
+        gaps_add(gaps, before.at[n].from, earlier(before.at[n].to, from));
+        gaps_add(gaps, later(before.at[n].from, to), before.at[n].to);
     }
 }
 

@@ -14,12 +14,22 @@
 
 #define GAPS_MAX 8
 
+static inline int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 struct gap {
     int64_t from, to; /* UTC in seconds, `to` excluded */
 };
 
 struct gaps {
-    struct gap at[GAPS_MAX];
+    struct gap at[GAPS_MAX + 1]; /* one more while a span is added */
     unsigned count;
     int64_t until;  /* later intervals have not been considered; 0: none ever was */
     int64_t health; /* midnight of the last day whose health is confirmed; 0: none */

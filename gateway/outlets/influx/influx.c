@@ -20,7 +20,6 @@
  * with later times wait until the history must have written them.
  */
 #include "influx.h"
-#include "gaps.h"
 
 #include "past/checkup.h"
 #include "outlets/outlet.h"

@@ -7,21 +7,12 @@
 #pragma once
 
 #include "batch.h"
+#include "gaps.h"
 #include "points.h"
 
 #include "past/query.h"
 #include "past/recent.h"
 #include "outlets/outlet.h"
-
-static inline int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static inline int64_t later(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
 
 /* A pack as seen by this outlet. */
 struct influx_pack {

@@ -99,12 +99,12 @@ static void send_rows(struct batch *batch, const char *rows)
     snprintf(copy, sizeof copy, "%s", rows);
     batch_clear(batch);
     for (char *row; (row = strsep(&rest, " "));) {
-        struct text text;
-        assert_non_null(batch_row(batch, &text));
+        struct text *text = batch_row(batch);
+        assert_non_null(text);
         for (char *slash; (slash = strchr(row, '/'));)
             *slash = '\n';
-        text_format(&text, "%s\n", row);
-        assert_true(batch_end_row(batch, &text));
+        text_format(text, "%s\n", row);
+        assert_true(batch_end_row(batch));
     }
     is_over = false;
     batch_send(batch);

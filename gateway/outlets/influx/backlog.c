@@ -18,7 +18,6 @@ struct reading {
 
 static void write_held(struct reading *reading)
 {
-    struct text text;
     struct pack values;
     if (!reading->holds)
         return;
@@ -34,12 +33,12 @@ static void write_held(struct reading *reading)
         .age_s = NAN,
         .all_alarms = reading->held.t % 60 == 0,
     };
-    if (!batch_row(reading->batch, &text)) {
-        reading->failed = true;
+    struct text *text = batch_row(reading->batch);
+    reading->failed = !text;
+    if (!text)
         return;
-    }
-    points_write(&text, &points);
-    batch_end_row(reading->batch, &text);
+    points_write(text, &points);
+    batch_end_row(reading->batch);
 }
 
 static int64_t round_down(int64_t t, int64_t step)
@@ -114,7 +113,7 @@ static bool read_pack(struct backlog *backlog, struct query *query, struct influ
         snprintf(why, size, "%s", query_why(query));
         return false;
     }
-    reading.width = later((int64_t) backlog->config->interval_s, RECENT_S);
+    reading.width = (int64_t) backlog->config->interval_s;
     reading.from = memory;
     reading.to = to;
     recent_walk(&pack->recent, memory, take_memory, &reading);
@@ -127,7 +126,7 @@ static bool read_pack(struct backlog *backlog, struct query *query, struct influ
 int64_t backlog_read(struct backlog *backlog, struct query *query, int64_t from, int64_t to,
                      size_t most, struct batch *batch, char *why, size_t size)
 {
-    const int64_t step = later((int64_t) backlog->config->interval_s, RECENT_S);
+    const int64_t step = (int64_t) backlog->config->interval_s;
     for (;;) {
         batch_clear(batch);
         for (unsigned i = 0; i < backlog->count; i++) {
@@ -153,25 +152,10 @@ int64_t backlog_first(const struct backlog *backlog, struct query *query)
     return first;
 }
 
-struct joining {
-    struct history_row *row;
-    int64_t to;
-    bool any;
-};
-
-static void join_one(void *data, const struct history_row *part)
-{
-    struct joining *joining = data;
-    if (part->t >= joining->to)
-        return;
-    recent_join(joining->row, part);
-    joining->any = true;
-}
-
 bool backlog_join(const struct influx_pack *pack, int64_t from, int64_t to, struct history_row *row)
 {
-    *row = history_empty(from);
-    struct joining joining = {row, to, false};
-    recent_walk(&pack->recent, from, join_one, &joining);
-    return joining.any;
+    struct reading reading = {.from = from, .to = to, .width = to - from};
+    recent_walk(&pack->recent, from, take_memory, &reading);
+    *row = reading.held;
+    return reading.holds;
 }

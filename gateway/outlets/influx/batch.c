@@ -20,25 +20,21 @@ static void finish_batch(struct batch *batch, enum batch_state state)
 
 /* ---- what it takes for certain ---- */
 
+/* The row `n` begins here. */
+static char *row_at(const struct batch *batch, unsigned n)
+{
+    return batch->text + (n > 0 ? batch->ends[n - 1] : 0);
+}
+
 /* Keeps one line as a probe, the newest: a database may reject old times. */
 static void keep_proof(struct batch *batch)
 {
-    struct batch_proof *proof = batch->proof;
-    const unsigned row = batch->from + batch->count - 1;
-    const char *line = batch->text + (row > 0 ? batch->ends[row - 1] : 0);
-    const char *end = memchr(line, '\n', batch->ends[row] - (size_t) (line - batch->text));
-    const size_t size = end ? (size_t) (end - line) + 1 : 0;
-    if (size > proof->room) {
-        char *room = realloc(proof->line, size);
-        if (!room)
-            return;
-        proof->line = room;
-        proof->room = size;
-    }
-    if (size > 0) {
-        memcpy(proof->line, line, size);
-        proof->size = size;
-    }
+    const char *line = row_at(batch, batch->from + batch->count - 1);
+    char *copy = strndup(line, strcspn(line, "\n") + 1);
+    if (!copy)
+        return;
+    free(batch->proof->line);
+    batch->proof->line = copy;
 }
 
 static void post_bytes(struct batch *batch, enum batch_turn turn, const char *bytes, size_t size)
@@ -58,15 +54,14 @@ void batch_proof_free(struct batch_proof *proof)
 
 static void try_part(struct batch *batch, enum batch_turn turn)
 {
-    const size_t from = batch->from > 0 ? batch->ends[batch->from - 1] : 0;
-    const size_t to = batch->ends[batch->from + batch->count - 1];
-    post_bytes(batch, turn, batch->text + from, to - from);
+    const char *from = row_at(batch, batch->from);
+    post_bytes(batch, turn, from, (size_t) (row_at(batch, batch->from + batch->count) - from));
 }
 
 static void advance_part(struct batch *batch)
 {
     batch->from += batch->count;
-    if (batch->from == batch->end && batch->skipped > 0 && batch->proof->size > 0) {
+    if (batch->from == batch->end && batch->skipped > 0 && batch->proof->line) {
         batch->from = batch->skipped_from;
         batch->end = batch->skipped_to;
         batch->skipped = 0;
@@ -86,15 +81,12 @@ static void advance_part(struct batch *batch)
  * dropped. */
 static unsigned rows_of_lines(const struct batch *batch, uint32_t dropped)
 {
-    const char *line = batch->text + (batch->from > 0 ? batch->ends[batch->from - 1] : 0);
-    const char *end = batch->text + batch->ends[batch->from + batch->count - 1];
+    const char *end = row_at(batch, batch->from + batch->count);
     uint64_t lines = 0;
     if (dropped == 0)
         return 0;
-    while (line < end && (line = memchr(line, '\n', (size_t) (end - line)))) {
-        line++;
-        lines++;
-    }
+    for (const char *c = row_at(batch, batch->from); c < end; c++)
+        lines += *c == '\n';
     if (dropped >= lines)
         return batch->count;
     return (unsigned) ((dropped * (uint64_t) batch->count + lines - 1) / lines);
@@ -125,9 +117,9 @@ static void on_outcome(void *data, const struct post_outcome *outcome)
     } else if (batch->count > 1) {
         batch->count = (batch->count + 1) / 2;
         try_part(batch, TURN_ROWS);
-    } else if (batch->proof->size > 0) {
+    } else if (batch->proof->line) {
         post_bytes(batch, turn == TURN_ROWS ? TURN_PROOF : TURN_LAST_PROOF, batch->proof->line,
-                   batch->proof->size);
+                   strlen(batch->proof->line));
     } else if (++batch->skipped < SKIPPED_MOST) {
         batch->skipped_from = batch->skipped == 1 ? batch->from : batch->skipped_from;
         batch->skipped_to = batch->from + 1;
@@ -170,7 +162,7 @@ void batch_release(struct batch *batch)
     batch->room = batch->row_room = 0;
 }
 
-struct text *batch_row(struct batch *batch, struct text *text)
+struct text *batch_row(struct batch *batch)
 {
     if (batch->rows == batch->row_room) {
         size_t *ends = realloc(batch->ends, (batch->row_room + ROWS_STEP) * sizeof *ends);
@@ -186,17 +178,17 @@ struct text *batch_row(struct batch *batch, struct text *text)
         batch->text = bytes;
         batch->room += ROOM_STEP;
     }
-    *text = text_in(batch->text + batch->size, batch->room - batch->size);
-    return text;
+    batch->row = text_in(batch->text + batch->size, batch->room - batch->size);
+    return &batch->row;
 }
 
-bool batch_end_row(struct batch *batch, const struct text *text)
+bool batch_end_row(struct batch *batch)
 {
-    if (text->cut)
+    if (batch->row.cut)
         return false;
-    if (text->size == 0)
+    if (batch->row.size == 0)
         return true;
-    batch->size += text->size;
+    batch->size += batch->row.size;
     batch->ends[batch->rows++] = batch->size;
     return true;
 }

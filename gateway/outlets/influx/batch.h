@@ -21,8 +21,7 @@ enum batch_state { BATCH_EMPTY, BATCH_UNDER_WAY, BATCH_DONE, BATCH_FAILED };
 /* A line of the last row that the database has accepted, as a probe; shared by the batches to one
  * database. Zeroed. */
 struct batch_proof {
-    char *line;
-    size_t size, room;
+    char *line; /* NULL: none yet */
 };
 
 enum batch_turn { TURN_ROWS, TURN_PROOF, TURN_AGAIN, TURN_LAST_PROOF };
@@ -32,7 +31,8 @@ struct batch {
     struct batch_proof *proof;
     char *text;
     size_t size, room;
-    size_t *ends; /* of each row in the text */
+    struct text row; /* that is being written */
+    size_t *ends;    /* of each row in the text */
     unsigned rows, row_room;
     enum batch_turn turn;
     unsigned from, count;  /* what is being tried, */
@@ -59,9 +59,9 @@ void batch_clear(struct batch *batch);
 void batch_release(struct batch *batch);
 /** Returns room for one more row: the caller writes it, then calls batch_end_row. NULL: out of
  * memory. */
-struct text *batch_row(struct batch *batch, struct text *text);
+struct text *batch_row(struct batch *batch);
 /** Adds the written row; false: it was too long, and is dropped. */
-bool batch_end_row(struct batch *batch, const struct text *text);
+bool batch_end_row(struct batch *batch);
 
 /** Sends it; `done` follows, never from within. */
 void batch_send(struct batch *batch);

@@ -15,60 +15,50 @@ static void write_days(struct daily *daily, struct query *query, const struct in
                        struct health_day *days)
 {
     const char *name = pack->pack->source.name;
-    const int64_t oldest = current - CHECKUP_BACK_DAYS * (int64_t) DAY_S;
-    const int64_t from = confirmed > oldest ? confirmed + 1 : oldest;
+    const int64_t from = later(confirmed + 1, current - CHECKUP_BACK_DAYS * (int64_t) DAY_S);
     const unsigned count = checkup_days(query, name, from, current, days, CHECKUP_BACK_DAYS);
     unsigned written = 0;
     for (unsigned n = 0; n < count; n++) {
-        struct text text;
         if (days[n].from < from)
             continue;
         if (written == DAYS_AT_ONCE) {
             const int64_t last = days[n].from - DAY_S / 2;
-            daily->at = daily->waits && daily->at < last ? daily->at : last;
+            daily->done = daily->waits ? earlier(daily->done, last) : last;
             daily->waits = true;
             return;
         }
-        if (!batch_row(&daily->batch, &text))
+        struct text *text = batch_row(&daily->batch);
+        if (!text)
             return;
-        points_health(&text, pack->tags, layout, &days[n]);
-        batch_end_row(&daily->batch, &text);
+        points_health(text, pack->tags, layout, &days[n]);
+        batch_end_row(&daily->batch);
         written++;
-        if (!daily->waits && days[n].from > daily->at)
-            daily->at = days[n].from;
+        /* Days older than one day are complete when the next one has begun. */
+        if (!daily->waits)
+            daily->done = later(daily->done, days[n].from - DAY_S);
     }
     if (written == 0)
         return;
     /* The findings from these days and those before, at the newest of them. */
     struct health_finding findings[HEALTH_FINDINGS];
-    struct text text;
     const unsigned found = checkup_judge(query, name, current, findings);
-    if (found == 0 || !batch_row(&daily->batch, &text))
+    struct text *text = found > 0 ? batch_row(&daily->batch) : NULL;
+    if (!text)
         return;
-    points_findings(&text, pack->tags, layout, days[count - 1].from, findings, found);
-    batch_end_row(&daily->batch, &text);
-}
-
-void daily_clear(struct daily *daily)
-{
-    batch_clear(&daily->batch);
-    daily->at = 0;
-    daily->waits = false;
+    points_findings(text, pack->tags, layout, days[count - 1].from, findings, found);
+    batch_end_row(&daily->batch);
 }
 
 void daily_write(struct daily *daily, struct query *query, const struct influx_pack *packs,
                  unsigned count, int64_t current, int64_t confirmed, enum influx_layout layout)
 {
     struct health_day *days = malloc(CHECKUP_BACK_DAYS * sizeof *days);
+    batch_clear(&daily->batch);
+    daily->done = -DAY_S;
+    daily->waits = false;
     /* A day ahead was written while the clock was wrong. */
-    for (unsigned i = 0; days && i < count; i++)
+    for (unsigned i = 0; query && days && i < count; i++)
         write_days(daily, query, &packs[i], current, confirmed < current ? confirmed : 0, layout,
                    days);
     free(days);
-}
-
-/* Days older than one day are complete when the next one has begun. */
-int64_t daily_done(const struct daily *daily)
-{
-    return daily->at - (daily->waits ? 0 : DAY_S);
 }

@@ -233,11 +233,11 @@ static void write_live(struct influx *influx, struct influx_pack *pack, double n
         .age_s = outlet_age(known, now),
         .all_alarms = influx->live_at % MINUTE_S == 0 || alarms_changed,
     };
-    struct text text;
-    if (!batch_row(&influx->live, &text))
+    struct text *text = batch_row(&influx->live);
+    if (!text)
         return;
-    points_write(&text, &points);
-    if (batch_end_row(&influx->live, &text) && any) {
+    points_write(text, &points);
+    if (batch_end_row(&influx->live) && any) {
         pack->warning = values.alarms_warning;
         pack->protection = values.alarms_protection;
     }
@@ -251,10 +251,10 @@ static void send_live(struct influx *influx, int64_t t, double now)
     batch_clear(&influx->live);
     /* The operator of many gateways cannot see from arriving values whether older ones are still
      * missing. */
-    struct text text;
-    if (batch_row(&influx->live, &text)) {
-        points_gateway(&text, influx->gateway, t, t - oldest_owed(influx, t), t % MINUTE_S == 0);
-        batch_end_row(&influx->live, &text);
+    struct text *text = batch_row(&influx->live);
+    if (text) {
+        points_gateway(text, influx->gateway, t, t - oldest_owed(influx, t), t % MINUTE_S == 0);
+        batch_end_row(&influx->live);
     }
     for (unsigned i = 0; i < influx->count; i++)
         write_live(influx, &influx->packs[i], now);
@@ -451,10 +451,8 @@ static void send_health(struct influx *influx, double now)
         return;
     influx->look_at = now + LOOK_DAYS_S;
     struct query *query = open_history(influx);
-    daily_clear(&influx->daily);
-    if (query)
-        daily_write(&influx->daily, query, influx->packs, influx->count, influx->current,
-                    influx->gaps.health, influx->config->layout);
+    daily_write(&influx->daily, query, influx->packs, influx->count, influx->current,
+                influx->gaps.health, influx->config->layout);
     query_close(query);
     if (influx->daily.batch.rows > 0)
         batch_send(&influx->daily.batch);
@@ -471,11 +469,10 @@ static void on_daily(void *data)
     }
     count_rows(influx, &influx->daily.batch, now);
     note_success(influx, now);
-    const int64_t done = daily_done(&influx->daily);
     if (influx->daily.waits)
         influx->look_at = now;
-    if (done > influx->gaps.health || influx->gaps.health > influx->current) {
-        influx->gaps.health = done;
+    if (influx->daily.done > influx->gaps.health || influx->gaps.health > influx->current) {
+        influx->gaps.health = influx->daily.done;
         influx->changed = true;
     }
 }

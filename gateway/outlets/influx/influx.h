@@ -52,16 +52,11 @@ bool backlog_join(const struct influx_pack *pack, int64_t from, int64_t to,
 
 struct daily {
     struct batch batch;
-    int64_t at; /* midnight of the last day in it */
+    int64_t
+        done; /* midnight of the last day that the database has completely once the batch is confirmed */
     bool waits; /* there are more days */
 };
 
-/** Empties the batch. */
-void daily_clear(struct daily *daily);
-
-/** Appends the days of all packs after `confirmed`, up to `current`. */
+/** Fills the batch with the days of all packs after `confirmed`, up to `current`. `query`: the history; NULL: none. */
 void daily_write(struct daily *daily, struct query *query, const struct influx_pack *packs,
                  unsigned count, int64_t current, int64_t confirmed, enum influx_layout layout);
-
-/** Midnight of the last day that is complete in the database once the batch is confirmed. */
-int64_t daily_done(const struct daily *daily);

@@ -190,8 +190,14 @@ static void owe_recent_again(struct influx *influx)
     influx->changed = true;
 }
 
-static void note_failure(struct influx *influx, const struct post_outcome *outcome, double now)
+/* Counts what became of a batch; false: nothing of it arrived. */
+static bool settle(struct influx *influx, const struct batch *batch, double now)
 {
+    const struct post_outcome *outcome = &batch->last;
+    if (batch->state != BATCH_FAILED) {
+        count_rows(influx, batch, now);
+        return true;
+    }
     influx->failed++;
     backoff_grow(&influx->pause_s, 1, LONGEST_PAUSE_S);
     influx->retry_at = now + fmax(influx->pause_s, outcome->again_s);
@@ -205,6 +211,7 @@ static void note_failure(struct influx *influx, const struct post_outcome *outco
                                        : "values of the last hour are kept in memory");
     else
         log_debug("%s: %s", influx->who, influx->words);
+    return false;
 }
 
 /* ---- the interval that has just ended ---- */
@@ -266,11 +273,8 @@ static void on_live(void *data)
 {
     struct influx *influx = data;
     const double now = clock_now();
-    if (influx->live.state == BATCH_FAILED) {
-        note_failure(influx, &influx->live.last, now);
+    if (!settle(influx, &influx->live, now))
         return;
-    }
-    count_rows(influx, &influx->live, now);
     /* Memory may have only a part of the first interval. */
     if (influx->live_at >= influx->started)
         gap_ends(influx, influx->live_at, influx->live_at + influx->step);
@@ -372,31 +376,26 @@ static bool read_gap(struct influx *influx, struct query *query, double now)
     return true;
 }
 
-/* As far as memory reaches back. */
-static int64_t memory_from(const struct influx *influx)
-{
-    const int64_t oldest =
-        influx->current - (int64_t) influx->memory_s / influx->step * influx->step;
-    /* Times occur a second time that the history already has. */
-    if (has_history(influx) && influx->current < influx->back_until)
-        return INT64_MAX;
-    return later(influx->started, oldest);
-}
-
 static void fill_gaps(struct influx *influx)
 {
     const double now = clock_now();
-    if (influx->late.state != BATCH_UNDER_WAY && influx->gaps.count == 0)
+    if (influx->late.state == BATCH_UNDER_WAY)
+        return;
+    if (influx->gaps.count == 0)
         batch_release(&influx->late);
-    if (influx->late.state == BATCH_UNDER_WAY || influx->gaps.count == 0 ||
-        now < influx->retry_at || now < influx->late_at || influx->current == 0)
+    if (influx->gaps.count == 0 || now < fmax(influx->retry_at, influx->late_at) ||
+        influx->current == 0)
         return;
     const struct gap *only = &influx->gaps.at[0];
     if (influx->live.state == BATCH_UNDER_WAY && influx->gaps.count == 1 &&
         only->from >= influx->live_at && only->to <= influx->live_at + influx->step)
         return; /* only the interval in flight is owed */
+    /* As far as memory reaches back; not while times occur a second time that the history already has. */
+    const int64_t oldest =
+        influx->current - (int64_t) influx->memory_s / influx->step * influx->step;
+    const bool twice = has_history(influx) && influx->current < influx->back_until;
     influx->backlog.now = influx->current;
-    influx->backlog.memory_from = memory_from(influx);
+    influx->backlog.memory_from = twice ? INT64_MAX : later(influx->started, oldest);
     struct query *query = open_history(influx);
     bool again = true;
     batch_clear(&influx->late);
@@ -425,16 +424,14 @@ static void on_late(void *data)
 {
     struct influx *influx = data;
     const double now = clock_now();
-    if (influx->late.state == BATCH_FAILED) {
-        const double retry_at = influx->retry_at;
-        note_failure(influx, &influx->late.last, now);
+    const double retry_at = influx->retry_at;
+    if (!settle(influx, &influx->late, now)) {
         if (influx->late.last.result == POST_REFUSED) {
             influx->retry_at = retry_at;
             influx->late_at = now + REFUSED_S;
         }
         return;
     }
-    count_rows(influx, &influx->late, now);
     gap_ends(influx, influx->late_from, influx->late_to);
     note_success(influx, now);
     fill_later(influx, influx->late_at - now);
@@ -462,15 +459,12 @@ static void on_daily(void *data)
 {
     struct influx *influx = data;
     const double now = clock_now();
-    if (influx->daily.batch.state == BATCH_FAILED) {
+    const bool good = settle(influx, &influx->daily.batch, now);
+    if (!good || influx->daily.waits)
         influx->look_at = now;
-        note_failure(influx, &influx->daily.batch.last, now);
+    if (!good)
         return;
-    }
-    count_rows(influx, &influx->daily.batch, now);
     note_success(influx, now);
-    if (influx->daily.waits)
-        influx->look_at = now;
     if (influx->daily.done > influx->gaps.health || influx->gaps.health > influx->current) {
         influx->gaps.health = influx->daily.done;
         influx->changed = true;

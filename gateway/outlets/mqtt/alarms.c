@@ -13,41 +13,29 @@ static struct alarms merge_alarms(struct alarms alarms, uint32_t mask, struct al
                            (alarms.protection & ~mask) | (now.protection & mask)};
 }
 
-/* Remembers it until the broker confirms it; if there is no room, it is assumed to arrive. */
+/* Remembers it until the broker confirms it; if there is no room, or the library can never send it, it is assumed to arrive. */
 static bool send_event(struct mqtt *mqtt, struct mqtt_pack *pack, int alarm, int before, int level,
                        double time)
 {
+    int mid = 0;
     char topic[TOPIC_SIZE];
     struct text text = mqtt_text(mqtt);
-    struct unsure *place = mqtt->unsure;
-    while (place < mqtt->unsure + EVENTS_MAX && place->mid)
-        place++;
-    const bool has_room = place < mqtt->unsure + EVENTS_MAX;
-    if (has_room)
-        *place = (struct unsure){
-            .sequence = ++mqtt->events, .pack = pack, .alarm = alarm, .before = pack->alarms};
     message_event(&text, time, (enum pack_alarm) alarm, (enum alarm_level)(level ? level : before),
                   level > 0);
     topic_of(mqtt->place.topic, pack->pack->source.name, "event", topic);
-    bool good = connection_publish(mqtt->connection, topic, text.bytes, text.size, 1, false,
-                                   has_room ? &place->mid : NULL);
-    if (!good && has_room)
-        place->mid = 0;
-    return good;
+    if (!connection_publish(mqtt->connection, topic, text.bytes, text.size, 1, false, &mid))
+        return false;
+    if (mid && mqtt->unsure_count < EVENTS_MAX)
+        mqtt->unsure[mqtt->unsure_count++] = (struct unsure){mid, pack, alarm, pack->alarms};
+    return true;
 }
 
 void alarms_undo(struct mqtt *mqtt)
 {
-    for (;;) {
-        struct unsure *last = NULL;
-        for (unsigned i = 0; i < EVENTS_MAX; i++)
-            if (mqtt->unsure[i].mid && (!last || mqtt->unsure[i].sequence > last->sequence))
-                last = &mqtt->unsure[i];
-        if (!last)
-            return;
+    while (mqtt->unsure_count > 0) {
+        const struct unsure *last = &mqtt->unsure[--mqtt->unsure_count];
         last->pack->alarms = merge_alarms(last->pack->alarms, 1u << last->alarm, last->before);
         told_keep(mqtt->outlet, last->pack->pack->source.name, last->pack->alarms);
-        last->mid = 0;
     }
 }
 
@@ -70,7 +58,9 @@ void alarms_tell(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 
 void alarms_confirmed(struct mqtt *mqtt, int mid)
 {
-    for (unsigned i = 0; i < EVENTS_MAX; i++)
-        if (mqtt->unsure[i].mid == mid)
-            mqtt->unsure[i].mid = 0;
+    unsigned left = 0;
+    for (unsigned i = 0; i < mqtt->unsure_count; i++)
+        if (mqtt->unsure[i].mid != mid)
+            mqtt->unsure[left++] = mqtt->unsure[i];
+    mqtt->unsure_count = left;
 }

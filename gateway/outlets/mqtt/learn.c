@@ -42,26 +42,17 @@ static uint64_t identity_of(const struct pack *values)
     return identity;
 }
 
-static uint64_t part_at(uint64_t identity, int part)
+/* The identity completed by what was known before; `*another`: they differ. A property that is unknown in one of them is
+ * not a difference: serial and model are read later than the first values. */
+static uint64_t complete(uint64_t before, uint64_t now, bool *another)
 {
-    return identity & (uint64_t) 0xFFFF << part * PART_BITS;
-}
-
-/* A property that is unknown in one of them is not a difference: serial and model are read later
- * than the first values. */
-static bool is_another(uint64_t before, uint64_t now)
-{
-    for (int i = 0; i < PARTS; i++)
-        if (part_at(before, i) && part_at(now, i) && part_at(before, i) != part_at(now, i))
-            return true;
-    return false;
-}
-
-static uint64_t completed(uint64_t before, uint64_t now)
-{
-    for (int i = 0; i < PARTS; i++)
-        if (!part_at(now, i))
-            now |= part_at(before, i);
+    *another = false;
+    for (int i = 0; i < PARTS; i++) {
+        const uint64_t part = (uint64_t) 0xFFFF << i * PART_BITS;
+        *another |= before & part && now & part && (before ^ now) & part;
+        if (!(now & part))
+            now |= before & part;
+    }
     return now;
 }
 
@@ -75,8 +66,10 @@ void learn_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     entity_gather(source, 0, 0, &values);
     struct entity_set known = entity_and(entity_known(&values), learn_allowed(mqtt, pack));
     struct entity_set before = pack->set;
-    const uint64_t identity = identity_of(source->values);
-    bool strange = pack->protocol[0] && is_another(pack->identity, identity);
+    bool strange;
+    const uint64_t shown = identity_of(source->values);
+    uint64_t identity = complete(pack->identity, shown, &strange);
+    strange &= pack->protocol[0] != '\0';
     if (!strange)
         pack->strange_since = NAN;
     else if (isnan(pack->strange_since))
@@ -89,13 +82,13 @@ void learn_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
         pack->todo |= ANNOUNCE | INFO;
         log_info("%s: %s has another battery or protocol now: announcing it again", mqtt->name,
                  source->name);
-        pack->identity = 0;
+        identity = shown;
         strange = false;
     }
     pack->set = entity_or(pack->set, known);
     pack->gone = entity_without(pack->gone, pack->set);
     if (!strange)
-        pack->identity = completed(pack->identity, identity);
+        pack->identity = identity;
     snprintf(pack->protocol, sizeof pack->protocol, "%s", protocol);
     if (!pack->was_fresh || !entity_same(before, pack->set)) {
         pack->todo |= ANNOUNCE;

@@ -56,8 +56,7 @@ struct withdrawals {
 /* An event that the broker has not confirmed: if the connection ends before, the alarm goes back to
  * its state before the event. */
 struct unsure {
-    int mid;           /* 0: free */
-    unsigned sequence; /* later ones are undone first */
+    int mid;
     struct mqtt_pack *pack;
     int alarm;
     struct alarms before; /* as sent before */
@@ -80,10 +79,10 @@ struct mqtt {
     unsigned row;
     unsigned fresh_told;
     bool heard_told;
-    unsigned echoes[2];             /* own status, offline and online, not received back yet */
-    struct withdrawals withdrawals; /* count 0: nothing is to be withdrawn */
-    struct unsure unsure[EVENTS_MAX];
-    unsigned events;    /* sent */
+    unsigned echoes[2];               /* own status, offline and online, not received back yet */
+    struct withdrawals withdrawals;   /* count 0: nothing is to be withdrawn */
+    struct unsure unsure[EVENTS_MAX]; /* in the order in which they were sent */
+    unsigned unsure_count;
     double answered_at; /* last answer not used for values yet; -INFINITY: none */
     ev_timer flush, later, birth, farewell;
     unsigned ticks;

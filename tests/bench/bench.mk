@@ -1,11 +1,11 @@
 # `make bench` prints how fast the server answers, how close to the wire the lines poll, what memory and processor time
 # that takes and how soon a value is there, in about four minutes. BENCH_SECONDS is the length of one measurement,
-# BENCH_ROUNDS how often it is repeated. jsmodbus comes with the clients that the end-to-end tests install.
+# BENCH_ROUNDS how often it is repeated.
 
 BENCH          := $(BUILD)/tests/bench
-BENCH_PROGRAMS := $(addprefix $(BENCH)/,load floor textbook polling decode latency damage malloc_count.so)
+BENCH_PROGRAMS := $(addprefix $(BENCH)/,load floor polling decode latency damage malloc_count.so)
 
-$(BENCH)/load $(BENCH)/floor $(BENCH)/textbook: $(BENCH)/%: $(BENCH)/%.o $(BENCH)/fixture.o
+$(BENCH)/load $(BENCH)/floor: $(BENCH)/%: $(BENCH)/%.o $(BENCH)/fixture.o
 	$(call short,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
 
@@ -26,8 +26,7 @@ bench-programs: all $(BENCH_PROGRAMS) $(BUILD)/tests/test_ages $(BUILD)/tests/te
 
 bench: test-deps
 	@$(MAKE) --no-print-directory bench-programs
-	@tests/e2e/npm/install $(BUILD)/npm
-	NODE_PATH=$(CURDIR)/$(BUILD)/npm/node_modules /usr/bin/python3 tests/bench/bench.py $(BUILD)
+	/usr/bin/python3 tests/bench/bench.py $(BUILD)
 	@echo 'Ages under stalls, losses and delays, and recovery times, on a clock that is turned:'
 	AGES=1 $(BUILD)/tests/test_ages | grep published
 	$(BUILD)/tests/test_recovery | grep ' s'

@@ -235,23 +235,7 @@ def describe_machine():
 
 # ---- A. the server ----
 
-def find_pymodbus():
-    """Debian's package belongs to Debian's Python."""
-    version = output_of(["/usr/bin/python3", "-c", "import pymodbus; print(pymodbus.__version__)"])
-    return version, "not installed (Debian: python3-pymodbus)"
-
-
-def find_jsmodbus():
-    version = output_of(["node", "-e", "console.log(require('jsmodbus/package.json').version, 'on node', "
-                                       "process.version)"])
-    return version, "not installed (npm install jsmodbus, and its folder in NODE_PATH)"
-
-
 CORKED_FLOOR = "floor, a send each"
-
-
-def built():
-    return "this build", ""
 
 
 def start_floor(*options):
@@ -267,18 +251,12 @@ VIEW = "[view copy]\nsource = 1\nunit = 1\nlisten = 127.0.0.1:0\nword_order = li
         (14, "power_w", "float32"), (16, "0", "u16"), (17, "discharge_mos", "u16"), (18, "charge_mos", "u16"),
         (19, "0", "u16")))
 
-# name, how to find it (version, or else why not), how to start it
-COMPETITORS = (
-    ("floor", built, start_floor),
-    ("packgate", built, Packgate),
-    ("packgate, a view", built, lambda: Packgate(more=VIEW)),
-    (CORKED_FLOOR, built, lambda: start_floor("-c")),
-    ("textbook", built, lambda: Server([program("textbook")] + WORD_ARGUMENTS)),
-    ("pymodbus", find_pymodbus,
-     lambda: Server(["/usr/bin/python3", os.path.join(HERE, "pymodbus_server.py")] + WORD_ARGUMENTS)),
-    ("jsmodbus", find_jsmodbus,
-     lambda: Server(["node", os.path.join(HERE, "jsmodbus_server.js")] + WORD_ARGUMENTS)),
-)
+SERVERS = {
+    "floor": start_floor,
+    "packgate": Packgate,
+    "packgate, a view": lambda: Packgate(more=VIEW),
+    CORKED_FLOOR: lambda: start_floor("-c"),
+}
 
 
 def complaint(runs):
@@ -328,11 +306,10 @@ def in_rounds(servers, connections, depth=1, rate=None):
     return runs
 
 
-def compare_servers(servers, missing, connections, depth):
+def compare_servers(servers, connections, depth):
     # One request at a time gets one send from either floor.
-    names = [name for name, _, _ in COMPETITORS if depth > 1 or name != CORKED_FLOOR]
-    runs = in_rounds({name: servers[name] for name in names if name in servers}, connections, depth)
-    rows = [server_row(name, runs[name], runs["floor"]) if name in servers else [name, missing[name]] for name in names]
+    runs = in_rounds({name: server for name, server in servers.items() if depth > 1 or name != CORKED_FLOOR}, connections, depth)
+    rows = [server_row(name, runs[name], runs["floor"]) for name in runs]
     title = f"{connections} connection{'s' * (connections > 1)}, {depth} request{'s' * (depth > 1)} in flight on each"
     print_table(title, ["server", "requests/s", "of floor", "p50 µs", "p99 µs", "CPU µs/request", "of floor", "CPU %",
                         "RSS MiB"], rows)
@@ -342,21 +319,15 @@ def bench_server():
     section("A", "Modbus TCP server")
     print(f"Function 3, {COUNT} registers at {BASE}; each answer is compared. {ROUNDS} rounds of {SECONDS:g} s, one\n"
           "server after the other; medians. The floor does one recv and one send of canned bytes, or a send into a\n"
-          "corked socket for each of several requests; the textbook server is the select loop of libmodbus' manual;\n"
-          "packgate polls a simulated pack meanwhile; a view is these registers, chosen one by one. CPU %: how busy the\n"
-          "server kept its processor; below 100 it could do more than the generator asked of it.")
-    servers, missing = {}, {}
+          "corked socket for each of several requests; packgate polls a simulated pack meanwhile; a view is these\n"
+          "registers, chosen one by one. CPU %: how busy the server kept its processor; below 100 it could do more than\n"
+          "the generator asked of it.")
+    servers = {}
     try:
-        for name, find, start in COMPETITORS:
-            version, why_not = find()
-            if version:
-                servers[name] = start()
-                if find is not built:
-                    print(f"{name}: {version}")
-            else:
-                missing[name] = why_not
+        for name, start in SERVERS.items():
+            servers[name] = start()
         for connections, depth in SCENARIOS:
-            compare_servers(servers, missing, connections, depth)
+            compare_servers(servers, connections, depth)
     finally:
         for server in servers.values():
             server.stop()
@@ -567,12 +538,6 @@ class Emulated(Server):
         super().__init__([PACKGATE, "simulate", "--protocol", protocol, "--tcp", "0", "--options", PACK_OPTIONS])
 
 
-class PymodbusGateway(Server):
-    def __init__(self, ports):
-        super().__init__(["/usr/bin/python3", os.path.join(HERE, "pymodbus_gateway.py"), *map(str, ports)])
-        self.await_packs(len(ports))
-
-
 @contextlib.contextmanager
 def stopping(servers):
     try:
@@ -613,13 +578,9 @@ def bench_fleet():
     section("D", "A fleet")
     print(f"{FLEET} BMS behind a TCP connection each, asked once a second; {FLEET_CLIENTS} clients with 10 requests a\n"
           f"second each ({COUNT} registers at {BASE}, unit after unit; each answer is compared). CPU %: of one\n"
-          "processor, the gateway alone; BMS and clients are processes of their own. pymodbus: the same requests\n"
-          "and clients, but it decodes and serves little more than the values that are compared.")
+          "processor, the gateway alone; BMS and clients are processes of their own.")
     one = ("daly-d2",)
     rows = [fleet_row("packgate, daly-d2", one, packgate_on(one))]
-    version, why_not = find_pymodbus()
-    rows.append(fleet_row(f"pymodbus {version}, daly-d2", one, PymodbusGateway) if version
-                else ["pymodbus", why_not])
     rows.append(fleet_row(f"packgate, {len(MIXED)} protocols", MIXED, packgate_on(MIXED)))
     print_table("While packs are polled and clients ask",
                 ["gateway", "cycles/s", "timeouts", "requests/s", "CPU %", "RSS MiB", "p50 µs", "p99 µs", "max µs"],

@@ -231,7 +231,6 @@ TEST(full)
     config_free(config);
 }
 
-/* Names with dots: the one that leaves the name of a number is meant. */
 /* Two more packs, lines 7 to 14. */
 #define MORE_PACKS                                                                                 \
     "[pack q]\nline = a\naddress = 2\nunit = 2\n[pack r]\nline = a\naddress = 3\nunit = 3\n"
@@ -591,43 +590,6 @@ TEST(same_file)
             fail_msg("%s: not the same configuration", cases[i].name);
         config_free(config);
     }
-}
-
-/* The example of the documentation, as far as its sections go. */
-TEST(readme_example)
-{
-    struct config *config = parse_good(
-        "    [gateway]\n"
-        "    listen = 0.0.0.0:502\n"
-        "    allow  = 127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, ::1/128, fc00::/7, "
-        "fe80::/10   ; the default\n"
-        "    base   = 290\n"
-        "    poll   = 1s\n"
-        "\n"
-        "    [line shed]\n"
-        "    port = tcp://192.0.2.49:6126          ; a USR-N540 channel\n"
-        "    protocol = topbms\n"
-        "\n"
-        "    [line inverter-room]\n"
-        "    port = serial:/dev/serial/by-id/usb-FTDI_FT232R-if00\n"
-        "    baud = 9600\n"
-        "\n"
-        "    [pack house-1]\n"
-        "    line = shed\n"
-        "    address = 1\n"
-        "    unit = 1\n"
-        "\n"
-        "    [pack house-2]\n"
-        "    line = inverter-room\n"
-        "    protocol = daly\n"
-        "    unit = 2\n");
-    assert_int_equal(config->line_count, 2);
-    assert_string_equal(config->lines[0].port, "tcp://192.0.2.49:6126");
-    assert_ptr_equal(config->packs[0].driver, bms_driver_find("topbms"));
-    assert_int_equal(config->packs[0].options.address, 1);
-    assert_ptr_equal(config->packs[1].driver, bms_driver_find("daly"));
-    assert_int_equal(config->gateway.allow.count, 7);
-    config_free(config);
 }
 
 TEST(ports)

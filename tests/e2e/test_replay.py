@@ -1,73 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""Every exchange file, replayed by a TCP server to `packgate run` and read by pymodbus, and through `packgate decode`."""
+"""Every exchange file, replayed by a TCP server to `packgate run` and read by pymodbus, and through `packgate decode`. The same over
+serial ports is in test_probe, with the emulator of each protocol."""
 
-# tests/run: 40 s
+# tests/run: 20 s
 
 import concurrent.futures
 import glob
-import itertools
 import json
 import math
-import os
-import pty
-import re
-import selectors
 import subprocess
 import time
-import tty
 
 from harness import (Exchange, Gateway, MAP, PACKGATE, Replayer, decode, find, main, protocols, read)
 
 CAPTURES = sorted(glob.glob("tests/captures/*/*.exch"))
-ALARMS = None
-
-
-class Terminal:
-    """The far end of a pseudo terminal, with the methods of a socket."""
-
-    def __init__(self, descriptor):
-        self.descriptor = descriptor
-
-    def fileno(self):
-        return self.descriptor
-
-    def recv(self, size):
-        return os.read(self.descriptor, size)
-
-    def sendall(self, data):
-        os.write(self.descriptor, data)
-
-
-class PtyReplayer(Replayer):
-    """The same behind a serial port."""
-
-    def __init__(self, exchange):
-        self.master, self.slave = pty.openpty()  # the slave stays open here, so that the gateway can close and reopen it
-        tty.setraw(self.slave)
-        super().__init__(exchange)
-        self.url = "serial:" + os.ttyname(self.slave)
-
-    def _serve(self):
-        terminal = Terminal(self.master)
-        buffers = {terminal: b""}
-        # A device sends one block a second; blocks that arrive faster from a serial port have been delayed.
-        blocks = itertools.cycle(re.split(rb"(?=\r\nPID)", self.unasked))
-        with selectors.DefaultSelector() as selector:
-            selector.register(terminal, selectors.EVENT_READ)
-            selector.register(self.stopping, selectors.EVENT_READ)
-            while True:
-                ready = selector.select(1 if self.unasked else None)
-                if any(key.fileobj is self.stopping for key, _ in ready):
-                    return
-                if ready:
-                    self._receive(selector, buffers, terminal)
-                else:
-                    terminal.sendall(next(blocks))
-
-    def __exit__(self, *arguments):
-        super().__exit__(*arguments)
-        os.close(self.master)
-        os.close(self.slave)
 
 
 def same(value, text, tolerance):
@@ -167,25 +113,15 @@ def snapshot(client, unit):
 
 
 def replays_all_files_to_the_gateway():
-    replay_all(Replayer)
-
-
-def replays_all_files_over_a_pty():
-    replay_all(PtyReplayer)
-
-
-def replay_all(kind):
     """Several at a time, because they mostly wait for the poll interval."""
     with concurrent.futures.ThreadPoolExecutor(12) as pool:
-        wrong = [line for lines in pool.map(lambda path: replay(path, kind), CAPTURES) for line in lines]
+        wrong = [line for lines in pool.map(replay, CAPTURES) for line in lines]
     assert not wrong, "\n".join(wrong)
 
 
-def replay(path, kind):
+def replay(path):
     exchange = Exchange(path)
-    if kind is PtyReplayer and exchange.protocol == "victron-ble":
-        return []  # not behind a serial port: each record is sent once, and a repeated one is old
-    with kind(exchange) as replayer:
+    with Replayer(exchange) as replayer:
         text = f"""
 [line replay]
 port = {replayer.url}
@@ -224,5 +160,4 @@ def unmet(exchange, client, gateway):
         time.sleep(0.1)  # half a poll
 
 
-main([decodes_all_files, says_why_nothing_decodes, replays_all_files_to_the_gateway,
-      replays_all_files_over_a_pty])
+main([decodes_all_files, says_why_nothing_decodes, replays_all_files_to_the_gateway])

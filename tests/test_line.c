@@ -10,7 +10,7 @@
 #include "lines/line.h"
 
 #include "base/clock.h"
-#include "simulator/pty.h"
+#include "simulator/link.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>

@@ -9,7 +9,7 @@
 #include "lines/line.h"
 
 #include "base/clock.h"
-#include "simulator/pty.h"
+#include "simulator/link.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>

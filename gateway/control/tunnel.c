@@ -4,7 +4,7 @@
 
 #include "packs/json.h"
 #include "lines/line.h"
-#include "config/keys.h"
+#include "config/changes.h"
 #include "base/address.h"
 #include "base/backoff.h"
 #include "base/clock.h"
@@ -565,21 +565,12 @@ struct tunnels *tunnels_new(struct ev_loop *loop, const struct overview *overvie
     return NULL;
 }
 
-static bool same_tunnel(const struct tunnel_config *a, const struct tunnel_config *b)
-{
-    bool listens = a->listen.count == b->listen.count;
-    for (unsigned i = 0; listens && i < a->listen.count; i++)
-        listens = strcmp(a->listen.at[i], b->listen.at[i]) == 0;
-    return listens && strcmp(a->line, b->line) == 0 && a->share == b->share &&
-           a->idle_s == b->idle_s;
-}
-
 void tunnels_renew(struct tunnels *tunnels)
 {
     for (struct tunnel *tunnel = tunnels->first, *next; tunnel; tunnel = next) {
         next = tunnel->next;
         const struct tunnel_config *config = find_config(tunnels, tunnel->config.name);
-        if (!config || !same_tunnel(config, &tunnel->config))
+        if (!config || !config_same(&tunnel_section, config, &tunnel->config, CHANGE_SECTION))
             close_tunnel(tunnel, "its section was removed or changed");
     }
 }

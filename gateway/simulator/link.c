@@ -5,16 +5,17 @@
  */
 #include "link.h"
 
-#include "pty.h"
-
 #include "base/clock.h"
 #include "bms/prng.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define SLOTS_MOST 1024
@@ -63,7 +64,48 @@ static void clear_slots(struct simulator_link *link)
     ev_timer_stop(link->loop, &link->speaker);
 }
 
-/* ---- clients of a pty ---- */
+/* ---- a pty and its clients ---- */
+
+/* Prepares for the next client: raw mode, and unread bytes are discarded. The kernel reports a missing client only after one was
+ * there: open the slave once. */
+static void pty_reset(int master)
+{
+    char name[PTY_NAME];
+    struct termios settings;
+    if (ptsname_r(master, name, sizeof name) != 0)
+        return;
+    int slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (slave < 0)
+        return;
+    if (tcgetattr(slave, &settings) == 0) {
+        cfmakeraw(&settings);
+        tcsetattr(slave, TCSANOW, &settings);
+    }
+    tcflush(slave, TCIFLUSH); /* not the bytes that a connected client has just written */
+    close(slave);
+}
+
+int pty_open(char name[PTY_NAME])
+{
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (master < 0)
+        return -1;
+    if (grantpt(master) != 0 || unlockpt(master) != 0 || ptsname_r(master, name, PTY_NAME) != 0) {
+        int saved = errno;
+        close(master);
+        errno = saved;
+        return -1;
+    }
+    pty_reset(master);
+    return master;
+}
+
+/* Whether a client has the slave open. Without one, reading the master fails with EIO. */
+static bool pty_in_use(int master)
+{
+    struct pollfd query = {.fd = master, .events = POLLIN};
+    return poll(&query, 1, 0) >= 0 && !(query.revents & POLLHUP);
+}
 
 static void on_presence(struct ev_loop *loop, ev_timer *timer, int revents)
 {

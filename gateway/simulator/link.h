@@ -36,3 +36,8 @@ void simulator_link_free(struct simulator_link *link);
 #define SIMULATOR_SAY_MAX 4608
 void simulator_link_say(struct simulator_link *link, const uint8_t *bytes, size_t size,
                         double delay_s);
+
+/** Opens a pseudo terminal that replaces a serial port, raw, without echo: clients open, close and reopen its slave, whose path
+ * is written. Returns the non-blocking master; -1 with errno. */
+#define PTY_NAME 64
+int pty_open(char name[PTY_NAME]);

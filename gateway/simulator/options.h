@@ -5,11 +5,19 @@
  */
 #pragma once
 
-#include "fixed.h"
-
 #include "bms/battery.h"
 
 #include <stdio.h>
+
+/* Values that are fixed, whatever the battery model computes. */
+struct simulator_fixed {
+    bool is_fixed[PACK_VALUES];
+    double value[PACK_VALUES]; /* NaN: fixed as unknown */
+    uint32_t alarms;           /* the fixed alarms, at these levels: */
+    uint32_t alarms_warning, alarms_protection;
+    bool text_is_fixed[PACK_TEXTS];
+    char text[PACK_TEXTS][TEXT_SIZE];
+};
 
 /* Numbers are double, switches too (0 or 1), so that one table describes them all. */
 struct simulator_options {

@@ -5,9 +5,14 @@
  */
 #pragma once
 
-#include "past.h"
-
 #include "packs/limits.h"
+
+/* A row: its time and its values. */
+struct past_row {
+    double at; /* s */
+    struct pack pack;
+    char time[40]; /* as in the file */
+};
 
 /* A pack with its rows, in the order of their times. The caller fills in the first four members. */
 struct replay_pack {

@@ -35,9 +35,8 @@ static void find_control(const char *config, char out[PORT_SIZE])
     free(value);
 }
 
-static bool set_why(struct asking *asking, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static bool set_why(struct asking *asking, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static bool set_why(struct asking *asking, const char *format,
+                                                          ...)
 {
     va_list values;
     va_start(values, format);

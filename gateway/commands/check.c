@@ -68,11 +68,8 @@ struct report {
     const struct config *config;
 };
 
-static void warn(const struct report *report, const struct config_entry *entry, const char *format,
-                 ...) __attribute__((format(printf, 3, 4)));
-
-static void warn(const struct report *report, const struct config_entry *entry, const char *format,
-                 ...)
+__attribute__((format(printf, 3, 4))) static void
+warn(const struct report *report, const struct config_entry *entry, const char *format, ...)
 {
     va_list values;
     va_start(values, format);
@@ -87,18 +84,13 @@ static void warn(const struct report *report, const struct config_entry *entry, 
 
 /* Warnings only: the configuration may be meant for another host, and an adapter may be plugged in
  * later. */
-static void look_at_device(const struct report *report, const struct line_config *line)
+static void look_at_device(const struct report *report, const struct config_section *section,
+                           const char *name, const char *port, unsigned baud, bool rs485)
 {
     char why[200];
-    const struct bms_driver *driver = driver_of_line(report->config, line);
-    if (strncmp(line->port, "serial:", 7) != 0 || !driver)
-        return;
-    unsigned baud = line->baud ? line->baud : driver->line.baud;
-    if (driver == &automatic_driver && !line->baud)
-        baud = 0;
-    if (!device_check(line->port + 7, baud, line->rts == RTS_RS485, why, sizeof why))
-        warn(report, config_entry_find(report->config, &line_section, line->name, "port", 0),
-             "[line %s] %s: %s", line->name, line->port + 7, why);
+    if (strncmp(port, "serial:", 7) == 0 && !device_check(port + 7, baud, rs485, why, sizeof why))
+        warn(report, config_entry_find(report->config, section, name, "port", 0), "[%s %s] %s: %s",
+             section->word, name, port + 7, why);
 }
 
 /* Checks the address only: the port is in use while the gateway runs. */
@@ -199,30 +191,35 @@ static const char *judge_key(const char *line)
                  "KEY-----";
 }
 
-/* What the file of a key must contain: in its first line, or in any line. */
+typedef const char *judge_line(const char *line);
+
+/* What the file of a key must contain. */
 static const struct {
     const struct config_section *section; /* NULL: any section */
     const char *key;
-    const char *(*judge)(const char *line);
-    bool any_line;
+    judge_line *judge;
 } files[] = {
-    {&web_section, "password_file", judge_hash, false},
-    {NULL, "password_file", judge_secret, false},
-    {NULL, "token_file", judge_secret, false},
-    {NULL, "key_file", judge_secret, false},
-    {NULL, "url_file", judge_secret, false},
-    {&notify_section, "url", judge_secret, false}, /* where it is the path of a file */
-    {NULL, "ca_file", judge_certificate, true},
-    {NULL, "client_cert", judge_certificate, true},
-    {NULL, "tls_cert", judge_certificate, true},
-    {NULL, "client_key", judge_key, true},
-    {NULL, "tls_key", judge_key, true},
+    {&web_section, "password_file", judge_hash},
+    {NULL, "password_file", judge_secret},
+    {NULL, "token_file", judge_secret},
+    {NULL, "key_file", judge_secret},
+    {NULL, "url_file", judge_secret},
+    {&notify_section, "url", judge_secret}, /* where it is the path of a file */
+    {NULL, "ca_file", judge_certificate},
+    {NULL, "client_cert", judge_certificate},
+    {NULL, "tls_cert", judge_certificate},
+    {NULL, "client_key", judge_key},
+    {NULL, "tls_key", judge_key},
 };
 
-static const char *judge_lines(FILE *file, const char *(*judge)(const char *line), bool any_line)
+static const char *judge_file(const char *path, judge_line *judge)
 {
     char line[LINE_MOST] = "";
     const char *why;
+    FILE *file = regular_open(path, &why);
+    if (!file)
+        return why;
+    const bool any_line = judge == judge_certificate || judge == judge_key; /* or the first */
     do {
         const bool more = fgets(line, sizeof line, file) != NULL;
         line[more ? strcspn(line, "\r\n") : 0] = '\0';
@@ -231,33 +228,21 @@ static const char *judge_lines(FILE *file, const char *(*judge)(const char *line
             break;
     } while (why && any_line && !strstr(line, "-----BEGIN ENCRYPTED"));
     explicit_bzero(line, sizeof line);
-    return why;
-}
-
-static const char *judge_file(const char *path, const char *(*judge)(const char *line),
-                              bool any_line)
-{
-    const char *why;
-    FILE *file = regular_open(path, &why);
-    if (!file)
-        return why;
-    why = judge_lines(file, judge, any_line);
     fclose(file);
     return why;
 }
 
 /* "CERTIFICATE, KEY", or the first alone. */
-static const char *judge_files(const char *text, const char *(*judge)(const char *line),
-                               bool any_line)
+static const char *judge_files(const char *text, judge_line *judge)
 {
     char first[PORT_SIZE];
     const char *comma = judge == judge_certificate ? strchr(text, ',') : NULL;
     if (!comma)
-        return judge_file(text, judge, any_line);
+        return judge_file(text, judge);
     snprintf(first, sizeof first, "%.*s", (int) (comma - text), text);
     first[strcspn(first, " ")] = '\0';
-    const char *why = judge_file(first, judge, any_line);
-    return why ? why : judge_file(comma + 1 + strspn(comma + 1, " "), judge_key, true);
+    const char *why = judge_file(first, judge);
+    return why ? why : judge_file(comma + 1 + strspn(comma + 1, " "), judge_key);
 }
 
 /* Warnings only: the service may be allowed to read what this user may not. */
@@ -271,7 +256,7 @@ static void look_at_file(const struct report *report, const struct config_entry 
     /* A pack's password is checked with the rest of its section. */
     if (i == COUNT(files) || entry->section == &pack_section || strcmp(entry->text, "none") == 0)
         return;
-    const char *why = judge_files(entry->text, files[i].judge, files[i].any_line);
+    const char *why = judge_files(entry->text, files[i].judge);
     if (why)
         warn(report, entry, "'%s' %s: %s", entry->key->name, entry->text, why);
 }
@@ -283,17 +268,18 @@ void check_host(const char *path, const struct config *config, FILE *out)
     look_at_page(&report);
     for (unsigned i = 0; i < config->entry_count; i++)
         look_at_file(&report, &config->entries[i]);
-    for (unsigned i = 0; i < config->line_count; i++)
-        look_at_device(&report, &config->lines[i]);
+    for (unsigned i = 0; i < config->line_count; i++) {
+        const struct line_config *line = &config->lines[i];
+        const struct bms_driver *driver = driver_of_line(config, line);
+        const unsigned usual = driver && driver != &automatic_driver ? driver->line.baud : 0;
+        if (driver)
+            look_at_device(&report, &line_section, line->name, line->port,
+                           line->baud ? line->baud : usual, line->rts == RTS_RS485);
+    }
     for (unsigned i = 0; i < config->present_count; i++) {
         const struct present_config *present = &config->presents[i];
-        char why[200];
-        if (strncmp(present->port, "serial:", 7) == 0 &&
-            !device_check(present->port + 7, present->baud, present->rts == RTS_RS485, why,
-                          sizeof why))
-            warn(&report,
-                 config_entry_find(config, &present_section, present->outlet.name, "port", 0),
-                 "[present %s] %s: %s", present->outlet.name, present->port + 7, why);
+        look_at_device(&report, &present_section, present->outlet.name, present->port,
+                       present->baud, present->rts == RTS_RS485);
     }
     for (unsigned i = 0; i < config->view_count; i++)
         look_at_addresses(&report, &view_section, config->views[i].name, &config->views[i].listen);

@@ -135,36 +135,22 @@ struct exchange *exchange_parse(const char *text, size_t size, char *error, size
     return NULL;
 }
 
-/* Reads the whole file; NULL with errno. */
-static char *read_whole_file(const char *path, size_t *size)
-{
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
-    char *text = file ? malloc(FILE_MOST) : NULL;
-    *size = text ? fread(text, 1, FILE_MOST, file) : 0;
-    int error = errno;
-    if (text && (ferror(file) || *size == FILE_MOST)) {
-        error = ferror(file) ? error : EFBIG;
-        free(text);
-        text = NULL;
-    }
-    if (file && file != stdin)
-        fclose(file);
-    errno = error;
-    return text;
-}
-
 struct exchange *exchange_load(const char *path)
 {
-    size_t size = 0;
-    char *text = read_whole_file(path, &size), error[200];
-    if (!text) {
-        fprintf(stderr, "packgate: %s: %s\n", path, strerror(errno));
-        return NULL;
-    }
-    struct exchange *exchange = exchange_parse(text, size, error, sizeof error);
-    free(text);
+    char error[200];
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+    char *text = file ? malloc(FILE_MOST) : NULL;
+    const size_t size = text ? fread(text, 1, FILE_MOST, file) : 0;
+    struct exchange *exchange = NULL;
+    if (!text || ferror(file) || size == FILE_MOST)
+        snprintf(error, sizeof error, "%s", strerror(size == FILE_MOST ? EFBIG : errno));
+    else
+        exchange = exchange_parse(text, size, error, sizeof error);
     if (!exchange)
         fprintf(stderr, "packgate: %s: %s\n", path, error);
+    free(text);
+    if (file && file != stdin)
+        fclose(file);
     return exchange;
 }
 

@@ -73,8 +73,7 @@ struct check {
 };
 
 /* The first line, which is always printed. */
-static int say_unknown(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static int say_unknown(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static int say_unknown(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);

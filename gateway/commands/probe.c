@@ -249,34 +249,35 @@ static bool deliver(const struct probing *probing, const char *text)
     return true;
 }
 
+/* The configuration as text, which the caller frees; NULL: out of memory. */
+static char *found_text(const struct found *found, const struct config *beside)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return NULL;
+    found_write(found, beside, out);
+    fclose(out);
+    return text;
+}
+
 /* Checks the result alone. After it is pasted into a configuration, `packgate check` checks both
  * together. */
 static bool print_found(const struct probing *probing, const struct config *beside)
 {
-    char *text = NULL, *alone = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    bool good = false;
-    if (out) {
-        found_write(&probing->found, NULL, out);
-        good = fclose(out) == 0;
-    }
-    struct config *checked = good ? config_parse(text, "what was found", stderr) : NULL;
-    good = checked;
-    config_free(checked);
+    char *alone = found_text(&probing->found, NULL);
+    struct config *checked = alone ? config_parse(alone, "what was found", stderr) : NULL;
     /* The installed default file contains an example line: what is found replaces it, with its
      * name and unit. */
     if (beside && beside->line_count == 1 && strcmp(beside->lines[0].port, EXAMPLE_PORT) == 0 &&
         access(EXAMPLE_PORT + strlen("serial:"), F_OK) < 0)
         beside = NULL;
-    out = good && beside ? open_memstream(&alone, &size) : NULL;
-    if (out) {
-        found_write(&probing->found, beside, out);
-        good = fclose(out) == 0;
-    }
-    good = good && deliver(probing, alone ? alone : text);
-    free(text);
+    char *text = checked ? found_text(&probing->found, beside) : NULL;
+    const bool good = text && deliver(probing, text);
+    config_free(checked);
     free(alone);
+    free(text);
     return good;
 }
 

@@ -295,37 +295,20 @@ static void print_values(const struct simulator *simulator, unsigned count)
     }
 }
 
-static bool is_inverter(int argc, char **argv)
+static int simulate(const struct arguments *arguments)
 {
-    for (int i = 1; i < argc; i++)
-        if (strncmp(argv[i], "--inverter", 10) == 0)
-            return true;
-    return false;
-}
-
-int command_simulate(int argc, char **argv)
-{
-    if (is_inverter(argc, argv))
-        return command_inverter(argc, argv);
-    struct arguments arguments = {.options = ""};
-    int status = parse_simulate_options(argc, argv, &arguments);
-    if (status >= 0) {
-        free(arguments.user_map);
-        return status;
-    }
     struct ev_loop *loop = ev_default_loop(0);
-    struct simulation simulation = {.simulator = make_simulator(loop, &arguments)};
+    struct simulation simulation = {.simulator = make_simulator(loop, arguments)};
     if (!simulation.simulator) {
         log_error("out of memory");
-        free(arguments.user_map);
         return EXIT_FAILED;
     }
-    if (arguments.print_values)
-        print_values(simulation.simulator, arguments.bms_count);
-    bool open = (!arguments.tcp || open_tcp(&simulation, loop, &arguments.listen)) &&
-                (!arguments.pty || open_pty(&simulation, arguments.link));
+    if (arguments->print_values)
+        print_values(simulation.simulator, arguments->bms_count);
+    bool open = (!arguments->tcp || open_tcp(&simulation, loop, &arguments->listen)) &&
+                (!arguments->pty || open_pty(&simulation, arguments->link));
     fflush(stdout);
-    if (open && (arguments.tcp || arguments.pty)) {
+    if (open && (arguments->tcp || arguments->pty)) {
         signals_end(loop);
         ev_run(loop, 0);
     }
@@ -340,6 +323,25 @@ int command_simulate(int argc, char **argv)
             unlink(simulation.link);
     }
     simulator_free(simulation.simulator);
-    free(arguments.user_map);
     return open ? EXIT_DONE : EXIT_FAILED;
+}
+
+static bool is_inverter(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strncmp(argv[i], "--inverter", 10) == 0)
+            return true;
+    return false;
+}
+
+int command_simulate(int argc, char **argv)
+{
+    if (is_inverter(argc, argv))
+        return command_inverter(argc, argv);
+    struct arguments arguments = {.options = ""};
+    int status = parse_simulate_options(argc, argv, &arguments);
+    if (status < 0)
+        status = simulate(&arguments);
+    free(arguments.user_map);
+    return status;
 }

@@ -43,8 +43,8 @@ struct control_client {
     ev_io readable, writable;
     ev_timer deadline;
     double active_at;
-    bool ended;  /* the client will send nothing more: close it once its answer is sent */
-    bool to_end; /* we decided the same */
+    bool
+        ended; /* the client will send nothing more, or we read nothing more: close it once its answer is sent */
     size_t in_size;
     char in[CONTROL_REQUEST_MAX + 1];
     char *out; /* the answer; for a listening client a fixed buffer */
@@ -139,10 +139,10 @@ static void read_on(struct control_client *client)
         ev_io_stop(loop, &client->readable);
         ev_timer_stop(loop, &client->deadline);
         schedule_request(client->socket);
-    } else if (client->ended || client->to_end) {
+    } else if (client->ended) {
         disconnect_client(client);
     } else if (client->in_size == CONTROL_REQUEST_MAX) {
-        client->to_end = true;
+        client->ended = true;
         client->in_size = 0;
         ev_io_stop(loop, &client->readable);
         control_answer(client,
@@ -380,7 +380,7 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *addre
         return;
     }
     client->peer = peer;
-    client->ended = client->to_end = client->watching = false;
+    client->ended = client->watching = false;
     client->in_size = client->out_size = client->out_sent = 0;
     client->out = NULL;
     client->active_at = clock_now();

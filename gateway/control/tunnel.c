@@ -53,9 +53,10 @@ struct tunnel {
     /* its bytes, cut into requests at its pauses */
     uint8_t in[IN_ROOM];
     size_t in_size;
-    size_t ends[CHUNKS_MAX];
-    double whole_at
-        [CHUNKS_MAX]; /* when each request was complete: its answer is due LOAN_VALID_S later at most */
+    struct {
+        size_t end;
+        double whole_at; /* when it was complete: its answer is due LOAN_VALID_S later at most */
+    } requests[CHUNKS_MAX];
     unsigned chunks;
     uint8_t out[OUT_ROOM];
     size_t out_size;
@@ -153,18 +154,16 @@ static void on_received(void *data, const uint8_t *bytes, size_t size)
 /* Takes the first request, or as much of it as fits into one loan. Without `bytes` it is dropped. */
 static size_t first_chunk(struct tunnel *tunnel, uint8_t *bytes)
 {
-    size_t size = tunnel->ends[0] < LOAN_BYTES ? tunnel->ends[0] : LOAN_BYTES;
+    const size_t end = tunnel->requests[0].end, size = end < LOAN_BYTES ? end : LOAN_BYTES;
     if (bytes)
         memcpy(bytes, tunnel->in, size);
-    if (size == tunnel->ends[0]) {
-        tunnel->chunks--;
-        memmove(tunnel->ends, tunnel->ends + 1, tunnel->chunks * sizeof *tunnel->ends);
-        memmove(tunnel->whole_at, tunnel->whole_at + 1, tunnel->chunks * sizeof *tunnel->whole_at);
-    }
+    if (size == end)
+        memmove(tunnel->requests, tunnel->requests + 1,
+                --tunnel->chunks * sizeof *tunnel->requests);
     tunnel->in_size -= size;
     memmove(tunnel->in, tunnel->in + size, tunnel->in_size);
     for (unsigned i = 0; i < tunnel->chunks; i++)
-        tunnel->ends[i] -= size;
+        tunnel->requests[i].end -= size;
     return size;
 }
 
@@ -248,7 +247,8 @@ static void proceed(struct tunnel *tunnel)
     if (!is_connected(tunnel) || late_turn_is_on(tunnel->tunnels->loop, now))
         return;
     /* Drops requests whose program has stopped waiting for the answer. */
-    for (; tunnel->chunks > 0 && now - tunnel->whole_at[0] > LOAN_VALID_S; tunnel->dropped++)
+    for (; tunnel->chunks > 0 && now - tunnel->requests[0].whole_at > LOAN_VALID_S;
+         tunnel->dropped++)
         first_chunk(tunnel, NULL);
     if (!tunnel->config.share) {
         if (tunnel->has_line)
@@ -261,7 +261,7 @@ static void proceed(struct tunnel *tunnel)
         return;
     }
     while (!tunnel->lender && tunnel->chunks > 0) {
-        tunnel->loan.queued_at = tunnel->whole_at[0];
+        tunnel->loan.queued_at = tunnel->requests[0].whole_at;
         tunnel->loan.size = first_chunk(tunnel, tunnel->loan.bytes);
         if (ask_for_line(tunnel))
             tunnel->sent += tunnel->loan.size;
@@ -277,11 +277,11 @@ static void on_proceed(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void end_chunk(struct tunnel *tunnel)
 {
-    size_t last = tunnel->chunks > 0 ? tunnel->ends[tunnel->chunks - 1] : 0;
-    if (tunnel->in_size > last && tunnel->chunks < CHUNKS_MAX) {
-        tunnel->whole_at[tunnel->chunks] = clock_now();
-        tunnel->ends[tunnel->chunks++] = tunnel->in_size;
-    }
+    size_t last = tunnel->chunks > 0 ? tunnel->requests[tunnel->chunks - 1].end : 0;
+    if (tunnel->in_size <= last || tunnel->chunks == CHUNKS_MAX)
+        return;
+    tunnel->requests[tunnel->chunks].whole_at = clock_now();
+    tunnel->requests[tunnel->chunks++].end = tunnel->in_size;
 }
 
 /* The program has paused: one request is complete. */

@@ -86,6 +86,7 @@ struct past {
     struct value_ref columns[COLUMNS_MOST];
     bool known[COLUMNS_MOST]; /* columns that are values of a pack; the first one is the time */
     unsigned count, line;
+    unsigned sensors; /* with their average, at least so many temperatures are known */
     double last_at;
     bool good;
     char *text;
@@ -238,10 +239,10 @@ static void complete(struct pack *pack, unsigned sensors)
     pack_derive(pack);
 }
 
-/* Reads the next row, with at least `sensors` temperatures if their average is known. False: there is none; past_close returns
- * whether that is the end. */
-static bool past_next(struct past *past, unsigned sensors, struct past_row *row)
+/* Reads the next row. False: there is none; past_close returns whether that is the end. */
+static bool past_next(void *data, struct past_row *row)
 {
+    struct past *past = data;
     if (!read_csv_line(past))
         return false;
     char *rest = past->text, *item = strsep(&rest, ",");
@@ -259,7 +260,7 @@ static bool past_next(struct past *past, unsigned sensors, struct past_row *row)
         if (*item && past->known[n])
             pack_set(&row->pack, (enum pack_value) past->columns[n].id, number);
     }
-    complete(&row->pack, sensors);
+    complete(&row->pack, past->sensors);
     past->last_at = row->at;
     return true;
 }
@@ -313,17 +314,6 @@ static void print_row(const struct print *print, const char *time,
 
 /* ---- a history ---- */
 
-struct history_pack {
-    struct past *past;
-    unsigned sensors;
-};
-
-static bool next_row(void *data, struct past_row *row)
-{
-    const struct history_pack *pack = data;
-    return past_next(pack->past, pack->sensors, row);
-}
-
 static const struct limits_config *limits_of(const struct config *config, const char *name)
 {
     for (unsigned i = 0; i < config->limits_count; i++)
@@ -335,31 +325,31 @@ static const struct limits_config *limits_of(const struct config *config, const 
 static bool replay_history(const struct print *print, const struct config *config, const char *path,
                            const struct past_ask *ask)
 {
-    struct history_pack packs[MAX_BANK_PACKS];
+    struct past *packs[MAX_BANK_PACKS];
     struct replay *replay = print->replay;
     unsigned opened = 0;
     bool good = true;
     replay->limits = print->limits;
     replay->count = print->bank ? print->bank->pack_count : 1;
     replay->needed = print->bank ? print->bank->min_packs : 1;
-    for (unsigned i = 0; good && i < replay->count; i++) {
+    for (unsigned i = 0; i < replay->count; i++) {
         struct past_ask of_pack = *ask;
         if (print->bank)
             of_pack.pack = print->bank->packs[i]->name;
         const struct limits_config *own = print->bank ? limits_of(config, of_pack.pack) : NULL;
-        packs[i] = (struct history_pack){.past = past_open(path, &of_pack),
-                                         .sensors = own && own->sensors > print->limits->sensors
-                                                        ? own->sensors
-                                                        : print->limits->sensors};
-        good = packs[i].past != NULL;
-        opened += good;
+        packs[i] = past_open(path, &of_pack);
+        if (!(good = packs[i]))
+            break;
+        opened++;
+        packs[i]->sensors =
+            own && own->sensors > print->limits->sensors ? own->sensors : print->limits->sensors;
         /* Rows of the database exist for each minute in which the pack answered. */
         const struct pack_config *known = config_struct_find(config, &pack_section, of_pack.pack);
         const double every_s =
             known && known->poll_s > MINUTE_S ? MINUTE_S + known->poll_s : MINUTE_S;
         replay->packs[i] =
-            (struct replay_pack){.next = next_row,
-                                 .data = &packs[i],
+            (struct replay_pack){.next = past_next,
+                                 .data = packs[i],
                                  .every_s = past_is_database(path) ? every_s : (double) NAN,
                                  .own = own};
     }
@@ -375,7 +365,7 @@ static bool replay_history(const struct print *print, const struct config *confi
             print_row(print, time, &allowed);
     }
     for (unsigned i = 0; i < opened; i++)
-        good &= past_close(packs[i].past);
+        good &= past_close(packs[i]);
     if (good && replay->total_s == 0)
         fprintf(stderr, "packgate limits: %s: no rows\n", path);
     return good && replay->total_s > 0;

@@ -957,7 +957,7 @@ TEST(pty)
     set_up_parrot(&bench, "delay=0,echo=1");
     int master = pty_open(name);
     assert_true(master >= 0);
-    assert_true(simulator_attach_pty(bench.simulator, master));
+    assert_true(simulator_attach(bench.simulator, master));
 
     /* Raw: every byte passes unchanged, once. */
     for (int round = 0; round < 3; round++) {
@@ -992,7 +992,7 @@ TEST(pty_talker)
     bms_init(&bms, &talker);
     set_up(&bench, &bms, 1, "");
     int master = pty_open(name);
-    assert_true(simulator_attach_pty(bench.simulator, master));
+    assert_true(simulator_attach(bench.simulator, master));
     await(&bench, "tick"); /* on the socket; the pty is closed meanwhile */
     int slave = open_slave(name);
     await_bytes(&bench, slave, "tick", 4);

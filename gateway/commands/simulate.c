@@ -259,7 +259,7 @@ static bool open_pty(struct simulation *simulation, const char *link)
         log_error("no pseudo terminal: %s", strerror(errno));
         return false;
     }
-    if (!simulator_attach_pty(simulation->simulator, master)) {
+    if (!simulator_attach(simulation->simulator, master)) {
         log_error("out of memory");
         return false;
     }

@@ -42,7 +42,7 @@ struct simulator_link {
     struct simulator_link_events events;
     void *data;
     int fd;
-    enum simulator_link_kind kind;
+    bool is_pty;
     uint64_t random;
     ev_io readable;
     ev_timer speaker; /* the next slot, or piece of it, is due */
@@ -151,7 +151,7 @@ static size_t next_piece(struct simulator_link *link, const struct slot *slot, d
 /* Sends bytes. False: the peer is gone or does not read. A pty loses what no client reads. */
 static bool send_bytes(const struct simulator_link *link, const uint8_t *bytes, size_t size)
 {
-    if (link->kind == SIMULATOR_SOCKET)
+    if (!link->is_pty)
         return send(link->fd, bytes, size, MSG_NOSIGNAL) == (ssize_t) size;
     ssize_t sent = write(link->fd, bytes, size);
     (void) sent;
@@ -204,7 +204,7 @@ static bool send_piece(struct simulator_link *link, struct slot *slot)
     if (slot->sent < slot->size)
         return true;
     link->speaking = NULL;
-    bool ends = link->options->close != 0 && link->kind == SIMULATOR_SOCKET && !slot->is_echo;
+    bool ends = link->options->close != 0 && !link->is_pty && !slot->is_echo;
     remove_slot(link, slot);
     return !ends;
 }
@@ -275,7 +275,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
         if (link->options->echo != 0)
             queue_bytes(link, bytes, (size_t) size, 0, true);
         link->events.heard(link->data, bytes, (size_t) size);
-    } else if (link->kind == SIMULATOR_PTY) {
+    } else if (link->is_pty) {
         ev_io_stop(link->loop, &link->readable);
         ev_timer_stop(link->loop, &link->quiet);
         link->events.quiet(link->data);
@@ -290,7 +290,6 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 /* ---- creation and release ---- */
 
 struct simulator_link *simulator_link_new(struct ev_loop *loop, int fd,
-                                          enum simulator_link_kind kind,
                                           const struct simulator_options *options, uint64_t seed,
                                           const struct simulator_link_events *events, void *data)
 {
@@ -301,7 +300,7 @@ struct simulator_link *simulator_link_new(struct ev_loop *loop, int fd,
     }
     link->loop = loop;
     link->fd = fd;
-    link->kind = kind;
+    link->is_pty = isatty(fd);
     link->options = options;
     link->random = seed;
     link->events = *events;

@@ -9,12 +9,6 @@
 
 #include <ev.h>
 
-/* The kind of descriptor. */
-enum simulator_link_kind {
-    SIMULATOR_SOCKET, /* ends when the peer closes it, or does not read */
-    SIMULATOR_PTY     /* never ends; unread bytes are lost, as on a serial line */
-};
-
 struct simulator_link_events {
     void (*heard)(void *data, const uint8_t *bytes, size_t size);
     void (*quiet)(void *data);  /* no bytes were received for a while */
@@ -23,10 +17,10 @@ struct simulator_link_events {
 
 struct simulator_link;
 
-/** Takes over the descriptor (non-blocking), even if it fails. NULL: out of memory. `options` must
- * outlive it. */
+/** Takes over the descriptor (non-blocking), even if it fails: a socket, which ends when the peer closes it or does not read, or the
+ * master of a pty, which never ends; what is not read there is lost, as on a serial line. NULL: out of memory. `options` must outlive
+ * it. */
 struct simulator_link *simulator_link_new(struct ev_loop *loop, int fd,
-                                          enum simulator_link_kind kind,
                                           const struct simulator_options *options, uint64_t seed,
                                           const struct simulator_link_events *events, void *data);
 void simulator_link_free(struct simulator_link *link);

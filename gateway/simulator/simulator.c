@@ -369,7 +369,7 @@ static void on_closed(void *data)
     connection_free(connection);
 }
 
-static bool attach(struct simulator *simulator, int fd, enum simulator_link_kind kind)
+bool simulator_attach(struct simulator *simulator, int fd)
 {
     static const struct simulator_link_events events = {
         .heard = on_heard, .quiet = on_quiet, .closed = on_closed};
@@ -385,7 +385,7 @@ static bool attach(struct simulator *simulator, int fd, enum simulator_link_kind
         return false;
     }
     connection->simulator = simulator;
-    connection->link = simulator_link_new(simulator->loop, fd, kind, &simulator->options,
+    connection->link = simulator_link_new(simulator->loop, fd, &simulator->options,
                                           prng_next(&simulator->random), &events, connection);
     if (!connection->link) {
         free(connection);
@@ -393,16 +393,6 @@ static bool attach(struct simulator *simulator, int fd, enum simulator_link_kind
     }
     *place = connection;
     return true;
-}
-
-bool simulator_attach(struct simulator *simulator, int fd)
-{
-    return attach(simulator, fd, SIMULATOR_SOCKET);
-}
-
-bool simulator_attach_pty(struct simulator *simulator, int master)
-{
-    return attach(simulator, master, SIMULATOR_PTY);
 }
 
 /* ---- creation and release ---- */

@@ -25,13 +25,10 @@ struct simulator *simulator_new(struct ev_loop *loop, const struct bms *bms, uns
                                 const char *options);
 void simulator_free(struct simulator *simulator);
 
-/** Serves one more connection to the bus. Takes over the non-blocking descriptor and closes it when
- * the peer closes its end or does not read. False: too many connections (16) or out of memory; it
+/** Serves one more connection to the bus. Takes over the non-blocking descriptor: a socket, which it closes when the peer closes its
+ * end or does not read, or the master of a pty (pty_open), which stays open. False: too many connections (16) or out of memory; it
  * is closed as well. */
 bool simulator_attach(struct simulator *simulator, int fd);
-
-/** Serves the master of a pty (pty_open). It stays open, whatever its clients do. */
-bool simulator_attach_pty(struct simulator *simulator, int master);
 
 /** What the n-th BMS of the bus (from 0) reports now. */
 const struct pack *simulator_pack(const struct simulator *simulator, unsigned n);

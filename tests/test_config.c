@@ -7,7 +7,6 @@
 #include "config/check.c" /* in place of the one in the library */
 
 #include "config/file.h"
-#include "config/keys_manual.h"
 #include "config/keys.h"
 #include "config/types.h"
 #include "bms/count.h"

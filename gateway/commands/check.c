@@ -9,7 +9,6 @@
 
 #include "outlets/program.h"
 #include "config/keys.h"
-#include "config/keys_manual.h"
 #include "config/load.h"
 #include "base/address.h"
 #include "base/device.h"

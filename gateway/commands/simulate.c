@@ -6,7 +6,7 @@
 
 #include "base/listeners.h"
 #include "packs/json.h"
-#include "config/hints.h"
+#include "config/types.h"
 #include "config/modbus_map.h"
 #include "simulator/link.h"
 #include "simulator/simulator.h"

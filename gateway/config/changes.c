@@ -54,14 +54,9 @@ report_change(const struct telling *telling, enum config_change change, const ch
 /* The struct of the section being compared, or NULL. */
 static const void *struct_of(const struct telling *telling, const struct config *config)
 {
-    const char *list = config_structs(config, telling->section);
-    unsigned count = config_struct_count(config, telling->section);
-    for (unsigned i = 0; i < count; i++) {
-        const char *found = list + i * telling->section->size;
-        if (telling->section->times != SECTION_NAMED || strcmp(found, telling->name) == 0)
-            return found;
-    }
-    return NULL;
+    return telling->section->times == SECTION_NAMED
+               ? config_struct_find(config, telling->section, telling->name)
+               : config_structs(config, telling->section);
 }
 
 /* Item `n` of a key in the section being compared, or NULL. */

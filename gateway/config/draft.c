@@ -3,7 +3,7 @@
  * have. */
 #include "draft.h"
 
-#include "hints.h"
+#include "types.h"
 
 #include "bms/count.h"
 

@@ -122,21 +122,6 @@ char *config_masked(const char *text)
 
 /* ---- the file ---- */
 
-/* A reload happens while packs are polled and must not block, as opening a pipe without a writer
- * would. */
-static struct config *load_again(const char *path, FILE *mistakes)
-{
-    const char *why;
-    FILE *file = regular_open(path, &why);
-    if (!file) {
-        fprintf(mistakes, "%s: cannot be opened: %s\n", path, why);
-        return NULL;
-    }
-    struct config *config = config_read(file, path, mistakes);
-    fclose(file);
-    return config;
-}
-
 struct config *config_file_load(struct config_file *file, const char *path, FILE *errors,
                                 double now)
 {
@@ -145,8 +130,8 @@ struct config *config_file_load(struct config_file *file, const char *path, FILE
     config_file_free(file);
     size_t size = 0;
     FILE *mistakes = open_memstream(&file->mistakes, &size);
-    FILE *told = mistakes ? mistakes : errors;
-    struct config *config = again ? load_again(path, told) : config_load(path, told);
+    struct config *(*load)(const char *, FILE *) = again ? config_load_again : config_load;
+    struct config *config = load(path, mistakes ? mistakes : errors);
     if (mistakes)
         fclose(mistakes);
     if (file->mistakes)

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* Proposals for invalid values. */
-#include "hints.h"
-
 #include "types.h"
 
 #include "base/bluetooth.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Functions on the sections and their keys. */
+/* Functions on the sections and their keys, and the manual of them. */
 #include "keys.h"
 
 #include "base/duration.h"
@@ -101,15 +101,13 @@ const char *config_key_alias(const struct config_section *section, const char *n
     return NULL;
 }
 
-static void append_words(const struct config_key *key, const char *last, char *out)
+/* "a, b or c", or with commas alone. */
+static void append_words(const struct config_key *key, bool commas, char *out)
 {
     const char *word;
     for (unsigned n = 0; (word = key->type->word(key, n)); n++)
-        config_append(out, EXPECTED_SIZE,
-                      n == 0                        ? ""
-                      : key->type->word(key, n + 1) ? ", "
-                                                    : last,
-                      word);
+        config_append_to(out, EXPECTED_SIZE, n,
+                         commas || key->type->word(key, n + 1) ? n + 2 : n + 1, word);
 }
 
 const char *config_key_expected(const struct config_key *key, char out[EXPECTED_SIZE])
@@ -135,7 +133,7 @@ const char *config_key_expected(const struct config_key *key, char out[EXPECTED_
         else if (*at && at[1] == 's')
             snprintf(piece, sizeof piece, "%zu", key->size - 1);
         else if (*at)
-            append_words(key, at[1] == 'w' ? " or " : ", ", out);
+            append_words(key, at[1] == 'c', out);
         config_append(out, EXPECTED_SIZE, "", piece);
     }
     return out;
@@ -156,4 +154,56 @@ void config_append(char *out, size_t size, const char *before, const char *word)
 {
     const size_t used = strlen(out);
     snprintf(out + used, size - used, "%s%s", before, word);
+}
+
+void config_append_to(char *out, size_t size, unsigned n, unsigned count, const char *word)
+{
+    config_append(out, size, n == 0 ? "" : n + 1 < count ? ", " : " or ", word);
+}
+
+/* ---- the manual ---- */
+
+/* For a manual page: a leading dot or apostrophe would be a request to troff, and a plain '-' would become a hyphen,
+ * which does not work when copied into a file. */
+static void print_line(const char *before, const char *text, const char *after, bool manual,
+                       FILE *out)
+{
+    fputs(before, out);
+    if (manual && (*text == '.' || *text == '\''))
+        fputs("\\&", out);
+    for (; *text; text++)
+        if (manual && *text == '\\')
+            fputs("\\e", out);
+        else if (manual && *text == '-')
+            fputs("\\-", out);
+        else
+            fputc(*text, out);
+    fputs(after, out);
+}
+
+static void print_key(const struct config_key *key, bool manual, FILE *out)
+{
+    const char *end = manual ? "\n.br\n" : "\n", *indent = manual ? "" : "      ";
+    const char *usual = key->preset ? key->preset : key->otherwise;
+    char expected[EXPECTED_SIZE];
+    print_line(manual ? ".TP\n.B " : "  ", key->name, "\n", manual, out);
+    print_line(indent, key->help, end, manual, out);
+    fputs(indent, out);
+    print_line("Value: ", config_key_expected(key, expected), end, manual, out);
+    fputs(indent, out);
+    print_line(usual ? "Default: " : "", usual ? usual : "Must be given.", end, manual, out);
+    print_line(indent, config_key_on_change(key), "\n", manual, out);
+}
+
+void keys_manual_print(bool manual, FILE *out)
+{
+    for (unsigned i = 0; config_sections[i]; i++) {
+        const struct config_section *section = config_sections[i];
+        fputs(i > 0 && !manual ? "\n" : "", out);
+        print_line(manual ? ".SS \"" : "", section->heading, manual ? "\"\n" : "\n", manual, out);
+        print_line(manual ? "" : "    ", section->help, manual ? "\n" : "\n\n", manual, out);
+        for (unsigned row = 0; row < section->key_count; row++)
+            if (!section->keys[row].folded)
+                print_key(&section->keys[row], manual, out);
+    }
 }

@@ -218,6 +218,13 @@ const char *config_key_on_change(const struct config_key *key);
 /** Appends a word to a list that a message has, with what stands before it. */
 void config_append(char *out, size_t size, const char *before, const char *word);
 
+/** The same for word `n` of `count` in "a, b or c". */
+void config_append_to(char *out, size_t size, unsigned n, unsigned count, const char *word);
+
+/** Prints every section and key with type, range, default and meaning: as text (`packgate check --keys`), or for man(7) macros
+ * (`packgate check --keys=man`), of which man/packgate.ini.5 consists. */
+void keys_manual_print(bool manual, FILE *out);
+
 /** A number that is a macro, for a text. */
 #define CONFIG_SHOW(number) CONFIG_SHOW_VALUE(number)
 #define CONFIG_SHOW_VALUE(number) #number

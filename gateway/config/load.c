@@ -8,6 +8,8 @@
 #include "check.h"
 #include "ini/inifile.h"
 
+#include "base/regular.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,11 +31,8 @@ static void report_section(struct loader *loader, unsigned line, const char *tex
     suggest_init(&suggest, word);
     for (unsigned i = 0; config_sections[i]; i++) {
         suggest_offer(&suggest, config_sections[i]->word);
-        config_append(expected, sizeof expected,
-                      i == 0                   ? ""
-                      : config_sections[i + 1] ? ", "
-                                               : " or ",
-                      config_sections[i]->heading);
+        config_append_to(expected, sizeof expected, i, config_sections[i + 1] ? i + 2 : i + 1,
+                         config_sections[i]->heading);
     }
     mistakes_add(&loader->mistakes, line, "unknown section [%s]%s", text,
                  suggest.best ? suggest_hint(&suggest, hint) : expected);
@@ -112,7 +111,7 @@ static bool list_homes(const char *key, char *out, size_t size)
     }
     out[0] = 0;
     for (unsigned i = 0; i < count; i++)
-        config_append(out, size, i == 0 ? "" : i + 1 < count ? ", " : " or ", homes[i]);
+        config_append_to(out, size, i, count, homes[i]);
     return count > 0;
 }
 
@@ -247,27 +246,24 @@ static struct config *build_config(const struct config_drafts *drafts)
 
 static struct config *parse_config(const char *text, size_t size, const char *name, FILE *errors)
 {
-    struct loader *loader = calloc(1, sizeof *loader);
+    struct loader loader = {0};
     struct config *config = NULL;
-    if (loader)
-        loader->drafts.mistakes = &loader->mistakes;
-    bool opened = loader;
+    bool opened = true;
+    loader.drafts.mistakes = &loader.mistakes;
     for (unsigned i = 0; opened && config_sections[i]; i++)
         opened = config_sections[i]->times != SECTION_ALWAYS ||
-                 config_drafts_add(&loader->drafts, config_sections[i], "", 0);
+                 config_drafts_add(&loader.drafts, config_sections[i], "", 0);
     if (opened) {
-        read_drafts(loader, text, size);
-        mistakes_print(&loader->mistakes, name, errors);
-        if (loader->mistakes.count == 0)
-            config = build_config(&loader->drafts);
+        read_drafts(&loader, text, size);
+        mistakes_print(&loader.mistakes, name, errors);
     }
-    if (!loader || (!config && loader->mistakes.count == 0))
+    const bool good = loader.mistakes.count == 0;
+    if (opened && good)
+        config = build_config(&loader.drafts);
+    if (!config && good)
         fprintf(errors, "%s: out of memory\n", name);
-    if (loader) {
-        mistakes_free(&loader->mistakes);
-        config_drafts_free(&loader->drafts);
-        free(loader);
-    }
+    mistakes_free(&loader.mistakes);
+    config_drafts_free(&loader.drafts);
     return config;
 }
 
@@ -276,9 +272,14 @@ struct config *config_parse(const char *text, const char *name, FILE *errors)
     return parse_config(text, strlen(text), name, errors);
 }
 
-struct config *config_read(FILE *file, const char *name, FILE *errors)
+/* Closes the file, unless it is standard input; NULL: it could not be opened. */
+static struct config *read_config(FILE *file, const char *why, const char *name, FILE *errors)
 {
     struct config *config = NULL;
+    if (!file) {
+        fprintf(errors, "%s: cannot be opened: %s\n", name, why);
+        return NULL;
+    }
     char *text = malloc(LARGEST_FILE + 1);
     size_t size = text ? fread(text, 1, LARGEST_FILE + 1, file) : 0;
     if (!text)
@@ -290,21 +291,24 @@ struct config *config_read(FILE *file, const char *name, FILE *errors)
     else
         config = parse_config(text, size, name, errors);
     free(text);
+    if (file != stdin)
+        fclose(file);
     return config;
 }
 
 struct config *config_load(const char *path, FILE *errors)
 {
     if (strcmp(path, "-") == 0)
-        return config_read(stdin, "standard input", errors);
+        return read_config(stdin, NULL, "standard input", errors);
     FILE *file = fopen(path, "re");
-    if (!file) {
-        fprintf(errors, "%s: cannot be opened: %s\n", path, strerror(errno));
-        return NULL;
-    }
-    struct config *config = config_read(file, path, errors);
-    fclose(file);
-    return config;
+    return read_config(file, strerror(errno), path, errors);
+}
+
+struct config *config_load_again(const char *path, FILE *errors)
+{
+    const char *why;
+    FILE *file = regular_open(path, &why);
+    return read_config(file, why, path, errors);
 }
 
 void config_free(struct config *config)

@@ -11,8 +11,8 @@
  * Tolerable problems (a line without packs) are written as "file:line: warning: …" and do not
  * cause NULL. The caller frees it with config_free. */
 struct config *config_load(const char *path, FILE *errors);
-/** The same from an open file, which stays open; `name` replaces the file name. */
-struct config *config_read(FILE *file, const char *name, FILE *errors);
+/** The same while packs are polled: it must not block, as opening a pipe without a writer would. */
+struct config *config_load_again(const char *path, FILE *errors);
 /** The same from memory; `name` replaces the file name. */
 struct config *config_parse(const char *text, const char *name, FILE *errors);
 void config_free(struct config *config);

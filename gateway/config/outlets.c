@@ -3,7 +3,6 @@
 #include "outlets.h"
 
 #include "draft.h"
-#include "outlet_rows.h"
 #include "types.h"
 
 #include <math.h>

@@ -18,6 +18,15 @@ const char *config_address_host(const char *text, const char *const *schemes);
 /** Copies a text that fits. False: it does not. */
 bool config_copy(const char *text, char *out, size_t size);
 
+/* Proposals for values that a type rejects: "; did you mean '5s'?" for the end of a message. */
+#define HINT_SIZE 256
+
+/** For a text that the type of `key` rejected; empty if there is no proposal. Returns `out`. */
+const char *config_hint(const struct config_key *key, const char *text, char out[HINT_SIZE]);
+/** For an unknown protocol, such as "pylontech" or "JK": the protocols of that make, with the
+ * variant if there is one. Returns `out`. */
+const char *config_hint_protocol(const char *word, char out[HINT_SIZE]);
+
 // clang-format off
 /*                                                field                      text */
 extern const struct config_type type_whole;    /* int, unsigned, uint16_t, uint8_t   "12", "0x0C", "-1"; or one of the words: -1 and so on */

@@ -2,7 +2,7 @@
 /* Rows of words. */
 #include "words.h"
 
-#include "hints.h"
+#include "types.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -54,7 +54,7 @@ static void report_option(const struct words *words, const struct config_key *ke
     struct suggest suggest;
     suggest_init(&suggest, word);
     for (size_t i = 0; i < count; i++) {
-        config_append(list, sizeof list, i == 0 ? "" : i + 1 < count ? ", " : " or ", keys[i].name);
+        config_append_to(list, sizeof list, (unsigned) i, (unsigned) count, keys[i].name);
         suggest_offer(&suggest, keys[i].name);
     }
     words_mistake(words, "'%s' is no option of %s; expected %s%s", word, what, list,

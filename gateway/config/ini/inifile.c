@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Strict reading of INI text. inih asks for one line after the other; each is looked at here first,
- * and inih gets to see only those that can be entries. Headings are taken here because inih does
- * not tell about a section without keys and cuts long names; line numbers because Debian's build
- * does not hand them to the handler.
+ * Strict reading of INI text. Each line is looked at here first, and inih gets to see only one that
+ * can be an entry. Headings are taken here because inih does not tell about a section without keys
+ * and cuts long names; line numbers because Debian's build does not hand them to the handler.
  */
 #include "inifile.h"
 
@@ -17,8 +16,8 @@
 struct reader {
     const char *text; /* what is left of it */
     size_t size;
-    unsigned line;     /* the one inih is at */
-    bool entry_wanted; /* inih has it, and has not called back yet */
+    unsigned line; /* the current one */
+    bool found;    /* inih has found an entry in it */
     const struct inifile_events *events;
     void *user;
 };
@@ -115,16 +114,16 @@ static void lose_entry(const struct reader *reader, struct span span)
 }
 
 /* True when the line is one for inih to split. */
-static bool check_line(const struct reader *reader, struct span span, size_t longest)
+static bool check_line(const struct reader *reader, struct span span)
 {
     if (span.size == 0 || is_comment(span) || !check_characters(reader, span))
         return false;
-    if (span.size > longest) {
+    if (span.size > INIFILE_LINE_MOST) {
         mistake(
             reader,
-            "a line of %zu characters; expected at most %zu: a list can continue in a further line "
+            "a line of %zu characters; expected at most %d: a list can continue in a further line "
             "with the same key",
-            span.size, longest);
+            span.size, INIFILE_LINE_MOST);
         lose_entry(reader, span);
         return false;
     }
@@ -135,31 +134,12 @@ static bool check_line(const struct reader *reader, struct span span, size_t lon
     return true;
 }
 
-/* inih's reader, in the manner of fgets. The line always ends in a newline and fits, which keeps
- * inih from joining it with the next; without its indentation it is no continuation either. */
-static char *read_line(char *out, int size, void *stream)
-{
-    struct reader *reader = stream;
-    if (reader->entry_wanted)
-        mistake(reader, "neither 'key = value' nor a [section] nor a comment");
-    reader->entry_wanted = false;
-    if (reader->size == 0)
-        return NULL;
-    struct span span = next_line(reader);
-    size_t longest = (size_t) size - 2;
-    reader->entry_wanted = check_line(reader, span, longest);
-    snprintf(out, (size_t) size, "%.*s\n", reader->entry_wanted ? (int) span.size : 0, span.start);
-    return out;
-}
-
 static int parse_entry(void *user, const char *section, const char *key, const char *value)
 {
     struct reader *reader = user;
-    if (value) {
-        reader->entry_wanted = false;
-        if (reader->events->entry)
-            reader->events->entry(reader->user, reader->line, key, value);
-    }
+    reader->found = value;
+    if (value && reader->events->entry)
+        reader->events->entry(reader->user, reader->line, key, value);
     return 1;
 }
 
@@ -168,11 +148,22 @@ unsigned inifile_read(const char *text, size_t size, const struct inifile_events
 {
     static const char byte_order_mark[] = "\xEF\xBB\xBF";
     struct reader reader = {.text = text, .size = size, .events = events, .user = user};
+    char line[INIFILE_LINE_MOST + 2];
     if (size >= 3 && memcmp(text, byte_order_mark, 3) == 0) {
         reader.text += 3;
         reader.size -= 3;
     }
-    if (ini_parse_stream(read_line, &reader, parse_entry, &reader) == -2)
-        mistake(&reader, "out of memory");
+    while (reader.size > 0) {
+        const struct span span = next_line(&reader);
+        if (!check_line(&reader, span))
+            continue;
+        /* Behind a blank, inih takes no byte order mark away. */
+        snprintf(line, sizeof line, " %.*s", (int) span.size, span.start);
+        reader.found = false;
+        if (ini_parse_string(line, parse_entry, &reader) == -2)
+            mistake(&reader, "out of memory");
+        else if (!reader.found)
+            mistake(&reader, "neither 'key = value' nor a [section] nor a comment");
+    }
     return reader.line;
 }

@@ -3,7 +3,6 @@
 #include "config/outlets.h"
 
 #include "config/draft.h"
-#include "config/outlet_rows.h"
 #include "config/types.h"
 
 #include <ctype.h>

@@ -263,9 +263,7 @@ TEST(payloads)
 static struct entity_set known_of(const struct sample *sample, enum mqtt_entities entities,
                                   bool switching)
 {
-    struct entity_values values;
-    entity_gather(&sample->source, 0, 0, &values);
-    return entity_and(entity_known(&values), entity_allowed(entities, switching));
+    return entity_and(entity_known(&sample->source), entity_allowed(entities, switching));
 }
 
 static json_t *announce(struct sample *sample, enum mqtt_entities entities, bool switching)
@@ -373,12 +371,17 @@ MQTT_TEST(discovery)
     json_decref(object);
     char topic[TOPIC_SIZE];
     struct announcer announcer = announcer_of(false);
-    assert_string_equal(announce_topic(&announcer, "a.b", topic),
-                        "homeassistant/device/packgate_3f9a0c11_a_b/config");
-    assert_string_equal(announce_topic(&announcer, NULL, topic),
-                        "homeassistant/device/packgate_3f9a0c11/config");
-    assert_string_equal(announce_single_topic(&announcer, "shed", "alarm", BINARY_SENSOR, topic),
-                        "homeassistant/binary_sensor/packgate_3f9a0c11_shed_alarm/config");
+    assert_true(announce_topic(&announcer, "a.b", 0, topic));
+    assert_string_equal(topic, "homeassistant/device/packgate_3f9a0c11_a_b/config");
+    assert_true(announce_topic(&announcer, NULL, 0, topic));
+    assert_string_equal(topic, "homeassistant/device/packgate_3f9a0c11/config");
+    assert_false(announce_topic(&announcer, NULL, 1, topic));
+    announcer.single = true;
+    assert_true(announce_topic(&announcer, "shed", VOLTAGE_V, topic));
+    assert_string_equal(topic, "homeassistant/sensor/packgate_3f9a0c11_shed_voltage_v/config");
+    assert_true(announce_topic(&announcer, NULL, 0, topic));
+    assert_string_equal(topic, "homeassistant/binary_sensor/packgate_3f9a0c11_connection/config");
+    assert_false(announce_topic(&announcer, NULL, GATEWAY_COMPONENTS, topic));
     assert_int_equal(announce_expiry(10), 30);
     assert_int_equal(announce_expiry(1), 30);
     assert_int_equal(announce_expiry(60), 180);

@@ -27,25 +27,41 @@ static void put_topic(struct text *text, const char *key, const char *base, cons
 
 /* ---- topics ---- */
 
-const char *announce_topic(const struct announcer *announcer, const char *pack,
-                           char out[TOPIC_SIZE])
+static const struct entity gateway_parts[GATEWAY_COMPONENTS] = {
+    {"connection", .platform = BINARY_SENSOR, .meaning.title = "Connection"},
+    {"fresh_packs", "fresh_packs", .meaning.title = "Fresh packs"},
+    {"version", "version", .meaning.title = "Version"},
+};
+
+/* Component n of a pack, or of the gateway; false: there are no more. */
+static bool describe(bool gateway, unsigned n, struct entity *entity)
 {
-    char device[OBJECT_SIZE];
-    struct text text = text_in(out, TOPIC_SIZE);
-    text_format(&text, "%s/device/%s/config", announcer->prefix,
-                device_id(announcer->id, pack, device));
-    return out;
+    if (n >= (gateway ? GATEWAY_COMPONENTS : entity_count()))
+        return false;
+    if (gateway)
+        *entity = gateway_parts[n];
+    else
+        entity_describe(n, entity);
+    return true;
 }
 
-const char *announce_single_topic(const struct announcer *announcer, const char *pack,
-                                  const char *key, enum entity_platform platform,
-                                  char out[TOPIC_SIZE])
+bool announce_topic(const struct announcer *announcer, const char *pack, unsigned n,
+                    char out[TOPIC_SIZE])
 {
     char device[OBJECT_SIZE];
     struct text text = text_in(out, TOPIC_SIZE);
-    text_format(&text, "%s/%s/%s_%s/config", announcer->prefix, entity_platform_name(platform),
-                device_id(announcer->id, pack, device), key);
-    return out;
+    struct entity entity;
+    device_id(announcer->id, pack, device);
+    if (!announcer->single) {
+        text_format(&text, "%s/device/%s/config", announcer->prefix, device);
+        return n == 0;
+    }
+    if (!describe(!pack, n, &entity))
+        return false;
+    if (entity.key[0])
+        text_format(&text, "%s/%s/%s_%s/config", announcer->prefix,
+                    entity_platform_name(entity.platform), device, entity.key);
+    return true;
 }
 
 /* ---- what components and devices have in common ---- */
@@ -205,12 +221,6 @@ static void put_component(struct text *text, const struct announcer *announcer,
 
 /* ---- the gateway ---- */
 
-static const struct entity gateway_parts[GATEWAY_COMPONENTS] = {
-    {"connection", .platform = BINARY_SENSOR, .meaning.title = "Connection"},
-    {"fresh_packs", "fresh_packs", .meaning.title = "Fresh packs"},
-    {"version", "version", .meaning.title = "Version"},
-};
-
 static void put_gateway_part(struct text *text, const struct announcer *announcer,
                              const struct entity *part)
 {
@@ -231,19 +241,6 @@ static void put_gateway_part(struct text *text, const struct announcer *announce
 
 /* ---- both ---- */
 
-unsigned announce_count(bool gateway)
-{
-    return gateway ? GATEWAY_COMPONENTS : entity_count();
-}
-
-void announce_describe(bool gateway, unsigned n, struct entity *entity)
-{
-    if (gateway)
-        *entity = gateway_parts[n];
-    else
-        entity_describe(n, entity);
-}
-
 void announce_device(struct text *text, const struct announcer *announcer,
                      const struct source *source, struct entity_set set, struct entity_set gone)
 {
@@ -257,11 +254,10 @@ void announce_device(struct text *text, const struct announcer *announcer,
         put_availability(text, announcer->topic, source->name);
     }
     text_json(text, "cmps", "{");
-    for (unsigned n = 0; n < announce_count(!source); n++) {
+    for (unsigned n = 0; describe(!source, n, &entity); n++) {
         bool is_there = entity_in(&set, n);
         if (!is_there && !entity_in(&gone, n))
             continue;
-        announce_describe(!source, n, &entity);
         text_json(text, entity.key, "{");
         text_member(text, "p", entity_platform_name(entity.platform));
         if (is_there && source)
@@ -277,7 +273,7 @@ void announce_single(struct text *text, const struct announcer *announcer,
                      const struct source *source, unsigned n)
 {
     struct entity entity;
-    announce_describe(!source, n, &entity);
+    describe(!source, n, &entity);
     text_add(text, "{");
     if (source)
         put_component(text, announcer, source, &entity);

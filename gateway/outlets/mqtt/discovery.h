@@ -23,28 +23,21 @@ struct announcer {
     bool single;
 };
 
-/** "PREFIX/device/packgate_ID_PACK/config"; without a pack the gateway's. Returns `out`. */
-const char *announce_topic(const struct announcer *announcer, const char *pack,
-                           char out[TOPIC_SIZE]);
-
-/** Of one component in the single form: "PREFIX/sensor/packgate_ID_PACK_KEY/config". */
-const char *announce_single_topic(const struct announcer *announcer, const char *pack,
-                                  const char *key, enum entity_platform platform,
-                                  char out[TOPIC_SIZE]);
+/** The topic of message n, from 0, of an announcement of a pack (NULL: of the gateway): of the device, which has one,
+ * "PREFIX/device/packgate_ID_PACK/config", or in the single form of each component that it can have,
+ * "PREFIX/sensor/packgate_ID_PACK_KEY/config". Empty: none for this n. False: there are no more. */
+bool announce_topic(const struct announcer *announcer, const char *pack, unsigned n,
+                    char out[TOPIC_SIZE]);
 
 /** A pack or a bank (NULL: the gateway: whether it is connected, how many packs are fresh, its version) with the components of
  * `set`; those of `gone` are removed. */
 void announce_device(struct text *text, const struct announcer *announcer,
                      const struct source *source, struct entity_set set, struct entity_set gone);
 
-/** One component in the single form. */
+/** Component n in the single form: a row of entities.h, or of the gateway one of its three. */
+#define GATEWAY_COMPONENTS 3
 void announce_single(struct text *text, const struct announcer *announcer,
                      const struct source *source, unsigned n);
-
-/** The number of components, and component n, from 0: of the gateway, or the rows of entities.h. */
-#define GATEWAY_COMPONENTS 3
-unsigned announce_count(bool gateway);
-void announce_describe(bool gateway, unsigned n, struct entity *entity);
 
 /** Seconds after which Home Assistant marks a value unavailable that is sent each `interval_s`. */
 unsigned announce_expiry(double interval_s);

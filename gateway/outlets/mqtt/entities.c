@@ -211,20 +211,23 @@ void entity_describe(unsigned n, struct entity *entity)
 
 /* ---- values ---- */
 
-static double value_of_row(const struct row *row, const struct source *source, double age_s,
-                           double time)
+double entity_value(unsigned n, const struct source *source, double age_s, double time)
 {
+    const struct row row = row_of(n);
     const struct pack *pack = source->values;
     const bool failure = pack->alarms_warning || pack->alarms_protection;
-    switch (row->kind) {
+    if (!is_published(&row))
+        return NAN;
+    switch (row.kind) {
     case OF_VALUE:
-        return pack->value[row->id];
+    case OF_SWITCH:
+        return pack->value[row.id];
     case OF_ALARM:
-        return pack->alarms_known >> row->id & 1
-                   ? (double) pack_alarm_active(pack, (enum pack_alarm) row->id)
+        return pack->alarms_known >> row.id & 1
+                   ? (double) pack_alarm_active(pack, (enum pack_alarm) row.id)
                    : (double) NAN;
     case OF_MAPPED:
-        return map_number_named(row->name, pack, &source->status);
+        return map_number_named(row.name, pack, &source->status);
     case OF_PEAK:
         return source->status.peak.percent < 0 ? NAN : (double) source->status.peak.percent;
     case OF_AGE:
@@ -232,19 +235,11 @@ static double value_of_row(const struct row *row, const struct source *source, d
     case OF_TIME:
         return floor(time);
     case OF_FAILURE:
+    case OF_EVENT:
         /* If a pack reports no alarms, whether there is one is unknown. */
         return pack->alarms_known || failure ? (double) failure : (double) NAN;
     default:
-        return NAN;
-    }
-}
-
-void entity_gather(const struct source *source, double age_s, double time,
-                   struct entity_values *values)
-{
-    for (unsigned n = 0; n < entity_count(); n++) {
-        const struct row row = row_of(n);
-        values->value[n] = is_published(&row) ? value_of_row(&row, source, age_s, time) : NAN;
+        return true;
     }
 }
 
@@ -253,11 +248,6 @@ void entity_gather(const struct source *source, double age_s, double time,
 bool entity_in(const struct entity_set *set, unsigned n)
 {
     return set->bits[n / 64] >> n % 64 & 1;
-}
-
-static void add_entity(struct entity_set *set, unsigned n)
-{
-    set->bits[n / 64] |= UINT64_C(1) << n % 64;
 }
 
 #define EACH_WORD(i) for (size_t i = 0; i < ENTITIES_MAX / 64; i++)
@@ -301,25 +291,17 @@ struct entity_set entity_allowed(enum mqtt_entities entities, bool switching)
         bool position = row.kind == OF_VALUE && is_switch_position(row.id);
         bool wanted = row.kind == OF_SWITCH ? switching : !(position && switching);
         if (is_published(&row) && wanted && row.level <= entities)
-            add_entity(&set, n);
+            set.bits[n / 64] |= UINT64_C(1) << n % 64;
     }
     return set;
 }
 
-struct entity_set entity_known(const struct entity_values *values)
+struct entity_set entity_known(const struct source *source)
 {
     struct entity_set set = {{0}};
-    unsigned failure = 0;
-    while (row_of(failure).kind != OF_FAILURE)
-        failure++;
-    for (unsigned n = 0; n < entity_count(); n++) {
-        const struct row row = row_of(n);
-        double value = row.kind == OF_SWITCH  ? values->value[row.id]
-                       : row.kind == OF_EVENT ? values->value[failure]
-                                              : values->value[n];
-        if (row.kind == OF_FRESH || !isnan(value))
-            add_entity(&set, n);
-    }
+    for (unsigned n = 0; n < entity_count(); n++)
+        if (!isnan(entity_value(n, source, 0, 0)))
+            set.bits[n / 64] |= UINT64_C(1) << n % 64;
     return set;
 }
 

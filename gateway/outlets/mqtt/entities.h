@@ -37,13 +37,9 @@ unsigned entity_count(void);
 /** Row n, from 0. */
 void entity_describe(unsigned n, struct entity *entity);
 
-/* The values of one moment. */
-struct entity_values {
-    double value[ENTITIES_MAX]; /* by row; NaN: unknown, or not in the state message */
-};
-/** `age_s` and `time` (Unix seconds) are those of the message. */
-void entity_gather(const struct source *source, double age_s, double time,
-                   struct entity_values *values);
+/** Its value; NaN: unknown. Of a row that is not in the state message, whether it can be known is that of the value that it
+ * stands for. `age_s` and `time` (Unix seconds) are those of the message. */
+double entity_value(unsigned n, const struct source *source, double age_s, double time);
 
 /** The rows that the settings permit for a pack: `entities`, and switches in place of the switch
  * positions if both may be switched. */
@@ -51,7 +47,7 @@ struct entity_set entity_allowed(enum mqtt_entities entities, bool switching);
 
 /** The rows whose values are known: those that the driver has reported, and those that do not
  * depend on it. */
-struct entity_set entity_known(const struct entity_values *values);
+struct entity_set entity_known(const struct source *source);
 
 bool entity_in(const struct entity_set *set, unsigned n);
 struct entity_set entity_and(struct entity_set a, struct entity_set b);

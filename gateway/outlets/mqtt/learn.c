@@ -62,9 +62,7 @@ void learn_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     const char *protocol = source->members         ? "bank"
                            : source->status.driver ? source->status.driver
                                                    : "-";
-    struct entity_values values;
-    entity_gather(source, 0, 0, &values);
-    struct entity_set known = entity_and(entity_known(&values), learn_allowed(mqtt, pack));
+    struct entity_set known = entity_and(entity_known(source), learn_allowed(mqtt, pack));
     struct entity_set before = pack->set;
     bool strange;
     const uint64_t shown = identity_of(source->values);

@@ -8,20 +8,21 @@
 #include "registers/value.h"
 
 #include <math.h>
+#include <string.h>
 
 void message_state(struct text *text, const struct source *source, double age_s, double time)
 {
-    struct entity_values values;
     struct entity entity;
-    entity_gather(source, age_s, time, &values);
     text_add(text, "{");
     for (unsigned n = 0; n < entity_count(); n++) {
-        if (isnan(values.value[n]))
+        double number = entity_value(n, source, age_s, time);
+        if (isnan(number))
             continue;
         entity_describe(n, &entity);
+        if (strcmp(entity.field, entity.key) != 0)
+            continue;
         const double steps = pow(10, entity.meaning.decimals);
         struct value_ref ref;
-        double number = values.value[n];
         /* Never more than is allowed. */
         if (value_find(entity.field, &ref) && value_traits(&ref).is_limit)
             number = map_lower(REG_S32, number * steps) / steps;

@@ -124,7 +124,7 @@ static bool hear_status(struct mqtt *mqtt, const char *topic, const void *payloa
     /* Two gateways that answered each other's "online" would do so for ever. */
     if (online)
         return true;
-    mqtt->todo |= STATUS;
+    mqtt->gateway.todo |= STATUS;
     for (unsigned i = 0; i < mqtt->pack_count; i++)
         mqtt->packs[i].todo |= STATUS;
     pace_soon(mqtt);
@@ -146,8 +146,8 @@ static void on_message(void *data, const char *topic, const void *payload, size_
 
 static void do_everything(struct mqtt *mqtt)
 {
-    mqtt->todo = mqtt_is_device(mqtt) ? 0 : ANNOUNCE | STATUS | INFO;
-    mqtt->row = 0;
+    mqtt->gateway.todo = mqtt_is_device(mqtt) ? 0 : ANNOUNCE | STATUS | INFO;
+    mqtt->gateway.row = 0;
     for (unsigned i = 0; i < mqtt->pack_count; i++) {
         struct mqtt_pack *pack = &mqtt->packs[i];
         pack->todo = mqtt_is_device(mqtt) ? 0 : ANNOUNCE | STATUS | (pack->heard ? INFO : 0);
@@ -224,7 +224,7 @@ static void on_answered(void *data)
 static void on_farewell(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct mqtt *mqtt = timer->data;
-    bool left = mqtt->withdrawals.count == 0 && !mqtt->todo;
+    bool left = mqtt->withdrawals.count == 0 && !mqtt->gateway.todo;
     pace_send(mqtt, clock_now());
     for (unsigned i = 0; i < mqtt->pack_count; i++)
         left &= mqtt->packs[i].todo == 0;
@@ -239,7 +239,7 @@ static void stop_mqtt(void *self, bool gone)
     struct mqtt *mqtt = self;
     mqtt->ending = true;
     ev_timer_stop(outlet_loop(mqtt->outlet), &mqtt->birth);
-    mqtt->todo = gone || mqtt_is_device(mqtt) ? 0 : STATUS | INFO;
+    mqtt->gateway.todo = gone || mqtt_is_device(mqtt) ? 0 : STATUS | INFO;
     for (unsigned i = 0; i < mqtt->pack_count; i++)
         mqtt->packs[i].todo = mqtt->config->layout == LAYOUT_VENUS ? STATE
                               : gone                               ? 0
@@ -297,6 +297,9 @@ static void make_place(struct mqtt *mqtt)
                  sizeof mqtt->place.prefix);
     mqtt->place.form = mqtt_is_device(mqtt) ? DISCOVERY_OFF : mqtt->config->discovery;
     mqtt->place.retain = mqtt->config->retain;
+    /* Without a state file each section is a separate gateway for Home Assistant. */
+    mqtt->gateway.was_fresh = !mqtt->config->second || !outlet_config(mqtt->outlet)->id_kept;
+    mqtt->gateway.set.bits[0] = (1 << GATEWAY_COMPONENTS) - 1;
     make_id(mqtt);
     mqtt->announcer = (struct announcer){
         .id = mqtt->id,

@@ -25,17 +25,18 @@ struct place {
     bool retain;
 };
 
+/* A pack, or with a part of its members the gateway itself. */
 struct mqtt_pack {
-    struct outlet_pack *pack;
+    struct outlet_pack *pack; /* NULL: the gateway */
     unsigned todo;            /* enum todo */
-    unsigned row;             /* next row of an announcement in the single form */
+    unsigned row;             /* next message of an announcement */
     struct entity_set set;    /* as announced, or about to be announced */
     struct entity_set gone;   /* to be removed */
     char protocol[NAME_SIZE]; /* protocol of the set; empty: unknown */
     uint64_t identity;        /* battery of the set; 0: unknown */
     double strange_since;     /* since then the values are of another battery; NaN: they are not */
     bool heard;        /* the gateway has sent it to this process; info is not published before */
-    bool was_fresh;    /* in this life */
+    bool was_fresh;    /* in this life; of the gateway: this section announces it */
     bool online;       /* status as last sent */
     bool offline_kept; /* the broker retains its offline status */
     double due;        /* state, by its interval */
@@ -73,10 +74,9 @@ struct mqtt {
     char id[PIPE_ID_SIZE];
     struct place place, before; /* now, and as noted; empty topic: nothing noted */
     struct announcer announcer;
+    struct mqtt_pack gateway;
     struct mqtt_pack *packs;
     unsigned pack_count, turn;
-    unsigned todo; /* of the gateway itself */
-    unsigned row;
     unsigned fresh_told;
     bool heard_told;
     unsigned echoes[2];               /* own status, offline and online, not received back yet */
@@ -102,13 +102,6 @@ static inline bool mqtt_is_device(const struct mqtt *mqtt)
 static inline bool mqtt_announces(const struct mqtt *mqtt)
 {
     return mqtt->place.form != DISCOVERY_OFF;
-}
-
-/** Whether this section announces the gateway itself. Without a state file each section is a
- * separate gateway for Home Assistant. */
-static inline bool mqtt_speaks_for_gateway(const struct mqtt *mqtt)
-{
-    return !mqtt->config->second || !outlet_config(mqtt->outlet)->id_kept;
 }
 
 /** Finds a pack by name; NULL: the section does not have it. */

@@ -16,7 +16,7 @@ static void send_queued(struct mqtt *mqtt, double now)
 {
     unsigned idle = 0;
     while (connection_room(mqtt->connection) > SPARE_ROOM) {
-        if (mqtt->withdrawals.count > 0 || mqtt->todo) {
+        if (mqtt->withdrawals.count > 0 || mqtt->gateway.todo) {
             if (!(mqtt->withdrawals.count > 0 ? withdraw_step(mqtt) : send_of_gateway(mqtt, now)))
                 return;
             continue;
@@ -81,9 +81,9 @@ static void flush(struct mqtt *mqtt)
     for (unsigned i = 0; i < mqtt->pack_count; i++)
         schedule_pack(mqtt, &mqtt->packs[i], now);
     if (!mqtt_is_device(mqtt) && outlet_hears(mqtt->outlet, now) != mqtt->heard_told)
-        mqtt->todo |= STATUS;
+        mqtt->gateway.todo |= STATUS;
     if (!mqtt_is_device(mqtt) && send_count_fresh(mqtt, now) != mqtt->fresh_told)
-        mqtt->todo |= INFO;
+        mqtt->gateway.todo |= INFO;
     pace_send(mqtt, now);
     /* Changes that have to wait. */
     double next = INFINITY;

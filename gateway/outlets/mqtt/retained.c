@@ -71,21 +71,28 @@ bool note_read_config(struct mqtt *mqtt)
 
 static const char *const forms[] = {"device", "single", "off"};
 
-void note_place(struct mqtt *mqtt)
+/* NULL: nothing is retained there any more. */
+static void keep_place(struct mqtt *mqtt, const struct place *place)
 {
-    char form[32];
-    if (mqtt_is_device(mqtt))
-        return;
-    snprintf(form, sizeof form, "%s%s", forms[mqtt->place.form], mqtt->place.retain ? "+" : "");
-    outlet_keep(mqtt->outlet, "topic", mqtt->place.topic);
-    outlet_keep(mqtt->outlet, "prefix", mqtt->place.prefix);
-    outlet_keep(mqtt->outlet, "form", form);
+    char form[32] = "";
+    if (place)
+        snprintf(form, sizeof form, "%s%s", forms[place->form], place->retain ? "+" : "");
+    outlet_keep(mqtt->outlet, "topic", place ? place->topic : NULL);
+    outlet_keep(mqtt->outlet, "prefix", place ? place->prefix : NULL);
+    outlet_keep(mqtt->outlet, "form", place ? form : NULL);
     for (size_t i = 0; i < COUNT(ways); i++) {
         const char *text = (const char *) mqtt->config + ways[i].at;
-        outlet_keep(mqtt->outlet, ways[i].key,
-                    text[0] && strlen(text) < PIPE_NOTE_SIZE ? text : NULL);
+        const bool fits = text[0] && strlen(text) < PIPE_NOTE_SIZE;
+        outlet_keep(mqtt->outlet, ways[i].key, place && fits ? text : NULL);
     }
-    outlet_keep(mqtt->outlet, "verify", mqtt->config->verify ? NULL : "no");
+    outlet_keep(mqtt->outlet, "verify", place && !mqtt->config->verify ? "no" : NULL);
+}
+
+void note_place(struct mqtt *mqtt)
+{
+    if (mqtt_is_device(mqtt))
+        return;
+    keep_place(mqtt, &mqtt->place);
     mqtt->before = mqtt->place;
 }
 
@@ -121,30 +128,25 @@ bool note_same_place(const struct mqtt *mqtt)
 
 /* ---- withdrawal ---- */
 
-static bool withdraw(struct mqtt *mqtt, const char *pack)
-{
-    struct withdrawals *list = &mqtt->withdrawals;
-    void *longer = realloc(list->packs, (list->count + 1) * sizeof *list->packs);
-    if (!longer)
-        return false;
-    list->packs = longer;
-    snprintf(list->packs[list->count++], sizeof *list->packs, "%s", pack);
-    return true;
-}
-
 /* The gateway goes last, because the packs' devices are linked to it. */
 bool withdraw_noted(struct mqtt *mqtt, bool all)
 {
+    struct withdrawals *list = &mqtt->withdrawals;
     const char *key;
+    unsigned notes = 0;
     if (!mqtt->before.topic[0])
         return true;
-    for (unsigned n = 0; outlet_note_at(mqtt->outlet, n, &key); n++) {
-        const char *name = strchr(key, '.');
-        const bool gone = name && (all || !mqtt_find_pack(mqtt, name + 1));
-        if (gone && strncmp(key, "pack.", 5) == 0 && !withdraw(mqtt, name + 1))
-            return false;
+    while (outlet_note_at(mqtt->outlet, notes, &key))
+        notes++;
+    list->packs = calloc(notes + 1, sizeof *list->packs);
+    for (unsigned n = 0; list->packs && n < notes; n++) {
+        outlet_note_at(mqtt->outlet, n, &key);
+        const char *name = key + strlen("pack.");
+        if (strncmp(key, "pack.", strlen("pack.")) == 0 && (all || !mqtt_find_pack(mqtt, name)))
+            snprintf(list->packs[list->count++], sizeof *list->packs, "%s", name);
     }
-    return !all || withdraw(mqtt, "");
+    list->count += all && list->packs;
+    return list->packs != NULL;
 }
 
 /* The pack of a withdrawal; NULL: the gateway. */
@@ -154,35 +156,17 @@ static const char *pack_at(const struct mqtt *mqtt, unsigned n)
     return pack[0] ? pack : NULL;
 }
 
-/* The n-th topic of an announcement; false: no more. Empty `*out`: none for this n. In the single form these are all that
- * a pack can have, whatever it had. */
-static bool announced_topic(const struct announcer *at, const char *pack, unsigned n,
-                            char out[TOPIC_SIZE])
-{
-    struct entity entity;
-    if (!at->single) {
-        announce_topic(at, pack, out);
-        return n == 0;
-    }
-    if (n >= announce_count(!pack))
-        return false;
-    announce_describe(!pack, n, &entity);
-    if (entity.key[0])
-        announce_single_topic(at, pack, entity.key, entity.platform, out);
-    return true;
-}
-
 /* Whether only the topics have changed. Home Assistant would forget the area and the names that
  * people gave to a device if it was removed and announced again. */
 static bool stays_announced(struct mqtt *mqtt, const char *pack)
 {
-    if (!pack && !mqtt_speaks_for_gateway(mqtt))
+    if (!pack && !mqtt->gateway.was_fresh)
         return true;
     return !mqtt->ending && note_same_announcements(mqtt) && (!pack || mqtt_find_pack(mqtt, pack));
 }
 
 /* Withdraws what Home Assistant knows first, so that it does not show the pack as unavailable for a
- * moment, then the topics themselves. */
+ * moment, then the topics themselves; the many components of the single form go last. */
 static bool withdrawn_topic(struct mqtt *mqtt, const char *pack, unsigned n, char out[TOPIC_SIZE])
 {
     static const char *const leaves[] = {"status", "info", "state"};
@@ -192,14 +176,13 @@ static bool withdrawn_topic(struct mqtt *mqtt, const char *pack, unsigned n, cha
     at.single = place->form == DISCOVERY_SINGLE;
     const unsigned leaf_count = place->retain && pack ? 3 : 2;
     out[0] = '\0';
-    if (n > leaf_count)
-        return at.single && !stays_announced(mqtt, pack) &&
-               announced_topic(&at, pack, n - leaf_count - 1, out);
-    if (n > 0)
+    if (n > 0 && n <= leaf_count) {
         topic_of(place->topic, pack, leaves[n - 1], out);
-    else if (place->form == DISCOVERY_DEVICE && !stays_announced(mqtt, pack))
-        announced_topic(&at, pack, 0, out);
-    return true;
+        return true;
+    }
+    if (place->form == DISCOVERY_OFF || at.single == (n == 0) || stays_announced(mqtt, pack))
+        return n == 0;
+    return announce_topic(&at, pack, n > 0 ? n - leaf_count - 1 : 0, out);
 }
 
 /* Notes the replacement at once, because the outlet may end before there are new values. */
@@ -216,12 +199,8 @@ static void end_withdrawal(struct mqtt *mqtt, const char *name)
         note_key(name, key);
         outlet_keep(mqtt->outlet, key, NULL);
         told_keep(mqtt->outlet, name, (struct alarms){0});
-    } else { /* nothing is retained there any more */
-        static const char *const keys[] = {"topic", "prefix", "form", "verify"};
-        for (size_t i = 0; i < COUNT(keys); i++)
-            outlet_keep(mqtt->outlet, keys[i], NULL);
-        for (size_t i = 0; i < COUNT(ways); i++)
-            outlet_keep(mqtt->outlet, ways[i].key, NULL);
+    } else {
+        keep_place(mqtt, NULL);
     }
     if (name && !pack)
         log_info("%s: withdrew %s", mqtt->name, name);

@@ -45,61 +45,36 @@ bool mqtt_publish_below(struct mqtt *mqtt, const char *pack, const char *leaf,
     return mqtt_publish(mqtt, topic_of(mqtt->place.topic, pack, leaf, topic), text, qos, retained);
 }
 
-/* Sends the announcement of a pack (NULL: of the gateway), in the single form its next component; `*over`: it was the last. */
-static bool send_announcement(struct mqtt *mqtt, const struct source *source, struct entity_set set,
-                              struct entity_set gone, unsigned *row, bool *over)
+/* Sends the next message of an announcement: of the device, or of a component. */
+static bool announce(struct mqtt *mqtt, struct mqtt_pack *who)
 {
     char topic[TOPIC_SIZE];
-    const char *name = source ? source->name : NULL;
+    const struct announcer *announcer = &mqtt->announcer;
+    const struct source *source = who->pack ? &who->pack->source : NULL;
+    const bool wanted = mqtt_announces(mqtt) && who->was_fresh;
     struct text text = mqtt_text(mqtt);
-    struct entity entity;
-    *over = true;
-    if (!mqtt->announcer.single) {
-        announce_device(&text, &mqtt->announcer, source, set, gone);
-        return mqtt_publish(mqtt, announce_topic(&mqtt->announcer, name, topic), &text, 1, true);
-    }
-    while (*row < announce_count(!source) && !entity_in(&set, *row) && !entity_in(&gone, *row))
-        ++*row;
-    if (*row == announce_count(!source)) {
-        *row = 0;
+    while (wanted && announce_topic(announcer, source ? source->name : NULL, who->row, topic)) {
+        if (!announcer->single) {
+            announce_device(&text, announcer, source, who->set, who->gone);
+        } else if (entity_in(&who->set, who->row)) {
+            announce_single(&text, announcer, source, who->row);
+        } else if (!entity_in(&who->gone, who->row)) {
+            who->row++;
+            continue;
+        }
+        if (!mqtt_publish(mqtt, topic, &text, 1, true))
+            return false;
+        if (!announcer->single)
+            break;
+        who->row++;
         return true;
     }
-    *over = false;
-    announce_describe(!source, *row, &entity);
-    announce_single_topic(&mqtt->announcer, name, entity.key, entity.platform, topic);
-    if (entity_in(&set, *row))
-        announce_single(&text, &mqtt->announcer, source, *row);
-    const bool sent = mqtt_publish(mqtt, topic, &text, 1, true);
-    *row += sent;
-    return sent;
-}
-
-static bool announce_pack(struct mqtt *mqtt, struct mqtt_pack *pack)
-{
-    bool over = true;
-    if (mqtt_announces(mqtt) && pack->was_fresh) {
-        if (!send_announcement(mqtt, &pack->pack->source, pack->set, pack->gone, &pack->row, &over))
-            return false;
-        if (!over)
-            return true;
-        /* Home Assistant has to see removed components once, and then no longer. */
-        over = mqtt->announcer.single || entity_none(pack->gone);
-        pack->gone = (struct entity_set){{0}};
-    }
-    if (over)
-        pack->todo &= ~(unsigned) ANNOUNCE;
-    return true;
-}
-
-static bool announce_gateway(struct mqtt *mqtt)
-{
-    const struct entity_set all = {{(1 << GATEWAY_COMPONENTS) - 1}}, none = {{0}};
-    bool over = true;
-    if (mqtt_announces(mqtt) && mqtt_speaks_for_gateway(mqtt) &&
-        !send_announcement(mqtt, NULL, all, none, &mqtt->row, &over))
-        return false;
-    if (over)
-        mqtt->todo &= ~(unsigned) ANNOUNCE;
+    /* Home Assistant has to see removed components once, and then no longer. */
+    if (!wanted || announcer->single || entity_none(who->gone))
+        who->todo &= ~(unsigned) ANNOUNCE;
+    if (wanted)
+        who->gone = (struct entity_set){{0}};
+    who->row = 0;
     return true;
 }
 
@@ -209,7 +184,7 @@ static bool send_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 bool send_of_pack(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 {
     if (pack->todo & ANNOUNCE)
-        return announce_pack(mqtt, pack);
+        return announce(mqtt, pack);
     if (pack->todo & STATUS)
         return send_pack_status(mqtt, pack, now);
     if (!(pack->todo & INFO))
@@ -233,15 +208,15 @@ unsigned send_count_fresh(const struct mqtt *mqtt, double now)
 bool send_of_gateway(struct mqtt *mqtt, double now)
 {
     struct text text = mqtt_text(mqtt);
-    if (mqtt->todo & ANNOUNCE)
-        return announce_gateway(mqtt);
-    if (mqtt->todo & STATUS) {
+    if (mqtt->gateway.todo & ANNOUNCE)
+        return announce(mqtt, &mqtt->gateway);
+    if (mqtt->gateway.todo & STATUS) {
         bool heard = outlet_hears(mqtt->outlet, now) && !mqtt->ending;
         if (!say_status(mqtt, NULL, heard, 1, true))
             return false;
         mqtt->heard_told = heard;
         mqtt->echoes[heard]++;
-        mqtt->todo &= ~(unsigned) STATUS;
+        mqtt->gateway.todo &= ~(unsigned) STATUS;
         return true;
     }
     mqtt->fresh_told = send_count_fresh(mqtt, now);
@@ -249,6 +224,6 @@ bool send_of_gateway(struct mqtt *mqtt, double now)
                     mqtt->fresh_told);
     if (!mqtt_publish_below(mqtt, NULL, "info", &text, 1, true))
         return false;
-    mqtt->todo &= ~(unsigned) INFO;
+    mqtt->gateway.todo &= ~(unsigned) INFO;
     return true;
 }

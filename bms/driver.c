@@ -69,6 +69,14 @@ size_t bms_request_end(const struct bms *bms, const uint8_t *bytes, size_t size,
     return span.kind == BMS_FRAME && span.size <= size ? span.size : 0;
 }
 
+size_t bms_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                   struct bms_output *out)
+{
+    out->size = 0;
+    return size > 0 || bms_talks(bms->driver) ? bms->driver->emulate(bms, pack, bytes, size, out)
+                                              : 0;
+}
+
 bool bms_talks(const struct bms_driver *driver)
 {
     return driver->plan == NULL;

@@ -240,8 +240,8 @@ struct bms_driver {
 
     /** The device's side, for simulated packs: handles bytes that a host sent and replies from
      * `pack`; a control request changes `pack`. Returns how many bytes it has handled (0: needs
-     * more); `out` is the reply, size 0 for none. A talker is called with size 0 once a second and
-     * fills in `out` with its unsolicited frames. */
+     * more); `out`, which is empty before, is the reply. A talker is called with size 0 once a
+     * second and fills in `out` with its unsolicited frames. Called by bms_emulate. */
     size_t (*emulate)(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out);
 
@@ -281,6 +281,10 @@ size_t bms_request_end(const struct bms *bms, const uint8_t *bytes, size_t size,
 /** Whether cells of 16 bits, in mV, add up to this voltage. A cell that reads 0 is not connected, or
  * its wire is broken: its voltage may or may not be part of the sum. */
 bool bms_cells_fit(const uint8_t *cells, unsigned count, double volts);
+
+/** Lets a simulated pack handle bytes: see `emulate` of struct bms_driver. */
+size_t bms_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                   struct bms_output *out);
 
 /** Whether the device sends without being polled. */
 bool bms_talks(const struct bms_driver *driver);

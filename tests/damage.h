@@ -256,9 +256,8 @@ static inline void damage_ask(struct damage *damage, const struct bms_request *r
         reply->before = damage->far_end;
         reply->request = *request;
         reply->out.size = 0;
-        damage->far_end.driver->emulate(&damage->far_end, &damage->told,
-                                        request->size ? request->bytes : NULL, request->size,
-                                        &reply->out);
+        bms_emulate(&damage->far_end, &damage->told, request->size ? request->bytes : NULL,
+                    request->size, &reply->out);
         reply->after = damage->far_end;
         reply->known = true;
     }

@@ -256,7 +256,7 @@ TEST(board)
         struct bms_request request = request_of(cases[i].request);
         struct bms_output out;
         put_le16(request.bytes + 6, crc16_modbus(request.bytes + 1, 5));
-        assert_int_equal(board.driver->emulate(&board, &told, request.bytes, request.size, &out),
+        assert_int_equal(bms_emulate(&board, &told, request.bytes, request.size, &out),
                          request.size);
         assert_bytes(out.bytes, out.size, cases[i].answer);
     }
@@ -270,8 +270,7 @@ static enum bms_result order(struct bms *bms, struct bms *board, struct pack *to
     struct bms_output out;
     assert_true(bms->driver->control(bms, BMS_DISCHARGE_MOS, false, &request));
     assert_request(&request, sent);
-    assert_int_equal(board->driver->emulate(board, told, request.bytes, request.size, &out),
-                     request.size);
+    assert_int_equal(bms_emulate(board, told, request.bytes, request.size, &out), request.size);
     struct pack pack = cleared_pack();
     return receive_frame(bms, &request, out.bytes, out.size, &pack);
 }

@@ -163,10 +163,10 @@ TEST(board)
     struct bytes write = unhex("A5 A5 FA 00 00 FA"), apply = unhex("A5 A5 FF 00 00 FF");
     struct pack told = cleared_pack();
     pack_set(&told, CHARGE_MOS, 1);
-    assert_int_equal(board.driver->emulate(&board, &told, write.bytes, write.size, &out), 6);
+    assert_int_equal(bms_emulate(&board, &told, write.bytes, write.size, &out), 6);
     assert_int_equal(out.size, 0);
     assert_values(&told, {CHARGE_MOS, 1});
-    assert_int_equal(board.driver->emulate(&board, &told, apply.bytes, apply.size, &out), 6);
+    assert_int_equal(bms_emulate(&board, &told, apply.bytes, apply.size, &out), 6);
     assert_values(&told, {CHARGE_MOS, 0}, {DISCHARGE_MOS, NAN});
 }
 

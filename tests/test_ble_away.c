@@ -88,7 +88,7 @@ static void answer(struct far *far, const struct stub_call *call)
     struct bms_output out = {.size = 0};
     if (!far->linked)
         return;
-    far->bms.driver->emulate(&far->bms, &far->pack, call->bytes, call->size, &out);
+    bms_emulate(&far->bms, &far->pack, call->bytes, call->size, &out);
     stub_tell(far->bluez, &(struct bluez_object){STUB_UNTOLD, .path = far->receive,
                                                  .interface = BLUEZ_CHARACTERISTIC,
                                                  .value = out.bytes, .size = out.size});

@@ -121,9 +121,9 @@ TEST(emulated_hosts)
                      bluetooth = unhex("A5 80 90 08 00 00 00 00 00 00 00 00 BD");
         struct pack pack = cleared_pack();
         bms.options.variant = cases[i].variant;
-        daly_driver.emulate(&bms, &pack, rs485.bytes, rs485.size, &out);
+        bms_emulate(&bms, &pack, rs485.bytes, rs485.size, &out);
         assert_int_equal(out.size > 0, cases[i].rs485);
-        daly_driver.emulate(&bms, &pack, bluetooth.bytes, bluetooth.size, &out);
+        bms_emulate(&bms, &pack, bluetooth.bytes, bluetooth.size, &out);
         assert_int_equal(out.size > 0, cases[i].bluetooth);
     }
 }

@@ -720,7 +720,7 @@ static size_t ask(struct bms *bms, struct pack *pack, const struct bms_request *
     size_t size = 0;
     for (size_t i = 0; i < request->size; i++) {
         pending[size++] = request->bytes[i];
-        size_t used = bms->driver->emulate(bms, pack, pending, size, out);
+        size_t used = bms_emulate(bms, pack, pending, size, out);
         assert_true(used <= size);
         memmove(pending, pending + used, size - used);
         size -= used;

@@ -442,8 +442,8 @@ static size_t ask(struct pack *simulated, const struct bms_request *request, str
 {
     struct bms device = new_bms(&daly_sinowealth_driver);
     for (size_t size = 0; size < request->size; size++)
-        assert_int_equal(device.driver->emulate(&device, simulated, request->bytes, size, out), 0);
-    assert_int_equal(device.driver->emulate(&device, simulated, request->bytes, request->size, out),
+        assert_int_equal(bms_emulate(&device, simulated, request->bytes, size, out), 0);
+    assert_int_equal(bms_emulate(&device, simulated, request->bytes, request->size, out),
                      request->size);
     return out->size;
 }
@@ -522,6 +522,6 @@ TEST(emulator_silence)
         assert_int_equal(ask(&simulated, &request, &out), 0);
     }
     uint8_t other[] = {0xA5, 0x40, 0x90};
-    assert_int_equal(device.driver->emulate(&device, &simulated, other, sizeof other, &out), 1);
+    assert_int_equal(bms_emulate(&device, &simulated, other, sizeof other, &out), 1);
     assert_int_equal(out.size, 0);
 }

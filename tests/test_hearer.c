@@ -64,7 +64,7 @@ static void on_say(struct ev_loop *loop, ev_timer *timer, int revents)
     pack_set(&pack, VOLTAGE_V, BEGAN_V + STEP_V * bench->said++);
     pack_set(&pack, CURRENT_A, 1);
     out.size = 0;
-    bench->device.driver->emulate(&bench->device, &pack, NULL, 0, &out);
+    bms_emulate(&bench->device, &pack, NULL, 0, &out);
     memcpy(bench->held + bench->held_size, out.bytes, out.size);
     bench->held_size += out.size;
     if (is_stalled(bench, clock_now()))

@@ -516,8 +516,7 @@ static int ask(struct bms *host, struct bms *device, const struct bms_request *r
                struct pack *pack, struct pack *got)
 {
     struct bms_output out;
-    assert_int_equal(device->driver->emulate(device, pack, request->bytes, request->size, &out),
-                     request->size);
+    assert_int_equal(bms_emulate(device, pack, request->bytes, request->size, &out), request->size);
     return receive_all(host, request, out.bytes, out.size, got);
 }
 
@@ -644,7 +643,7 @@ TEST(settings)
         assert_true(
             jbd_driver.set(&host, cases[i].id, cases[i].value, cases[i].part, NULL, &request));
         assert_bytes(request.bytes, request.size, cases[i].request);
-        device.driver->emulate(&device, &pack, request.bytes, request.size, &out);
+        bms_emulate(&device, &pack, request.bytes, request.size, &out);
         assert_bytes(out.bytes, out.size, cases[i].reply);
         assert_int_equal(receive_all(&host, &request, out.bytes, out.size, &got), BMS_DONE);
     }
@@ -733,8 +732,7 @@ TEST(emulated_answers)
         struct bms device = new_bms(cases[i].driver);
         sample_pack(&pack, 4, 1);
         struct bytes asked = unhex(cases[i].asked);
-        assert_int_equal(device.driver->emulate(&device, &pack, asked.bytes, asked.size, &out),
-                         cases[i].used);
+        assert_int_equal(bms_emulate(&device, &pack, asked.bytes, asked.size, &out), cases[i].used);
         assert_bytes(out.bytes, out.size, cases[i].expected);
     }
 }

@@ -407,14 +407,13 @@ TEST(emulated_silence)
     sample_pack(&pack, 4, 1);
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct bytes asked = unhex(cases[i].asked);
-        assert_int_equal(jbd_up_driver.emulate(&device, &pack, asked.bytes, asked.size, &out),
-                         cases[i].used);
+        assert_int_equal(bms_emulate(&device, &pack, asked.bytes, asked.size, &out), cases[i].used);
         assert_int_equal(out.size, 0);
     }
     struct bytes asked = unhex(BOTH_ON);
     asked.bytes[9] = 'K';
     put_le16(asked.bytes + 14, crc16_modbus(asked.bytes, 14));
-    assert_int_equal(jbd_up_driver.emulate(&device, &pack, asked.bytes, asked.size, &out), 16);
+    assert_int_equal(bms_emulate(&device, &pack, asked.bytes, asked.size, &out), 16);
     assert_int_equal(out.size, 0);
     assert_values(&pack, {CHARGE_MOS, 0});
 }

@@ -58,11 +58,11 @@ static void answer(int variant, struct pack *simulated, uint8_t command, struct 
     struct bms bms = new_bms(driver);
     bms.options.variant = variant;
     struct bms_request request = ask(0x97);
-    assert_int_equal(driver->emulate(&bms, simulated, request.bytes, request.size, out), 20);
+    assert_int_equal(bms_emulate(&bms, simulated, request.bytes, request.size, out), 20);
     if (command == 0x97)
         return;
     request = ask(command);
-    assert_int_equal(driver->emulate(&bms, simulated, request.bytes, request.size, out), 20);
+    assert_int_equal(bms_emulate(&bms, simulated, request.bytes, request.size, out), 20);
 }
 
 /* Finds the record of a type in an answer. */
@@ -144,8 +144,7 @@ TEST(control)
     bms_init(&simulator, driver);
     fill(&simulated, 8);
     assert_true(driver->control(&bms, BMS_DISCHARGE_MOS, false, &request));
-    assert_int_equal(driver->emulate(&simulator, &simulated, request.bytes, request.size, &out),
-                     20);
+    assert_int_equal(bms_emulate(&simulator, &simulated, request.bytes, request.size, &out), 20);
     assert_bytes(out.bytes, out.size,
                  "AA 55 90 EB C8 01 01 00 00 00 00 00 00 00 00 00 00 00 00 44 ");
     assert_values(&simulated, {DISCHARGE_MOS, 0});
@@ -499,10 +498,10 @@ TEST(shy_simulator)
     request = ask(0x96);
     struct bms simulator = new_bms(driver);
     fill(&simulated, 8);
-    assert_int_equal(driver->emulate(&simulator, &simulated, request.bytes, 10, &out), 0);
-    assert_int_equal(driver->emulate(&simulator, &simulated, request.bytes, 20, &out), 20);
+    assert_int_equal(bms_emulate(&simulator, &simulated, request.bytes, 10, &out), 0);
+    assert_int_equal(bms_emulate(&simulator, &simulated, request.bytes, 20, &out), 20);
     assert_null(memmem(out.bytes, out.size, "\x55\xAA\xEB\x90\x02", 5));
     request.bytes[19]++;
-    assert_true(driver->emulate(&simulator, &simulated, request.bytes, 20, &out) > 0);
+    assert_true(bms_emulate(&simulator, &simulated, request.bytes, 20, &out) > 0);
     assert_int_equal(out.size, 0);
 }

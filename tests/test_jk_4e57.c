@@ -64,7 +64,7 @@ static void answer(struct pack *simulated, const struct bms_request *request,
                    struct bms_output *out)
 {
     struct bms bms = new_bms(driver);
-    assert_int_equal(driver->emulate(&bms, simulated, request->bytes, request->size, out),
+    assert_int_equal(bms_emulate(&bms, simulated, request->bytes, request->size, out),
                      request->size);
 }
 
@@ -323,17 +323,17 @@ TEST(control)
     bms_init(&bms, driver);
     bms_init(&simulator, driver);
     assert_true(driver->control(&bms, BMS_CHARGE_MOS, false, &request));
-    assert_int_equal(driver->emulate(&simulator, &simulated, request.bytes, request.size, &out),
+    assert_int_equal(bms_emulate(&simulator, &simulated, request.bytes, request.size, &out),
                      request.size);
     assert_int_equal(receive_frame(&bms, &request, out.bytes, out.size, &pack), BMS_DONE);
     assert_values(&simulated, {CHARGE_MOS, 0});
     /* Missing registers and noise get no answer. */
     request = ask(0x03, 0x8D);
-    assert_int_equal(driver->emulate(&simulator, &simulated, request.bytes, request.size, &out),
+    assert_int_equal(bms_emulate(&simulator, &simulated, request.bytes, request.size, &out),
                      request.size);
     assert_int_equal(out.size, 0);
-    assert_true(driver->emulate(&simulator, &simulated, (const uint8_t *) "noise", 5, &out) > 0);
-    assert_int_equal(driver->emulate(&simulator, &simulated, request.bytes, 5, &out), 0);
+    assert_true(bms_emulate(&simulator, &simulated, (const uint8_t *) "noise", 5, &out) > 0);
+    assert_int_equal(bms_emulate(&simulator, &simulated, request.bytes, 5, &out), 0);
 }
 
 /* Section 8: starts of frames within texts and noise, and the lengths of another protocol. */

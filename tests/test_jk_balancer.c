@@ -194,11 +194,11 @@ TEST(emulator)
     battery_step(&battery, 0, &pack);
     for (unsigned i = 0; i < COUNT(silent); i++) {
         const struct bytes asked = unhex(silent[i]);
-        assert_true(jk_balancer_driver.emulate(&bms, &pack, asked.bytes, asked.size, &out) > 0);
+        assert_true(bms_emulate(&bms, &pack, asked.bytes, asked.size, &out) > 0);
         assert_int_equal(out.size, 0);
     }
     const struct bytes asked = unhex(READ);
-    assert_int_equal(jk_balancer_driver.emulate(&bms, &pack, asked.bytes, 5, &out), 0);
-    assert_int_equal(jk_balancer_driver.emulate(&bms, &pack, asked.bytes, asked.size, &out), 7);
+    assert_int_equal(bms_emulate(&bms, &pack, asked.bytes, 5, &out), 0);
+    assert_int_equal(bms_emulate(&bms, &pack, asked.bytes, asked.size, &out), 7);
     assert_int_equal(out.size, SIZE);
 }

@@ -88,7 +88,7 @@ static void answer(unsigned address, unsigned cells, const struct bms_request *r
     struct pack simulated;
     simulator = bms_at((int) address, VARIANT_TRIGGER);
     fill(&simulated, address, cells);
-    assert_int_equal(driver->emulate(&simulator, &simulated, request->bytes, request->size, out),
+    assert_int_equal(bms_emulate(&simulator, &simulated, request->bytes, request->size, out),
                      request->size);
 }
 
@@ -188,7 +188,7 @@ TEST(control)
         fill(&simulated, 1, 16);
         assert_true(driver->control(&bms, cases[i].which, cases[i].on, &request));
         assert_bytes(request.bytes, request.size, cases[i].request);
-        assert_int_equal(driver->emulate(&simulator, &simulated, request.bytes, request.size, &out),
+        assert_int_equal(bms_emulate(&simulator, &simulated, request.bytes, request.size, &out),
                          request.size);
         assert_bytes(out.bytes, out.size, cases[i].answer);
         enum pack_value mos = cases[i].which == BMS_CHARGE_MOS ? CHARGE_MOS : DISCHARGE_MOS;
@@ -228,7 +228,7 @@ TEST(refusals)
         bms = bms_at(1, VARIANT_TRIGGER);
         simulator = bms_at(1, VARIANT_TRIGGER);
         fill(&simulated, 1, 16);
-        assert_int_equal(driver->emulate(&simulator, &simulated, request.bytes, request.size, &out),
+        assert_int_equal(bms_emulate(&simulator, &simulated, request.bytes, request.size, &out),
                          request.size);
         assert_bytes(out.bytes, out.size, cases[i].answer);
         put(&wire, out.bytes, out.size);
@@ -236,14 +236,14 @@ TEST(refusals)
         assert_int_equal(receive_wire(&bms, &request, &wire, 1, &pack), REPLY_REFUSED);
         /* Another address, a wrong CRC: no answer. */
         simulator.options.address = 2;
-        assert_int_equal(driver->emulate(&simulator, &simulated, request.bytes, request.size, &out),
+        assert_int_equal(bms_emulate(&simulator, &simulated, request.bytes, request.size, &out),
                          request.size);
         assert_int_equal(out.size, 0);
         request.bytes[2] ^= 1;
-        assert_true(driver->emulate(&simulator, &simulated, request.bytes, request.size, &out) > 0);
+        assert_true(bms_emulate(&simulator, &simulated, request.bytes, request.size, &out) > 0);
         assert_int_equal(out.size, 0);
-        assert_int_equal(
-            driver->emulate(&simulator, &simulated, request.bytes, request.size - 1, &out), 0);
+        assert_int_equal(bms_emulate(&simulator, &simulated, request.bytes, request.size - 1, &out),
+                         0);
     }
 }
 

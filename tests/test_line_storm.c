@@ -159,7 +159,7 @@ static void carry_out(struct bench *bench, const struct item *request)
         pack_set(&pack, VOLTAGE_V, mv * 16 / 1000);
         pack_set(&pack, SOC_PERCENT, request->tag == THEIRS ? THEIR_SOC : OUR_SOC);
         pack_derive(&pack);
-        bench->driver->emulate(&bench->far[i], &pack, request->bytes, request->size, &out);
+        bms_emulate(&bench->far[i], &pack, request->bytes, request->size, &out);
         bench->state[i].value[CHARGE_MOS] = pack.value[CHARGE_MOS];
         bench->state[i].value[DISCHARGE_MOS] = pack.value[DISCHARGE_MOS];
     }

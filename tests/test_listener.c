@@ -161,8 +161,8 @@ static size_t ask(struct bench *bench, unsigned i, const struct bms_request *req
     static struct bms_output out;
     reply_clear(feed);
     for (size_t at = 0; at < request->size;) {
-        size_t used = bench->driver->emulate(&bench->devices[i], &bench->told[i],
-                                             request->bytes + at, request->size - at, &out);
+        size_t used = bms_emulate(&bench->devices[i], &bench->told[i], request->bytes + at,
+                                  request->size - at, &out);
         reply_append(feed, out.bytes, out.size);
         at += used ? used : 1;
     }

@@ -153,8 +153,8 @@ static size_t answer(struct bench *bench, const uint8_t *request, size_t size, b
     struct answer *next = &bench->answers[bench->waiting];
     next->theirs = theirs;
     next->out.size = 0;
-    const size_t passed = bench->far.driver->emulate(
-        &bench->far, theirs ? &bench->theirs : &bench->ours, request, size, &next->out);
+    const size_t passed =
+        bms_emulate(&bench->far, theirs ? &bench->theirs : &bench->ours, request, size, &next->out);
     if (next->out.size == 0)
         return passed;
     next->at = clock_now() + (late ? scene->late_s : ANSWER_S);

@@ -290,8 +290,8 @@ TEST(board)
     struct bms_output out;
     struct bms_request request = request_of_step(&bms, 0);
     request.bytes[7] ^= 1;
-    assert_int_equal(modbus_emulate(&bms, &told, request.bytes, request.size, &out), 1);
+    assert_int_equal(bms_emulate(&bms, &told, request.bytes, request.size, &out), 1);
     assert_int_equal(out.size, 0);
     for (size_t size = 0; size < request.size; size++)
-        assert_int_equal(modbus_emulate(&bms, &told, request.bytes, size, &out), 0);
+        assert_int_equal(bms_emulate(&bms, &told, request.bytes, size, &out), 0);
 }

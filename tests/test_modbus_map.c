@@ -51,7 +51,7 @@ static void poll_board(const struct bms_driver *driver, const struct modbus_user
     board.options.address = 3;
     while (next_request(poller, 0, &request, &published)) {
         struct bms_output out;
-        eg4_ll_driver.emulate(&board, told, request.bytes, request.size, &out);
+        bms_emulate(&board, told, request.bytes, request.size, &out);
         reply_clear(&reply);
         reply_append(&reply, out.bytes, out.size);
         assert_int_equal(reply_decode(&reply, &poller->bms, &request, true, &poller->incoming),
@@ -305,8 +305,8 @@ TEST(write)
     assert_bytes(request.bytes, 13, "A5 5A 01 10 05 50 00 02 04 00 01 81 00");
     assert_int_equal(request.size, 15);
     for (size_t size = 1; size < request.size; size++)
-        assert_int_equal(bms.driver->emulate(&bms, &told, request.bytes, size, &out), 0);
-    assert_int_equal(bms.driver->emulate(&bms, &told, request.bytes, request.size, &out), 15);
+        assert_int_equal(bms_emulate(&bms, &told, request.bytes, size, &out), 0);
+    assert_int_equal(bms_emulate(&bms, &told, request.bytes, request.size, &out), 15);
     assert_bytes(out.bytes, 8, "A5 5A 01 10 05 50 00 02");
     assert_int_equal(receive_all(&bms, &request, request.bytes, request.size, &pack), BMS_FOREIGN);
     assert_int_equal(receive_all(&bms, &request, out.bytes, out.size, &pack), BMS_DONE);
@@ -665,9 +665,8 @@ TEST(boards_by_maps)
                     break;
                 }
             }
-            assert_int_equal(
-                board.driver->emulate(&board, &told, request.bytes, request.size, &out),
-                request.size);
+            assert_int_equal(bms_emulate(&board, &told, request.bytes, request.size, &out),
+                             request.size);
             assert_int_equal(receive_all(&host, &request, out.bytes, out.size, &pack), BMS_DONE);
             known++;
         }

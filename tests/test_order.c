@@ -529,7 +529,7 @@ ORDER_TEST(setting_emulated)
             bms_init(&board, bms_drivers[i]);
             for (unsigned part = 0; part == 0 || part < setting->parts; part++) {
                 assert_true(host.driver->set(&host, id, value, part, &june, &request));
-                board.driver->emulate(&board, &pack, request.bytes, request.size, &out);
+                bms_emulate(&board, &pack, request.bytes, request.size, &out);
                 reply_clear(&reply);
                 reply_append(&reply, out.bytes, out.size);
                 assert_int_equal(reply_decode(&reply, &host, &request, true, &heard), REPLY_DONE);

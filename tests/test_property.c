@@ -137,8 +137,8 @@ static void ask_board(struct bench *bench, const struct bms_request *request,
     size_t at = 0;
     answer->size = 0;
     for (int i = 0; i < PIECES_MAX && at < request->size; i++) {
-        size_t used = bench->board.driver->emulate(&bench->board, &bench->told, request->bytes + at,
-                                                   request->size - at, &out);
+        size_t used =
+            bms_emulate(&bench->board, &bench->told, request->bytes + at, request->size - at, &out);
         assert_true(used <= request->size - at);
         assert_true(answer->size + out.size <= sizeof answer->bytes);
         memcpy(answer->bytes + answer->size, out.bytes, out.size);
@@ -238,7 +238,7 @@ static bool listen_second(struct bench *bench)
     static struct bms_output said;
     const struct bms_request none = {.size = 0};
     bool heard = false;
-    bench->board.driver->emulate(&bench->board, &bench->told, NULL, 0, &said);
+    bms_emulate(&bench->board, &bench->told, NULL, 0, &said);
     if (bench->rough)
         roughen(bench, &said);
     for (size_t at = 0; at < said.size;) {

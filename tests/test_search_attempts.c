@@ -168,8 +168,7 @@ static void hear(struct bms *device, struct pack *values, const struct bms_reque
 {
     static struct bms_output out;
     for (size_t at = 0; at < request->size;) {
-        size_t used =
-            device->driver->emulate(device, values, request->bytes + at, request->size - at, &out);
+        size_t used = bms_emulate(device, values, request->bytes + at, request->size - at, &out);
         reply_append(feed, out.bytes, out.size);
         if (used == 0)
             used = 1; /* the line is silent: nothing more arrives */

@@ -204,7 +204,7 @@ TEST(switches)
         struct bms_output out;
         assert_true(bms.driver->control(&bms, cases[i].which, cases[i].on, &request));
         assert_bytes(request.bytes, 9, cases[i].request);
-        board.driver->emulate(&board, &told, request.bytes, request.size, &out);
+        bms_emulate(&board, &told, request.bytes, request.size, &out);
         assert_values(&told,
                       {cases[i].which == BMS_CHARGE_MOS ? CHARGE_MOS : DISCHARGE_MOS, cases[i].on});
         assert_int_equal(receive_all(&bms, &request, out.bytes, out.size, &pack), BMS_DONE);

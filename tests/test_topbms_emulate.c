@@ -9,7 +9,7 @@
 static bool emulate(struct bms *emulated, struct pack *pack, const struct bms_request *request,
                     struct bms_output *out)
 {
-    size_t used = topbms_driver.emulate(emulated, pack, request->bytes, request->size, out);
+    size_t used = bms_emulate(emulated, pack, request->bytes, request->size, out);
     assert_int_equal(used, request->size);
     return out->size > 0;
 }
@@ -189,7 +189,7 @@ TEST(emulated_refusals)
         struct pack pack = new_pack(16, 6);
         struct bms_request request = request_of(cases[i].request), expected;
         struct bms_output out;
-        size_t used = topbms_driver.emulate(&emulated, &pack, request.bytes, request.size, &out);
+        size_t used = bms_emulate(&emulated, &pack, request.bytes, request.size, &out);
         assert_true(used > 0);
         assert_int_equal(out.size > 0, cases[i].reply != NULL);
         if (!cases[i].reply)
@@ -240,8 +240,7 @@ TEST(emulated_stream)
     size_t at = 0, end = 0;
     while (at < strlen(stream)) {
         struct bms_output out;
-        size_t used =
-            topbms_driver.emulate(&emulated, &pack, (const uint8_t *) stream + at, end - at, &out);
+        size_t used = bms_emulate(&emulated, &pack, (const uint8_t *) stream + at, end - at, &out);
         at += used;
         answers += out.size > 0;
         assert_true(at <= end);

@@ -640,7 +640,7 @@ static void sample_pack(struct pack *pack)
 static void hear(struct bms *device, struct pack *pack, struct stream *stream)
 {
     struct bms_output out;
-    assert_int_equal(vedirect_driver.emulate(device, pack, NULL, 0, &out), 0);
+    assert_int_equal(bms_emulate(device, pack, NULL, 0, &out), 0);
     add_bytes(stream, out.bytes, out.size);
 }
 
@@ -688,9 +688,8 @@ TEST(emulated_answers)
         struct bms device = new_bms(&vedirect_driver);
         sample_pack(&pack);
         const char *asked = cases[i].asked;
-        assert_int_equal(
-            vedirect_driver.emulate(&device, &pack, (const uint8_t *) asked, strlen(asked), &out),
-            cases[i].used);
+        assert_int_equal(bms_emulate(&device, &pack, (const uint8_t *) asked, strlen(asked), &out),
+                         cases[i].used);
         if (out.size != strlen(cases[i].expected) ||
             memcmp(out.bytes, cases[i].expected, out.size) != 0)
             fail_msg("%s: got %.*s", asked, (int) out.size, (const char *) out.bytes);

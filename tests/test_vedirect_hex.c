@@ -232,7 +232,7 @@ static void poll(struct bms *host, struct bms *device, struct pack *from, struct
         if (!host->driver->build(host, step, &request))
             continue;
         struct pack part = cleared_pack();
-        assert_int_equal(device->driver->emulate(device, from, request.bytes, request.size, &out),
+        assert_int_equal(bms_emulate(device, from, request.bytes, request.size, &out),
                          request.size);
         struct bms_span span = host->driver->frame(host, &request, out.bytes, out.size);
         assert_int_equal(span.kind, BMS_FRAME);

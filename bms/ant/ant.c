@@ -357,14 +357,9 @@ static void write_reply(const uint8_t *asked, size_t data, bool combined, struct
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
-    out->size = 0;
-    if (size == 0)
-        return 0;
     struct bms_span span = find_frame(bms, NULL, bytes, size);
-    if (span.kind == BMS_MORE)
-        return 0;
     if (span.kind != BMS_FRAME)
-        return 1;
+        return span.size;
     struct pack told = *pack;
     pack_derive(&told);
     struct memory *memory = bms_memory(bms);

@@ -279,14 +279,9 @@ static void take_write(struct memory *memory, const uint8_t *bytes, struct pack 
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
-    out->size = 0;
-    if (size == 0)
-        return 0;
     struct bms_span span = find_command(bytes, size);
-    if (span.kind == BMS_MORE)
-        return 0;
     if (span.kind != BMS_FRAME)
-        return 1;
+        return span.size;
     if (bytes[0] == WRITE) {
         take_write(bms_memory(bms), bytes, pack);
     } else if (bytes[2] == 0) {

@@ -549,9 +549,6 @@ static void emulate_text(const char *text, uint8_t board, uint8_t command, struc
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
-    out->size = 0;
-    if (size == 0)
-        return 0;
     struct bms_request none = {.size = 0};
     struct bms_span span = find_frame(bms, &none, bytes, size);
     if (span.kind != BMS_FRAME)

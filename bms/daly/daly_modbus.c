@@ -409,9 +409,6 @@ static void emulate_read(struct bms *bms, const struct pack *pack, const uint8_t
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
-    out->size = 0;
-    if (size == 0)
-        return 0;
     if (bytes[0] != own_address(bms))
         return 1;
     if (size < 2)

@@ -419,9 +419,6 @@ static uint32_t encode(const struct pack *pack, unsigned command)
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
-    out->size = 0;
-    if (size == 0)
-        return 0;
     if (bytes[0] != START)
         return 1;
     if (size < REQUEST_SIZE)

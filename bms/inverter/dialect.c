@@ -34,8 +34,7 @@ static size_t emulate_copy(const struct dialect *dialect, const struct pack *val
 {
     struct bms board = dialect->board;
     struct pack pack = *values;
-    out->size = 0;
-    size_t used = board.driver->emulate(&board, &pack, bytes, size, out);
+    size_t used = bms_emulate(&board, &pack, bytes, size, out);
     if (!pack_same(&pack, values))
         out->size = 0;
     return used;

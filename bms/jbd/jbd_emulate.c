@@ -162,9 +162,6 @@ static enum jbd_status emulate_factory(struct jbd_memory *memory, struct pack *p
 size_t jbd_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                    struct bms_output *out)
 {
-    out->size = 0;
-    if (size == 0)
-        return 0;
     const struct jbd_layout *layout = jbd_layout_of(bms);
     struct bms_span span = jbd_find_frame(bms, NULL, bytes, size);
     if (span.kind != BMS_FRAME)

@@ -438,9 +438,6 @@ static size_t put_status(const struct memory *memory, const struct pack *pack, u
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
-    out->size = 0;
-    if (size == 0)
-        return 0;
     struct bms_span span = find_frame(bms, NULL, bytes, size);
     if (span.kind != BMS_FRAME || bytes[0] != bms_address(bms))
         return span.size;

@@ -218,9 +218,6 @@ static void acknowledge(struct bms_output *out)
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
-    out->size = 0;
-    if (size == 0)
-        return 0;
     struct bms_span span = find_short(bytes, size);
     if (span.kind != BMS_FRAME)
         return span.size;

@@ -172,9 +172,6 @@ static void emulate_write(const uint8_t *info, size_t size, struct pack *pack,
 size_t jk_4e57_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                        struct bms_output *out)
 {
-    out->size = 0;
-    if (size == 0)
-        return 0;
     struct bms_span span = jk_4e57_find_frame(bms, NULL, bytes, size);
     if (span.kind != BMS_FRAME || bytes[TYPE_AT] != REQUEST || span.size <= OVERHEAD)
         return span.size;

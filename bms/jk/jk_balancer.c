@@ -167,12 +167,9 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
                       struct bms_output *out)
 {
     int address = -1;
-    out->size = 0;
-    if (size == 0)
-        return 0;
     const struct bms_span span = find_question(bms, bytes, size, &address);
     if (span.kind != BMS_FRAME || address != bms_address(bms) || bytes[COMMAND] != READ)
-        return span.kind == BMS_MORE ? 0 : span.size;
+        return span.size;
     uint8_t *d = out->bytes;
     const unsigned count =
         told(pack, CELL_COUNT, 1) < CELLS_MOST ? told(pack, CELL_COUNT, 1) : CELLS_MOST;
@@ -206,7 +203,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     d[SWITCHED_ON] = told(pack, SET_BALANCER, 1) > 0;
     d[ANSWER_SIZE - 1] = (uint8_t) sum_bytes(d, ANSWER_SIZE - 1);
     out->size = ANSWER_SIZE;
-    return span.kind == BMS_MORE ? 0 : span.size;
+    return span.size;
 }
 
 const struct bms_driver jk_balancer_driver = {

@@ -508,7 +508,6 @@ static size_t request_size(const uint8_t *bytes, size_t size)
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
-    out->size = 0;
     size_t whole = request_size(bytes, size);
     if (whole == 0 || size < whole)
         return 0;

@@ -109,7 +109,6 @@ size_t modbus_emulate(struct bms *bms, struct pack *told, const uint8_t *bytes, 
                       struct bms_output *out)
 {
     const struct modbus_board *board = bms->driver->board;
-    out->size = 0;
     size_t length = request_size(bytes, size);
     if (length == 0 || size < length)
         return 0;

@@ -196,7 +196,6 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
 {
     const struct modbus_user *user = bms->options.map;
     const size_t head = user ? user->head_size : 0;
-    out->size = 0;
     if (memcmp(bytes, user ? user->head : bytes, size < head ? size : head) != 0)
         return 1;
     if (size <= head)

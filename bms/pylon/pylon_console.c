@@ -608,7 +608,6 @@ static long cell_temp(const struct pack *pack, unsigned n, unsigned cells)
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
-    out->size = 0;
     size_t length = 0;
     while (length < size && bytes[length] != '\r' && bytes[length] != '\n')
         length++;

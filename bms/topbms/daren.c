@@ -400,16 +400,13 @@ static size_t put_module(const struct pack *pack, const uint8_t *asked, uint8_t 
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
-    out->size = 0;
-    if (size == 0)
-        return 0;
     struct ydt_frame frame;
     struct bms_span span = ydt_frame(bms, NULL, bytes, size);
     bool called = span.kind == BMS_FRAME && ydt_parse(bytes, span.size, &frame) &&
                   is_daren(&frame.head) && !is_return_code(frame.head.code) &&
                   frame.head.address == bms_address(bms);
     if (!called)
-        return span.kind == BMS_MORE ? 0 : span.size;
+        return span.size;
     uint8_t question[YDT_INFO_MAX], d[YDT_INFO_MAX] = {0};
     size_t question_size = 0, length = 0;
     struct ydt_head head = frame.head;
@@ -437,7 +434,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     else
         head.code = 4;
     out->size = ydt_write(out->bytes, &head, d, length);
-    return span.kind == BMS_MORE ? 0 : span.size;
+    return span.size;
 }
 
 const struct bms_driver daren_driver = {

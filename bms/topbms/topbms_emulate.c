@@ -440,9 +440,6 @@ static enum topbms_return serve_frame(struct answer *answer, const struct ydt_fr
 size_t topbms_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
-    out->size = 0;
-    if (size == 0)
-        return 0;
     size_t span = 0;
     enum ydt_state state = ydt_find(bytes, size, &span);
     if (state == YDT_MORE)

@@ -97,7 +97,7 @@ struct bms_span ydt_frame(const struct bms *bms, const struct bms_request *reque
         [YDT_BROKEN] = BMS_DAMAGED, [YDT_BAD_LENGTH] = BMS_DAMAGED, [YDT_BAD_SUM] = BMS_DAMAGED};
     size_t span = 0;
     const enum ydt_state state = ydt_find(bytes, size, &span);
-    return (struct bms_span){kinds[state], span};
+    return (struct bms_span){kinds[state], state == YDT_MORE ? 0 : span};
 }
 
 bool ydt_read_head(const uint8_t *bytes, size_t size, struct ydt_head *head)

@@ -231,7 +231,6 @@ size_t vedirect_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes
                         struct bms_output *out)
 {
     struct writer writer = {out, 0};
-    out->size = 0;
     if (size == 0) {
         put_main(bms_memory(bms), pack, &writer);
         /* The history of a simulated shunt is empty but for its cycles. */

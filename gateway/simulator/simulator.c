@@ -218,10 +218,8 @@ static bool listen_once(struct connection *connection, struct member *member, st
     double before[COMMANDED];
     for (size_t i = 0; i < COMMANDED; i++)
         before[i] = member->pack.value[commanded_ids[i]];
-    simulator->output.size = 0;
     encode_time(member);
-    size_t used =
-        bms->driver->emulate(bms, &member->pack, ear->bytes, ear->size, &simulator->output);
+    size_t used = bms_emulate(bms, &member->pack, ear->bytes, ear->size, &simulator->output);
     apply_commands(member, before);
     if (used == 0)
         return false;
@@ -297,9 +295,8 @@ static void on_quiet(void *data)
 static void send_unsolicited(struct simulator *simulator, struct member *member)
 {
     struct bms *bms = &member->bms;
-    simulator->output.size = 0;
     encode_time(member);
-    bms->driver->emulate(bms, &member->pack, NULL, 0, &simulator->output);
+    bms_emulate(bms, &member->pack, NULL, 0, &simulator->output);
     for (int i = 0; i < CONNECTIONS; i++)
         if (simulator->connections[i])
             send_delayed_reply(simulator, member, simulator->connections[i]->link,

@@ -49,9 +49,9 @@ struct session {
 static void emulate(struct session *session, struct exchange *exchange)
 {
     exchange->reply.size = 0;
-    session->far_end.driver->emulate(&session->far_end, &session->far_pack,
-                                     exchange->request.size ? exchange->request.bytes : NULL,
-                                     exchange->request.size, &exchange->reply);
+    bms_emulate(&session->far_end, &session->far_pack,
+                exchange->request.size ? exchange->request.bytes : NULL, exchange->request.size,
+                &exchange->reply);
 }
 
 /* What is advertised has numbers, and one that is said again is taken for an old one. */

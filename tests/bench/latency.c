@@ -264,8 +264,7 @@ static size_t emulate(struct source *source, const uint8_t *bytes, size_t size)
     const unsigned reply = (source->replies + 1) % VALUES;
     said.size = 0;
     set_voltage(&source->pack, FIRST_DV + reply);
-    const size_t used =
-        source->bms.driver->emulate(&source->bms, &source->pack, bytes, size, &said);
+    const size_t used = bms_emulate(&source->bms, &source->pack, bytes, size, &said);
     if (said.size > 0) {
         source->output = said;
         source->due_ns = now_ns() + source->delay_ns;

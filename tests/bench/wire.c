@@ -109,8 +109,8 @@ static void hear(struct bus *bus, struct member *member, const uint8_t *bytes, s
     member->size += size;
     while (member->size > 0) {
         bus->output.size = 0;
-        const size_t used = member->bms.driver->emulate(&member->bms, &member->pack, member->heard,
-                                                        member->size, &bus->output);
+        const size_t used =
+            bms_emulate(&member->bms, &member->pack, member->heard, member->size, &bus->output);
         if (used == 0)
             return;
         member->size -= used;
@@ -137,7 +137,7 @@ static void talk(struct bus *bus, double at)
 {
     struct member *talker = &bus->members[0];
     bus->output.size = 0;
-    talker->bms.driver->emulate(&talker->bms, &talker->pack, NULL, 0, &bus->output);
+    bms_emulate(&talker->bms, &talker->pack, NULL, 0, &bus->output);
     bus->wire->counters->bytes += (unsigned) bus->output.size;
     bus->wire->counters->least_s += TALK_S;
     speak(bus, at);

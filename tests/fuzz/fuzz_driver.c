@@ -343,7 +343,7 @@ static size_t emulate(struct session *session, const uint8_t *bytes, size_t size
 {
     out->size = 0;
     uint8_t *copy = exact_copy(bytes, size);
-    size_t used = board->emulate(session->emulated, &session->told, copy, size, out);
+    size_t used = bms_emulate(session->emulated, &session->told, copy, size, out);
     free(copy);
     REQUIRE(used <= size, "emulate takes more than it was given");
     REQUIRE(used > 0 || size == 0 || out->size == 0, "emulate answers again and again");

@@ -128,7 +128,7 @@ static void poll_by(const struct modbus_user *map, uint64_t seed)
             continue;
         REQUIRE(request.size > map->head_size && request.size <= BMS_REQUEST_MAX);
         pack_clear(&pack);
-        size_t used = modbus_user_driver.emulate(&board, &told, request.bytes, request.size, &out);
+        size_t used = bms_emulate(&board, &told, request.bytes, request.size, &out);
         REQUIRE(used == request.size && out.size > 0 && out.size <= sizeof out.bytes);
         decode_reply(&host, &request, &out, &pack);
         reply_anything(map, &request, &seed, &out);

@@ -298,7 +298,7 @@ static void try_variant(const struct bms_driver *driver, const struct bms_driver
         struct bms_request request = {.size = 0};
         if (!bms_talks(driver) && !driver->build(&bms, step, &request))
             continue;
-        board_driver->emulate(&board, &told, request.bytes, request.size, &out);
+        bms_emulate(&board, &told, request.bytes, request.size, &out);
         try_forms(&bms, &request, &out, score);
     }
 }

@@ -23,7 +23,10 @@
 
 #include "pipe.h"
 
+#include "packs/alarms.h"
+
 #include <ev.h>
+#include <stdio.h>
 
 struct outlet;
 struct outlet_pack;
@@ -119,6 +122,27 @@ const char *outlet_note(const struct outlet *outlet, const char *key);
 const char *outlet_note_at(const struct outlet *outlet, unsigned n, const char **key);
 /** Stores a line over restarts, or removes it (NULL). Key and text as in struct pipe_note. */
 void outlet_keep(struct outlet *outlet, const char *key, const char *text);
+
+/** Stores the alarms of a pack that this outlet has reported: it reports each once, also over a restart. */
+static inline void outlet_keep_alarms(struct outlet *outlet, const char *pack, struct alarms alarms)
+{
+    char key[PIPE_KEY_SIZE], text[PIPE_NOTE_SIZE];
+    snprintf(key, sizeof key, "alarms.%s", pack);
+    snprintf(text, sizeof text, "%x %x", (unsigned) alarms.warning, (unsigned) alarms.protection);
+    outlet_keep(outlet, key, alarms.warning | alarms.protection ? text : NULL);
+}
+
+/** These alarms; none if they were not stored. */
+static inline struct alarms outlet_alarms(const struct outlet *outlet, const char *pack)
+{
+    char key[PIPE_KEY_SIZE];
+    unsigned warning, protection;
+    snprintf(key, sizeof key, "alarms.%s", pack);
+    const char *text = outlet_note(outlet, key);
+    if (!text || sscanf(text, "%x %x", &warning, &protection) != 2)
+        return (struct alarms){0};
+    return (struct alarms){warning, protection};
+}
 
 /** Queries the gateway: "status" (the JSON of `packgate status`), "configuration" (its text without secrets, and its
  * mistakes), or, for the web outlet only, "tunnel NAME SECONDS WHO" (opens a tunnel, 0 closes it; WHO is for the log; the

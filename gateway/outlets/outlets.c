@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Which outlet processes run, by the configuration. */
 #include "outlets.h"
-#include "running.h"
+#include "process.h"
 
 #include "config/outlets.h"
 #include "base/log.h"
@@ -201,7 +201,7 @@ static void on_late_turn(void *data, double since, double now)
 {
     struct outlets *outlets = data;
     for (struct process *process = outlets->first; process; process = process->next) {
-        hear_late(process);
+        process_hear(process, PROCESS_LATE);
         process->read_at = now; /* it may have slept as well */
     }
 }
@@ -220,8 +220,10 @@ struct outlets *outlets_new(struct ev_loop *loop, struct packs *packs, struct ke
     outlets->loop = loop;
     outlets->packs = packs;
     outlets->kept = kept;
-    outlets->observer = (struct observer){
-        .changed = tell_changed, .ordered = tell_ordered, .renewed = on_renewed, .data = outlets};
+    outlets->observer = (struct observer){.changed = process_tell_changed,
+                                          .ordered = process_tell_ordered,
+                                          .renewed = on_renewed,
+                                          .data = outlets};
     packs_observe(packs, &outlets->observer);
     renew_processes(outlets);
     return outlets;
@@ -237,7 +239,7 @@ void outlets_free(struct outlets *outlets)
         struct process *process = outlets->first;
         outlets->first = process->next;
         process->source_count = 0; /* the lines are gone: no more orders */
-        hear_last(process);
+        process_hear(process, PROCESS_LAST);
         process_free(process);
     }
     free(outlets);
@@ -251,16 +253,14 @@ void outlets_serve(struct outlets *outlets, pipe_asked *asked, void *data)
 
 void outlets_answer(const struct outlets *outlets, uint64_t ticket, const char *text)
 {
-    struct process *process = hear_asker(outlets, ticket);
-    if (process)
-        hear_answer(process, ticket, text);
+    process_answer(outlets, ticket, text);
 }
 
 void outlets_tick(const struct outlets *outlets)
 {
     for (struct process *process = outlets->first; process; process = process->next)
         if (process->fd >= 0 && process->source_count == 0)
-            tell_send(process, &(struct pipe_message){.type = PIPE_ALIVE});
+            process_send(process, &(struct pipe_message){.type = PIPE_ALIVE});
 }
 
 bool outlets_commit(const struct outlets *outlets)

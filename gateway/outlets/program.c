@@ -51,28 +51,15 @@ void program_put_file(const void *bytes, size_t size, char path[PROGRAM_FILE_SIZ
         snprintf(path, PROGRAM_FILE_SIZE, "/proc/self/fd/%d", file);
 }
 
-/* The struct of the section [KIND NAME] and its size, or NULL. */
-static const struct outlet_config *find_section(const struct config *config, const char *kind,
-                                                const char *name, size_t *size)
-{
-    for (unsigned i = 0; config_sections[i]; i++) {
-        const struct config_section *section = config_sections[i];
-        const char *at = config_structs(config, section);
-        const unsigned count =
-            strcmp(section->word, kind) == 0 ? config_struct_count(config, section) : 0;
-        *size = section->size;
-        for (unsigned n = 0; n < count; n++, at += section->size)
-            if (strcmp(((const struct outlet_config *) (const void *) at)->name, name) == 0)
-                return (const struct outlet_config *) (const void *) at;
-    }
-    return NULL;
-}
-
 bool program_put_section(const struct config *config, const char *kind, const char *name,
                          char path[PROGRAM_FILE_SIZE])
 {
     struct pipe_config section = {.started_at = 0};
-    section.settings = find_section(config, kind, name, &section.settings_size);
+    for (unsigned i = 0; config_sections[i]; i++)
+        if (strcmp(config_sections[i]->word, kind) == 0) {
+            section.settings = config_struct_find(config, config_sections[i], name);
+            section.settings_size = config_sections[i]->size;
+        }
     if (!section.settings)
         return false;
     snprintf(section.kind, sizeof section.kind, "%s", kind);

@@ -9,7 +9,7 @@
  *   - no network if the kind does not use it, no connection except to the port of its server (names.h), and no io_uring, which would
  *     bypass all this. So it cannot reach the gateway's Modbus server, to which `allow_write` lets this host write.
  * If a kernel or a container does not support one of these, the others still apply. Orders that a
- * section permits go through its pipe (hear.c). Commands of [notify] have all rights of the
+ * section permits go through its pipe (process.c). Commands of [notify] have all rights of the
  * gateway's user.
  *
  * An outlet also yields the processor to the gateway.

@@ -5,7 +5,6 @@
  * memory card some hundred pages.
  */
 #include "outlets/outlet.h"
-#include "outlets/told.h"
 #include "past/checkup.h"
 #include "commands.h"
 #include "past/query.h"
@@ -92,7 +91,7 @@ static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, d
                 note_event(history, source->name, "alarm", pack_alarm_name((enum pack_alarm) alarm),
                            level ? level : alarms_level(told, alarm), level ? "on" : "off");
         }
-        told_keep(history->outlet, source->name, after);
+        outlet_keep_alarms(history->outlet, source->name, after);
         history_add(&remembered->series, source->values, &source->status, pack->last.wall, keep_row,
                     history);
     } else {
@@ -217,7 +216,8 @@ static void *start_history(struct outlet *outlet)
     }
     for (unsigned i = 0; i < history->count; i++) {
         history_series_init(&history->packs[i].series);
-        history->packs[i].series.alarms = told_read(outlet, outlet_pack(outlet, i)->source.name);
+        history->packs[i].series.alarms =
+            outlet_alarms(outlet, outlet_pack(outlet, i)->source.name);
     }
     ev_timer_init(&history->commit, on_commit, RECENT_S, RECENT_S);
     ev_init(&history->prune, on_prune);

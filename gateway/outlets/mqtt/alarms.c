@@ -2,8 +2,6 @@
 #include "mqtt.h"
 #include "messages.h"
 
-#include "outlets/told.h"
-
 #include "base/clock.h"
 
 /* `alarms`, with the bits in `mask` taken from `now`. */
@@ -35,7 +33,7 @@ void alarms_undo(struct mqtt *mqtt)
     while (mqtt->unsure_count > 0) {
         const struct unsure *last = &mqtt->unsure[--mqtt->unsure_count];
         last->pack->alarms = merge_alarms(last->pack->alarms, 1u << last->alarm, last->before);
-        told_keep(mqtt->outlet, last->pack->pack->source.name, last->pack->alarms);
+        outlet_keep_alarms(mqtt->outlet, last->pack->pack->source.name, last->pack->alarms);
     }
 }
 
@@ -52,7 +50,7 @@ void alarms_tell(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
                                                alarms_level(latest, i), time))
             continue;
         pack->alarms = merge_alarms(pack->alarms, 1u << i, latest);
-        told_keep(mqtt->outlet, pack->pack->source.name, pack->alarms);
+        outlet_keep_alarms(mqtt->outlet, pack->pack->source.name, pack->alarms);
     }
 }
 

@@ -11,8 +11,6 @@
 #include "mqtt.h"
 #include "smartbms.h"
 
-#include "outlets/told.h"
-
 #include "base/address.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -327,7 +325,7 @@ static bool make_mqtt_packs(struct mqtt *mqtt)
         pack->strange_since = NAN;
         pack->free_at = -INFINITY;
         pack_clear(&pack->sent);
-        pack->alarms = told_read(mqtt->outlet, pack->pack->source.name);
+        pack->alarms = outlet_alarms(mqtt->outlet, pack->pack->source.name);
         note_key(pack->pack->source.name, key);
         const char *note = outlet_note(mqtt->outlet, key);
         if (!note || !note_same_announcements(mqtt))

@@ -2,8 +2,6 @@
 /* Notes of what the broker retains, and its withdrawal. */
 #include "mqtt.h"
 
-#include "outlets/told.h"
-
 #include "base/log.h"
 #include "bms/count.h"
 
@@ -198,7 +196,7 @@ static void end_withdrawal(struct mqtt *mqtt, const char *name)
     } else if (name) {
         note_key(name, key);
         outlet_keep(mqtt->outlet, key, NULL);
-        told_keep(mqtt->outlet, name, (struct alarms){0});
+        outlet_keep_alarms(mqtt->outlet, name, (struct alarms){0});
     } else {
         keep_place(mqtt, NULL);
     }

@@ -7,7 +7,6 @@
 #include "present.h"
 
 #include "outlets/rights.h"
-#include "outlets/told.h"
 
 #include "bms/inverter/can.h"
 #include "packs/show.h"
@@ -193,7 +192,7 @@ static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, d
         const struct alarms before = present->alarms;
         present->alarms = alarms_after(before, pack->source.values);
         if (alarms_changed(before, present->alarms))
-            told_keep(present->outlet, pack->source.name, present->alarms);
+            outlet_keep_alarms(present->outlet, pack->source.name, present->alarms);
     }
     if (present->speaker->changed)
         present->speaker->changed(present->self, pack, changes, now);
@@ -245,7 +244,7 @@ static bool open_present(struct present *present)
     present->pack = present_find(present, present->config->outlet.packs[0]);
     if (!present->until || !present->pack)
         return false;
-    present->alarms = told_read(present->outlet, present->pack->source.name);
+    present->alarms = outlet_alarms(present->outlet, present->pack->source.name);
     present->self = present->speaker->start(present, clock_now());
     if (!present->self)
         return false;

@@ -10,7 +10,6 @@
 
 #include "bms/inverter/shown.h"
 #include "outlets/outlet.h"
-#include "packs/alarms.h"
 #include "packs/limits.h"
 
 #include <math.h>

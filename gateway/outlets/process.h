@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The running outlets, each in a process of its own, as the gateway sees them: the state that the files of its side
- * share, and what they do for one another. outlets.c decides which processes run.
+ * A running outlet, in a process of its own, as the gateway sees it. outlets.c decides which processes run.
  */
 #pragma once
 
@@ -14,8 +13,7 @@
 #include <ev.h>
 #include <sys/types.h>
 
-#define EVENTS_MAX 64                    /* waiting for an outlet's pipe */
-#define PROCESS_END_S (OUTLET_END_S + 1) /* one that was asked to end is killed after that */
+#define EVENTS_MAX 64 /* waiting for an outlet's pipe */
 
 struct process {
     struct outlets *outlets;
@@ -41,7 +39,6 @@ struct process {
     bool gone;        /* the section was removed: the outlet is to withdraw what it published */
     bool waits;       /* to be started when processes before it have ended: process_start_waiting */
     bool doubted;     /* the log has said that it ended */
-    bool deaf;        /* it has ended: its questions are not answered */
     bool may_order;   /* its section permits orders */
     bool trespassed;  /* it was logged that it sent orders without permission */
     double started_at, pause_s;
@@ -68,10 +65,6 @@ struct outlets {
     void *asked_data;
 };
 
-/*
- * process.c: the life cycle of an outlet process.
- */
-
 /** Prepares a zeroed struct: not running. */
 void process_init(struct process *process);
 /** Closes its pipe, so that it ends, without waiting. NULL is fine. */
@@ -91,45 +84,18 @@ void process_leave(struct process *process, bool gone);
 /** The packs were freed: it receives no more values. */
 void process_forget_sources(struct process *process);
 
-/*
- * tell.c sends messages to outlets.
- *
- * Each outlet is owed at most one message per pack: the changes since the last accepted message,
- * with the values at the time when the next one is accepted. A change of state, switches or alarms
- * is an event, however, and must not be merged into the next one: as long as there is room such
- * messages wait in their order.
- */
-
-/** Callback of an observer of the packs; `data` is struct outlets. */
-void tell_changed(void *data, const struct source *source, unsigned changes, double now);
-void tell_ordered(void *data, const struct source *source, const struct order_report *report);
+/** Callbacks of an observer of the packs; `data` is struct outlets. */
+void process_tell_changed(void *data, const struct source *source, unsigned changes, double now);
+void process_tell_ordered(void *data, const struct source *source,
+                          const struct order_report *report);
 
 /** Sends a message. False: the pipe does not accept it. Never waits. */
-bool tell_send(struct process *process, const struct pipe_message *message);
-/** The same for a message that must not be lost: it is queued behind those that wait. */
-void tell_event(struct process *process, const struct pipe_message *message);
-/** Marks changes of its n-th pack, to be sent with the next change of any pack. */
-void tell_owe(struct process *process, unsigned n, unsigned changes);
+bool process_send(struct process *process, const struct pipe_message *message);
 
-/*
- * hear.c handles the messages of outlets: orders, notes, reports, questions.
- */
+/** Answers a question; NULL: there is no answer. An outlet that has ended meanwhile gets none. */
+void process_answer(const struct outlets *outlets, uint64_t ticket, const char *text);
 
-/** Handles what is in the pipe. An outlet that floods it gets its turn, then a pause, so that it
- * cannot keep the gateway busy. */
-void hear_on_readable(struct ev_loop *loop, ev_io *io, int revents);
-void hear_on_rested(struct ev_loop *loop, ev_timer *timer, int revents);
-
-/** A turn of the loop begins late (base/late_turn.h): of the messages in the pipe, orders are
- * refused and questions are not answered. */
-void hear_late(struct process *process);
-
-/** The process of a ticket, whose upper half is the pid; NULL: it has ended, and maybe been replaced. */
-struct process *hear_asker(const struct outlets *outlets, uint64_t ticket);
-
-/** Handles the outlet's last messages, after it ended or before its pipe is closed. */
-void hear_last(struct process *process);
-/** Answers a question; NULL: there is no answer. */
-void hear_answer(struct process *process, uint64_t ticket, const char *text);
-/** Closes the pipe; it may be closed already. */
-void hear_no_more(struct process *process);
+/** Handles what is in the pipe: at the beginning of a turn that is late (base/late_turn.h), where orders are refused and
+ * questions are not answered, or after the outlet ended or before its pipe is closed, where nobody hears an answer. */
+enum process_hearing { PROCESS_NOW, PROCESS_LATE, PROCESS_LAST };
+void process_hear(struct process *process, enum process_hearing how);

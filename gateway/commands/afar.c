@@ -27,19 +27,6 @@ struct unit {
     bool known[MAP_EXTENDED_SIZE];
 };
 
-static enum found read_group(struct unit *unit, const struct map_group *group)
-{
-    const unsigned at = group->offset - MAP_EXTENDED_OFFSET;
-    if (modbus_read_registers(unit->bus, (int) (unit->base + group->offset), (int) group->size,
-                              unit->words + at) == (int) group->size) {
-        memset(unit->known + at, true, group->size);
-        return FOUND;
-    }
-    /* An exception is an answer: the unit or a value does not exist. */
-    return (errno > MODBUS_ENOBASE && errno < MODBUS_ENOBASE + MODBUS_EXCEPTION_MAX) ? NOT_HERE
-                                                                                     : BROKEN;
-}
-
 static const struct map_row *find_row(const char *name)
 {
     for (unsigned i = 0; i < map_row_count; i++)
@@ -98,15 +85,16 @@ static enum found read_class(struct unit *unit, bool values)
 {
     for (unsigned i = 0; i < map_group_count; i++) {
         const struct map_group *group = &map_groups[i];
-        if (group->offset < MAP_EXTENDED_OFFSET ||
-            group->offset >= MAP_EXTENDED_OFFSET + MAP_EXTENDED_SIZE)
+        const unsigned at = group->offset - MAP_EXTENDED_OFFSET; /* large in front of it */
+        if (at >= MAP_EXTENDED_SIZE || (group->offset >= find_row("voltage_v")->offset) != values)
             continue;
-        const bool of_pack = group->offset >= find_row("voltage_v")->offset;
-        if (of_pack != values)
-            continue;
-        enum found found = read_group(unit, group);
-        if (found != FOUND)
-            return found;
+        if (modbus_read_registers(unit->bus, (int) (unit->base + group->offset), (int) group->size,
+                                  unit->words + at) != (int) group->size)
+            /* An exception is an answer: the unit or a value does not exist. */
+            return errno > MODBUS_ENOBASE && errno < MODBUS_ENOBASE + MODBUS_EXCEPTION_MAX
+                       ? NOT_HERE
+                       : BROKEN;
+        memset(unit->known + at, true, group->size);
     }
     return FOUND;
 }

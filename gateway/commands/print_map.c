@@ -4,6 +4,7 @@
 #include "command.h"
 #include "options.h"
 
+#include "config/keys.h"
 #include "config/load.h"
 #include "config/outlets.h"
 #include "config/row.h"
@@ -201,14 +202,6 @@ static bool add_dashboards(struct dashboards *dashboards, const struct config *c
     return true;
 }
 
-static void free_dashboards(struct dashboards *dashboards)
-{
-    for (unsigned i = 0; i < dashboards->count; i++)
-        explicit_bzero(dashboards->details[i].password, PASSWORD_SIZE);
-    free(dashboards->details);
-    free(dashboards->mqtts);
-}
-
 /* ---- printing ---- */
 
 /* What to print: a format, or the template in a file. */
@@ -300,7 +293,10 @@ static int print_configured(const struct config *config, const struct form *form
     struct dashboards dashboards = {.count = 0};
     const bool good = units && add_dashboards(&dashboards, config, &clients, form->with_password);
     int status = good ? print_form(&settings, form) : EXIT_FAILED;
-    free_dashboards(&dashboards);
+    for (unsigned i = 0; i < dashboards.count; i++)
+        explicit_bzero(dashboards.details[i].password, PASSWORD_SIZE);
+    free(dashboards.details);
+    free(dashboards.mqtts);
     free(units);
     json_decref(running);
     kept_free(kept);
@@ -511,42 +507,36 @@ static void print_csv(const struct view_config *view, const struct row *rows, un
     }
 }
 
-static bool print_view(const struct view_config *view, const char *format, FILE *out)
+static int print_view(const struct config *config, const char *format, const char *name)
 {
     static const struct {
         const char *format;
         void (*print)(const struct view_config *view, const struct row *rows, unsigned count,
                       FILE *out);
     } printers[] = {{"md", print_md}, {"json", print_json}, {"csv", print_csv}};
-    struct row *rows = calloc(view->register_count + 2 * VIEW_FILLS, sizeof *rows);
-    const unsigned count = rows ? gather(view, rows) : 0;
-    bool found = false;
-    for (size_t i = 0; rows && i < COUNT(printers); i++)
-        if (strcmp(format, printers[i].format) == 0) {
-            printers[i].print(view, rows, count, out);
-            found = true;
-        }
-    free(rows);
-    return found;
-}
-
-static int print_named_view(const struct config *config, const char *format, const char *name)
-{
-    char hint[SUGGEST_HINT_SIZE];
-    struct suggest suggest;
-    suggest_init(&suggest, name);
-    for (unsigned i = 0; i < config->view_count; i++) {
-        if (strcmp(config->views[i].name, name) == 0) {
-            if (print_view(&config->views[i], format, stdout))
-                return EXIT_DONE;
-            fprintf(stderr, "packgate: '%s' is not a format for views; expected md, json or csv\n",
-                    format);
-            return EXIT_USAGE;
-        }
-        suggest_offer(&suggest, config->views[i].name);
+    const struct view_config *view = config_struct_find(config, &view_section, name);
+    size_t i = 0;
+    if (!view) {
+        char hint[SUGGEST_HINT_SIZE];
+        struct suggest suggest;
+        suggest_init(&suggest, name);
+        for (unsigned n = 0; n < config->view_count; n++)
+            suggest_offer(&suggest, config->views[n].name);
+        fprintf(stderr, "packgate: there is no [view %s]%s\n", name, suggest_hint(&suggest, hint));
+        return EXIT_FAILED;
     }
-    fprintf(stderr, "packgate: there is no [view %s]%s\n", name, suggest_hint(&suggest, hint));
-    return EXIT_FAILED;
+    while (i < COUNT(printers) && strcmp(format, printers[i].format) != 0)
+        i++;
+    if (i == COUNT(printers)) {
+        fprintf(stderr, "packgate: '%s' is not a format for views; expected md, json or csv\n",
+                format);
+        return EXIT_USAGE;
+    }
+    struct row *rows = calloc(view->register_count + 2 * VIEW_FILLS, sizeof *rows);
+    if (rows)
+        printers[i].print(view, rows, gather(view, rows), stdout);
+    free(rows);
+    return rows ? EXIT_DONE : EXIT_FAILED;
 }
 
 int command_map(int argc, char **argv)
@@ -565,7 +555,7 @@ int command_map(int argc, char **argv)
         if (!config)
             return EXIT_FAILED;
         const int status =
-            view ? print_named_view(config, form.format, view) : print_configured(config, &form);
+            view ? print_view(config, form.format, view) : print_configured(config, &form);
         config_free(config);
         return status;
     }

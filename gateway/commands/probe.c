@@ -411,32 +411,24 @@ static int scan_devices(const struct arguments *arguments)
 
 /* ---- the command ---- */
 
-static bool search_port(struct probing *probing)
-{
-    static const struct search_events events = {
-        .trying = on_trying, .found = on_found, .widening = on_widening, .done = on_done};
-    struct search *search =
-        search_new(probing->loop, probing->line,
-                   probing->arguments->all ? SEARCH_ALL : SEARCH_FIRST, NULL, &events, probing);
-    if (!search)
-        return false;
-    if (probing->arguments->all)
-        signals_end(probing->loop);
-    ev_run(probing->loop, 0);
-    search_free(search);
-    return true;
-}
-
 static int probe(const struct line_config *line, const struct arguments *arguments,
                  const struct config *beside)
 {
+    static const struct search_events events = {
+        .trying = on_trying, .found = on_found, .widening = on_widening, .done = on_done};
     static struct probing probing;
     probing = (struct probing){.loop = ev_default_loop(0), .line = line, .arguments = arguments};
     probing.found.port = line->port;
     probing.found.key_file = line->key_file;
     probing.found.serial = strncmp(line->port, "serial:", 7) == 0;
-    if (!search_port(&probing))
+    struct search *search = search_new(
+        probing.loop, line, arguments->all ? SEARCH_ALL : SEARCH_FIRST, NULL, &events, &probing);
+    if (!search)
         return EXIT_FAILED;
+    if (arguments->all)
+        signals_end(probing.loop);
+    ev_run(probing.loop, 0);
+    search_free(search);
     if (!probing.done)
         fprintf(stderr, "stopped before everything was tried\n");
     if (probing.began && (arguments->all || probing.found.count == 0))

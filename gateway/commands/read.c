@@ -94,7 +94,7 @@ static bool is_of_file(const json_t *answer, const char *config)
 }
 
 /* Leaves out what the gateway adds, so that the output equals that of a direct poll. */
-static bool print_pack(const json_t *pack, bool indented)
+static void print_pack(const json_t *pack, bool indented)
 {
     static const char *const beside[] = {"kind",  "unit",     "line",  "state", "fresh",
                                          "age_s", "complete", "polls", "name"};
@@ -102,7 +102,7 @@ static bool print_pack(const json_t *pack, bool indented)
     for (size_t i = 0; i < sizeof beside / sizeof *beside; i++)
         json_object_del(values, beside[i]);
     json_print(stdout, values, indented);
-    return fflush(stdout) == 0;
+    fflush(stdout);
 }
 
 /* Prints new values; returns how many packs were never printed so far. `printed` is the number of
@@ -306,18 +306,6 @@ static void on_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
         ev_break(loop, EVBREAK_ALL);
 }
 
-/* Polls the selected packs until all have answered, the time is over, or a signal arrives. */
-static void run_loop(struct reading *reading, double timeout_s)
-{
-    ev_timer timeout;
-    ev_timer_init(&timeout, on_timeout, timeout_s, 0);
-    timeout.data = reading;
-    ev_timer_start(reading->loop, &timeout);
-    signals_end(reading->loop);
-    ev_run(reading->loop, 0);
-    ev_timer_stop(reading->loop, &timeout);
-}
-
 /* Prints the values of an incomplete pack as well. */
 static int report_silent_packs(struct reading *reading, const struct polling *polling)
 {
@@ -363,6 +351,7 @@ static double usual_patience_s(const struct pack_config *pack)
     return pack->driver->ways > 1 && pack->options.variant == 0 ? WAYS_PATIENCE_S : PATIENCE_S;
 }
 
+/* Polls the selected packs until all have answered, the time is over, or a signal arrives. */
 static int poll_packs(struct reading *reading, struct polling *polling)
 {
     const struct pack_config *only = NULL;
@@ -387,8 +376,15 @@ static int poll_packs(struct reading *reading, struct polling *polling)
     if (reading->arguments->record && !start_record(reading, only))
         return EXIT_FAILED;
     polling_start(polling);
-    run_loop(reading,
-             reading->arguments->timeout_s > 0 ? reading->arguments->timeout_s : patience_s);
+    ev_timer timeout;
+    ev_timer_init(&timeout, on_timeout,
+                  reading->arguments->timeout_s > 0 ? reading->arguments->timeout_s : patience_s,
+                  0);
+    timeout.data = reading;
+    ev_timer_start(reading->loop, &timeout);
+    signals_end(reading->loop);
+    ev_run(reading->loop, 0);
+    ev_timer_stop(reading->loop, &timeout);
     bool written = !reading->record || !ferror(reading->record);
     if ((reading->record && fclose(reading->record) != 0) || !written) {
         fprintf(stderr, "packgate: %s: %s\n", reading->arguments->record, strerror(errno));

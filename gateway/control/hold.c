@@ -76,22 +76,17 @@ static void disconnect(struct hold *hold)
 
 /* ---- the process that saves ---- */
 
-/* Where the file is a link, the folder is that of the file which it leads to. */
-static bool may_write(const struct hold *hold)
-{
-    const char *given = hold->overview->file->path;
-    char *real = realpath(given, NULL), *path = real ? real : strdup(given);
-    const bool may = path && access(dirname(path), W_OK | X_OK) == 0;
-    free(path);
-    return may;
-}
-
 const char *hold_way(const struct hold *hold)
 {
     const char *helper = hold->overview->host->helper;
     if (helper && access(helper, W_OK) == 0)
         return "helper";
-    return may_write(hold) ? "folder" : "download";
+    /* Where the file is a link, the folder is that of the file which it leads to. */
+    const char *given = hold->overview->file->path;
+    char *real = realpath(given, NULL), *path = real ? real : strdup(given);
+    const bool may_write = path && access(dirname(path), W_OK | X_OK) == 0;
+    free(path);
+    return may_write ? "folder" : "download";
 }
 
 static int connect_helper(const char *path)

@@ -77,12 +77,8 @@ static const char *wait_for_line(struct saving *saving, double until, bool *ende
 
 static void send_object(json_t *object)
 {
-    char *text = json_text(object);
-    if (text) {
-        fprintf(stdout, "%s\n", text);
-        fflush(stdout);
-    }
-    free(text);
+    json_print(stdout, object, false);
+    fflush(stdout);
 }
 
 /* ---- saving ---- */

@@ -16,7 +16,6 @@
 /* The parser's position, and its error message. */
 struct reader {
     struct exchange *exchange;
-    size_t capacity;
     unsigned line;
     char *error;
     size_t error_size;
@@ -31,17 +30,13 @@ static bool set_error(struct reader *reader, const char *what)
 static struct exchange_item *add_item(struct reader *reader, enum exchange_kind kind)
 {
     struct exchange *exchange = reader->exchange;
-    if (exchange->count == reader->capacity) {
-        size_t capacity = reader->capacity ? 2 * reader->capacity : 64;
-        struct exchange_item *items = realloc(exchange->items, capacity * sizeof *items);
-        if (!items)
-            return NULL;
-        exchange->items = items;
-        reader->capacity = capacity;
-    }
-    struct exchange_item *item = &exchange->items[exchange->count++];
-    *item = (struct exchange_item){.kind = kind, .line = reader->line};
-    return item;
+    struct exchange_item *items =
+        realloc(exchange->items, (exchange->count + 1) * sizeof *exchange->items);
+    if (!items)
+        return NULL;
+    exchange->items = items;
+    items[exchange->count] = (struct exchange_item){.kind = kind, .line = reader->line};
+    return &items[exchange->count++];
 }
 
 /* "A5 40 90" or "A54090", up to the end or a comment. */

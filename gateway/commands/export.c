@@ -23,17 +23,12 @@
 static const char *take_config(int *argc, char **argv)
 {
     for (int i = 1; i < *argc; i++) {
-        const char *value = NULL;
-        int taken = 1;
-        if (strncmp(argv[i], "--config=", 9) == 0) {
-            value = argv[i] + 9;
-        } else if ((strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0) &&
-                   i + 1 < *argc) {
-            value = argv[i + 1];
-            taken = 2;
-        } else {
+        const bool joined = strncmp(argv[i], "--config=", 9) == 0;
+        if (!joined &&
+            ((strcmp(argv[i], "-c") != 0 && strcmp(argv[i], "--config") != 0) || i + 1 == *argc))
             continue;
-        }
+        const char *value = joined ? argv[i] + 9 : argv[i + 1];
+        const int taken = joined ? 1 : 2;
         memmove(argv + i, argv + i + taken, (size_t) (*argc - i - taken + 1) * sizeof *argv);
         *argc -= taken;
         return value;

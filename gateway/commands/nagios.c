@@ -275,8 +275,7 @@ static void add_main_value(struct text *text, const json_t *pack, const char *na
 {
     const double value = asking_number(pack, name);
     text_add(text, text->size && !isnan(value) ? ", " : "");
-    if (!isnan(value))
-        text_format(text, format, value);
+    text_known(text, format, value);
 }
 
 static void evaluate_pack(const struct check *check, const json_t *pack, struct finding *finding)

@@ -164,13 +164,6 @@ double inverter_current(const struct inverter *inverter, double now)
     return charges ? fmin(inverter->wants_a, limit_a) : fmax(inverter->wants_a, -limit_a);
 }
 
-/* Leaves out an unknown number. */
-static void add_number(struct text *text, const char *format, double number)
-{
-    if (!isnan(number))
-        text_format(text, format, number);
-}
-
 void inverter_describe(const struct inverter *inverter, double now, char *out, size_t size)
 {
     const double *told = inverter->told.values.value;
@@ -181,15 +174,15 @@ void inverter_describe(const struct inverter *inverter, double now, char *out, s
     }
     if (is_lost(inverter, now))
         text_format(&text, "received no limits for %.0f s; before: ", now - inverter->limits_at);
-    add_number(&text, "%.2f V, ", told[VOLTAGE_V]);
-    add_number(&text, "%.1f A, ", told[CURRENT_A]);
-    add_number(&text, "SOC %.1f %%, ", told[SOC_PERCENT]);
+    text_known(&text, "%.2f V, ", told[VOLTAGE_V]);
+    text_known(&text, "%.1f A, ", told[CURRENT_A]);
+    text_known(&text, "SOC %.1f %%, ", told[SOC_PERCENT]);
     if (isnan(told[CHARGE_CURRENT_LIMIT_A]) && isnan(told[DISCHARGE_CURRENT_LIMIT_A]))
         text_add(&text, "limits unknown");
-    add_number(&text, "may charge %.1f A", told[CHARGE_CURRENT_LIMIT_A]);
-    add_number(&text, " up to %.2f V", told[CHARGE_VOLTAGE_LIMIT_V]);
-    add_number(&text, ", discharge %.1f A", told[DISCHARGE_CURRENT_LIMIT_A]);
+    text_known(&text, "may charge %.1f A", told[CHARGE_CURRENT_LIMIT_A]);
+    text_known(&text, " up to %.2f V", told[CHARGE_VOLTAGE_LIMIT_V]);
+    text_known(&text, ", discharge %.1f A", told[DISCHARGE_CURRENT_LIMIT_A]);
     text_format(&text, ": wants %.1f A", inverter->wants_a);
-    add_number(&text, inverter->obeys ? ", takes %.1f A" : ", ignores that and draws %.1f A",
+    text_known(&text, inverter->obeys ? ", takes %.1f A" : ", ignores that and draws %.1f A",
                inverter_current(inverter, now));
 }

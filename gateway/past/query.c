@@ -14,21 +14,8 @@
 #define SQL_SIZE 16384
 #define OF_PACK "pack = (SELECT id FROM pack WHERE name = ?1)"
 
-/* The last statement of a level: a reader of all packs asks the same of each, and preparing it
- * takes longer than reading a few rows. */
-struct question {
-    bool wanted[ROW_VALUES], extremes, only_wanted;
-    enum history_value value[ROW_VALUES]; /* those of its columns */
-    unsigned count;
-    sqlite3_stmt *statement;
-    bool busy; /* its rows are being read */
-};
-
 struct query {
     sqlite3 *db;
-    struct question *asked[HISTORY_LEVELS];
-    sqlite3_stmt *last_before[HISTORY_LEVELS]; /* these two: prepared when first used */
-    sqlite3_stmt *began;
     char why[200]; /* the last query_rows failed; empty: none did */
 };
 
@@ -53,24 +40,31 @@ void query_hold(struct query *query)
     file_run(query->db, "BEGIN");
 }
 
-static void free_question(struct question *question)
-{
-    if (question)
-        sqlite3_finalize(question->statement);
-    free(question);
-}
-
 void query_close(struct query *query)
 {
-    for (int level = 0; query && level < HISTORY_LEVELS; level++) {
-        free_question(query->asked[level]);
-        sqlite3_finalize(query->last_before[level]);
-    }
-    if (query) {
-        sqlite3_finalize(query->began);
+    sqlite3_stmt *statement;
+    while (query && query->db && (statement = sqlite3_next_stmt(query->db, NULL)))
+        sqlite3_finalize(statement);
+    if (query)
         sqlite3_close_v2(query->db);
-    }
     free(query);
+}
+
+/* A statement with its ?1 to ?3. A reader of all packs asks the same of each: it is kept, as preparing it takes longer
+ * than reading a few rows. NULL: SQLite has the error. */
+static sqlite3_stmt *prepare(struct query *query, const char *sql, const char *name, int64_t from,
+                             int64_t to)
+{
+    sqlite3_stmt *statement = NULL;
+    while ((statement = sqlite3_next_stmt(query->db, statement)))
+        if (!sqlite3_stmt_busy(statement) && strcmp(sqlite3_sql(statement), sql) == 0)
+            break;
+    if (!statement)
+        statement = file_prepare(query->db, sql);
+    sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 2, from);
+    sqlite3_bind_int64(statement, 3, to);
+    return statement;
 }
 
 void query_want_all(struct query_ask *ask, unsigned cells, bool limits)
@@ -95,16 +89,27 @@ static int64_t start_of(int64_t day)
     return mktime(&local);
 }
 
-static void list_columns(struct query *query, const struct query_ask *ask,
-                         struct question *question, struct text *sql)
+/* The values of a row, in the order of their columns. */
+struct columns {
+    enum history_value value[ROW_VALUES];
+    unsigned count;
+};
+
+static void list_columns(struct query *query, const struct query_ask *ask, struct columns *columns,
+                         struct text *sql)
 {
     for (unsigned v = 0; v < ROW_VALUES; v++) {
         char name[HISTORY_NAME_SIZE];
         const enum history_value value = (enum history_value) v;
-        if (!ask->wanted[v] || !file_has_column(query->db, history_levels[ask->level].name,
-                                                history_column_name(value, name)))
+        if (!ask->wanted[v])
             continue;
-        question->value[question->count++] = value;
+        if (!file_has_column(query->db, history_levels[ask->level].name,
+                             history_column_name(value, name))) {
+            if (v >= ROW_CELL)
+                break; /* so are the next cells */
+            continue;
+        }
+        columns->value[columns->count++] = value;
         for (int kind = 0; kind < query_columns(ask, value); kind++)
             text_format(sql, ", %s%s", name, history_suffixes[kind]);
     }
@@ -125,14 +130,14 @@ static int32_t number_at(sqlite3_stmt *statement, int column)
 }
 
 static void take_row(sqlite3_stmt *statement, const struct query_ask *ask,
-                     const struct question *question, struct history_row *row)
+                     const struct columns *columns, struct history_row *row)
 {
     int at = 0;
     row->t = sqlite3_column_int64(statement, at++);
     row->from = ask->level == LEVEL_DAY ? start_of(row->t) : row->t;
     row->n = (uint32_t) sqlite3_column_int64(statement, at++);
-    for (unsigned i = 0; i < question->count; i++) {
-        const enum history_value value = question->value[i];
+    for (unsigned i = 0; i < columns->count; i++) {
+        const enum history_value value = columns->value[i];
         row->mean[value] = number_at(statement, at++);
         if (query_columns(ask, value) == 1)
             continue;
@@ -156,73 +161,27 @@ static void take_row(sqlite3_stmt *statement, const struct query_ask *ask,
     row->fresh_s = (uint32_t) sqlite3_column_int64(statement, at);
 }
 
-/* The statement for the rows of a pack: ?1 its name, ?2 and ?3 the span. NULL: query->why has the
- * error. */
-static struct question *prepare_question(struct query *query, const struct query_ask *ask)
-{
-    struct question *question = query->asked[ask->level];
-    if (question && !question->busy && question->extremes == ask->extremes &&
-        question->only_wanted == ask->only_wanted &&
-        memcmp(question->wanted, ask->wanted, sizeof question->wanted) == 0)
-        return question;
-    question = calloc(1, sizeof *question);
-    if (!question) {
-        snprintf(query->why, sizeof query->why, "out of memory");
-        return NULL;
-    }
-    memcpy(question->wanted, ask->wanted, sizeof question->wanted);
-    question->extremes = ask->extremes;
-    question->only_wanted = ask->only_wanted;
-    char room[SQL_SIZE];
-    struct text sql = text_in(room, sizeof room);
-    const char *time = history_levels[ask->level].time_column;
-    text_format(&sql, "SELECT %s, n", time);
-    list_columns(query, ask, question, &sql);
-    text_format(&sql, " FROM %1$s WHERE " OF_PACK " AND %2$s >= ?2 AND %2$s < ?3 ORDER BY %2$s",
-                history_levels[ask->level].name, time);
-    question->statement = file_prepare(query->db, room);
-    if (question->statement)
-        return question;
-    snprintf(query->why, sizeof query->why, "%s", sqlite3_errmsg(query->db));
-    free_question(question);
-    return NULL;
-}
-
-/* Keeps it for the next pack, unless an outer walk is still using the kept one. */
-static void put_back(struct query *query, enum history_level level, struct question *question)
-{
-    sqlite3_reset(question->statement);
-    sqlite3_clear_bindings(question->statement);
-    question->busy = false;
-    struct question *kept = query->asked[level];
-    if (kept == question)
-        return;
-    if (kept && kept->busy) {
-        free_question(question);
-        return;
-    }
-    free_question(kept);
-    query->asked[level] = question;
-}
-
 long query_rows(struct query *query, const struct query_ask *ask, query_each *each, void *data)
 {
-    query->why[0] = '\0';
-    struct question *question = prepare_question(query, ask);
-    if (!question)
-        return -1;
-    sqlite3_stmt *statement = question->statement;
-    question->busy = true;
-    sqlite3_bind_text(statement, 1, ask->pack, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(statement, 2, ask->level == LEVEL_DAY ? history_day(ask->from) : ask->from);
-    /* Days: the day of `to` is included unless `to` is its midnight. */
-    sqlite3_bind_int64(statement, 3,
-                       ask->level == LEVEL_DAY ? history_day(ask->to - 1) + 1 : ask->to);
+    struct columns columns = {.count = 0};
     struct history_row row = history_empty(0);
+    const bool days = ask->level == LEVEL_DAY;
+    const struct history_level_info *level = &history_levels[ask->level];
+    char room[SQL_SIZE];
+    struct text sql = text_in(room, sizeof room);
+    text_format(&sql, "SELECT %s, n", level->time_column);
+    list_columns(query, ask, &columns, &sql);
+    text_format(&sql, " FROM %1$s WHERE " OF_PACK " AND %2$s >= ?2 AND %2$s < ?3 ORDER BY %2$s",
+                level->name, level->time_column);
+    /* Days: the day of `to` is included unless `to` is its midnight. */
+    sqlite3_stmt *statement =
+        prepare(query, room, ask->pack, days ? history_day(ask->from) : ask->from,
+                days ? history_day(ask->to - 1) + 1 : ask->to);
     long count = 0;
     int code;
+    query->why[0] = '\0';
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-        take_row(statement, ask, question, &row);
+        take_row(statement, ask, &columns, &row);
         count++;
         if (!each(data, &row)) {
             code = SQLITE_DONE;
@@ -233,7 +192,7 @@ long query_rows(struct query *query, const struct query_ask *ask, query_each *ea
         snprintf(query->why, sizeof query->why, "%s", sqlite3_errmsg(query->db));
         count = -1;
     }
-    put_back(query, ask->level, question);
+    sqlite3_reset(statement);
     return count;
 }
 
@@ -259,26 +218,19 @@ int64_t query_first(struct query *query, const char *pack, enum history_level le
 int64_t query_last_before(struct query *query, const char *pack, enum history_level level,
                           int64_t before)
 {
-    sqlite3_stmt **kept = &query->last_before[level];
     char sql[200];
     snprintf(sql, sizeof sql, "SELECT max(t) FROM %s WHERE " OF_PACK " AND t < ?2",
              history_levels[level].name);
-    if (!*kept)
-        *kept = file_prepare(query->db, sql);
-    if (!*kept)
-        return INT64_MIN;
-    sqlite3_bind_int64(*kept, 2, before);
-    return file_number(*kept, pack, INT64_MIN);
+    return file_number(prepare(query, sql, pack, before, 0), NULL, INT64_MIN);
 }
 
 /* ---- health ---- */
 
 int64_t query_checked(struct query *query, const char *pack, int64_t now)
 {
-    char sql[200];
-    snprintf(sql, sizeof sql, "SELECT max(day) FROM health WHERE " OF_PACK " AND day <= %lld",
-             (long long) history_day(now));
-    const int64_t day = file_ask(query->db, sql, pack, INT64_MIN);
+    static const char sql[] = "SELECT max(day) FROM health WHERE " OF_PACK " AND day <= ?2";
+    const int64_t day =
+        file_number(prepare(query, sql, pack, history_day(now), 0), NULL, INT64_MIN);
     return day == INT64_MIN ? day : start_of(day);
 }
 
@@ -295,15 +247,14 @@ void query_health(struct query *query, const char *pack, int64_t from,
 {
     struct health_day day = {.day = 0};
     bool goes_on = true;
-    sqlite3_stmt *statement = file_prepare(
-        query->db,
-        "SELECT h.day, d.charged_wh, d.discharged_wh, h.silent_s, h.efficiency, "
-        "h.capacity_mah, h.temp_dc, c.cell, c.load_uv, c.rest_uv, c.microohm FROM health h "
-        "LEFT JOIN day d ON d.pack = h.pack AND d.day = h.day LEFT JOIN health_cell c ON "
-        "c.pack = h.pack AND c.day = h.day WHERE h." OF_PACK
-        " AND h.day >= ?2 ORDER BY h.day, c.cell");
-    sqlite3_bind_text(statement, 1, pack, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(statement, 2, from);
+    sqlite3_stmt *statement =
+        prepare(query,
+                "SELECT h.day, d.charged_wh, d.discharged_wh, h.silent_s, h.efficiency, "
+                "h.capacity_mah, h.temp_dc, c.cell, c.load_uv, c.rest_uv, c.microohm FROM health h "
+                "LEFT JOIN day d ON d.pack = h.pack AND d.day = h.day LEFT JOIN health_cell c ON "
+                "c.pack = h.pack AND c.day = h.day WHERE h." OF_PACK
+                " AND h.day >= ?2 ORDER BY h.day, c.cell",
+                pack, from, 0);
     while (goes_on && sqlite3_step(statement) == SQLITE_ROW) {
         if (sqlite3_column_int64(statement, 0) != day.day) {
             goes_on = day.day == 0 || each(data, &day);
@@ -327,7 +278,7 @@ void query_health(struct query *query, const char *pack, int64_t from,
     }
     if (goes_on && day.day != 0)
         each(data, &day);
-    sqlite3_finalize(statement);
+    sqlite3_reset(statement);
 }
 
 struct counting {
@@ -359,12 +310,11 @@ unsigned query_cells(struct query *query, const struct query_ask *ask, bool *lim
 bool query_pack(struct query *query, unsigned n, char *name, size_t size)
 {
     sqlite3_stmt *statement =
-        file_prepare(query->db, "SELECT name FROM pack ORDER BY name LIMIT 1 OFFSET ?1");
-    sqlite3_bind_int64(statement, 1, n);
+        prepare(query, "SELECT name FROM pack ORDER BY name LIMIT 1 OFFSET ?2", NULL, n, 0);
     const bool found = sqlite3_step(statement) == SQLITE_ROW;
     if (found)
         snprintf(name, size, "%s", (const char *) sqlite3_column_text(statement, 0));
-    sqlite3_finalize(statement);
+    sqlite3_reset(statement);
     return found;
 }
 
@@ -376,26 +326,26 @@ static const char *text_at(sqlite3_stmt *statement, int column)
 void query_events(struct query *query, int64_t before, unsigned count,
                   void (*each)(void *data, const struct query_event *event), void *data)
 {
-    sqlite3_stmt *statement = file_prepare(
-        query->db, "SELECT t, (SELECT name FROM pack WHERE id = event.pack), kind, name, level, "
-                   "text FROM event WHERE t < ?1 ORDER BY t DESC, rowid DESC LIMIT ?2");
-    sqlite3_bind_int64(statement, 1, before);
-    sqlite3_bind_int64(statement, 2, count);
+    sqlite3_stmt *statement =
+        prepare(query,
+                "SELECT t, (SELECT name FROM pack WHERE id = event.pack), kind, name, level, "
+                "text FROM event WHERE t < ?2 ORDER BY t DESC, rowid DESC LIMIT ?3",
+                NULL, before, count);
     while (sqlite3_step(statement) == SQLITE_ROW)
         each(data, &(struct query_event){sqlite3_column_int64(statement, 0), text_at(statement, 1),
                                          text_at(statement, 2), text_at(statement, 3),
                                          text_at(statement, 4), text_at(statement, 5)});
-    sqlite3_finalize(statement);
+    sqlite3_reset(statement);
 }
 
 /* ---- alarms ---- */
 
 /* Backwards from the first end at `to` or later: an alarm may have begun long before `from` and
  * ended long after `to`. */
-#define ALARM_EVENTS "FROM event WHERE kind = 'alarm' AND " OF_PACK " AND name = ?2 "
+#define ALARM_EVENTS "FROM event WHERE kind = 'alarm' AND " OF_PACK " AND name = ?4 "
 static const char alarm_events[] =
     "SELECT t, level, text = 'on' " ALARM_EVENTS "AND t <= ifnull((SELECT t " ALARM_EVENTS
-    "AND t >= ?3 AND text = 'off' ORDER BY t LIMIT 1), ?4) ORDER BY t DESC, rowid DESC";
+    "AND t >= ?2 AND text = 'off' ORDER BY t LIMIT 1), ?3) ORDER BY t DESC, rowid DESC";
 
 /* A level that changes is an `on` as well; the first one is the beginning. */
 static void walk_alarm(sqlite3_stmt *statement, enum pack_alarm alarm, int64_t from, int64_t to,
@@ -425,31 +375,24 @@ static void walk_alarm(sqlite3_stmt *statement, enum pack_alarm alarm, int64_t f
 void query_alarms(struct query *query, const char *pack, int64_t from, int64_t to, unsigned most,
                   void (*each)(void *data, const struct query_alarm *spell), void *data)
 {
-    sqlite3_stmt *statement = file_prepare(query->db, alarm_events);
-    for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
-        sqlite3_bind_text(statement, 1, pack, -1, SQLITE_STATIC);
-        sqlite3_bind_text(statement, 2, pack_alarm_name((enum pack_alarm) alarm), -1,
-                          SQLITE_STATIC);
-        sqlite3_bind_int64(statement, 3, to);
-        sqlite3_bind_int64(statement, 4, INT64_MAX);
-        walk_alarm(statement, (enum pack_alarm) alarm, from, to, most, each, data);
+    for (int i = 0; i < PACK_ALARM_COUNT; i++) {
+        const enum pack_alarm alarm = (enum pack_alarm) i;
+        sqlite3_stmt *statement = prepare(query, alarm_events, pack, to, INT64_MAX);
+        sqlite3_bind_text(statement, 4, pack_alarm_name(alarm), -1, SQLITE_STATIC);
+        walk_alarm(statement, alarm, from, to, most, each, data);
         sqlite3_reset(statement);
     }
-    sqlite3_finalize(statement);
 }
 
 void query_began(struct query *query, enum pack_alarm alarm, int64_t from, int64_t to,
                  void (*each)(void *data, const char *pack), void *data)
 {
-    sqlite3_stmt **kept = &query->began;
-    if (!*kept)
-        *kept = file_prepare(query->db, "SELECT p.name FROM event e JOIN pack p ON p.id = e.pack "
-                                        "WHERE e.t BETWEEN ?1 AND ?2 AND e.kind = 'alarm' AND "
-                                        "e.name = ?3 AND e.text = 'on' ORDER BY e.t DESC");
-    sqlite3_bind_int64(*kept, 1, from);
-    sqlite3_bind_int64(*kept, 2, to);
-    sqlite3_bind_text(*kept, 3, pack_alarm_name(alarm), -1, SQLITE_STATIC);
-    while (sqlite3_step(*kept) == SQLITE_ROW)
-        each(data, text_at(*kept, 0));
-    sqlite3_reset(*kept);
+    sqlite3_stmt *statement =
+        prepare(query,
+                "SELECT p.name FROM event e JOIN pack p ON p.id = e.pack WHERE e.t BETWEEN ?2 AND "
+                "?3 AND e.kind = 'alarm' AND e.name = ?1 AND e.text = 'on' ORDER BY e.t DESC",
+                pack_alarm_name(alarm), from, to);
+    while (sqlite3_step(statement) == SQLITE_ROW)
+        each(data, text_at(statement, 0));
+    sqlite3_reset(statement);
 }

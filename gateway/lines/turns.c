@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAMES_SIZE 1600
 #define UNSURE_LEAST_S 0.4 /* for an answer that may not come */
 
 bool turns_init(struct turns *turns, struct wire *wire, struct poller *const *pollers,
@@ -170,63 +169,35 @@ void turns_report_late(const struct turns *turns)
 
 /* ---- what is logged of them ---- */
 
-static bool is_missed(const struct member *member)
+void turns_report_miss(struct turns *turns, struct member *member, double now)
 {
-    return isnan(member->silent_since) && member->poller->presence.silent_cycles > 0 &&
-           !isnan(member->missing_since);
-}
-
-/* "house-1 (daly, address 1), house-2 (daly, address 2)" */
-static void append_name(char names[NAMES_SIZE], const struct poller *poller)
-{
+    const struct poller *poller = member->poller;
     const struct bms_driver *driver = poller->config->driver;
-    const size_t used = strlen(names);
+    const char *line = turns->wire->config->name, *name = poller->config->name;
+    const double started_at = turns->wire->health.started_at, interval = poller_interval(poller);
+    const bool never = isnan(poller->published_at);
     char address[24] = "";
+    bool others_answer = false;
+    if (poller->presence.silent_cycles > 0 && isnan(member->missing_since))
+        member->missing_since = poller->cycle.started;
+    /* After the port was away, a pack is reported as silent only after some unanswered requests. */
+    const double missing_since = never ? started_at : member->missing_since;
+    if (!isnan(member->silent_since) || poller->presence.silent_cycles == 0 ||
+        !poller_stale(poller, now) || now - missing_since < poller_stale_after(poller) / 2)
+        return;
+    for (unsigned i = 0; i < turns->count; i++)
+        others_answer |= !poller_is_silent(turns->list[i].poller);
     if (bms_has_address(driver))
         snprintf(address, sizeof address, ", address %d", bms_address(&poller->bms));
-    snprintf(names + used, NAMES_SIZE - used, "%s%s (%s%s)", used ? ", " : "", poller->config->name,
-             driver->name, address);
-}
-
-void turns_report_miss(struct turns *turns, struct member *missed, double now)
-{
-    const char *line = turns->wire->config->name;
-    const double started_at = turns->wire->health.started_at;
-    char names[NAMES_SIZE] = "";
-    bool heard = false, others_answer = false;
-    double since = INFINITY, interval = 0;
-    if (missed->poller->presence.silent_cycles > 0 && isnan(missed->missing_since))
-        missed->missing_since = missed->poller->cycle.started;
-    for (unsigned i = 0; i < turns->count; i++) {
-        const struct member *member = &turns->list[i];
-        const struct poller *poller = member->poller;
-        /* After the port was away, a pack is reported as silent only after some unanswered requests. */
-        const double missing_since =
-            isnan(poller->published_at) ? started_at : member->missing_since;
-        others_answer |= !poller_is_silent(poller);
-        if (is_missed(member) &&
-            (!poller_stale(poller, now) || now - missing_since < poller_stale_after(poller) / 2))
-            return; /* all are reported together */
-    }
-    for (unsigned i = 0; i < turns->count; i++) {
-        struct member *member = &turns->list[i];
-        const double published_at = member->poller->published_at;
-        if (!is_missed(member))
-            continue;
-        append_name(names, member->poller);
-        member->silent_since = isnan(published_at) ? started_at : published_at;
-        heard |= member->noisy;
-        since = fmin(since, member->silent_since);
-        interval = fmax(interval, poller_interval(member->poller));
-    }
-    if (names[0] && turns->listens)
-        log_warn("line %s: nothing was heard of %s for %.0f s; is it asked by the line's master, "
-                 "and in this protocol?",
-                 line, names, now - since);
-    else if (names[0])
-        log_warn("line %s: no answer from %s for %.0f s, asking every %.*f s now; %s", line, names,
-                 now - since, interval < 10, interval,
-                 heard           ? "what comes in is none: check baud rate, protocol and address"
+    member->silent_since = never ? started_at : poller->published_at;
+    if (turns->listens)
+        log_warn("line %s: nothing was heard of %s (%s%s) for %.0f s; is it asked by the line's "
+                 "master, and in this protocol?",
+                 line, name, driver->name, address, now - member->silent_since);
+    else
+        log_warn("line %s: no answer from %s (%s%s) for %.0f s, asking every %.*f s now; %s", line,
+                 name, driver->name, address, now - member->silent_since, interval < 10, interval,
+                 member->noisy   ? "what comes in is none: check baud rate, protocol and address"
                  : others_answer ? "others on the line answer: check its address, its own wires "
                                    "and whether it is on"
                                  : "check wiring, address and protocol");

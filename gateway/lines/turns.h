@@ -74,8 +74,7 @@ double turns_next_reply_s(const struct turns *turns, const struct poller *poller
 /** Sets facts.late_s. Logs once what to configure if replies are late. */
 void turns_report_late(const struct turns *turns);
 
-/** A pack's cycle ended without an answer. Logs one warning for all packs of the line that have become silent, once
- * each has been missed for half of its stale_after. */
+/** A pack's cycle ended without an answer. Logs a warning once it has been missed for half of its stale_after. */
 void turns_report_miss(struct turns *turns, struct member *member, double now);
 
 /** A pack has new values: logs that it answers again, and a new remark of its driver. After its first values, other

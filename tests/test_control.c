@@ -46,7 +46,7 @@ static int set_up(void **state)
     assert_non_null(bench.config);
     bench.file.in_force = true;
     bench.kept = kept_load("");
-    bench.polling = polling_new(bench.loop, bench.config, NULL, &no_events, NULL);
+    bench.polling = polling_new(NULL, bench.loop, bench.config, NULL, &no_events, NULL);
     bench.packs = packs_new(bench.kept, now);
     assert_true(packs_renew(bench.packs, bench.polling, now));
     bench.overview =

@@ -57,7 +57,7 @@ static void set_up(const char *web)
     assert_non_null(bench.config);
     bench.file.path = strdup("/nowhere/packgate.ini");
     bench.kept = kept_load("");
-    bench.polling = polling_new(bench.loop, bench.config, NULL, &no_events, NULL);
+    bench.polling = polling_new(NULL, bench.loop, bench.config, NULL, &no_events, NULL);
     bench.packs = packs_new(bench.kept, clock_now());
     assert_true(packs_renew(bench.packs, bench.polling, clock_now()));
     bench.overview = (struct overview){

@@ -9,7 +9,7 @@
 #include "config/modbus_map.h"
 #include "commands/exchange.h"
 #include "answers.h"
-#include "lines/polling.h"
+#include "packs/polling.h"
 #include "lines/reply.h"
 
 #include "bms/battery.h"
@@ -698,13 +698,13 @@ TEST(reload)
     struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
     const struct line_events events = {0};
     struct config *config = configure(), *renewed = configure();
-    struct polling *polling = polling_new(loop, config, NULL, &events, NULL);
+    struct polling *polling = polling_new(NULL, loop, config, NULL, &events, NULL);
     assert_non_null(polling);
     struct poller *poller = polling->pollers[0];
     struct bms_request request;
     bool published;
     assert_true(next_request(poller, 0, &request, &published));
-    polling = polling_renew(polling, loop, renewed, &events, NULL);
+    polling = polling_new(polling, loop, renewed, NULL, &events, NULL);
     assert_ptr_equal(polling->pollers[0], poller);
     config_free(config);
     poller->steps[0].answers = true;

@@ -7,7 +7,7 @@
 #include "signals.h"
 
 #include "packs/json.h"
-#include "lines/polling.h"
+#include "packs/polling.h"
 #include "config/load.h"
 #include "base/clock.h"
 #include "base/duration.h"
@@ -407,7 +407,8 @@ static int read_packs(const struct arguments *arguments)
         arguments->port ? config_of_options(arguments) : config_load(arguments->config, stderr);
     int status = EXIT_FAILED;
     if (config && names_exist(arguments, config)) {
-        struct polling *polling = polling_new(reading.loop, config, is_named, &events, &reading);
+        struct polling *polling =
+            polling_new(NULL, reading.loop, config, is_named, &events, &reading);
         reading.packs = config->packs;
         reading.printed = calloc(config->pack_count + 1, sizeof *reading.printed);
         if (polling && reading.printed)

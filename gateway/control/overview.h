@@ -8,7 +8,7 @@
 #include "modbus/server.h"
 #include "outlets/outlets.h"
 #include "packs/packs.h"
-#include "lines/polling.h"
+#include "packs/polling.h"
 #include "config/file.h"
 
 #include <string.h>

@@ -10,7 +10,7 @@
 #include "outlets/outlets.h"
 #include "packs/pack_search.h"
 #include "packs/packs.h"
-#include "lines/polling.h"
+#include "packs/polling.h"
 #include "base/clock.h"
 #include "base/late_turn.h"
 #include "base/log.h"
@@ -237,7 +237,7 @@ static bool start_packs(struct gateway *gateway, struct config *config)
     mark_searches(NULL, config);
     gateway->config = config;
     gateway->searched_at = now;
-    gateway->polling = polling_new(gateway->loop, config, NULL, &line_events, gateway);
+    gateway->polling = polling_new(NULL, gateway->loop, config, NULL, &line_events, gateway);
     gateway->packs = gateway->polling ? packs_new(gateway->kept, now) : NULL;
     return gateway->packs && packs_renew(gateway->packs, gateway->polling, now);
 }
@@ -308,7 +308,7 @@ bool gateway_reload(struct gateway *gateway, struct config *config)
     recall_packs(gateway, config);
     mark_searches(gateway->config, config);
     struct polling *polling =
-        polling_renew(gateway->polling, gateway->loop, config, &line_events, gateway);
+        polling_new(gateway->polling, gateway->loop, config, NULL, &line_events, gateway);
     if (!polling) {
         served_apply(gateway->served, gateway->config);
         return false;

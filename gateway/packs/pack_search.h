@@ -18,7 +18,7 @@ bool pack_search_is_open(const struct pack_config *pack);
 
 /** Gives the pack its found driver, address and variant, and its line the baud rate. If nothing is
  * stored, the pack is still to be found. Nothing may be polled by `config` when this changes it,
- * except what polling_renew is about to end. */
+ * except what polling_new is about to end. */
 void pack_search_recall(struct config *config, struct pack_config *pack,
                         const struct kept_entry *kept);
 

@@ -8,9 +8,8 @@
 #pragma once
 
 #include "kept.h"
+#include "polling.h"
 #include "source.h"
-
-#include "lines/polling.h"
 
 #include <time.h>
 

@@ -64,18 +64,6 @@ static bool make_lines(struct polling *polling, struct ev_loop *loop,
     return ok;
 }
 
-struct polling *polling_new(struct ev_loop *loop, const struct config *config,
-                            polling_wanted *wanted, const struct line_events *events, void *data)
-{
-    struct polling *polling = make_empty(config);
-    if (polling && make_pollers(polling, wanted, data) && make_lines(polling, loop, events, data))
-        return polling;
-    polling_free(polling);
-    return NULL;
-}
-
-/* ---- what is the same in two configurations ---- */
-
 /* Where the old one has the poller of the same pack on its line `from`; NULL: it has none. */
 static struct poller **find_same(const struct polling *old, unsigned from,
                                  const struct pack_config *pack)
@@ -138,22 +126,26 @@ static void move_line(struct polling *old, unsigned from, struct polling *renewe
     old->lines[from] = NULL;
 }
 
-struct polling *polling_renew(struct polling *old, struct ev_loop *loop,
-                              const struct config *config, const struct line_events *events,
-                              void *data)
+struct polling *polling_new(struct polling *old, struct ev_loop *loop, const struct config *config,
+                            polling_wanted *wanted, const struct line_events *events, void *data)
 {
-    struct polling *renewed = make_empty(config);
-    if (!renewed)
+    struct polling *polling = make_empty(config);
+    if (!polling)
         return NULL;
     for (unsigned l = 0; l < config->line_count; l++)
-        for (unsigned from = 0; from < old->line_count && !renewed->lines[l]; from++)
+        for (unsigned from = 0; old && from < old->line_count && !polling->lines[l]; from++)
             if (is_unchanged(old, from, config, l))
-                move_line(old, from, renewed, l);
-    /* If memory is short at this point, only the lines that could not be made are missing. */
-    if (!make_pollers(renewed, NULL, NULL) || !make_lines(renewed, loop, events, data))
-        log_error("out of memory: some lines are not polled");
+                move_line(old, from, polling, l);
+    if (!make_pollers(polling, wanted, data) || !make_lines(polling, loop, events, data)) {
+        if (!old) {
+            polling_free(polling);
+            return NULL;
+        }
+        log_error(
+            "out of memory: some lines are not polled"); /* what `old` polled is moved already */
+    }
     polling_free(old);
-    return renewed;
+    return polling;
 }
 
 void polling_free(struct polling *polling)

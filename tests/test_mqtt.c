@@ -2,8 +2,6 @@
 /* The pure parts of the outlet mqtt: topics, messages, discovery, the extractor's layouts. */
 #include "outlets/mqtt/discovery.h"
 #include "outlets/mqtt/messages.h"
-#include "outlets/mqtt/smartbms.h"
-#include "outlets/mqtt/venus.h"
 
 #include <jansson.h>
 #include <math.h>

@@ -167,11 +167,6 @@ bool connection_is_up(const struct connection *connection)
     return connection->up;
 }
 
-enum connection_stage connection_stage(const struct connection *connection)
-{
-    return connection->up ? CONNECTION_UP : CONNECTION_NONE;
-}
-
 unsigned connection_room(const struct connection *connection)
 {
     return connection->up ? CONNECTION_QUEUE_MAX : 0;

@@ -42,15 +42,15 @@ struct connection {
     void *data;
     struct endpoint broker;
     bool tls;
-    struct mosquitto *mosquitto; /* NULL: in a pause */
+    struct mosquitto *mosquitto; /* NULL: in a pause, or the name is being looked up */
     ev_io io;
     struct resolver resolver;
-    ev_timer misc, deadline, pause, knock;
+    ev_timer misc;
+    ev_timer patience; /* the pause, then the deadline of the attempt, then that of a knock */
     int knock_mid;
     double knocked_at;
-    double proven_at;        /* time of the last answered knock: messages are not older */
-    bool reached, encrypted; /* TCP connected; TLS handshake done */
-    bool up;
+    double proven_at; /* time of the last answered knock: messages are not older */
+    enum connection_stage stage;
     bool broken; /* found broken during a call of the library */
     double up_at, pause_s, down_since;
     unsigned short_ones; /* connections in a row that ended before STEADY_S */
@@ -67,6 +67,11 @@ struct connection {
         const char *what;
     } subscriptions[SUBSCRIPTIONS_MAX];
 };
+
+bool connection_is_up(const struct connection *connection)
+{
+    return connection->mosquitto && connection->stage == CONNECTION_UP;
+}
 
 /* ---- what the log says ---- */
 
@@ -122,13 +127,13 @@ static void note_steady(struct connection *connection)
  * just closes it, maybe even before the library has reported the connection. */
 static const char *describe_end(const struct connection *connection)
 {
-    if (connection->up)
+    if (connection->stage == CONNECTION_UP)
         return "the connection was lost";
-    if (connection->encrypted)
+    if (connection->stage == CONNECTION_ENCRYPTED)
         return connection->settings.config->client_cert[0]
                    ? "it ended the connection without an answer: it may not accept client_cert"
                    : "it ended the connection without an answer: it may require client_cert";
-    if (!connection->reached)
+    if (connection->stage == CONNECTION_NONE)
         return "the connection was refused or reset: its port may be one for mqtt://, or it may "
                "require client_cert";
     return connection->tls ? "it ended the connection before that was encrypted: its port may be "
@@ -160,11 +165,10 @@ static const char *error_text(const struct connection *connection, int error)
         return "a message is too large";
     case MOSQ_ERR_PROTOCOL:
     case MOSQ_ERR_MALFORMED_PACKET:
-        return connection->tls || connection->up ? "its data is not MQTT"
-                                                 : "its data is not MQTT: if its port is for "
-                                                   "encrypted connections, write mqtts://";
-    case MOSQ_ERR_KEEPALIVE:
-        return "it stopped answering";
+        return connection->tls || connection->stage == CONNECTION_UP
+                   ? "its data is not MQTT"
+                   : "its data is not MQTT: if its port is for "
+                     "encrypted connections, write mqtts://";
     default:
         return mosquitto_strerror(error);
     }
@@ -176,8 +180,7 @@ static void destroy(struct connection *connection)
 {
     ev_io_stop(connection->loop, &connection->io);
     ev_timer_stop(connection->loop, &connection->misc);
-    ev_timer_stop(connection->loop, &connection->deadline);
-    ev_timer_stop(connection->loop, &connection->knock);
+    ev_timer_stop(connection->loop, &connection->patience);
     resolver_stop(&connection->resolver);
     memset(connection->subscriptions, 0, sizeof connection->subscriptions);
     if (connection->mosquitto)
@@ -189,14 +192,13 @@ static void destroy(struct connection *connection)
 
 static void handle_failure(struct connection *connection, const char *words)
 {
-    bool was_up = connection->up;
+    bool was_up = connection_is_up(connection);
     double now = clock_now();
     char copy[160];
     snprintf(copy, sizeof copy, "%s", words);
     size_t size = strlen(copy);
     if (size > 0 && copy[size - 1] == '.')
         copy[size - 1] = '\0'; /* remove the full stop of the library's message */
-    connection->up = false;
     destroy(connection);
     if (was_up) {
         connection->down_since = now;
@@ -206,7 +208,7 @@ static void handle_failure(struct connection *connection, const char *words)
     }
     log_broker_failure(connection, copy, was_up);
     const double jitter = 0.8 + 0.4 * (double) random() / (double) RAND_MAX;
-    timer_restart(connection->loop, &connection->pause,
+    timer_restart(connection->loop, &connection->patience,
                   jitter * backoff_grow(&connection->pause_s, FIRST_PAUSE_S, LONGEST_PAUSE_S));
     if (was_up)
         connection->events.down(connection->data);
@@ -258,7 +260,7 @@ static void check_result(struct connection *connection, int error)
 static void on_connect(struct mosquitto *mosquitto, void *data, int code)
 {
     struct connection *connection = data;
-    if (code != 0 || connection->up) {
+    if (code != 0 || connection_is_up(connection)) {
         snprintf(connection->words, sizeof connection->words,
                  code ? "login refused (%s): check user and password_file"
                       : "it accepted the login twice: that is not an MQTT broker",
@@ -267,8 +269,8 @@ static void on_connect(struct mosquitto *mosquitto, void *data, int code)
         return;
     }
     double now = clock_now();
-    ev_timer_stop(connection->loop, &connection->deadline);
-    connection->up = true;
+    ev_timer_stop(connection->loop, &connection->patience);
+    connection->stage = CONNECTION_UP;
     connection->up_at = connection->proven_at = now;
     /* Keep-alive, whose own deadline covers brokers that never answer. */
     ev_timer_start(connection->loop, &connection->misc);
@@ -315,9 +317,9 @@ static void on_subscribe(struct mosquitto *mosquitto, void *data, int mid, int c
 static void on_unsubscribe(struct mosquitto *mosquitto, void *data, int mid)
 {
     struct connection *connection = data;
-    if (!ev_is_active(&connection->knock) || mid != connection->knock_mid)
+    if (!ev_is_active(&connection->patience) || mid != connection->knock_mid)
         return;
-    ev_timer_stop(connection->loop, &connection->knock);
+    ev_timer_stop(connection->loop, &connection->patience);
     connection->proven_at = connection->knocked_at;
     if (connection->drop_told)
         log_info("%s: the broker accepts messages again; %u were dropped",
@@ -451,7 +453,7 @@ static int set_up(struct connection *connection)
 static void attempt(struct connection *connection)
 {
     connection->words[0] = connection->library[0] = '\0';
-    connection->reached = connection->encrypted = false;
+    connection->stage = CONNECTION_NONE;
     connection->mosquitto = mosquitto_new(connection->settings.client_id, true, connection);
     if (!connection->mosquitto) {
         handle_failure(connection, "out of memory");
@@ -463,14 +465,11 @@ static void attempt(struct connection *connection)
         error = mosquitto_connect_async(connection->mosquitto, connection->broker.host,
                                         connection->broker.port, KEEPALIVE_S);
     }
-    if (error != MOSQ_ERR_SUCCESS) {
-        char words[160];
-        snprintf(words, sizeof words, "%s",
-                 connection->words[0] ? connection->words : error_text(connection, error));
-        handle_failure(connection, words);
-        return;
-    }
-    watch(connection);
+    if (error == MOSQ_ERR_SUCCESS)
+        watch(connection);
+    else
+        handle_failure(connection,
+                       connection->words[0] ? connection->words : error_text(connection, error));
 }
 
 /* The library needs the name to verify the certificate, and resolves it again; the result is still
@@ -484,11 +483,21 @@ static void on_resolved(void *data, const struct resolver_address *addresses, un
         attempt(connection);
 }
 
-static void on_pause(struct ev_loop *loop, ev_timer *timer, int revents)
+static void on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct connection *connection = timer->data;
     char port[8];
-    timer_restart(connection->loop, &connection->deadline, DEADLINE_S);
+    if (connection->mosquitto) {
+        fail_at_once(connection, connection->stage == CONNECTION_UP
+                                     ? "it has read nothing for 10 s"
+                                     : "it did not answer within 15 s");
+        return;
+    }
+    if (connection->resolver.fd >= 0) {
+        handle_failure(connection, "no name server answered within 15 s");
+        return;
+    }
+    timer_restart(connection->loop, &connection->patience, DEADLINE_S);
     snprintf(port, sizeof port, "%d", connection->broker.port);
     if (connection->broker.numeric)
         attempt(connection);
@@ -503,7 +512,7 @@ static bool has_no_other_end(struct connection *connection)
     struct sockaddr_storage other;
     socklen_t size = sizeof other;
     int fd = mosquitto_socket(connection->mosquitto);
-    return !connection->up && connection->tls && fd >= 0 &&
+    return connection->stage < CONNECTION_UP && connection->tls && fd >= 0 &&
            getpeername(fd, (struct sockaddr *) &other, &size) < 0 && errno == ENOTCONN;
 }
 
@@ -522,8 +531,10 @@ static void on_io(struct ev_loop *loop, ev_io *io, int revents)
     struct connection *connection = io->data;
     int error = MOSQ_ERR_SUCCESS;
     const bool ended = has_no_other_end(connection);
-    connection->reached |= !ended || was_reached(connection);
-    connection->encrypted |= is_encrypted(connection->mosquitto);
+    if (connection->stage == CONNECTION_NONE && (!ended || was_reached(connection)))
+        connection->stage = CONNECTION_REACHED;
+    if (connection->stage < CONNECTION_ENCRYPTED && is_encrypted(connection->mosquitto))
+        connection->stage = CONNECTION_ENCRYPTED;
     errno = 0;
     if (revents & EV_READ)
         error = mosquitto_loop_read(connection->mosquitto, 1);
@@ -535,28 +546,13 @@ static void on_io(struct ev_loop *loop, ev_io *io, int revents)
 static void on_misc(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct connection *connection = timer->data;
-    if (connection->up && connection->short_ones > 0 && clock_now() - connection->up_at >= STEADY_S)
+    if (connection->short_ones > 0 && clock_now() - connection->up_at >= STEADY_S)
         note_steady(connection);
     errno = 0;
-    int error = mosquitto_loop_misc(connection->mosquitto);
-    if (error != MOSQ_ERR_SUCCESS && connection->up)
+    if (mosquitto_loop_misc(connection->mosquitto) != MOSQ_ERR_SUCCESS)
         handle_failure(connection, "it stopped answering");
     else
-        check_result(connection, error);
-}
-
-static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-    struct connection *connection = timer->data;
-    if (connection->mosquitto)
-        fail_at_once(connection, "it did not answer within 15 s");
-    else
-        handle_failure(connection, "no name server answered within 15 s");
-}
-
-static void on_silence(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-    fail_at_once(timer->data, "it has read nothing for 10 s");
+        check_result(connection, MOSQ_ERR_SUCCESS);
 }
 
 /* ---- life ---- */
@@ -578,19 +574,16 @@ struct connection *connection_new(struct ev_loop *loop, const struct connection_
     srandom((unsigned) (clock_now() * 1e6));
     ev_init(&connection->io, on_io);
     ev_timer_init(&connection->misc, on_misc, 1, 1);
-    ev_init(&connection->deadline, on_deadline);
-    ev_init(&connection->pause, on_pause);
-    ev_init(&connection->knock, on_silence);
+    ev_init(&connection->patience, on_patience);
     resolver_init(&connection->resolver, loop, on_resolved, connection);
-    connection->io.data = connection->misc.data = connection->deadline.data =
-        connection->pause.data = connection->knock.data = connection;
+    connection->io.data = connection->misc.data = connection->patience.data = connection;
     connection->io.fd = -1;
     names_permit(connection->broker.port);
     if (connection->tls && !settings->config->verify)
         log_warn("%s: ca_file = any: the broker's certificate is not verified; any host at its "
                  "address gets the password and the values",
                  settings->name);
-    ev_timer_start(loop, &connection->pause);
+    ev_timer_start(loop, &connection->patience);
     return connection;
 }
 
@@ -598,38 +591,23 @@ void connection_free(struct connection *connection)
 {
     if (!connection)
         return;
-    if (connection->mosquitto && connection->up)
+    if (connection_is_up(connection))
         mosquitto_disconnect(connection->mosquitto);
-    ev_timer_stop(connection->loop, &connection->pause);
     destroy(connection);
     mosquitto_lib_cleanup();
     free(connection);
 }
 
-bool connection_is_up(const struct connection *connection)
-{
-    return connection->up;
-}
-
-/* Messages of the library about the encryption show that there is a peer. */
-enum connection_stage connection_stage(const struct connection *connection)
-{
-    const bool reached = connection->reached || connection->library[0];
-    return connection->up          ? CONNECTION_UP
-           : connection->encrypted ? CONNECTION_ENCRYPTED
-           : reached               ? CONNECTION_REACHED
-                                   : CONNECTION_NONE;
-}
-
 unsigned connection_room(const struct connection *connection)
 {
-    return connection->up && !connection->broken ? CONNECTION_QUEUE_MAX - connection->outstanding
-                                                 : 0;
+    return connection_is_up(connection) && !connection->broken
+               ? CONNECTION_QUEUE_MAX - connection->outstanding
+               : 0;
 }
 
 void connection_drop(struct connection *connection)
 {
-    if (connection->up && !connection->drop_told) {
+    if (connection_is_up(connection) && !connection->drop_told) {
         log_warn("%s: the broker does not read fast enough; messages are dropped",
                  connection->settings.name);
         connection->dropped_before = connection->counters.dropped;
@@ -691,7 +669,7 @@ bool connection_publish(struct connection *connection, const char *topic, const 
  * other client sees it. */
 void connection_knock(struct connection *connection)
 {
-    if (!connection->up || connection->broken || ev_is_active(&connection->knock))
+    if (!connection_is_up(connection) || connection->broken || ev_is_active(&connection->patience))
         return;
     errno = 0;
     int error = mosquitto_unsubscribe(connection->mosquitto, &connection->knock_mid,
@@ -701,7 +679,7 @@ void connection_knock(struct connection *connection)
     if (error != MOSQ_ERR_SUCCESS)
         return;
     connection->knocked_at = clock_now();
-    timer_restart(connection->loop, &connection->knock, KNOCK_S);
+    timer_restart(connection->loop, &connection->patience, KNOCK_S);
     watch(connection);
 }
 
@@ -711,13 +689,17 @@ void connection_subscribe(struct connection *connection, const char *topic, cons
     while (i < SUBSCRIPTIONS_MAX - 1 && connection->subscriptions[i].mid)
         i++;
     connection->subscriptions[i].what = what;
-    if (connection->up)
+    if (connection_is_up(connection))
         mosquitto_subscribe(connection->mosquitto, &connection->subscriptions[i].mid, topic, 1);
 }
 
 struct connection_counters connection_counters(const struct connection *connection)
 {
     struct connection_counters counters = connection->counters;
+    /* Messages of the library about the encryption show that there is a peer. */
+    counters.stage = connection->stage == CONNECTION_NONE && connection->library[0]
+                         ? CONNECTION_REACHED
+                         : connection->stage;
     counters.queued = connection->outstanding;
     counters.words = connection->words;
     return counters;

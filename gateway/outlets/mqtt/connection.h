@@ -42,7 +42,16 @@ struct connection_settings {
     bool will_retained;
 };
 
+/* How far the last attempt has come, or had when it failed. */
+enum connection_stage {
+    CONNECTION_NONE,
+    CONNECTION_REACHED,   /* by TCP */
+    CONNECTION_ENCRYPTED, /* TLS has begun */
+    CONNECTION_UP         /* logged in */
+};
+
 struct connection_counters {
+    enum connection_stage stage;
     uint32_t sent, dropped, failed; /* messages, messages, attempts */
     unsigned queued;
     const char *words; /* the present error; "" when it is connected */
@@ -54,15 +63,6 @@ struct connection *connection_new(struct ev_loop *loop, const struct connection_
 void connection_free(struct connection *connection);
 
 bool connection_is_up(const struct connection *connection);
-
-/* How far the last attempt has come, or had when it failed. */
-enum connection_stage {
-    CONNECTION_NONE,
-    CONNECTION_REACHED,   /* by TCP */
-    CONNECTION_ENCRYPTED, /* TLS has begun */
-    CONNECTION_UP         /* logged in */
-};
-enum connection_stage connection_stage(const struct connection *connection);
 
 /** How many more messages it accepts now. */
 unsigned connection_room(const struct connection *connection);

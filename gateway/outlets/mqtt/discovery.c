@@ -4,9 +4,11 @@
 
 #include "bms/count.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <string.h>
 
+#define OBJECT_SIZE 128
 #define EXPIRY_INTERVALS 3
 #define SHORTEST_EXPIRY_S 30
 
@@ -25,7 +27,25 @@ static void put_topic(struct text *text, const char *key, const char *base, cons
     text_member(text, key, topic_of(base, pack, leaf, topic));
 }
 
-/* ---- topics ---- */
+/* ---- ids and topics ---- */
+
+/* "packgate_ID_PACK", without a pack "packgate_ID". Returns `out`. */
+static const char *device_id(const char *id, const char *pack, char out[OBJECT_SIZE])
+{
+    struct text text = text_in(out, OBJECT_SIZE);
+    text_format(&text, "packgate_%s%s", id, pack ? "_" : "");
+    /* All characters except A-Z a-z 0-9 _ - become '_'. */
+    for (const char *c = pack; c && *c; c++)
+        text_format(&text, "%c", isalnum((unsigned char) *c) || *c == '-' ? *c : '_');
+    return out;
+}
+
+/* A part of an entity id: small letters, digits and '_'. */
+static void entity_part(struct text *text, const char *name)
+{
+    for (const char *c = name; *c; c++)
+        text_format(text, "%c", isalnum((unsigned char) *c) ? tolower((unsigned char) *c) : '_');
+}
 
 static const struct entity gateway_parts[GATEWAY_COMPONENTS] = {
     {"connection", .platform = BINARY_SENSOR, .meaning.title = "Connection"},

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: MIT
 /*
- * The messages of layout `packgate`, as JSON on one line. Pure.
+ * The messages of all layouts, as JSON on one line. Pure.
  */
 #pragma once
 
 #include "base/text.h"
+#include "config/outlet_config.h"
 #include "packs/source.h"
+
+#include <time.h>
+
+/*
+ * messages.c: layout `packgate`.
+ */
 
 /** TOPIC/PACK/state: every value that is known, by its name with underscores. `age_s` is the age of
  * the values now, `time` is now in Unix seconds. */
@@ -28,3 +35,38 @@ void message_result(struct text *text, const char *order, int value, const char 
 /** The word for what became of an order: "confirmed", "refused", "no answer", "not allowed" or
  * "busy". */
 const char *message_outcome(enum order_result result);
+
+/*
+ * smartbms.c: the messages of the SmartBMS data extractor, so that dashboards made for it work unchanged: one
+ * pack, one topic. Keys are in the order of the device; unknown values are omitted.
+ */
+
+/** {"Status":1,"ts":…}: always sent, and with Status 0 as the last will. `local` is the local time,
+ * `seconds` the counter of the map, 0…65535. */
+void smartbms_status(struct text *text, bool answers, const struct tm *local, unsigned seconds,
+                     double memory_bytes);
+
+/** {"SCM":27,…}: extremes. */
+void smartbms_extremes(struct text *text, const struct source *source);
+
+/** {"bat":{…},"SOC":…} or, with LAYOUT_SMARTBMS_B, {"b0":…,"SOC":…}. */
+void smartbms_values(struct text *text, const struct source *source, enum mqtt_layout layout);
+
+/** The flat form: returns the name of value n below the topic, from 0, with its text in `text`;
+ * NULL: no more. Empty text: unknown. */
+const char *smartbms_flat(struct text *text, const struct source *source, unsigned n);
+
+/*
+ * venus.c: messages for venus-os_dbus-mqtt-battery, which presents a pack or a bank as the battery of a GX
+ * device: one object per message.
+ *
+ * Oddities of the reader: it keeps values that a message omits, so each message contains every key
+ * that was ever sent, with null for unknown values. But power, voltage and state of charge must be
+ * numbers: null ends its updates for good. It drops its battery if no message arrives for its
+ * `timeout`, by default 60 s.
+ */
+
+/** Writes the values; or with `last`, its three numbers, and that nothing is allowed, or of stale values
+ * what on_stale still allows. False: these numbers are unknown. */
+bool venus_values(struct text *text, const struct source *source, bool fresh,
+                  const struct pack *last);

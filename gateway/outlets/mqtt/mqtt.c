@@ -9,7 +9,7 @@
  * (connection.h).
  */
 #include "mqtt.h"
-#include "smartbms.h"
+#include "messages.h"
 
 #include "base/address.h"
 #include "base/clock.h"
@@ -74,7 +74,7 @@ static void on_changed(void *self, struct outlet_pack *known, unsigned changes, 
     if (!pack->heard && !mqtt_is_device(mqtt))
         pack->todo |= INFO;
     pack->heard = true;
-    pace_soon(mqtt);
+    send_soon(mqtt);
 }
 
 /* ---- what comes from the broker ---- */
@@ -125,7 +125,7 @@ static bool hear_status(struct mqtt *mqtt, const char *topic, const void *payloa
     mqtt->gateway.todo |= STATUS;
     for (unsigned i = 0; i < mqtt->pack_count; i++)
         mqtt->packs[i].todo |= STATUS;
-    pace_soon(mqtt);
+    send_soon(mqtt);
     return true;
 }
 
@@ -152,7 +152,7 @@ static void do_everything(struct mqtt *mqtt)
         pack->row = 0;
         pack->due = 0;
     }
-    pace_soon(mqtt);
+    send_soon(mqtt);
 }
 
 static void on_birth(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -168,7 +168,7 @@ static void on_up(void *data)
     const bool device = mqtt_is_device(mqtt);
     double now = clock_now();
     withdraw_again(mqtt);
-    pace_report(mqtt);
+    send_report(mqtt);
     if (mqtt->ending)
         return;
     memset(mqtt->echoes, 0, sizeof mqtt->echoes);
@@ -196,7 +196,7 @@ static void on_down(void *data)
     struct mqtt *mqtt = data;
     alarms_undo(mqtt);
     mqtt->answered_at = -INFINITY;
-    pace_report(mqtt);
+    send_report(mqtt);
     if (mqtt->ending && mqtt->withdrawals.count == 0)
         outlet_over(mqtt->outlet);
 }
@@ -205,7 +205,7 @@ static void on_sent(void *data, int mid)
 {
     struct mqtt *mqtt = data;
     alarms_confirmed(mqtt, mid);
-    pace_soon(mqtt);
+    send_soon(mqtt);
 }
 
 /* Values are composed in the next turn of the loop, in which the library also sends them. */
@@ -213,7 +213,7 @@ static void on_answered(void *data)
 {
     struct mqtt *mqtt = data;
     mqtt->answered_at = clock_now();
-    pace_soon(mqtt);
+    send_soon(mqtt);
 }
 
 /* ---- life ---- */
@@ -223,7 +223,7 @@ static void on_farewell(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct mqtt *mqtt = timer->data;
     bool left = mqtt->withdrawals.count == 0 && !mqtt->gateway.todo;
-    pace_send(mqtt, clock_now());
+    send_now(mqtt, clock_now());
     for (unsigned i = 0; i < mqtt->pack_count; i++)
         left &= mqtt->packs[i].todo == 0;
     /* Withdrawals wait for the broker for as long as permitted. */
@@ -255,7 +255,6 @@ static void free_mqtt(void *self)
     struct mqtt *mqtt = self;
     struct ev_loop *loop = outlet_loop(mqtt->outlet);
     ev_timer_stop(loop, &mqtt->flush);
-    ev_timer_stop(loop, &mqtt->later);
     ev_timer_stop(loop, &mqtt->birth);
     ev_timer_stop(loop, &mqtt->farewell);
     if (mqtt->ending && mqtt->withdrawals.count > 0)
@@ -320,21 +319,12 @@ static bool make_mqtt_packs(struct mqtt *mqtt)
         return false;
     for (unsigned i = 0; i < mqtt->pack_count; i++) {
         struct mqtt_pack *pack = &mqtt->packs[i];
-        char key[PIPE_KEY_SIZE];
         pack->pack = outlet_pack(mqtt->outlet, i);
         pack->strange_since = NAN;
         pack->free_at = -INFINITY;
         pack_clear(&pack->sent);
         pack->alarms = outlet_alarms(mqtt->outlet, pack->pack->source.name);
-        note_key(pack->pack->source.name, key);
-        const char *note = outlet_note(mqtt->outlet, key);
-        if (!note || !note_same_announcements(mqtt))
-            continue;
-        struct entity_set noted = note_parse(note, pack->protocol, &pack->identity);
-        pack->set = entity_and(noted, learn_allowed(mqtt, pack));
-        pack->gone = entity_without(noted, pack->set);
-        if (strcmp(pack->protocol, "-") == 0)
-            pack->protocol[0] = '\0';
+        note_read_pack(mqtt, pack);
     }
     return true;
 }
@@ -382,16 +372,14 @@ static void *start_mqtt(struct outlet *outlet)
     mqtt->config = outlet_config(outlet)->settings;
     mqtt->room = malloc(ROOM_SIZE);
     mqtt->name = outlet_title(outlet);
-    const bool former = !mqtt->config->broker[0] && note_read_config(mqtt);
-    make_place(mqtt);
     note_read_place(mqtt);
-    if (former)
+    make_place(mqtt);
+    if (mqtt->config == &mqtt->former)
         mqtt->place = mqtt->before;
-    ev_init(&mqtt->flush, pace_on_flush);
-    ev_init(&mqtt->later, pace_on_flush);
+    ev_init(&mqtt->flush, send_on_flush);
     ev_init(&mqtt->birth, on_birth);
     ev_init(&mqtt->farewell, on_farewell);
-    mqtt->flush.data = mqtt->later.data = mqtt->birth.data = mqtt->farewell.data = mqtt;
+    mqtt->flush.data = mqtt->birth.data = mqtt->farewell.data = mqtt;
     if (!mqtt->room || !make_mqtt_packs(mqtt) || !withdraw_noted(mqtt, !note_same_place(mqtt)) ||
         !connect_broker(mqtt)) {
         log_error("%s: out of memory", mqtt->name);
@@ -411,7 +399,7 @@ const struct outlet_kind outlet_mqtt = {
     .settings_size = sizeof(struct mqtt_config),
     .start = start_mqtt,
     .changed = on_changed,
-    .second = pace_on_second,
+    .second = send_on_second,
     .stop = stop_mqtt,
     .free = free_mqtt,
 };

@@ -84,7 +84,7 @@ struct mqtt {
     struct unsure unsure[EVENTS_MAX]; /* in the order in which they were sent */
     unsigned unsure_count;
     double answered_at; /* last answer not used for values yet; -INFINITY: none */
-    ev_timer flush, later, birth, farewell;
+    ev_timer flush, birth, farewell;
     unsigned ticks;
     uint32_t failed_told; /* failed connections, as reported to the gateway */
     uint32_t refused;     /* orders that were not executed, for any reason */
@@ -113,49 +113,32 @@ struct mqtt_pack *mqtt_find_pack(struct mqtt *mqtt, const char *name);
 int mqtt_test(const struct pipe_config *config);
 
 /*
- * send.c: composes and sends messages, one at a time, from the values of that moment.
+ * send.c: composes and sends messages, one at a time, from the values of that moment: by the interval, on a change, and values only
+ * while the door is open, right after the broker has answered a knock (connection.h).
  */
 
 struct tm mqtt_local_now(void);
 
 /** An empty message, in the only buffer. */
 struct text mqtt_text(struct mqtt *mqtt);
-/** Sends it. False: not accepted now. A message that was cut off is logged and counts as sent. */
-bool mqtt_publish(struct mqtt *mqtt, const char *topic, const struct text *text, int qos,
-                  bool retained);
 
-/** The same, below the section's topic: TOPIC/LEAF, of a pack TOPIC/PACK/LEAF. */
+/** Sends it below the section's topic: TOPIC/LEAF, of a pack TOPIC/PACK/LEAF. False: not accepted now. */
 bool mqtt_publish_below(struct mqtt *mqtt, const char *pack, const char *leaf,
                         const struct text *text, int qos, bool retained);
 
-/** Sends one due message (`todo`); false: it was not accepted. */
-bool send_of_pack(struct mqtt *mqtt, struct mqtt_pack *pack, double now);
-
-/** The same for the gateway itself; before its packs, because a device can only be linked to a
- * known one. */
-bool send_of_gateway(struct mqtt *mqtt, double now);
-
-/** The number of fresh packs. */
-unsigned send_count_fresh(const struct mqtt *mqtt, double now);
-
-/*
- * pace.c: decides when to send: by the interval, on a change, and values only while the door is open, right after the
- * broker has answered a knock (connection.h).
- */
-
 /** Sends in the next turn of the loop, after all data in the pipe was read. */
-void pace_soon(struct mqtt *mqtt);
+void send_soon(struct mqtt *mqtt);
 
 /** Sends everything that can be sent now. An answer of the broker allows one round of values; the
  * next round needs another answer, which also confirms that these were read. */
-void pace_send(struct mqtt *mqtt, double now);
+void send_now(struct mqtt *mqtt, double now);
 
 /** Reports the state of the connection to the gateway. */
-void pace_report(struct mqtt *mqtt);
+void send_report(struct mqtt *mqtt);
 
 /** The timers. */
-void pace_on_flush(struct ev_loop *loop, ev_timer *timer, int revents);
-void pace_on_second(void *self, double now);
+void send_on_flush(struct ev_loop *loop, ev_timer *timer, int revents);
+void send_on_second(void *self, double now);
 
 /*
  * learn.c: what a pack has, as far as its values have shown it: this is announced.
@@ -192,25 +175,19 @@ void orders_take(struct mqtt *mqtt, const char *topic, const void *payload, size
  * withdrawn when it is no longer in the configuration. The note stays until the broker has confirmed the removal.
  */
 
-/** The key of a pack's note: "pack.NAME". */
-void note_key(const char *pack, char key[PIPE_KEY_SIZE]);
 /** Notes the announced entities of a pack. */
 void note_pack(struct mqtt *mqtt, const struct mqtt_pack *pack);
-/** Parses a note: the set, with its protocol and identity. A note made with the table of another
+/** Reads them: what an earlier process has announced remains announced. A note made with the table of another
  * version counts as everything announced. */
-struct entity_set note_parse(const char *text, char protocol[NAME_SIZE], uint64_t *identity);
+void note_read_pack(const struct mqtt *mqtt, struct mqtt_pack *pack);
 
-/** Reads the configuration of a removed section, as far as a withdrawal needs it, into `former`,
- * and points `config` to it. False: nothing is noted. */
-bool note_read_config(struct mqtt *mqtt);
 /** Notes where retained messages are now, and how to reach the broker; the place before becomes the
  * same. */
 void note_place(struct mqtt *mqtt);
-/** Reads the noted place into `before`. */
+/** Reads the noted place into `before`; of a section that was removed also its configuration into `former`, to which
+ * `config` then points. */
 void note_read_place(struct mqtt *mqtt);
-/** Whether announcements are at the noted place, so that new ones replace the old ones. */
-bool note_same_announcements(const struct mqtt *mqtt);
-/** The same for all retained messages. */
+/** Whether retained messages are at the noted place, so that new ones replace the old ones. */
 bool note_same_place(const struct mqtt *mqtt);
 
 /** Begins to withdraw noted packs: all of them and the gateway, or those that no longer exist.

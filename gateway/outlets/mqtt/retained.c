@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void note_key(const char *pack, char key[PIPE_KEY_SIZE])
+static void note_key(const char *pack, char key[PIPE_KEY_SIZE])
 {
     snprintf(key, PIPE_KEY_SIZE, "pack.%s", pack);
 }
@@ -24,19 +24,31 @@ void note_pack(struct mqtt *mqtt, const struct mqtt_pack *pack)
     outlet_keep(mqtt->outlet, key, text);
 }
 
-/* An identity of another length is from an earlier version and is ignored. */
-struct entity_set note_parse(const char *text, char protocol[NAME_SIZE], uint64_t *identity)
+static bool same_announcements(const struct mqtt *mqtt)
 {
-    char word[PIPE_NOTE_SIZE] = "", known[17] = "";
-    struct entity_set set;
-    protocol[0] = '\0';
-    *identity = 0;
-    const int found = sscanf(text, "%32s %16s %100s", protocol, known, word);
+    const struct place *a = &mqtt->place, *b = &mqtt->before;
+    return !mqtt_is_device(mqtt) && b->topic[0] && a->form == b->form &&
+           (a->form == DISCOVERY_OFF || strcmp(a->prefix, b->prefix) == 0);
+}
+
+/* An identity of another length is from an earlier version and is ignored. */
+void note_read_pack(const struct mqtt *mqtt, struct mqtt_pack *pack)
+{
+    char key[PIPE_KEY_SIZE], word[PIPE_NOTE_SIZE] = "", known[17] = "";
+    struct entity_set noted;
+    note_key(pack->pack->source.name, key);
+    const char *note = outlet_note(mqtt->outlet, key);
+    if (!note || !same_announcements(mqtt))
+        return;
+    const int found = sscanf(note, "%32s %16s %100s", pack->protocol, known, word);
     if (strlen(known) == 16)
-        *identity = strtoull(known, NULL, 16);
-    if (found == 3 && entity_read(word, &set))
-        return set;
-    return entity_or(entity_allowed(ENTITIES_ALL, true), entity_allowed(ENTITIES_ALL, false));
+        pack->identity = strtoull(known, NULL, 16);
+    if (found < 3 || !entity_read(word, &noted))
+        noted = entity_or(entity_allowed(ENTITIES_ALL, true), entity_allowed(ENTITIES_ALL, false));
+    pack->set = entity_and(noted, learn_allowed(mqtt, pack));
+    pack->gone = entity_without(noted, pack->set);
+    if (strcmp(pack->protocol, "-") == 0)
+        pack->protocol[0] = '\0';
 }
 
 /* How to reach the broker if the section no longer exists at the next start. */
@@ -51,21 +63,6 @@ static const struct {
     WAY(broker), WAY(user), WAY(password_file), WAY(ca_file), WAY(client_cert), WAY(client_key),
 };
 #undef WAY
-
-bool note_read_config(struct mqtt *mqtt)
-{
-    struct mqtt_config *config = &mqtt->former;
-    const char *verify = outlet_note(mqtt->outlet, "verify");
-    if (!outlet_note(mqtt->outlet, "broker"))
-        return false;
-    *config = (struct mqtt_config){.verify = !verify, .interval_s = 10};
-    for (size_t i = 0; i < COUNT(ways); i++) {
-        const char *text = outlet_note(mqtt->outlet, ways[i].key);
-        snprintf((char *) config + ways[i].at, ways[i].size, "%s", text ? text : "");
-    }
-    mqtt->config = config;
-    return true;
-}
 
 static const char *const forms[] = {"device", "single", "off"};
 
@@ -94,11 +91,27 @@ void note_place(struct mqtt *mqtt)
     mqtt->before = mqtt->place;
 }
 
+/* The configuration of a section that was removed, as far as a withdrawal needs it. */
+static void read_former(struct mqtt *mqtt)
+{
+    const char *verify = outlet_note(mqtt->outlet, "verify");
+    if (!outlet_note(mqtt->outlet, "broker"))
+        return;
+    mqtt->former = (struct mqtt_config){.verify = !verify, .interval_s = 10};
+    for (size_t i = 0; i < COUNT(ways); i++) {
+        const char *text = outlet_note(mqtt->outlet, ways[i].key);
+        snprintf((char *) &mqtt->former + ways[i].at, ways[i].size, "%s", text ? text : "");
+    }
+    mqtt->config = &mqtt->former;
+}
+
 void note_read_place(struct mqtt *mqtt)
 {
     const char *topic = outlet_note(mqtt->outlet, "topic");
     const char *prefix = outlet_note(mqtt->outlet, "prefix");
     const char *form = outlet_note(mqtt->outlet, "form");
+    if (!mqtt->config->broker[0])
+        read_former(mqtt);
     if (!topic || !prefix || !form)
         return;
     snprintf(mqtt->before.topic, sizeof mqtt->before.topic, "%s", topic);
@@ -110,18 +123,10 @@ void note_read_place(struct mqtt *mqtt)
     mqtt->before.retain = form[strlen(form) - 1] == '+';
 }
 
-bool note_same_announcements(const struct mqtt *mqtt)
-{
-    const struct place *a = &mqtt->place, *b = &mqtt->before;
-    return !mqtt_is_device(mqtt) && b->topic[0] && a->form == b->form &&
-           (a->form == DISCOVERY_OFF || strcmp(a->prefix, b->prefix) == 0);
-}
-
 bool note_same_place(const struct mqtt *mqtt)
 {
     const struct place *a = &mqtt->place, *b = &mqtt->before;
-    return note_same_announcements(mqtt) && strcmp(a->topic, b->topic) == 0 &&
-           a->retain == b->retain;
+    return same_announcements(mqtt) && strcmp(a->topic, b->topic) == 0 && a->retain == b->retain;
 }
 
 /* ---- withdrawal ---- */
@@ -160,7 +165,7 @@ static bool stays_announced(struct mqtt *mqtt, const char *pack)
 {
     if (!pack && !mqtt->gateway.was_fresh)
         return true;
-    return !mqtt->ending && note_same_announcements(mqtt) && (!pack || mqtt_find_pack(mqtt, pack));
+    return !mqtt->ending && same_announcements(mqtt) && (!pack || mqtt_find_pack(mqtt, pack));
 }
 
 /* Withdraws what Home Assistant knows first, so that it does not show the pack as unavailable for a

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "mqtt.h"
 #include "messages.h"
-#include "smartbms.h"
-#include "venus.h"
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/timer.h"
 
 #include <math.h>
 
+#define SPARE_ROOM 32  /* of the queue, reserved for events and results */
+#define OPEN_S 0.5     /* time after an answer of the broker in which values may be sent */
+#define REPORT_TICKS 5 /* seconds */
 /* Time between two messages of on_change: slightly less than a second, so that polls of once a
  * second are not delayed for ever after an early one. After a pause, a second message may follow at
  * once: a cycle can arrive in two parts. */
@@ -27,8 +29,9 @@ struct text mqtt_text(struct mqtt *mqtt)
     return text_in(mqtt->room, ROOM_SIZE);
 }
 
-bool mqtt_publish(struct mqtt *mqtt, const char *topic, const struct text *text, int qos,
-                  bool retained)
+/* A message that was cut off is logged and counts as sent. */
+static bool publish(struct mqtt *mqtt, const char *topic, const struct text *text, int qos,
+                    bool retained)
 {
     if (text->cut) {
         log_error("%s: a message for %s is too large", mqtt->name, topic);
@@ -42,7 +45,7 @@ bool mqtt_publish_below(struct mqtt *mqtt, const char *pack, const char *leaf,
                         const struct text *text, int qos, bool retained)
 {
     char topic[TOPIC_SIZE];
-    return mqtt_publish(mqtt, topic_of(mqtt->place.topic, pack, leaf, topic), text, qos, retained);
+    return publish(mqtt, topic_of(mqtt->place.topic, pack, leaf, topic), text, qos, retained);
 }
 
 /* Sends the next message of an announcement: of the device, or of a component. */
@@ -62,7 +65,7 @@ static bool announce(struct mqtt *mqtt, struct mqtt_pack *who)
             who->row++;
             continue;
         }
-        if (!mqtt_publish(mqtt, topic, &text, 1, true))
+        if (!publish(mqtt, topic, &text, 1, true))
             return false;
         if (!announcer->single)
             break;
@@ -121,17 +124,17 @@ static bool send_smartbms(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     struct text text = mqtt_text(mqtt);
     smartbms_status(&text, fresh, &local, source->status.seconds,
                     source->status.memory_mib * 1048576.0);
-    if (!mqtt_publish(mqtt, mqtt->place.topic, &text, 0, false) || !fresh)
+    if (!publish(mqtt, mqtt->place.topic, &text, 0, false) || !fresh)
         return !fresh;
     if (mqtt->config->layout == LAYOUT_SMARTBMS_FLAT)
         return send_flat(mqtt, pack);
     text = mqtt_text(mqtt);
     smartbms_extremes(&text, source);
-    if (!mqtt_publish(mqtt, mqtt->place.topic, &text, 0, false))
+    if (!publish(mqtt, mqtt->place.topic, &text, 0, false))
         return false;
     text = mqtt_text(mqtt);
     smartbms_values(&text, source, mqtt->config->layout);
-    return mqtt_publish(mqtt, mqtt->place.topic, &text, 0, false);
+    return publish(mqtt, mqtt->place.topic, &text, 0, false);
 }
 
 /* When the values become stale: sends what may still be discharged as long as on_stale permits it,
@@ -144,11 +147,11 @@ static bool send_venus(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     pack->sent_fresh = fresh;
     if (fresh && venus_values(&text, source, true, NULL)) {
         pack->online = true;
-        return mqtt_publish(mqtt, mqtt->place.topic, &text, 0, false);
+        return publish(mqtt, mqtt->place.topic, &text, 0, false);
     }
     if (!pack->online || !venus_values(&text, source, fresh, &pack->sent))
         return true;
-    if (!mqtt_publish(mqtt, mqtt->place.topic, &text, 1, false))
+    if (!publish(mqtt, mqtt->place.topic, &text, 1, false))
         return false;
     const struct map_allowed allowed = map_allowed(&source->status, false);
     pack->online = !fresh && allowed.configured && allowed.discharge_current_a > 0;
@@ -181,7 +184,8 @@ static bool send_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     return true;
 }
 
-bool send_of_pack(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
+/* Sends one due message; false: it was not accepted. */
+static bool send_of_pack(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 {
     if (pack->todo & ANNOUNCE)
         return announce(mqtt, pack);
@@ -197,7 +201,7 @@ bool send_of_pack(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     return true;
 }
 
-unsigned send_count_fresh(const struct mqtt *mqtt, double now)
+static unsigned count_fresh(const struct mqtt *mqtt, double now)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < mqtt->pack_count; i++)
@@ -205,7 +209,7 @@ unsigned send_count_fresh(const struct mqtt *mqtt, double now)
     return count;
 }
 
-bool send_of_gateway(struct mqtt *mqtt, double now)
+static bool send_of_gateway(struct mqtt *mqtt, double now)
 {
     struct text text = mqtt_text(mqtt);
     if (mqtt->gateway.todo & ANNOUNCE)
@@ -219,11 +223,133 @@ bool send_of_gateway(struct mqtt *mqtt, double now)
         mqtt->gateway.todo &= ~(unsigned) STATUS;
         return true;
     }
-    mqtt->fresh_told = send_count_fresh(mqtt, now);
+    mqtt->fresh_told = count_fresh(mqtt, now);
     message_gateway(&text, outlet_config(mqtt->outlet)->version, mqtt->pack_count,
                     mqtt->fresh_told);
     if (!mqtt_publish_below(mqtt, NULL, "info", &text, 1, true))
         return false;
     mqtt->gateway.todo &= ~(unsigned) INFO;
     return true;
+}
+
+/* ---- when ---- */
+
+/* Sends as much as the broker accepts, one message per pack in turn. */
+static void send_queued(struct mqtt *mqtt, double now)
+{
+    unsigned idle = 0;
+    while (connection_room(mqtt->connection) > SPARE_ROOM) {
+        if (mqtt->withdrawals.count > 0 || mqtt->gateway.todo) {
+            if (!(mqtt->withdrawals.count > 0 ? withdraw_step(mqtt) : send_of_gateway(mqtt, now)))
+                return;
+            continue;
+        }
+        if (idle >= mqtt->pack_count)
+            return;
+        struct mqtt_pack *pack = &mqtt->packs[mqtt->turn];
+        mqtt->turn = (mqtt->turn + 1) % mqtt->pack_count;
+        idle++;
+        if (!(now - mqtt->answered_at < OPEN_S ? pack->todo : pack->todo & ~(unsigned) STATE))
+            continue;
+        idle = 0;
+        if (!send_of_pack(mqtt, pack, now))
+            return;
+    }
+}
+
+void send_now(struct mqtt *mqtt, double now)
+{
+    send_queued(mqtt, now);
+    mqtt->answered_at = -INFINITY;
+    for (unsigned i = 0; i < mqtt->pack_count; i++)
+        if (mqtt->packs[i].todo & STATE) {
+            connection_knock(mqtt->connection);
+            return;
+        }
+}
+
+static void schedule_pack(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
+{
+    double interval = mqtt->config->interval_s;
+    bool fresh = outlet_fresh(mqtt->outlet, pack->pack, now);
+    if (!mqtt_is_device(mqtt) && fresh != pack->online)
+        pack->todo |= STATUS;
+    /* That less is allowed now is sent at once; what stays the same is repeated by the interval. */
+    const struct map_allowed *sent = &pack->sent_allowed,
+                             *allowed = &pack->pack->source.status.allowed;
+    if (mqtt->config->layout == LAYOUT_VENUS && !fresh && pack->online &&
+        (pack->sent_fresh || allowed->discharges_stale != sent->discharges_stale ||
+         allowed->discharge_current_a < sent->discharge_current_a))
+        pack->todo |= STATE;
+    if (!fresh && !mqtt_is_device(mqtt))
+        return;
+    if (now >= pack->due) {
+        /* The previous values have not been sent: these replace them. */
+        if (pack->todo & STATE)
+            connection_drop(mqtt->connection);
+        pack->todo |= STATE;
+        pack->due = now - pack->due > interval ? now + interval : pack->due + interval;
+    }
+    if (pack->changed && now >= pack->free_at)
+        pack->todo |= STATE;
+}
+
+static void flush(struct mqtt *mqtt)
+{
+    double now = clock_now();
+    if (!connection_is_up(mqtt->connection) || mqtt->ending)
+        return;
+    for (unsigned i = 0; i < mqtt->pack_count; i++)
+        schedule_pack(mqtt, &mqtt->packs[i], now);
+    if (!mqtt_is_device(mqtt) && outlet_hears(mqtt->outlet, now) != mqtt->heard_told)
+        mqtt->gateway.todo |= STATUS;
+    if (!mqtt_is_device(mqtt) && count_fresh(mqtt, now) != mqtt->fresh_told)
+        mqtt->gateway.todo |= INFO;
+    send_now(mqtt, now);
+    /* Changes that have to wait. */
+    double next = INFINITY;
+    for (unsigned i = 0; i < mqtt->pack_count; i++)
+        if (mqtt->packs[i].changed && mqtt->packs[i].free_at > now)
+            next = fmin(next, mqtt->packs[i].free_at);
+    if (next < (double) INFINITY && !ev_is_active(&mqtt->flush))
+        timer_restart(outlet_loop(mqtt->outlet), &mqtt->flush, next - now);
+}
+
+void send_on_flush(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    flush(timer->data);
+}
+
+void send_soon(struct mqtt *mqtt)
+{
+    struct ev_loop *loop = outlet_loop(mqtt->outlet);
+    if (!ev_is_active(&mqtt->flush) || ev_timer_remaining(loop, &mqtt->flush) > 0)
+        timer_restart(loop, &mqtt->flush, 0);
+}
+
+void send_report(struct mqtt *mqtt)
+{
+    struct connection_counters counters = connection_counters(mqtt->connection);
+    struct pipe_report report = {.connected = connection_is_up(mqtt->connection),
+                                 .sent = counters.sent,
+                                 .dropped = counters.dropped,
+                                 .failed = counters.failed,
+                                 .refused = mqtt->refused,
+                                 .queued = counters.queued};
+    snprintf(report.words, sizeof report.words, "%.127s", counters.words);
+    mqtt->failed_told = counters.failed;
+    outlet_report(mqtt->outlet, &report);
+}
+
+void send_on_second(void *self, double now)
+{
+    struct mqtt *mqtt = self;
+    flush(mqtt);
+    /* With switching, knocks prove how old an order is (connection.h); old ones are not executed.
+     */
+    if (mqtt->config->switching)
+        connection_knock(mqtt->connection);
+    if (mqtt->ticks++ % REPORT_TICKS == 0 ||
+        connection_counters(mqtt->connection).failed != mqtt->failed_told)
+        send_report(mqtt);
 }

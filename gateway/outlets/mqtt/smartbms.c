@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The messages of the SmartBMS data extractor. */
-#include "smartbms.h"
+#include "messages.h"
 
 #include "bms/count.h"
 

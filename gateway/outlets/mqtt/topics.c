@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Topics and ids. */
+/* Topics. */
 #include "topics.h"
 
 #include <ctype.h>
@@ -22,22 +22,6 @@ const char *topic_of(const char *base, const char *pack, const char *leaf, char 
 {
     snprintf(out, TOPIC_SIZE, "%s%s%s/%s", base, pack ? "/" : "", pack ? pack : "", leaf);
     return out;
-}
-
-const char *device_id(const char *id, const char *pack, char out[OBJECT_SIZE])
-{
-    struct text text = text_in(out, OBJECT_SIZE);
-    text_format(&text, "packgate_%s%s", id, pack ? "_" : "");
-    /* All characters except A-Z a-z 0-9 _ - become '_'. */
-    for (const char *c = pack; c && *c; c++)
-        text_format(&text, "%c", isalnum((unsigned char) *c) || *c == '-' ? *c : '_');
-    return out;
-}
-
-void entity_part(struct text *text, const char *name)
-{
-    for (const char *c = name; *c; c++)
-        text_format(text, "%c", isalnum((unsigned char) *c) ? tolower((unsigned char) *c) : '_');
 }
 
 static enum order_topic order_of_word(const char *word, const char *charge, const char *discharge)

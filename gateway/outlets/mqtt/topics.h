@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Topics, ids of Home Assistant, and the parsing of received topics. Pure.
+ * Topics, and the parsing of received ones. Pure.
  */
 #pragma once
 
@@ -11,7 +11,6 @@
 #include <stddef.h>
 
 #define TOPIC_SIZE 200 /* the longest: prefix, platform, two names, and what is between them */
-#define OBJECT_SIZE 128
 
 /** Expands `topic` of the configuration: %h is the name of the host. Characters that are not
  * allowed in a topic become '_'. Truncated to `size`. */
@@ -19,12 +18,6 @@ void topic_expand(const char *topic, const char *host, char *out, size_t size);
 
 /** "BASE/LEAF", with a pack "BASE/PACK/LEAF". Returns `out`. */
 const char *topic_of(const char *base, const char *pack, const char *leaf, char out[TOPIC_SIZE]);
-
-/** "packgate_ID_PACK", without a pack "packgate_ID". Returns `out`. */
-const char *device_id(const char *id, const char *pack, char out[OBJECT_SIZE]);
-
-/** A part of an entity id: small letters, digits and '_'. */
-void entity_part(struct text *text, const char *name);
 
 /* The topic of an order. */
 enum order_topic {

@@ -83,7 +83,7 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
     struct trial *trial = timer->data;
     const struct connection_counters counters = connection_counters(trial->connection);
     if (trial->stage < CONNECTION_UP)
-        print_stages(trial, connection_stage(trial->connection));
+        print_stages(trial, counters.stage);
     if (counters.failed > 0)
         fail_trial(trial, counters.words);
 }

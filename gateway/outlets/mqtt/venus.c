@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The messages for venus-os_dbus-mqtt-battery. */
-#include "venus.h"
+#include "messages.h"
 
 #include "config/config.h"
 #include "bms/count.h"

@@ -67,75 +67,22 @@ struct map_allowed map_allowed(const struct map_status *status, bool fresh)
     return allowed;
 }
 
-static void gather_limits(const struct map_status *status, double numbers[GATEWAY_NUMBERS])
-{
-    const struct map_allowed allowed = map_allowed(status, status->state == MAP_STATE_FRESH);
-    for (int i = OUR_ALLOWED_CHARGE_V; i <= OUR_LIMITS_AGE_S; i++)
-        numbers[i] = UNKNOWN;
-    if (!allowed.configured)
-        return;
-    numbers[OUR_ALLOWED_CHARGE_V] = allowed.charge_voltage_v;
-    numbers[OUR_ALLOWED_CHARGE_A] = allowed.charge_current_a;
-    numbers[OUR_ALLOWED_DISCHARGE_A] = allowed.discharge_current_a;
-    numbers[OUR_CHARGE_LIMITED_BY] = allowed.charge_limited_by;
-    numbers[OUR_DISCHARGE_LIMITED_BY] = allowed.discharge_limited_by;
-    numbers[OUR_LIMITS_AGE_S] = ceil(allowed.age_s);
-}
+#define KNOWN(thing, number) (thing ? (double) (number) : UNKNOWN)
+#define PACK_OF(member) (bank && bank->member > 0 ? (double) bank->member : UNKNOWN)
+#define NUMBER_SET(symbol, number) numbers[symbol] = number;
 
 static void gather_gateway(const struct map_settings *settings, const struct map_status *status,
                            double numbers[GATEWAY_NUMBERS])
 {
-    const struct map_soc_peak *peak = &status->peak;
-    numbers[OUR_MAP_VERSION] = MAP_VERSION;
-    numbers[OUR_STATE] = status->state;
-    numbers[OUR_AGE_S] = ceil(status->age_s);
-    numbers[OUR_POLLS] = status->polls;
-    numbers[OUR_TIMEOUTS] = status->timeouts;
-    numbers[OUR_CHECKSUM_ERRORS] = status->checksum_errors;
-    numbers[OUR_RECONNECTS] = status->reconnects;
-    numbers[OUR_IMPLAUSIBLE] = status->implausible;
-    numbers[OUR_SPIKES] = status->spikes;
-    numbers[OUR_CHARGED_WH] = status->charged_wh;
-    numbers[OUR_DISCHARGED_WH] = status->discharged_wh;
-    numbers[OUR_PEAK_PERCENT] = peak->percent < 0 ? UNKNOWN : peak->percent;
-    numbers[OUR_PEAK_HOUR] = peak->percent < 0 ? UNKNOWN : peak->hour;
-    numbers[OUR_PEAK_MINUTE] = peak->percent < 0 ? UNKNOWN : peak->minute;
-    gather_limits(status, numbers);
-    numbers[OUR_TIME_TO_FULL_S] = status->time_to_full_s;
-    numbers[OUR_TIME_TO_EMPTY_S] = status->time_to_empty_s;
-    numbers[OUR_MEMORY_MIB] = status->memory_mib;
-    numbers[OUR_SECONDS] = status->seconds;
-    numbers[OUR_TIMEZONE_HOURS] = status->timezone_hours;
-    numbers[OUR_DASHBOARD_ID] = settings->display[0];
-    numbers[OUR_DISPLAY] = settings->display[1];
-    numbers[OUR_DISPLAY + 1] = settings->display[2];
-    numbers[OUR_CHECK_U16] = 12345;
-    numbers[OUR_CHECK_S16] = -12345;
-    numbers[OUR_CHECK_U32] = 0x12345678;
-    numbers[OUR_CHECK_FLOAT32] = 123456.0;
+    const struct map_allowed now = map_allowed(status, status->state == MAP_STATE_FRESH);
+    const struct map_allowed *allowed = now.configured ? &now : NULL;
+    const struct map_soc_peak *peak = status->peak.percent < 0 ? NULL : &status->peak;
+    GATEWAY_NUMBER_LIST(NUMBER_SET)
 }
 
-static double pack_number(unsigned number)
+static void gather_bank(const struct map_bank *bank, double numbers[BANK_NUMBERS])
 {
-    return number > 0 ? number : UNKNOWN;
-}
-
-static void gather_bank(const struct map_status *status, double numbers[BANK_NUMBERS])
-{
-    const struct map_bank *bank = status->bank;
-    for (int i = 0; i < BANK_NUMBERS; i++)
-        numbers[i] = UNKNOWN;
-    if (!bank)
-        return;
-    numbers[BANK_PACKS_PRESENT] = bank->present;
-    numbers[BANK_PACKS_MISSING] = bank->missing;
-    numbers[BANK_PACKS_NEEDED] = bank->needed;
-    numbers[BANK_CELL_MAX_PACK] = pack_number(bank->cell_max_pack);
-    numbers[BANK_CELL_MIN_PACK] = pack_number(bank->cell_min_pack);
-    numbers[BANK_TEMP_MAX_PACK] = pack_number(bank->temp_max_pack);
-    numbers[BANK_TEMP_MIN_PACK] = pack_number(bank->temp_min_pack);
-    numbers[BANK_PACKS_CURRENT_A] = bank->packs_current_a;
-    numbers[BANK_PACKS_SOC_PERCENT] = bank->packs_soc_percent;
+    BANK_NUMBER_LIST(NUMBER_SET)
 }
 
 static void put_numbers(const struct map_settings *settings, const struct map_row *row,
@@ -183,7 +130,7 @@ void map_encode(const struct map_settings *settings, const struct pack *pack,
     static const double raised = 1;
     double state[PACK_STATE_NUMBERS], gateway[GATEWAY_NUMBERS], bank[BANK_NUMBERS];
     gather_gateway(settings, status, gateway);
-    gather_bank(status, bank);
+    gather_bank(status->bank, bank);
     struct sources from = {
         .numbers = {[OF_GATEWAY] = gateway, [OF_BANK] = bank},
         .texts = {[OUR_DRIVER] = status->driver ? status->driver : "",
@@ -257,7 +204,7 @@ static double compute_number(const struct map_row *row, const struct pack *pack,
     const double *const numbers[] = {[OF_STATE] = state, [OF_GATEWAY] = gateway, [OF_BANK] = bank};
     gather_state(&none, pack, status, state);
     gather_gateway(&none, status, gateway);
-    gather_bank(status, bank);
+    gather_bank(status->bank, bank);
     return numbers[row->source][row->id];
 }
 

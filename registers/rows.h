@@ -35,53 +35,55 @@ enum pack_state_number {
     PACK_STATE_NUMBERS = RAW_ALARM + MAX_RAW_ALARMS
 };
 
-enum gateway_number {
-    OUR_MAP_VERSION,
-    OUR_STATE,
-    OUR_AGE_S,
-    OUR_POLLS,
-    OUR_TIMEOUTS,
-    OUR_CHECKSUM_ERRORS,
-    OUR_RECONNECTS,
-    OUR_IMPLAUSIBLE,
-    OUR_SPIKES,
-    OUR_CHARGED_WH,
-    OUR_DISCHARGED_WH,
-    OUR_PEAK_PERCENT,
-    OUR_PEAK_HOUR,
-    OUR_PEAK_MINUTE,
-    OUR_ALLOWED_CHARGE_V,
-    OUR_ALLOWED_CHARGE_A,
-    OUR_ALLOWED_DISCHARGE_A,
-    OUR_CHARGE_LIMITED_BY,
-    OUR_DISCHARGE_LIMITED_BY,
-    OUR_LIMITS_AGE_S,
-    OUR_TIME_TO_FULL_S,
-    OUR_TIME_TO_EMPTY_S,
-    OUR_MEMORY_MIB,
-    OUR_SECONDS,
-    OUR_TIMEZONE_HOURS,
-    OUR_DASHBOARD_ID,
-    OUR_DISPLAY,
-    OUR_CHECK_U16 = OUR_DISPLAY + 2,
-    OUR_CHECK_S16,
-    OUR_CHECK_U32,
-    OUR_CHECK_FLOAT32,
-    GATEWAY_NUMBERS
-};
-
-enum bank_number {
-    BANK_PACKS_PRESENT,
-    BANK_PACKS_MISSING,
-    BANK_PACKS_NEEDED,
-    BANK_CELL_MAX_PACK,
-    BANK_CELL_MIN_PACK,
-    BANK_TEMP_MAX_PACK,
-    BANK_TEMP_MIN_PACK,
-    BANK_PACKS_CURRENT_A,
-    BANK_PACKS_SOC_PERCENT,
-    BANK_NUMBERS
-};
+/* Numbers with their values, which the encoder computes; KNOWN: as long as there is such a thing. */
+// clang-format off
+#define GATEWAY_NUMBER_LIST(X) \
+    X(OUR_MAP_VERSION,          MAP_VERSION) \
+    X(OUR_STATE,                status->state) \
+    X(OUR_AGE_S,                ceil(status->age_s)) \
+    X(OUR_POLLS,                status->polls) \
+    X(OUR_TIMEOUTS,             status->timeouts) \
+    X(OUR_CHECKSUM_ERRORS,      status->checksum_errors) \
+    X(OUR_RECONNECTS,           status->reconnects) \
+    X(OUR_IMPLAUSIBLE,          status->implausible) \
+    X(OUR_SPIKES,               status->spikes) \
+    X(OUR_CHARGED_WH,           status->charged_wh) \
+    X(OUR_DISCHARGED_WH,        status->discharged_wh) \
+    X(OUR_PEAK_PERCENT,         KNOWN(peak, peak->percent)) \
+    X(OUR_PEAK_HOUR,            KNOWN(peak, peak->hour)) \
+    X(OUR_PEAK_MINUTE,          KNOWN(peak, peak->minute)) \
+    X(OUR_ALLOWED_CHARGE_V,     KNOWN(allowed, allowed->charge_voltage_v)) \
+    X(OUR_ALLOWED_CHARGE_A,     KNOWN(allowed, allowed->charge_current_a)) \
+    X(OUR_ALLOWED_DISCHARGE_A,  KNOWN(allowed, allowed->discharge_current_a)) \
+    X(OUR_CHARGE_LIMITED_BY,    KNOWN(allowed, allowed->charge_limited_by)) \
+    X(OUR_DISCHARGE_LIMITED_BY, KNOWN(allowed, allowed->discharge_limited_by)) \
+    X(OUR_LIMITS_AGE_S,         KNOWN(allowed, ceil(allowed->age_s))) \
+    X(OUR_TIME_TO_FULL_S,       status->time_to_full_s) \
+    X(OUR_TIME_TO_EMPTY_S,      status->time_to_empty_s) \
+    X(OUR_MEMORY_MIB,           status->memory_mib) \
+    X(OUR_SECONDS,              status->seconds) \
+    X(OUR_TIMEZONE_HOURS,       status->timezone_hours) \
+    X(OUR_DASHBOARD_ID,         settings->display[0]) \
+    X(OUR_DISPLAY,              settings->display[1]) \
+    X(OUR_DISPLAY_2,            settings->display[2]) \
+    X(OUR_CHECK_U16,            12345) \
+    X(OUR_CHECK_S16,            -12345) \
+    X(OUR_CHECK_U32,            0x12345678) \
+    X(OUR_CHECK_FLOAT32,        123456.0)
+#define BANK_NUMBER_LIST(X) \
+    X(BANK_PACKS_PRESENT,       KNOWN(bank, bank->present)) \
+    X(BANK_PACKS_MISSING,       KNOWN(bank, bank->missing)) \
+    X(BANK_PACKS_NEEDED,        KNOWN(bank, bank->needed)) \
+    X(BANK_CELL_MAX_PACK,       PACK_OF(cell_max_pack)) \
+    X(BANK_CELL_MIN_PACK,       PACK_OF(cell_min_pack)) \
+    X(BANK_TEMP_MAX_PACK,       PACK_OF(temp_max_pack)) \
+    X(BANK_TEMP_MIN_PACK,       PACK_OF(temp_min_pack)) \
+    X(BANK_PACKS_CURRENT_A,     KNOWN(bank, bank->packs_current_a)) \
+    X(BANK_PACKS_SOC_PERCENT,   KNOWN(bank, bank->packs_soc_percent))
+#define NUMBER_ENUM(symbol, number) symbol,
+// clang-format on
+enum gateway_number { GATEWAY_NUMBER_LIST(NUMBER_ENUM) GATEWAY_NUMBERS };
+enum bank_number { BANK_NUMBER_LIST(NUMBER_ENUM) BANK_NUMBERS };
 
 enum gateway_text { OUR_DRIVER = PACK_TEXTS, OUR_PACK_NAME, MAP_TEXTS };
 

@@ -257,99 +257,84 @@ static bool look_up_gateway(const struct template_scope *scope, const struct wan
            (scope->n > 0 && is(wanted, "n", "%u", scope->n));
 }
 
+/* ---- the kinds of items ---- */
+
+/* A loop over them has the name that their values have before the dot. */
+static const struct {
+    const char *name;
+    bool (*look_up)(const struct template_scope *scope, const struct wanted *wanted);
+    size_t at; /* offset of the pointer to the item that a loop is at */
+} kinds[] = {
+    [LOOP_UNITS] = {"unit", look_up_unit, offsetof(struct template_scope, unit)},
+    [LOOP_GROUPS] = {"group", look_up_group, offsetof(struct template_scope, group)},
+    [LOOP_ROWS] = {"row", look_up_row, offsetof(struct template_scope, row)},
+    [LOOP_INPUTS] = {"input", look_up_bit, offsetof(struct template_scope, bit)},
+    [LOOP_COILS] = {"coil", look_up_bit, offsetof(struct template_scope, bit)},
+    [LOOP_CONNECTIONS] = {"connection", look_up_connection,
+                          offsetof(struct template_scope, connection)},
+    [LOOP_DASHBOARDS] = {"dashboard", look_up_dashboard,
+                         offsetof(struct template_scope, dashboard)},
+    [LOOP_NUMBERS] = {"n", NULL, 0},
+};
+
 bool template_look_up(const struct template_scope *scope, const char *name,
                       struct template_value *value)
 {
-    const struct {
-        const char *prefix;
-        const void *at;
-        bool (*look_up)(const struct template_scope *scope, const struct wanted *wanted);
-    } kinds[] = {
-        {"unit.", scope->unit, look_up_unit},
-        {"group.", scope->group, look_up_group},
-        {"row.", scope->row, look_up_row},
-        {"input.", scope->bit, look_up_bit},
-        {"coil.", scope->bit, look_up_bit},
-        {"connection.", scope->connection, look_up_connection},
-        {"dashboard.", scope->dashboard, look_up_dashboard},
-    };
     for (size_t i = 0; i < COUNT(kinds); i++) {
-        const size_t size = strlen(kinds[i].prefix);
-        if (strncmp(name, kinds[i].prefix, size) == 0)
-            return kinds[i].at &&
-                   kinds[i].look_up(scope, &(const struct wanted){name + size, value});
+        const size_t size = strlen(kinds[i].name);
+        const void *item;
+        if (!kinds[i].look_up || strncmp(name, kinds[i].name, size) != 0 || name[size] != '.')
+            continue;
+        memcpy(&item, (const char *) scope + kinds[i].at, sizeof item);
+        return item && kinds[i].look_up(scope, &(const struct wanted){name + size + 1, value});
     }
     return look_up_gateway(scope, &(const struct wanted){name, value});
 }
 
-/* ---- loops ---- */
-
 bool template_loop_find(const char *name, enum template_loop *loop)
 {
-    static const char *const names[] = {[LOOP_UNITS] = "unit",
-                                        [LOOP_GROUPS] = "group",
-                                        [LOOP_ROWS] = "row",
-                                        [LOOP_INPUTS] = "input",
-                                        [LOOP_COILS] = "coil",
-                                        [LOOP_NUMBERS] = "n",
-                                        [LOOP_CONNECTIONS] = "connection",
-                                        [LOOP_DASHBOARDS] = "dashboard"};
-    for (size_t i = 0; i < COUNT(names); i++)
-        if (strcmp(name, names[i]) == 0) {
-            *loop = (enum template_loop) i;
-            return true;
-        }
-    return false;
-}
-
-/* Sections with the same broker are one connection: that of the first of them. */
-static bool enter_mqtt(struct template_scope *scope, enum template_loop loop, unsigned n)
-{
-    const struct map_mqtt *mqtt = &scope->clients->mqtts[n];
-    if (loop == LOOP_CONNECTIONS) {
-        scope->connection = mqtt;
-        return mqtt->dashboard == 0;
-    }
-    scope->dashboard = mqtt;
-    return !scope->connection || scope->connection->connection == mqtt->connection;
+    unsigned i = 0;
+    while (i < COUNT(kinds) && strcmp(name, kinds[i].name) != 0)
+        i++;
+    *loop = (enum template_loop) i;
+    return i < COUNT(kinds);
 }
 
 bool template_loop_enter(struct template_scope *scope, enum template_loop loop, unsigned n,
                          bool *over)
 {
-    const unsigned counts[] = {[LOOP_UNITS] = scope->clients->count,
-                               [LOOP_GROUPS] = map_group_count,
-                               [LOOP_ROWS] = map_row_count,
-                               [LOOP_INPUTS] = map_input_count,
-                               [LOOP_COILS] = map_coil_count,
-                               [LOOP_NUMBERS] = (unsigned) -1,
-                               [LOOP_CONNECTIONS] = scope->clients->mqtt_count,
-                               [LOOP_DASHBOARDS] = scope->clients->mqtt_count};
-    *over = n >= counts[loop];
+    const struct map_clients *clients = scope->clients;
+    const struct {
+        const void *first;
+        size_t size;
+        unsigned count;
+    } items[] = {
+        [LOOP_UNITS] = {clients->units, sizeof *clients->units, clients->count},
+        [LOOP_GROUPS] = {map_groups, sizeof *map_groups, map_group_count},
+        [LOOP_ROWS] = {map_rows, sizeof *map_rows, map_row_count},
+        [LOOP_INPUTS] = {map_inputs, sizeof *map_inputs, map_input_count},
+        [LOOP_COILS] = {map_coils, sizeof *map_coils, map_coil_count},
+        [LOOP_CONNECTIONS] = {clients->mqtts, sizeof *clients->mqtts, clients->mqtt_count},
+        [LOOP_DASHBOARDS] = {clients->mqtts, sizeof *clients->mqtts, clients->mqtt_count},
+        [LOOP_NUMBERS] = {NULL, 0, (unsigned) -1},
+    };
+    *over = n >= items[loop].count;
     if (*over)
         return false;
-    switch (loop) {
-    case LOOP_UNITS:
-        scope->unit = &scope->clients->units[n];
-        return true;
-    case LOOP_GROUPS:
-        scope->group = &map_groups[n];
-        return true;
-    case LOOP_ROWS:
-        scope->row = &map_rows[n];
-        return !scope->group || map_group_has(scope->group, scope->row);
-    case LOOP_INPUTS:
-        scope->bit = &map_inputs[n];
-        return true;
-    case LOOP_COILS:
-        scope->bit = &map_coils[n];
-        return true;
-    case LOOP_NUMBERS:
+    if (loop == LOOP_NUMBERS) {
         scope->n = n + 1;
         return true;
-    case LOOP_CONNECTIONS:
-    case LOOP_DASHBOARDS:
-        return enter_mqtt(scope, loop, n);
     }
-    return false;
+    const void *item = (const char *) items[loop].first + n * items[loop].size;
+    memcpy((char *) scope + kinds[loop].at, &item, sizeof item);
+    switch (loop) {
+    case LOOP_ROWS:
+        return !scope->group || map_group_has(scope->group, scope->row);
+    case LOOP_CONNECTIONS: /* sections with the same broker are one: that of the first of them */
+        return scope->connection->dashboard == 0;
+    case LOOP_DASHBOARDS:
+        return !scope->connection || scope->connection->connection == scope->dashboard->connection;
+    default:
+        return true;
+    }
 }

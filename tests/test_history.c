@@ -3,7 +3,6 @@
 #include "past/csv.h"
 #include "past/query.h"
 #include "past/rows.h"
-#include "outlets/history/steady.h"
 #include "outlets/history/store.h"
 
 #include "bms/count.h"

@@ -19,29 +19,19 @@ enum {
 
 void certificate_describe(long result, const char *ca_file, char *out, size_t size)
 {
-    switch (result) {
-    case SELF_SIGNED:
-    case SELF_SIGNED_AUTHORITY:
-    case NO_AUTHORITY:
-    case NO_AUTHORITY_FIRST:
+    if (result == SELF_SIGNED || result == SELF_SIGNED_AUTHORITY || result == NO_AUTHORITY ||
+        result == NO_AUTHORITY_FIRST)
         snprintf(out, size,
                  ca_file[0] ? "its certificate is not from the authority in ca_file"
                             : "its certificate is from an authority that this host does not know: "
                               "set ca_file");
-        break;
-    case NOT_YET_VALID:
-    case EXPIRED:
+    else if (result == NOT_YET_VALID || result == EXPIRED)
         snprintf(out, size, "its certificate %s, by the clock of this host",
                  result == EXPIRED ? "has expired" : "is not valid yet");
-        break;
-    case WELL:
-    case UNSPECIFIED:
-    case OTHER_HOST:
-    case OTHER_ADDRESS:
+    else if (result == WELL || result == UNSPECIFIED || result == OTHER_HOST ||
+             result == OTHER_ADDRESS)
         snprintf(out, size,
                  "its certificate is for another name: use a name that is in the certificate");
-        break;
-    default:
+    else
         snprintf(out, size, "its certificate is not accepted (error %ld of OpenSSL)", result);
-    }
 }

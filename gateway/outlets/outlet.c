@@ -308,7 +308,7 @@ static void handle_message(struct outlet *outlet, const struct pipe_message *mes
         request = find_request(outlet->questions, message->answer.ticket);
         if (request) {
             size_t size = 0;
-            char *text = message->answer.good ? pipe_file_text(file, ANSWER_MOST, &size) : NULL;
+            char *text = pipe_file_text(file, ANSWER_MOST, &size);
             finish_request(request, ORDER_UNANSWERED, text, size);
             free(text);
         }

@@ -130,8 +130,9 @@ struct pipe_report {
     char words[480];   /* the latest trouble: "connection refused" */
 };
 
+/* A file with its text comes along; without one an answer says that there is none. */
 struct pipe_question {
-    uint64_t ticket; /* a file with its text comes along */
+    uint64_t ticket;
 };
 
 #define PIPE_QUESTION_MOST (128 * 1024) /* bytes of its text */
@@ -145,11 +146,6 @@ struct pipe_heard {
 };
 typedef void pipe_asked(void *data, const struct pipe_heard *question);
 
-struct pipe_answer {
-    uint64_t ticket;
-    bool good; /* a file with the text came along */
-};
-
 struct pipe_message {
     enum pipe_type type; /* 0: a received one is malformed */
     union {              /* nothing for those that have no struct */
@@ -159,8 +155,7 @@ struct pipe_message {
         struct pipe_order order;
         struct pipe_note note;
         struct pipe_report report;
-        struct pipe_question question;
-        struct pipe_answer answer;
+        struct pipe_question question, answer;
     };
 };
 

@@ -281,8 +281,7 @@ static void handle_order(struct process *process, const struct pipe_order *order
 static void send_answer(struct process *process, uint64_t ticket, const char *text)
 {
     const int fd = text ? pipe_text_file(text, strlen(text)) : -1;
-    const struct pipe_message answer = {.type = PIPE_ANSWER,
-                                        .answer = {ticket & UINT32_MAX, fd >= 0}};
+    const struct pipe_message answer = {.type = PIPE_ANSWER, .answer = {ticket & UINT32_MAX}};
     /* If the pipe is full the answer is lost: the outlet gives up after OUTLET_ANSWER_S. */
     if (!pipe_send(process->fd, &answer, fd))
         process->refused++;

@@ -9,7 +9,6 @@
 #include "commands.h"
 #include "past/query.h"
 #include "past/rows.h"
-#include "steady.h"
 #include "store.h"
 
 #include "config/outlet_config.h"

@@ -516,3 +516,18 @@ bool store_prune(struct store *store, int64_t now)
         file_run(store->db, "PRAGMA incremental_vacuum(1000)");
     return false;
 }
+
+void steady_begin(struct steady *steady, double wall, double now, double newest)
+{
+    steady->offset = wall - now;
+    steady->until =
+        newest > 0 && wall - newest > STEADY_AWAY_S ? now + STEADY_AFTER_S : (double) -INFINITY;
+}
+
+bool steady_clock(struct steady *steady, double wall, double now)
+{
+    if (fabs(wall - now - steady->offset) > STEADY_JUMP_S)
+        steady->until = now + STEADY_AFTER_S;
+    steady->offset = wall - now;
+    return now >= steady->until;
+}

@@ -17,23 +17,23 @@ static const double pauses[DELIVERY_TRIES - 1] = {10, 110, 780, 2700};
 void delivery_init(struct delivery *delivery, unsigned limit)
 {
     *delivery = (struct delivery){.limit = limit};
+    TAILQ_INIT(&delivery->parcels);
     for (unsigned i = 0; i < DELIVERY_LIMIT; i++)
         delivery->accepted[i] = -INFINITY;
 }
 
-static void free_parcel(struct parcel *parcel)
+static void drop_parcel(struct delivery *delivery, struct parcel *parcel)
 {
+    TAILQ_REMOVE(&delivery->parcels, parcel, entry);
+    delivery->count--;
     free(parcel->message.values);
     free(parcel);
 }
 
 void delivery_free(struct delivery *delivery)
 {
-    while (delivery->first) {
-        struct parcel *parcel = delivery->first;
-        delivery->first = parcel->next;
-        free_parcel(parcel);
-    }
+    while (!TAILQ_EMPTY(&delivery->parcels))
+        drop_parcel(delivery, TAILQ_FIRST(&delivery->parcels));
 }
 
 /* Whether the message accepted `limit` messages ago is an hour old. */
@@ -55,10 +55,7 @@ static bool queue_message(struct delivery *delivery, const struct message *messa
     parcel->pack = pack;
     parcel->watch = watch;
     parcel->due = now;
-    struct parcel **end = &delivery->first;
-    while (*end)
-        end = &(*end)->next;
-    *end = parcel;
+    TAILQ_INSERT_TAIL(&delivery->parcels, parcel, entry);
     delivery->count++;
     delivery->accepted[delivery->at] = now;
     delivery->at = (delivery->at + 1) % DELIVERY_LIMIT;
@@ -107,10 +104,11 @@ void delivery_tell_held(struct delivery *delivery, const char *gateway, double n
 
 struct parcel *delivery_next(struct delivery *delivery, double now)
 {
-    for (struct parcel *parcel = delivery->first; parcel; parcel = parcel->next)
-        if (now >= parcel->due)
-            return parcel;
-    return NULL;
+    struct parcel *parcel;
+    TAILQ_FOREACH(parcel, &delivery->parcels, entry)
+    if (now >= parcel->due)
+        break;
+    return parcel;
 }
 
 bool delivery_settle(struct delivery *delivery, struct parcel *parcel, enum outcome outcome,
@@ -125,11 +123,6 @@ bool delivery_settle(struct delivery *delivery, struct parcel *parcel, enum outc
         return true;
     }
     delivery->dropped += outcome != OUTCOME_SENT;
-    struct parcel **at = &delivery->first;
-    while (*at != parcel)
-        at = &(*at)->next;
-    *at = parcel->next;
-    delivery->count--;
-    free_parcel(parcel);
+    drop_parcel(delivery, parcel);
     return false;
 }

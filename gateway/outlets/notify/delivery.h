@@ -8,6 +8,8 @@
 
 #include "message.h"
 
+#include "base/queue.h"
+
 #define DELIVERY_TRIES 5
 #define DELIVERY_QUEUE 64   /* messages at one time */
 #define DELIVERY_TITLES 6   /* titles listed in the message about further ones */
@@ -15,15 +17,15 @@
 #define DELIVERY_HOUR_S 3600.0
 
 struct parcel {
+    TAILQ_ENTRY(parcel) entry;
     struct message message;
     unsigned pack, watch; /* the event that it reports, for its note */
     unsigned tries;
     double due; /* when to send it next */
-    struct parcel *next;
 };
 
 struct delivery {
-    struct parcel *first;
+    TAILQ_HEAD(, parcel) parcels;
     unsigned count;
     double accepted[DELIVERY_LIMIT]; /* clock times of the last ones; a ring */
     unsigned at, limit;

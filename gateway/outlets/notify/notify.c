@@ -10,6 +10,7 @@
 #include "sender.h"
 
 #include "past/checkup.h"
+#include "past/rows.h"
 #include "outlets/outlet.h"
 #include "outlets/rights.h"
 
@@ -56,10 +57,7 @@ struct notify {
 
 static int local_day(double time)
 {
-    const time_t at = (time_t) time;
-    struct tm local;
-    localtime_r(&at, &local);
-    return (local.tm_year + 1900) * 10000 + (local.tm_mon + 1) * 100 + local.tm_mday;
+    return (int) history_day((int64_t) time);
 }
 
 /* ---- notes ---- */

@@ -2,27 +2,36 @@
 #include "sender.h"
 #include "request.h"
 
+#include "outlets/pipe.h"
 #include "outlets/transfer.h"
+#include "base/child.h"
 #include "base/timer.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define SEND_S 20.0
+#define PROGRAM_S 30.0
+#define NOT_STARTED 127
 
 struct sender {
     struct ev_loop *loop;
     struct sender_settings settings;
     struct transfers *transfers;
     struct transfer transfer;
-    struct program program;
     struct request request;
     struct secrets secrets;
-    ev_timer failed; /* it could not even begin */
+    ev_child child;    /* the program */
+    ev_timer deadline; /* likewise */
+    ev_timer failed;   /* it could not even begin */
     char why[300];
     enum outcome outcome;
-    bool busy, open_told;
+    bool busy, open_told, killed;
 };
 
 bool sender_is_busy(const struct sender *sender)
@@ -30,10 +39,10 @@ bool sender_is_busy(const struct sender *sender)
     return sender->busy;
 }
 
-static void report_outcome(struct sender *sender, enum outcome outcome, const char *why)
+static void report_outcome(struct sender *sender)
 {
     sender->busy = false;
-    sender->settings.done(sender->settings.data, outcome, why);
+    sender->settings.done(sender->settings.data, sender->outcome, sender->why);
 }
 
 static void on_failed(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -41,7 +50,7 @@ static void on_failed(struct ev_loop *loop, ev_timer *timer, int revents)
     struct sender *sender = timer->data;
     transfer_free(&sender->transfer);
     request_clear(&sender->request);
-    report_outcome(sender, sender->outcome, sender->why);
+    report_outcome(sender);
 }
 
 static void schedule_failure(struct sender *sender, enum outcome outcome)
@@ -60,53 +69,124 @@ static void on_transferred(void *data, CURLcode code, const char *words)
                                    &sender->secrets, code, words, sender->why, sizeof sender->why));
 }
 
-static void on_program_over(void *data, bool good, const char *why)
-{
-    report_outcome(data, good ? OUTCOME_SENT : OUTCOME_AGAIN, why);
-}
-
-static void transfer_message(struct sender *sender, const struct message *message)
+/* False: `why` has the error. */
+static bool start_transfer(struct sender *sender, const struct message *message)
 {
     const struct notify_config *config = sender->settings.config;
+    struct transfer *transfer = &sender->transfer;
     const struct transfer_tls tls = {
         .ca_file = config->ca_file, .client_cert = "", .client_key = "", .verify = config->verify};
     if (!secrets_read(&sender->secrets, config, sender->settings.who, &sender->open_told,
-                      sender->why, sizeof sender->why)) {
-        schedule_failure(sender, OUTCOME_AGAIN);
-        return;
-    }
-    sender->transfer = (struct transfer){.done = on_transferred, .data = sender};
-    if (!transfer_init(&sender->transfer, sender->transfers,
+                      sender->why, sizeof sender->why))
+        return false;
+    *transfer = (struct transfer){.done = on_transferred, .data = sender};
+    if (!transfer_init(transfer, sender->transfers,
                        config->type == NOTIFY_MAIL ? "smtp,smtps" : "http,https", SEND_S, &tls) ||
-        !request_set(&sender->request, &sender->transfer, config, &sender->secrets, message,
+        !request_set(&sender->request, transfer, config, &sender->secrets, message,
                      sender->settings.gateway, sender->settings.page)) {
         snprintf(sender->why, sizeof sender->why, "out of memory, or too long");
-        schedule_failure(sender, OUTCOME_AGAIN);
-        return;
+        return false;
     }
     /* The next message is hours away: a connection that waits for it, and the certificates that it was checked against,
      * are a fifth of this process's memory. */
-    transfer_set_url(&sender->transfer, sender->secrets.url);
-    curl_easy_setopt(sender->transfer.easy, CURLOPT_FORBID_REUSE, 1L);
-    curl_easy_setopt(sender->transfer.easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
-    transfer_start(&sender->transfer);
+    transfer_set_url(transfer, sender->secrets.url);
+    curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 1L);
+    curl_easy_setopt(transfer->easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+    transfer_start(transfer);
+    return true;
 }
+
+/* ---- a program ---- */
+
+static void on_child(struct ev_loop *loop, ev_child *child, int revents)
+{
+    struct sender *sender = child->data;
+    const int status = child->rstatus;
+    char *const why = sender->why;
+    const size_t size = sizeof sender->why;
+    why[0] = '\0';
+    ev_child_stop(loop, child);
+    ev_timer_stop(loop, &sender->deadline);
+    if (sender->killed)
+        snprintf(why, size, "it took longer than %.0f s and was killed", PROGRAM_S);
+    else if (WIFSIGNALED(status))
+        snprintf(why, size, "it was ended by signal %d", WTERMSIG(status));
+    else if (WEXITSTATUS(status) == NOT_STARTED)
+        snprintf(why, size, "it ended with %d: it or a program that it calls cannot be started",
+                 NOT_STARTED);
+    else if (WEXITSTATUS(status) != 0)
+        snprintf(why, size, "it ended with %d", WEXITSTATUS(status));
+    sender->outcome = why[0] ? OUTCOME_AGAIN : OUTCOME_SENT;
+    report_outcome(sender);
+}
+
+static void kill_program(struct sender *sender)
+{
+    kill(-sender->child.pid, SIGKILL);
+    kill(sender->child.pid, SIGKILL);
+}
+
+static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct sender *sender = timer->data;
+    sender->killed = true;
+    kill_program(sender);
+}
+
+static _Noreturn void run_program(const char *path, const struct message *message, int file)
+{
+    char *arguments[] = {strdup(path), NULL};
+    signal(SIGPIPE, SIG_DFL);
+    child_reset_signals();
+    setpgid(0, 0);
+    setenv("PACKGATE_EVENT", notify_event_name(message->event), 1);
+    setenv("PACKGATE_PACK", message->pack, 1);
+    setenv("PACKGATE_LEVEL", message_level(message), 1);
+    setenv("PACKGATE_TEXT", message->text, 1);
+    dup2(file, STDIN_FILENO);
+    dup2(STDERR_FILENO, STDOUT_FILENO); /* both to the log */
+    child_settle(-1);
+    if (arguments[0])
+        execv(path, arguments);
+    _exit(NOT_STARTED);
+}
+
+/* False: `why` has the error. */
+static bool start_program(struct sender *sender, const struct message *message)
+{
+    const char *path = sender->settings.config->command;
+    char *json = message_json(message, sender->settings.gateway);
+    snprintf(sender->why, sizeof sender->why, "out of memory");
+    if (!json)
+        return false;
+    /* A file, because unlike a pipe it cannot block the writer. */
+    int file = access(path, X_OK) == 0 ? pipe_text_file(json, strlen(json)) : -1;
+    const pid_t pid = file >= 0 ? fork() : -1;
+    if (pid == 0)
+        run_program(path, message, file);
+    if (pid < 0)
+        snprintf(sender->why, sizeof sender->why, "%s: %s", path, strerror(errno));
+    if (file >= 0)
+        close(file);
+    free(json);
+    if (pid < 0)
+        return false;
+    setpgid(pid, pid);
+    sender->killed = false;
+    ev_child_set(&sender->child, pid, 0);
+    ev_child_start(sender->loop, &sender->child);
+    timer_restart(sender->loop, &sender->deadline, PROGRAM_S);
+    return true;
+}
+
+/* ---- both ---- */
 
 void sender_send(struct sender *sender, const struct message *message)
 {
     sender->busy = true;
-    if (sender->settings.config->type != NOTIFY_COMMAND) {
-        transfer_message(sender, message);
-        return;
-    }
-    char *json = message_json(message, sender->settings.gateway);
-    if (!json || !program_start(&sender->program, sender->settings.config->command, message, json,
-                                sender->why, sizeof sender->why)) {
-        if (!json)
-            snprintf(sender->why, sizeof sender->why, "out of memory");
+    if (sender->settings.config->type == NOTIFY_COMMAND ? !start_program(sender, message)
+                                                        : !start_transfer(sender, message))
         schedule_failure(sender, OUTCOME_AGAIN);
-    }
-    free(json);
 }
 
 struct sender *sender_new(struct ev_loop *loop, const struct sender_settings *settings)
@@ -117,8 +197,9 @@ struct sender *sender_new(struct ev_loop *loop, const struct sender_settings *se
     sender->loop = loop;
     sender->settings = *settings;
     ev_init(&sender->failed, on_failed);
-    sender->failed.data = sender;
-    program_init(&sender->program, loop, on_program_over, sender);
+    ev_init(&sender->child, on_child);
+    ev_init(&sender->deadline, on_deadline);
+    sender->failed.data = sender->child.data = sender->deadline.data = sender;
     const bool runs = settings->config->type == NOTIFY_COMMAND;
     sender->transfers = runs ? NULL : transfers_new(loop);
     if (runs || sender->transfers)
@@ -135,6 +216,9 @@ void sender_free(struct sender *sender)
     transfer_free(&sender->transfer);
     request_clear(&sender->request);
     transfers_free(sender->transfers);
-    program_stop(&sender->program);
+    if (ev_is_active(&sender->child))
+        kill_program(sender);
+    ev_child_stop(sender->loop, &sender->child);
+    ev_timer_stop(sender->loop, &sender->deadline);
     free(sender);
 }

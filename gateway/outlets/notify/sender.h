@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Sends one message at a time, by libcurl or by a program, in the loop: nothing here waits.
+ * Sends one message at a time in the loop, by libcurl or, for `type = command`, by a program that gets it on its standard input:
+ * without a shell, and killed after 30 seconds with all that it has started. Nothing here waits.
  */
 #pragma once
 
@@ -19,7 +20,7 @@ struct sender_settings {
     void *data;
 };
 
-/** NULL: out of memory. */
+/** NULL: out of memory. Programs work on the default loop only, as the end of a child is a signal. */
 struct sender *sender_new(struct ev_loop *loop, const struct sender_settings *settings);
 /** Breaks off what is under way. */
 void sender_free(struct sender *sender);
@@ -28,28 +29,3 @@ bool sender_is_busy(const struct sender *sender);
 
 /** Begins; not while it is busy. */
 void sender_send(struct sender *sender, const struct message *message);
-
-/*
- * program.c, for `type = command`: runs a program with the message on its standard input. Without a shell, one at a
- * time; after 30 seconds it is killed with all that it has started.
- */
-
-struct program {
-    struct ev_loop *loop;
-    ev_child child;
-    ev_timer deadline;
-    bool killed;
-    void (*over)(void *data, bool good, const char *why);
-    void *data;
-};
-
-/** `over` follows each successful start. Works on the default loop only, as the end of a child is a
- * signal. */
-void program_init(struct program *program, struct ev_loop *loop,
-                  void (*over)(void *data, bool good, const char *why), void *data);
-/** Kills it, if it runs. */
-void program_stop(struct program *program);
-
-/** Starts it. False: `why` has the error. */
-bool program_start(struct program *program, const char *path, const struct message *message,
-                   const char *json, char *why, size_t size);

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <jansson.h>
-#include <stddef.h>
 
 struct afar {
     const char *host, *port;

@@ -141,16 +141,6 @@ static bool add_scenario(struct demo *demo)
     return good;
 }
 
-static bool write_config(struct demo *demo)
-{
-    FILE *out = fopen(demo->path, "w");
-    bool good = out && fputs(demo->text, out) >= 0;
-    good = out && fclose(out) == 0 && good;
-    if (!good)
-        fprintf(stderr, "packgate demo: %s: %s\n", demo->path, strerror(errno));
-    return good;
-}
-
 /* Uses only a folder that nobody else has created, because its contents are trusted. */
 static bool make_folder(struct demo *demo, const char *folder)
 {
@@ -318,9 +308,15 @@ static bool prepare_demo(struct demo *demo, const char *folder, const char **set
                edit(demo, "web", "listen", "0.0.0.0:8080");
     for (unsigned i = 0; i < set_count; i++)
         good = good && edit_by_option(demo, sets[i]);
-    if (!good || !write_config(demo))
+    if (!good)
         return false;
-    demo->config = config_load(demo->path, stderr);
+    FILE *out = fopen(demo->path, "w");
+    good = out && fputs(demo->text, out) >= 0;
+    good = out && fclose(out) == 0 && good;
+    if (good)
+        demo->config = config_load(demo->path, stderr);
+    else
+        fprintf(stderr, "packgate demo: %s: %s\n", demo->path, strerror(errno));
     return demo->config;
 }
 

@@ -21,10 +21,19 @@ static const char usage[] =
     "  -h, --help\n"
     "Exit status: 0 when it was sent, 1 when not, 2 for a wrong call.\n";
 
-/* Executes the program with the section. */
-static int try_section(const char *path, const char *name)
+int command_notify(int argc, char **argv)
 {
+    const char *path = CONFIG_DEFAULT, *name = NULL;
     char file[PROGRAM_FILE_SIZE];
+    const struct option_row rows[] = {
+        {"test", 't', .text = &name}, {"config", 'c', .text = &path}, {0}};
+    options_parse(argc, argv, rows, argc, usage);
+    if (!name || optind < argc) {
+        fprintf(stderr,
+                "packgate notify: expected --test and the NAME of a section [notify NAME]\n\n%s",
+                usage);
+        return EXIT_USAGE;
+    }
     struct config *config = config_load(path, stderr);
     const bool found = config && program_put_section(config, "notify", name, file);
     if (config && !found) {
@@ -38,19 +47,4 @@ static int try_section(const char *path, const char *name)
     if (found)
         program_execute("notify", (const char *[]){NULL, "test", file, NULL}, "packgate");
     return EXIT_FAILED;
-}
-
-int command_notify(int argc, char **argv)
-{
-    const char *config = CONFIG_DEFAULT, *name = NULL;
-    const struct option_row rows[] = {
-        {"test", 't', .text = &name}, {"config", 'c', .text = &config}, {0}};
-    options_parse(argc, argv, rows, argc, usage);
-    if (!name || optind < argc) {
-        fprintf(stderr,
-                "packgate notify: expected --test and the NAME of a section [notify NAME]\n\n%s",
-                usage);
-        return EXIT_USAGE;
-    }
-    return try_section(config, name);
 }

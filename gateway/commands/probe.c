@@ -77,21 +77,6 @@ static bool is_on_air(const char *port)
 
 /* ---- the report of what was tried ---- */
 
-static void note_tried(struct probing *probing, const struct attempt *attempt)
-{
-    size_t index = 0;
-    while (bms_drivers[index] != attempt->driver)
-        index++;
-    const int address = usual_address(attempt->driver, attempt->guess.address);
-    if (index < MOST_DRIVERS && address < MOST_ADDRESSES)
-        probing->tried[index][address] = true;
-    for (unsigned i = 0; i < probing->rate_count; i++)
-        if (probing->rates[i] == attempt->baud)
-            return;
-    if (probing->rate_count < MOST_RATES)
-        probing->rates[probing->rate_count++] = attempt->baud;
-}
-
 /* "0 to 17, 48 to 63, 247" */
 static void print_addresses(const bool tried[MOST_ADDRESSES])
 {
@@ -183,14 +168,24 @@ static void on_trying(void *data, const struct attempt *attempt)
 {
     struct probing *probing = data;
     const struct bms_driver *driver = attempt->driver;
-    probing->began |= probing->rate_count >
-                      0; /* the first rate alone does not count: the port may not even open */
-    note_tried(probing, attempt);
+    const int address = usual_address(driver, attempt->guess.address);
+    size_t index = 0;
+    unsigned rate = 0;
+    /* The first rate alone does not count: the port may not even open. */
+    probing->began |= probing->rate_count > 0;
+    while (bms_drivers[index] != driver)
+        index++;
+    if (index < MOST_DRIVERS && address < MOST_ADDRESSES)
+        probing->tried[index][address] = true;
+    while (rate < probing->rate_count && probing->rates[rate] != attempt->baud)
+        rate++;
+    if (rate == probing->rate_count && rate < MOST_RATES)
+        probing->rates[probing->rate_count++] = attempt->baud;
     if (!probing->arguments->verbose)
         return;
     fprintf(stderr, "trying %s", driver->name);
     if (bms_has_address(driver))
-        fprintf(stderr, ", address %d", usual_address(driver, attempt->guess.address));
+        fprintf(stderr, ", address %d", address);
     if (driver->variants)
         fprintf(stderr, ", variant %s", driver->variants[attempt->guess.variant]);
     fprintf(stderr, ", %u baud\n", attempt->baud);

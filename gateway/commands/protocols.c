@@ -48,14 +48,6 @@ static void print_makes(FILE *out)
     }
 }
 
-/* Limits of a variant are in the note of the protocol. */
-static const char *switching(const struct bms_driver *driver)
-{
-    if (!driver->control)
-        return "no";
-    return driver->guide.switching ? driver->guide.switching : "yes";
-}
-
 static void print_page(FILE *out)
 {
     fprintf(out,
@@ -97,7 +89,10 @@ static void print_page(FILE *out)
             fprintf(out, "%d…%d", driver->address_min, driver->address_max);
         if (driver->guide.address)
             fprintf(out, "%s%s", is_alone(driver) ? ". " : "; ", driver->guide.address);
-        fprintf(out, " | %s | %s |\n", switching(driver), can_listen(driver) ? "yes" : "no");
+        /* Limits of a variant are in the note of the protocol. */
+        const char *switching = driver->guide.switching ? driver->guide.switching : "yes";
+        fprintf(out, " | %s | %s |\n", driver->control ? switching : "no",
+                can_listen(driver) ? "yes" : "no");
     }
     fprintf(out, "\n"
                  "The CAN port and the inverter port of a BMS are not supported. For Bluetooth "

@@ -343,14 +343,6 @@ static bool start_record(struct reading *reading, const struct pack_config *pack
     return true;
 }
 
-/* The time to wait for its first values. */
-static double usual_patience_s(const struct pack_config *pack)
-{
-    if (strncmp(pack->line->port, "ble:", 4) == 0)
-        return AIR_PATIENCE_S;
-    return pack->driver->ways > 1 && pack->options.variant == 0 ? WAYS_PATIENCE_S : PATIENCE_S;
-}
-
 /* Polls the selected packs until all have answered, the time is over, or a signal arrives. */
 static int poll_packs(struct reading *reading, struct polling *polling)
 {
@@ -360,7 +352,11 @@ static int poll_packs(struct reading *reading, struct polling *polling)
         if (polling->pollers[i]) {
             only = polling->pollers[i]->config;
             reading->missing++;
-            patience_s = fmax(patience_s, usual_patience_s(only));
+            const bool ways = only->driver->ways > 1 && only->options.variant == 0;
+            const bool air = strncmp(only->line->port, "ble:", 4) == 0;
+            patience_s = fmax(patience_s, air    ? AIR_PATIENCE_S
+                                          : ways ? WAYS_PATIENCE_S
+                                                 : PATIENCE_S);
             if (only->driver == &automatic_driver) {
                 fprintf(
                     stderr,

@@ -7,7 +7,6 @@
 
 #include "config/edits.h"
 #include "config/keys.h"
-#include "config/outlets.h"
 #include "packs/json.h"
 #include "base/clock.h"
 #include "base/log.h"

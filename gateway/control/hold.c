@@ -206,34 +206,30 @@ static bool start_saving(struct hold *hold, enum hold_state state, const char *t
     return false;
 }
 
-/* The process is lost: another one undoes what it may have saved. If that is lost as well, the next start does it. */
-static void handle_loss(struct hold *hold, const char *why)
-{
-    const bool again = hold->again;
-    log_error("set-up: %s", why);
-    refuse_request(hold, 503, why);
-    disconnect(hold);
-    snprintf(hold->undone, sizeof hold->undone, "%s", why);
-    if (again || !start_saving(hold, HOLD_ENDING, "undo"))
-        log_error("set-up: a configuration that was not kept may be saved; the next start restores "
-                  "the previous one");
-    else
-        hold->again = true;
-}
-
 static void on_said(struct job *process)
 {
     struct hold *hold = process->data;
     (hold->state == HOLD_APPLYING ? handle_applied : handle_ended)(hold, process->line);
 }
 
+/* The process is lost: another one undoes what it may have saved. If that is lost as well, the next start does it. */
 static void on_over(struct job *process, enum job_end end)
 {
     static const char *const words[] = {
         [JOB_ENDED] = "the program that saves the configuration has ended",
         [JOB_SILENT] = "the program that saves the configuration does not answer",
         [JOB_TOO_LONG] = "the reply of the program that saves the configuration is too long"};
-    handle_loss(process->data, words[end]);
+    struct hold *hold = process->data;
+    const bool again = hold->again;
+    log_error("set-up: %s", words[end]);
+    refuse_request(hold, 503, words[end]);
+    disconnect(hold);
+    snprintf(hold->undone, sizeof hold->undone, "%s", words[end]);
+    if (again || !start_saving(hold, HOLD_ENDING, "undo"))
+        log_error("set-up: a configuration that was not kept may be saved; the next start restores "
+                  "the previous one");
+    else
+        hold->again = true;
 }
 
 static void send_end(struct hold *hold, bool keep)

@@ -11,7 +11,6 @@
 
 #include "bms/bytes.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #define HEX_ROOM (3 * 2 * BMS_FRAME_MAX + 1)

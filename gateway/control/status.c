@@ -115,17 +115,12 @@ static const struct {
              {"packs_missing", 0},  {"packs_current_a", 2}, {"packs_soc_percent", 1},
              {"time_to_full_s", 0}, {"time_to_empty_s", 0}};
 
-/* Finding the values by name takes longer than everything else, so it is done once. */
-struct shown_refs {
-    struct value_ref list[COUNT(shown)];
-};
-
-/* Stale values are not shown. */
+/* Stale values are not shown. `refs` are those of `shown`. */
 static void add_main_values(json_t *object, const struct source *source,
-                            const struct shown_refs *refs)
+                            const struct value_ref *refs)
 {
     for (size_t i = 0; i < COUNT(shown); i++) {
-        const double value = value_of(&refs->list[i], source->values, &source->status);
+        const double value = value_of(&refs[i], source->values, &source->status);
         if (!isnan(value))
             add_member(object, shown[i].name, json_number(value, shown[i].decimals));
     }
@@ -190,7 +185,7 @@ static void add_limits(json_t *object, const struct source *source, double now)
     add_limit(object, "limits_age_s", allowed.age_s);
 }
 
-static json_t *source_object(const struct source *source, const struct shown_refs *refs, double now)
+static json_t *source_object(const struct source *source, const struct value_ref *refs, double now)
 {
     json_t *object = heading_of(source, now);
     const struct map_status *status = &source->status;
@@ -358,9 +353,10 @@ json_t *status_of(const struct overview *overview, double now)
 {
     json_t *object = json_object(), *lines = json_array(), *packs = json_array();
     const double started_at = packs_started_at(overview->packs);
-    struct shown_refs refs;
+    /* Finding the values by name takes longer than everything else, so it is done once. */
+    struct value_ref refs[COUNT(shown)];
     for (size_t i = 0; i < COUNT(shown); i++)
-        value_find(shown[i].name, &refs.list[i]);
+        value_find(shown[i].name, &refs[i]);
     add_member(object, "version", json_string(PACKGATE_VERSION));
     if (packs_config(overview->packs)->gateway.title[0])
         add_member(object, "name", json_string(packs_config(overview->packs)->gateway.title));
@@ -379,7 +375,7 @@ json_t *status_of(const struct overview *overview, double now)
     add_member(object, "lines", lines);
     const struct source *source;
     for (unsigned n = 0; (source = packs_at(overview->packs, n)); n++)
-        json_array_append_new(packs, source_object(source, &refs, now));
+        json_array_append_new(packs, source_object(source, refs, now));
     add_member(object, "packs", packs);
     add_member(object, "pushes", pushes_array(overview));
     add_member(object, "outlets", outlets_array(overview));

@@ -228,20 +228,6 @@ static void apply_config(struct gateway *gateway, const struct config *config)
     kept_take_up(gateway->kept, config, localtime_r(&wall, &local));
 }
 
-static bool start_packs(struct gateway *gateway, struct config *config)
-{
-    const double now = clock_now();
-    apply_config(gateway, config);
-    recall_packs(gateway, config);
-    reopen_lines(gateway, config);
-    mark_searches(NULL, config);
-    gateway->config = config;
-    gateway->searched_at = now;
-    gateway->polling = polling_new(NULL, gateway->loop, config, NULL, &line_events, gateway);
-    gateway->packs = gateway->polling ? packs_new(gateway->kept, now) : NULL;
-    return gateway->packs && packs_renew(gateway->packs, gateway->polling, now);
-}
-
 struct gateway *gateway_new(struct ev_loop *loop, struct config *config,
                             const struct config_file *file, const struct overview_host *host)
 {
@@ -255,12 +241,22 @@ struct gateway *gateway_new(struct ev_loop *loop, struct config *config,
     ev_timer_init(&gateway->found, on_found, 0, 0);
     gateway->found.data = gateway;
     gateway->kept = kept_load(gateway->state_file);
-    bool made = gateway->kept && start_packs(gateway, config);
-    if (made) {
+    gateway->config = config;
+    gateway->searched_at = clock_now();
+    if (gateway->kept) {
+        apply_config(gateway, config);
+        recall_packs(gateway, config);
+        reopen_lines(gateway, config);
+        mark_searches(NULL, config);
+        gateway->polling = polling_new(NULL, loop, config, NULL, &line_events, gateway);
+    }
+    if (gateway->polling)
+        gateway->packs = packs_new(gateway->kept, gateway->searched_at);
+    if (gateway->packs && packs_renew(gateway->packs, gateway->polling, gateway->searched_at)) {
         gateway->served = served_new(loop, gateway->packs, clock_now());
         gateway->pushes = pushes_new(loop, gateway->packs);
     }
-    if (!made || !gateway->served || !gateway->pushes) {
+    if (!gateway->served || !gateway->pushes) {
         log_error("out of memory");
         gateway_free(gateway);
         return NULL;

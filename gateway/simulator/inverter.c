@@ -68,14 +68,6 @@ static void apply_limits(struct inverter *inverter, double now)
     inverter->request.size = 0;
 }
 
-static float float_at(const uint8_t *bytes)
-{
-    const uint32_t pattern = (uint32_t) be16(bytes + 2) << 16 | be16(bytes);
-    float number;
-    memcpy(&number, &pattern, sizeof number);
-    return number;
-}
-
 static void take_registers(struct inverter *inverter, const uint8_t *data, double now)
 {
     static const enum pack_value values[] = {VOLTAGE_V, CURRENT_A, POWER_W, SOC_PERCENT},
@@ -84,10 +76,12 @@ static void take_registers(struct inverter *inverter, const uint8_t *data, doubl
     const bool are_limits = be16(inverter->request.bytes + 2) == MODBUS_LIMITS;
     const enum pack_value *ids = are_limits ? limits : values;
     for (size_t i = 0; i < (are_limits ? COUNT(limits) : COUNT(values)); i++) {
-        const double number = (double) float_at(data + 4 * i);
+        const uint32_t pattern = (uint32_t) be16(data + 4 * i + 2) << 16 | be16(data + 4 * i);
+        float number;
+        memcpy(&number, &pattern, sizeof number);
         pack_unset(&inverter->told.values, ids[i]);
         if (!isnan(number))
-            pack_set(&inverter->told.values, ids[i], number);
+            pack_set(&inverter->told.values, ids[i], (double) number);
     }
     if (are_limits)
         apply_limits(inverter, now);

@@ -100,17 +100,11 @@ int pty_open(char name[PTY_NAME])
     return master;
 }
 
-/* Whether a client has the slave open. Without one, reading the master fails with EIO. */
-static bool pty_in_use(int master)
-{
-    struct pollfd query = {.fd = master, .events = POLLIN};
-    return poll(&query, 1, 0) >= 0 && !(query.revents & POLLHUP);
-}
-
 static void on_presence(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct simulator_link *link = timer->data;
-    if (!pty_in_use(link->fd))
+    struct pollfd client = {.fd = link->fd, .events = POLLIN};
+    if (poll(&client, 1, 0) < 0 || client.revents & POLLHUP) /* none has the slave open */
         return;
     ev_timer_stop(loop, timer);
     ev_io_start(loop, &link->readable);

@@ -160,29 +160,6 @@ static bool happens(struct simulator *simulator, double probability)
     return prng_unit(&simulator->random) < probability;
 }
 
-static size_t put_junk(struct simulator *simulator, const struct member *member, uint8_t *bytes)
-{
-    if (!happens(simulator, member->options.noise))
-        return 0;
-    size_t size = (size_t) prng_range(&simulator->random, 1, JUNK_MOST);
-    for (size_t i = 0; i < size; i++)
-        bytes[i] = (uint8_t) prng_next(&simulator->random);
-    return size;
-}
-
-/* Returns the remaining size. */
-static size_t add_damage(struct simulator *simulator, const struct member *member, uint8_t *bytes,
-                         size_t size)
-{
-    if (happens(simulator, member->options.flip)) {
-        int bit = prng_range(&simulator->random, 0, (int) size * 8 - 1);
-        bytes[bit / 8] ^= (uint8_t) (1 << bit % 8);
-    }
-    if (size > 1 && happens(simulator, member->options.cut))
-        size = (size_t) prng_range(&simulator->random, 1, (int) size - 1);
-    return size;
-}
-
 /* Sends simulator->output, with the faults of the options. */
 static void send_delayed_reply(struct simulator *simulator, const struct member *member,
                                struct simulator_link *link, double delay_s)
@@ -192,9 +169,18 @@ static void send_delayed_reply(struct simulator *simulator, const struct member 
     const struct bms_output *output = &simulator->output;
     if (output->size == 0 || happens(simulator, member->options.drop))
         return;
-    size_t junk = put_junk(simulator, member, bytes);
-    memcpy(bytes + junk, output->bytes, output->size);
-    size_t size = add_damage(simulator, member, bytes + junk, output->size);
+    size_t junk = 0, size = output->size;
+    if (happens(simulator, member->options.noise))
+        junk = (size_t) prng_range(&simulator->random, 1, JUNK_MOST);
+    for (size_t i = 0; i < junk; i++)
+        bytes[i] = (uint8_t) prng_next(&simulator->random);
+    memcpy(bytes + junk, output->bytes, size);
+    if (happens(simulator, member->options.flip)) {
+        const int bit = prng_range(&simulator->random, 0, (int) size * 8 - 1);
+        bytes[junk + (size_t) bit / 8] ^= (uint8_t) (1 << bit % 8);
+    }
+    if (size > 1 && happens(simulator, member->options.cut))
+        size = (size_t) prng_range(&simulator->random, 1, (int) size - 1);
     if (happens(simulator, member->options.late))
         delay_s += member->options.late_ms / 1e3;
     simulator_link_say(link, bytes, junk + size, delay_s);

@@ -439,22 +439,14 @@ static bool print_replay(struct print *print, const struct config *config, const
     return good;
 }
 
-/* A bank is computed from its packs, of which only a database has rows of the same time. NULL: a
- * pack. */
-static const struct bank_config *bank_of(const struct config *config,
-                                         const struct limits_config *limits, const char *path,
-                                         const struct past_ask *ask)
-{
-    if (is_exchange(path) || (ask->pack && strcmp(ask->pack, limits->of) != 0))
-        return NULL;
-    return config_struct_find(config, &bank_section, limits->of);
-}
-
 static bool replay(const struct config *config, const struct limits_config *limits,
                    const char *path, struct past_ask ask, bool csv)
 {
-    struct print print = {.limits = limits, .csv = csv};
-    print.bank = bank_of(config, limits, path, &ask);
+    static struct replay past;
+    struct print print = {.limits = limits, .replay = &past, .csv = csv};
+    /* A bank is computed from its packs, of which only a database has rows of the same time. */
+    if (!is_exchange(path) && (!ask.pack || strcmp(ask.pack, limits->of) == 0))
+        print.bank = config_struct_find(config, &bank_section, limits->of);
     if (print.bank && !past_is_database(path)) {
         fprintf(stderr,
                 "packgate limits: %s has one pack, and %s is a bank; expected the database of its "
@@ -465,10 +457,7 @@ static bool replay(const struct config *config, const struct limits_config *limi
     }
     if (!ask.pack)
         ask.pack = limits->of;
-    print.replay = calloc(1, sizeof *print.replay);
-    const bool good = print.replay && print_replay(&print, config, path, &ask);
-    free(print.replay);
-    return good;
+    return print_replay(&print, config, path, &ask);
 }
 
 /* NULL: ambiguous or missing, which was reported. */
@@ -485,28 +474,19 @@ static const struct limits_config *find_limits(const struct config *config, cons
     return found;
 }
 
-static int replay_configured(const char *config_path, const char *name, const char *path,
-                             struct past_ask ask, bool csv)
-{
-    struct config *config = config_load(config_path, stderr);
-    if (!config)
-        return EXIT_FAILED;
-    const struct limits_config *limits = find_limits(config, name);
-    const bool good = limits && replay(config, limits, path, ask, csv);
-    config_free(config);
-    return good ? EXIT_DONE : EXIT_FAILED;
-}
-
 int command_limits(int argc, char **argv)
 {
-    const char *example = NULL, *path = NULL, *config = CONFIG_DEFAULT;
+    const char *example = NULL, *path = NULL, *config_path = CONFIG_DEFAULT;
     struct past_ask ask = {0};
     bool csv = false;
-    const struct option_row rows[] = {
-        {"example", 'e', .text = &example}, {"replay", 'r', .text = &path},
-        {"config", 'c', .text = &config},   {"csv", 0, .flag = &csv},
-        {"pack", 0, .text = &ask.pack},     {"from", 0, .text = &ask.from},
-        {"to", 0, .text = &ask.to},         {0}};
+    const struct option_row rows[] = {{"example", 'e', .text = &example},
+                                      {"replay", 'r', .text = &path},
+                                      {"config", 'c', .text = &config_path},
+                                      {"csv", 0, .flag = &csv},
+                                      {"pack", 0, .text = &ask.pack},
+                                      {"from", 0, .text = &ask.from},
+                                      {"to", 0, .text = &ask.to},
+                                      {0}};
     options_parse(argc, argv, rows, 1, usage);
     if (example && !path && optind == argc) {
         if (strcmp(example, "lfp") == 0) {
@@ -516,8 +496,13 @@ int command_limits(int argc, char **argv)
         fprintf(stderr, "packgate limits: no example '%s'; expected lfp\n", example);
         return EXIT_USAGE;
     }
-    if (path && !example)
-        return replay_configured(config, argv[optind], path, ask, csv);
-    fputs(usage, stderr);
-    return EXIT_USAGE;
+    if (!path || example) {
+        fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    struct config *config = config_load(config_path, stderr);
+    const struct limits_config *limits = config ? find_limits(config, argv[optind]) : NULL;
+    const bool good = limits && replay(config, limits, path, ask, csv);
+    config_free(config);
+    return good ? EXIT_DONE : EXIT_FAILED;
 }

@@ -4,7 +4,6 @@
 
 #include "commands/check_host.h"
 
-#include "config/ini/diff.h"
 #include "config/file.h"
 #include "config/load.h"
 #include "config/ini/save.h"
@@ -115,28 +114,6 @@ void setup_edits_free(struct setup_edits *edits)
     free(edits->fresh);
     free(edits->edits);
     json_decref(edits->request);
-}
-
-/* ---- the difference ---- */
-
-static void add_line(void *data, char op, unsigned number, const char *text, size_t size)
-{
-    const char sign[] = {op, '\0'};
-    while (size > 0 && text[size - 1] == '\r')
-        size--;
-    json_array_append_new(data, json_pack("{s:s, s:i, s:o}", "op", sign, "line", (int) number,
-                                          "text", json_printable(text, size)));
-}
-
-json_t *setup_edits_diff(const char *old, const char *fresh)
-{
-    json_t *list = json_array();
-    char *was = config_masked(old), *is = config_masked(fresh);
-    if (was && is)
-        diff_lines(was, is, add_line, list);
-    free(was);
-    free(is);
-    return list;
 }
 
 /* ---- remarks ---- */

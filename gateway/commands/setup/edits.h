@@ -32,9 +32,6 @@ void setup_edits_free(struct setup_edits *edits);
 /** The text of `path`, or of `first` (NULL: none) while it does not exist. NULL with errno. The caller frees it. */
 char *setup_read(const char *path, const char *first);
 
-/** The difference of two texts, line by line, with secrets masked. */
-json_t *setup_edits_diff(const char *old, const char *fresh);
-
 /** What `packgate check` reports about a text: a list of {"line", "level", "text"}. `*config` is the configuration, NULL
  * if it has errors. With `host`, also what this host lacks. */
 json_t *setup_edits_remarks(const char *text, bool host, struct config **config);

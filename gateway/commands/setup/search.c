@@ -150,16 +150,6 @@ static void on_scanned(void *data, const struct scan_device *devices, unsigned c
     ev_break(report->loop, EVBREAK_ALL);
 }
 
-static void scan(struct report *report)
-{
-    static const struct scan_events events = {.done = on_scanned};
-    report->devices = json_array();
-    struct scan *devices = scan_new(report->loop, "", &events, report);
-    if (devices)
-        ev_run(report->loop, 0);
-    scan_free(devices);
-}
-
 /* ---- a port ---- */
 
 static bool search(struct report *report, bool all)
@@ -190,7 +180,12 @@ void setup_search(const char *port, bool all)
     struct report report = {
         .loop = ev_default_loop(0), .port = port, .tried = json_array(), .found = json_array()};
     if (strcmp(port, "ble:") == 0) {
-        scan(&report);
+        static const struct scan_events events = {.done = on_scanned};
+        report.devices = json_array();
+        struct scan *scan = scan_new(report.loop, "", &events, &report);
+        if (scan)
+            ev_run(report.loop, 0);
+        scan_free(scan);
     } else if (strchr(port, '\n') || !search(&report, all)) {
         report.heard = "closed";
         snprintf(report.advice, sizeof report.advice,

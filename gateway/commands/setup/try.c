@@ -7,7 +7,6 @@
 #include "edits.h"
 
 #include "config/load.h"
-#include "outlets/pipe.h"
 #include "outlets/program.h"
 #include "packs/json.h"
 #include "bms/count.h"
@@ -18,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <signal.h>
 #include <unistd.h>

@@ -10,6 +10,7 @@
 
 #include "config/changes.h"
 #include "config/file.h"
+#include "config/ini/diff.h"
 #include "config/ini/inifile.h"
 #include "config/load.h"
 #include "config/types.h"
@@ -198,6 +199,27 @@ static json_t *show_ports(const struct work *work)
 
 /* ---- check ---- */
 
+static void add_line(void *data, char op, unsigned number, const char *text, size_t size)
+{
+    const char sign[] = {op, '\0'};
+    while (size > 0 && text[size - 1] == '\r')
+        size--;
+    json_array_append_new(data, json_pack("{s:s, s:i, s:o}", "op", sign, "line", (int) number,
+                                          "text", json_printable(text, size)));
+}
+
+/* The difference of two texts, line by line, with secrets masked. */
+static json_t *diff_of(const char *old, const char *fresh)
+{
+    json_t *list = json_array();
+    char *was = config_masked(old), *is = config_masked(fresh);
+    if (was && is)
+        diff_lines(was, is, add_line, list);
+    free(was);
+    free(is);
+    return list;
+}
+
 struct changes {
     json_t *reload, *restart;
 };
@@ -244,7 +266,7 @@ static json_t *show_check(const struct setup_edits *edits)
     config_free(config);
     config_free(before);
     return json_pack("{s:s, s:o, s:o, s:i, s:o, s:o}", "hash", edits->hash, "diff",
-                     setup_edits_diff(edits->old, edits->fresh), "remarks", remarks, "errors",
+                     diff_of(edits->old, edits->fresh), "remarks", remarks, "errors",
                      (int) count_errors(remarks), "reload", changes.reload, "restart",
                      changes.restart);
 }
@@ -279,17 +301,6 @@ static const struct {
     {"try", .show_edits = setup_try},
 };
 
-static json_t *answer_edits(const struct work *work,
-                            json_t *(*show)(const struct setup_edits *edits))
-{
-    struct setup_edits edits;
-    const bool good =
-        setup_edits_make(&edits, work->path, work->first, work->request, show == setup_try);
-    json_t *answer = good ? show(&edits) : edits.refusal;
-    setup_edits_free(&edits);
-    return answer; // cppcheck-suppress returnDanglingLifetime ; JSON has copies of its texts
-}
-
 int command_setup_work(int argc, char **argv)
 {
     struct work work = {.path = CONFIG_DEFAULT};
@@ -307,8 +318,16 @@ int command_setup_work(int argc, char **argv)
     if (!work.request)
         return EXIT_FAILED;
     work.request[fread(work.request, 1, REQUEST_MOST, stdin)] = '\0';
-    json_t *answer =
-        verbs[i].show ? verbs[i].show(&work) : answer_edits(&work, verbs[i].show_edits);
+    json_t *answer;
+    if (verbs[i].show) {
+        answer = verbs[i].show(&work);
+    } else {
+        struct setup_edits edits;
+        const bool good = setup_edits_make(&edits, work.path, work.first, work.request,
+                                           verbs[i].show_edits == setup_try);
+        answer = good ? verbs[i].show_edits(&edits) : edits.refusal;
+        setup_edits_free(&edits);
+    }
     if (answer)
         json_print(stdout, answer, false);
     free(work.request);

@@ -14,7 +14,7 @@
 #define TICK_S 1.0
 #define BUFFER_FIRST 2048
 #define BUFFER_KEEP 8192 /* bytes; a larger buffer is freed after it was sent */
-#define PIECES_MOST 256  /* pieces in one system call */
+#define BEAT_TICKS ((unsigned) (STREAM_BEAT_S / TICK_S))
 /* Viewers served at a tick; with more, each is served only at every second or third one. */
 #define TURN_VIEWERS 250
 #define FRAME "event: pack\ndata: "
@@ -49,9 +49,8 @@ struct stream {
     unsigned count, max_viewers, viewer_count;
     char beat[64];
     size_t beat_size;
-    struct iovec pieces[PIECES_MOST]; /* what one viewer gets at a tick */
-    uint64_t ticks;                   /* ticks at which values were rendered */
-    unsigned ticks_to_beat, round, opened;
+    uint64_t ticks; /* ticks at which values were rendered */
+    unsigned round, opened;
     ev_timer tick;
     TAILQ_HEAD(, viewer) viewers;
     struct {
@@ -136,13 +135,6 @@ static bool append_bytes(struct viewer *viewer, const char *bytes, size_t size)
     return true;
 }
 
-static void has_got(struct viewer *viewer, unsigned n, const struct rendering *rendering)
-{
-    viewer->packs[n].seen = rendering->version;
-    viewer->packs[n].owed = false;
-    viewer->owed_count--;
-}
-
 /* Writes owed packs into the buffer as far as there is room. */
 static void write_owed(struct viewer *viewer)
 {
@@ -153,7 +145,9 @@ static void write_owed(struct viewer *viewer)
         const struct rendering *rendering = render(stream, n, viewer->packs[n].detail);
         if (!rendering || !append_bytes(viewer, rendering->bytes, rendering->size))
             return;
-        has_got(viewer, n, rendering);
+        viewer->packs[n].seen = rendering->version;
+        viewer->packs[n].owed = false;
+        viewer->owed_count--;
     }
 }
 
@@ -163,15 +157,31 @@ static void owe_pack(struct viewer *viewer, unsigned n)
     viewer->packs[n].owed = true;
 }
 
-static void hand_out(struct viewer *viewer)
+static void is_taken(struct viewer *viewer, size_t size)
 {
-    if (viewer->size > viewer->at)
-        http_wake(viewer->request);
+    viewer->at += size;
+    viewer->taken_at = clock_now();
+    if (viewer->at < viewer->size)
+        return;
+    viewer->at = viewer->size = 0;
+    if (viewer->room > BUFFER_KEEP) {
+        free(viewer->bytes);
+        viewer->bytes = NULL;
+        viewer->room = 0;
+    }
 }
 
-static size_t send_pieces(struct viewer *viewer, struct iovec *pieces, unsigned count)
+/* Sends the buffer, what the kernel does not accept through the library, which then asks for the packs that did not fit. */
+static void hand_out(struct viewer *viewer)
 {
-    return is_late(viewer->stream) ? 0 : http_send(viewer->request, pieces, count);
+    const size_t sent =
+        viewer->size == viewer->at || is_late(viewer->stream)
+            ? 0
+            : http_send(viewer->request, viewer->bytes + viewer->at, viewer->size - viewer->at);
+    if (sent > 0)
+        is_taken(viewer, sent);
+    if (viewer->size > viewer->at || viewer->owed_count > 0)
+        http_wake(viewer->request);
 }
 
 /* ---- sending through the library ---- */
@@ -185,16 +195,7 @@ static ssize_t on_taken(void *data, uint64_t position, char *room, size_t most)
     if (size == 0 || is_late(viewer->stream))
         return http_pause(viewer->request);
     memcpy(room, viewer->bytes + viewer->at, size);
-    viewer->at += size;
-    viewer->taken_at = clock_now();
-    if (viewer->at == viewer->size) {
-        viewer->at = viewer->size = 0;
-        if (viewer->room > BUFFER_KEEP) {
-            free(viewer->bytes);
-            viewer->bytes = NULL;
-            viewer->room = 0;
-        }
-    }
+    is_taken(viewer, size);
     return (ssize_t) size;
 }
 
@@ -222,56 +223,6 @@ static size_t compose_beat(char text[64])
                              (long long) now, clock_zone((double) now));
 }
 
-/* `sent` bytes of the first `count` pieces were sent. The rest of a piece that was begun goes into
- * the buffer; those after it stay owed. */
-static void keep_rest(struct viewer *viewer, const unsigned *packs, unsigned count, size_t sent)
-{
-    struct stream *stream = viewer->stream;
-    for (unsigned i = 0; i < count && sent > 0; i++) {
-        const struct iovec *piece = &stream->pieces[i];
-        const size_t taken = sent < piece->iov_len ? sent : piece->iov_len;
-        sent -= taken;
-        if (packs[i] < stream->count)
-            has_got(viewer, packs[i], render(stream, packs[i], viewer->packs[packs[i]].detail));
-        if (taken < piece->iov_len &&
-            !append_bytes(viewer, (const char *) piece->iov_base + taken, piece->iov_len - taken))
-            http_cut(viewer->request); /* another event must not follow half an event */
-    }
-}
-
-static void append_beat(struct viewer *viewer)
-{
-    if (!append_bytes(viewer, viewer->stream->beat, viewer->stream->beat_size))
-        http_cut(viewer->request);
-}
-
-/* Sends the beat, if due, and changes to a viewer that has read everything so far: without its
- * buffer, in one system call, from bytes shared by all viewers. */
-static void send_at_once(struct viewer *viewer)
-{
-    struct stream *stream = viewer->stream;
-    unsigned packs[PIECES_MOST], count = 0;
-    if (viewer->beat_owed) {
-        packs[count] = stream->count; /* none */
-        stream->pieces[count++] =
-            (struct iovec){.iov_base = stream->beat, .iov_len = stream->beat_size};
-    }
-    for (unsigned n = 0; n < stream->count && count < PIECES_MOST; n++) {
-        if (!viewer->packs[n].owed)
-            continue;
-        const struct rendering *rendering = render(stream, n, viewer->packs[n].detail);
-        if (!rendering)
-            break;
-        packs[count] = n;
-        stream->pieces[count++] =
-            (struct iovec){.iov_base = rendering->bytes, .iov_len = rendering->size};
-    }
-    const size_t sent = count > 0 ? send_pieces(viewer, stream->pieces, count) : 0;
-    keep_rest(viewer, packs, count, sent);
-    if (sent == 0 && viewer->beat_owed)
-        append_beat(viewer);
-}
-
 /* Marks what is new to this viewer: one that connected since the last tick has the latest already.
  */
 static void mark_changes(struct viewer *viewer)
@@ -292,32 +243,27 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     const double now = clock_now();
     const bool hears = outlet_hears(stream->outlet, now);
     const unsigned turns = (stream->viewer_count + TURN_VIEWERS - 1) / TURN_VIEWERS;
+    const bool beats = stream->round++ % BEAT_TICKS == 0;
     stream->ticks++;
-    stream->round++;
     stream->beat_size = compose_beat(stream->beat);
-    const bool beats = stream->ticks_to_beat-- == 0;
-    if (beats)
-        stream->ticks_to_beat = (unsigned) (STREAM_BEAT_S / TICK_S) - 1;
     /* Silent packs are sent with each beat: nothing else reports them. */
     for (unsigned n = 0; n < stream->count; n++)
         stream->shown[n].again = beats && !outlet_fresh(stream->outlet, stream->packs[n].pack, now);
-    struct viewer *viewer, *next;
-    for (viewer = TAILQ_FIRST(&stream->viewers); viewer; viewer = next) {
-        next = TAILQ_NEXT(viewer, entry);
+    struct viewer *viewer;
+    TAILQ_FOREACH(viewer, &stream->viewers, entry)
+    {
         viewer->beat_owed = (viewer->beat_owed || beats) && hears;
         mark_changes(viewer);
-        if (viewer->number % turns == stream->round % turns) {
-            if (viewer->size == viewer->at)
-                send_at_once(viewer);
-            else if (viewer->beat_owed)
-                append_beat(viewer);
-            viewer->beat_owed = false;
-            write_owed(viewer);
-            if (viewer->size > viewer->at && now - viewer->taken_at > STREAM_STALL_S)
-                http_cut(viewer->request);
-            else
-                hand_out(viewer);
-        }
+        if (viewer->number % turns != stream->round % turns)
+            continue;
+        const bool good =
+            !viewer->beat_owed || append_bytes(viewer, stream->beat, stream->beat_size);
+        viewer->beat_owed = false;
+        write_owed(viewer);
+        if (!good || (viewer->size > viewer->at && now - viewer->taken_at > STREAM_STALL_S))
+            http_cut(viewer->request);
+        else
+            hand_out(viewer);
     }
     for (unsigned n = 0; n < stream->count; n++)
         stream->shown[n].dirty = false;
@@ -333,16 +279,14 @@ void stream_event(struct stream *stream, const char *name, const char *data)
     char bytes[1024];
     struct text text = text_in(bytes, sizeof bytes);
     text_format(&text, "event: %s\ndata: %s\n\n", name, data);
-    struct viewer *viewer, *next;
-    for (viewer = TAILQ_FIRST(&stream->viewers); viewer && !text.cut; viewer = next) {
-        next = TAILQ_NEXT(viewer, entry);
-        struct iovec piece = {.iov_base = bytes, .iov_len = text.size};
-        const size_t sent = viewer->size == viewer->at ? send_pieces(viewer, &piece, 1) : 0;
+    struct viewer *viewer;
+    TAILQ_FOREACH(viewer, &stream->viewers, entry)
+    {
         /* Events must not be lost: a viewer without room is cut, and reconnects to the current state. */
-        if (sent < text.size && !append_bytes(viewer, bytes + sent, text.size - sent))
-            http_cut(viewer->request);
-        else
+        if (text.cut || append_bytes(viewer, bytes, text.size))
             hand_out(viewer);
+        else
+            http_cut(viewer->request);
     }
 }
 

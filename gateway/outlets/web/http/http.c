@@ -31,9 +31,8 @@ struct client {
     int fd;
     enum client_state state;
     double since; /* of the state */
-    bool is_proxy, is_stream, paused, cut, ends;
-    bool begun; /* the library has called for this request before */
-    double begun_at;
+    bool is_proxy, paused, cut, ends;
+    double begun_at; /* the request */
     unsigned status;
     struct MHD_Response *response; /* response that waits to be queued */
     size_t target_size;            /* of the target with its arguments, up to a NUL */
@@ -50,7 +49,6 @@ struct http {
     struct MHD_Daemon *daemon;
     struct client *all;
     struct client_list unused, clients;
-    unsigned count; /* clients, without those that were cut */
     ev_io readable;
     ev_prepare prepare;
     struct late_turn_watcher watcher;
@@ -129,26 +127,15 @@ unsigned http_of_client(const struct http *http, const struct sockaddr *address)
     return count_clients(http, address, false);
 }
 
-/* Frees its place at once, though the library may need another turn to close it. */
-static void end_stream(struct client *client)
-{
-    struct http *http = client->request.http;
-    if (client->is_stream && ev_is_active(&client->ended)) {
-        ev_io_stop(http->loop, &client->ended);
-        http->counters.streams--;
-    }
-}
-
-/* Shuts the socket down: the library sees the end and closes it. */
+/* Shuts the socket down: the library sees the end and closes it, maybe a turn later. Its place is free at once. */
 static void cut(struct client *client)
 {
     if (client->cut)
         return;
     struct http *http = client->request.http;
     client->cut = true;
-    http->count--;
     http->counters.dropped++;
-    end_stream(client);
+    ev_io_stop(http->loop, &client->ended);
     shutdown(client->fd, SHUT_RDWR);
     http_wake(&client->request);
     ev_idle_start(http->loop, &http->at_once);
@@ -190,17 +177,14 @@ static struct client *find_idle(const struct http *http, const struct sockaddr *
 /* Closes an idle client to make room. False: there is none. */
 static bool make_room(struct http *http, const struct sockaddr *peer, bool is_proxy)
 {
-    struct client *longest = NULL;
-    if (!is_proxy && count_clients(http, peer, true) >= http->settings.max_per_address) {
-        if (!(longest = find_idle(http, peer)))
+    const bool many =
+        !is_proxy && count_clients(http, peer, true) >= http->settings.max_per_address;
+    if (many || http_counters(http).clients >= http->settings.max_clients) {
+        struct client *longest = find_idle(http, many ? peer : NULL);
+        if (!longest)
             return false;
         cut(longest);
     }
-    if (http->count < http->settings.max_clients)
-        return !TAILQ_EMPTY(&http->unused);
-    if (!(longest = find_idle(http, NULL)))
-        return false;
-    cut(longest);
     return !TAILQ_EMPTY(&http->unused);
 }
 
@@ -217,8 +201,17 @@ static void send_last(int fd, const char *text)
         log_debug("web: %s", strerror(errno));
 }
 
-static void turn_away(struct http *http, int fd, bool busy)
+static void turn_away(struct http *http, int fd, const struct sockaddr *peer, bool busy)
 {
+    char text[ADDRESS_TEXT];
+    const char *why =
+        busy ? "was rejected: all connections are busy" : "is not in `allow` and was rejected";
+    const double now = clock_now();
+    const bool again = http->refused_at != 0 && now - http->refused_at < LOG_AGAIN_S;
+    if (!again)
+        http->refused_at = now;
+    log_message(again ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "web: client %s %s",
+                address_format_host(peer, text), why);
     http->counters.refused++;
     if (busy && !http->settings.tls_cert)
         send_last(fd, "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n"
@@ -226,22 +219,8 @@ static void turn_away(struct http *http, int fd, bool busy)
     close(fd);
 }
 
-static void tell_refused(struct http *http, const struct sockaddr *peer, const char *why)
-{
-    char text[ADDRESS_TEXT];
-    const double now = clock_now();
-    if (http->refused_at != 0 && now - http->refused_at < LOG_AGAIN_S) {
-        log_debug("web: client %s %s", address_format_host(peer, text), why);
-        return;
-    }
-    http->refused_at = now;
-    log_warn("web: client %s %s", address_format_host(peer, text), why);
-}
-
 static void release_client(struct http *http, struct client *client)
 {
-    if (!client->cut)
-        http->count--;
     if (client->response)
         MHD_destroy_response(client->response);
     client->response = NULL;
@@ -309,14 +288,9 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *peer)
         release_client(http, gone);
     const struct sockaddr *address = (const struct sockaddr *) peer;
     bool is_proxy = false;
-    if (!http->settings.admit(http->settings.data, address, &is_proxy)) {
-        tell_refused(http, address, "is not in `allow` and was rejected");
-        turn_away(http, fd, false);
-        return;
-    }
-    if (!make_room(http, address, is_proxy)) {
-        tell_refused(http, address, "was rejected: all connections are busy");
-        turn_away(http, fd, true);
+    const bool admitted = http->settings.admit(http->settings.data, address, &is_proxy);
+    if (!admitted || !make_room(http, address, is_proxy)) {
+        turn_away(http, fd, address, admitted);
         return;
     }
     struct client *client = TAILQ_FIRST(&http->unused);
@@ -327,7 +301,6 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *peer)
                               .is_proxy = is_proxy,
                               .request = {.http = http, .peer = *peer, .client = *peer}};
     TAILQ_INSERT_TAIL(&http->clients, client, entry);
-    http->count++;
     if (!http->settings.tls_cert) {
         pass_to_library(client);
         return;
@@ -367,7 +340,7 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     const double now = clock_now();
     struct client *client;
     TAILQ_FOREACH(client, &http->clients, entry)
-    if (!client->is_stream && now - client->since > limits[client->state])
+    if (!ev_is_active(&client->ended) && now - client->since > limits[client->state])
         cut(client);
 }
 
@@ -444,25 +417,20 @@ static enum MHD_Result begin_request(struct client *client, const char *target, 
 {
     struct http_request *request = &client->request;
     const char *why = "a NUL in the address";
-    client->begun = true;
-    client->status = 0;
     enter(client, CLIENT_READING);
     client->begun_at = client->since;
     request->target = target;
     request->is_head = strcmp(method, "HEAD") == 0;
     request->method = request->is_head ? "GET" : method;
-    request->version = version;
     request->body_size = 0;
     request->client = request->peer;
     request->proxied = client->is_proxy;
     request->over = NULL;
-    request->data = client;
     request->http->counters.requests++;
     /* The version follows the target after one blank in the same buffer. If it is further away,
      * the target contains a NUL, and another parser may have taken the rest for part of the
      * path. */
-    const size_t size =
-        (size_t) ((uintptr_t) client->request.version - (uintptr_t) client->request.target - 1);
+    const size_t size = (size_t) ((uintptr_t) version - (uintptr_t) target - 1);
     const unsigned status = (size > client->target_size && size < HTTP_MEMORY)
                                 ? MHD_HTTP_BAD_REQUEST
                                 : check_head(request, &why);
@@ -498,8 +466,9 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
     struct client *client = info ? info->socket_context : NULL;
     if (!client || client->cut)
         return MHD_NO;
+    const bool begun = *own != NULL;
     *own = client;
-    if (!client->begun)
+    if (!begun)
         return begin_request(client, target, method, version);
     if (*size > 0)
         return take_body(&client->request, bytes, size);
@@ -522,8 +491,8 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **o
     *own = NULL;
     if (!client)
         return;
-    end_stream(client);
-    client->begun = client->is_stream = client->paused = false;
+    ev_io_stop(client->request.http->loop, &client->ended);
+    client->paused = false;
     enter(client, CLIENT_RESTING);
     if (client->since - client->begun_at > LATE_TURN_S)
         cut(client);
@@ -567,8 +536,6 @@ void http_hold(struct http_request *request, void (*over)(void *data), void *dat
 void http_is_stream(struct http_request *request, void (*over)(void *data), void *data)
 {
     struct client *client = client_of(request);
-    client->is_stream = true;
-    request->http->counters.streams++;
     ev_io_init(&client->ended, on_stream_ended, client->fd, EV_READ);
     ev_set_priority(&client->ended, EV_MAXPRI); /* before a new client that needs its place */
     client->ended.data = client;
@@ -589,13 +556,12 @@ ssize_t http_pause(struct http_request *request)
 /* A stream is not chunked, so that what the kernel did not take can follow through the library.
  * While it is paused the library buffers nothing: it asks for more only after everything was sent.
  */
-size_t http_send(struct http_request *request, struct iovec *pieces, unsigned count)
+size_t http_send(struct http_request *request, const char *bytes, size_t size)
 {
     const struct client *client = client_of(request);
     if (!client->paused || client->cut || request->http->settings.tls_cert)
         return 0;
-    const struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
-    const ssize_t sent = sendmsg(client->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    const ssize_t sent = send(client->fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
     return sent > 0 ? (size_t) sent : 0; /* the library detects an error at its next send */
 }
 
@@ -619,7 +585,12 @@ unsigned http_port(const struct http *http, unsigned n)
 struct http_counters http_counters(const struct http *http)
 {
     struct http_counters counters = http->counters;
-    counters.clients = http->count;
+    struct client *client;
+    TAILQ_FOREACH(client, &http->clients, entry)
+    {
+        counters.clients += !client->cut;
+        counters.streams += ev_is_active(&client->ended) != 0;
+    }
     return counters;
 }
 
@@ -640,7 +611,6 @@ static bool start_library(struct http *http)
         {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *) (uintptr_t) settings->tls_cert},
         {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *) (uintptr_t) settings->tls_key},
         {MHD_OPTION_END, 0, NULL}};
-    struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
     if (settings->tls_cert)
         flags |= MHD_USE_TLS;
     http->daemon = MHD_start_daemon(
@@ -650,7 +620,7 @@ static bool start_library(struct http *http)
         (unsigned) HTTP_IDLE_S, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_URI_LOG_CALLBACK, on_target,
         NULL, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, settings->tls_cert ? tls : none,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, settings->tls_cert ? tls : &tls[2],
         MHD_OPTION_END);
     const union MHD_DaemonInfo *info =
         http->daemon ? MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;

@@ -16,7 +16,6 @@
 #include <microhttpd.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/uio.h>
 
 #define HTTP_REQUEST_S 10.0
 #define HTTP_IDLE_S 30.0
@@ -31,9 +30,8 @@ struct http;
 struct http_request {
     struct http *http;
     struct MHD_Connection *connection;
-    const char *method;  /* "GET", also for HEAD, whose answer has no body */
-    const char *target;  /* as received: "/api/v1/packs", "http://host/api/v1/packs" */
-    const char *version; /* "HTTP/1.1" */
+    const char *method; /* "GET", also for HEAD, whose answer has no body */
+    const char *target; /* as received: "/api/v1/packs", "http://host/api/v1/packs" */
     bool is_head;
     char *body; /* NUL-terminated; NULL: none */
     size_t body_size;
@@ -113,10 +111,9 @@ void http_is_stream(struct http_request *request, void (*over)(void *data), void
  * must return. */
 ssize_t http_pause(struct http_request *request);
 void http_wake(struct http_request *request);
-/** Sends data of a paused stream directly, with one system call for all pieces, which is much faster
- * than through the library. Returns how many bytes the kernel accepted, maybe 0; the rest must go
- * through the callback. */
-size_t http_send(struct http_request *request, struct iovec *pieces, unsigned count);
+/** Sends data of a paused stream directly, which is much faster than through the library. Returns how many bytes the
+ * kernel accepted, maybe 0; the rest must go through the callback. */
+size_t http_send(struct http_request *request, const char *bytes, size_t size);
 /** Cuts the connection at once. `over` follows later. */
 void http_cut(struct http_request *request);
 

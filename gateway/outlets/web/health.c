@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Health as JSON. */
-#include "health.h"
+#include "past.h"
 
 #include "past/checkup.h"
 #include "packs/json.h"
@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define DAYS_PRESET 186
-#define DAY_S 86400.0
+#define DAY_S 86400
 #define NAME_ROOM 24
 
 /* A number of each day, null if it is unknown; left out if no day has it. `offset`: in struct health_day. */
@@ -85,50 +85,24 @@ static json_t *list_findings(const struct health_finding *findings, unsigned cou
     return list;
 }
 
-/* The task of a worker. */
-struct asked {
-    const struct past *past;
-    const char *pack;
-    unsigned most;
-    double wall;
-};
-
-static void examine_days(void *data, struct worker_result *result)
-{
-    const struct asked *asked = data;
-    struct health_finding findings[HEALTH_FINDINGS];
-    const int64_t now = (int64_t) floor(asked->wall);
-    struct query *query = past_open(asked->past, result);
-    struct health_day *days = query ? malloc(asked->most * sizeof *days) : NULL;
-    if (!days) {
-        query_close(query);
-        result->status = MHD_HTTP_SERVICE_UNAVAILABLE;
-        result->text = strdup("the history cannot be read");
-        return;
-    }
-    const unsigned count =
-        checkup_days(query, asked->pack, (int64_t) (floor(asked->wall) - (asked->most + 1) * DAY_S),
-                     now, days, asked->most);
-    json_t *object = json_object();
-    put_days(object, days, count);
-    json_object_set_new(object, "findings",
-                        list_findings(findings, checkup_judge(query, asked->pack, now, findings)));
-    free(days);
-    query_close(query);
-    result->status = MHD_HTTP_OK;
-    result->text = json_text(object);
-}
-
-void health_answer(struct past *past, struct http_request *request, const struct outlet_pack *pack,
-                   double wall)
+char *past_health(struct past_asked *asked, struct query *query, struct worker_result *result)
 {
     char text[20];
-    const long days =
-        http_argument(request, "days", text, sizeof text) ? strtol(text, NULL, 10) : DAYS_PRESET;
-    const struct asked asked = {past, pack->source.name,
-                                days < 1              ? 1
-                                : days > CHECKUP_DAYS ? CHECKUP_DAYS
-                                                      : (unsigned) days,
-                                wall};
-    worker_answer(past_workers(past), request, examine_days, &asked, sizeof asked);
+    const bool given = http_argument(asked->request, "days", text, sizeof text);
+    const long wanted = given ? strtol(text, NULL, 10) : DAYS_PRESET;
+    const unsigned most = wanted < 1 ? 1 : wanted > CHECKUP_DAYS ? CHECKUP_DAYS : (unsigned) wanted;
+    struct health_finding findings[HEALTH_FINDINGS];
+    struct health_day *days = query ? malloc(most * sizeof *days) : NULL;
+    if (!days) {
+        result->status = MHD_HTTP_SERVICE_UNAVAILABLE;
+        return strdup("the history cannot be read");
+    }
+    const char *pack = asked->pack->source.name;
+    const int64_t now = (int64_t) floor(asked->wall);
+    json_t *object = json_object();
+    put_days(object, days, checkup_days(query, pack, now - (most + 1) * DAY_S, now, days, most));
+    json_object_set_new(object, "findings",
+                        list_findings(findings, checkup_judge(query, pack, now, findings)));
+    free(days);
+    return json_text(object);
 }

@@ -2,8 +2,6 @@
 /* Past values as JSON and as CSV. */
 #include "past.h"
 
-#include "ask.h"
-
 #include "past/csv.h"
 #include "past/recent.h"
 
@@ -339,15 +337,7 @@ static void complete_ask(struct ask *ask, struct query *query, const struct outl
     }
 }
 
-/* The task of a worker. */
-struct asked {
-    struct past *past;
-    struct ask ask;
-    const struct outlet_pack *pack;
-    double wall;
-};
-
-static char *make_table(const struct asked *asked, struct query *query)
+static char *make_table(const struct past_asked *asked, struct query *query)
 {
     const struct query_ask *ask = &asked->ask.query;
     struct table *table = calloc(1, sizeof *table);
@@ -365,29 +355,41 @@ static char *make_table(const struct asked *asked, struct query *query)
     return text;
 }
 
-static void read_past(void *data, struct worker_result *result)
+char *past_json(struct past_asked *asked, struct query *query, struct worker_result *result)
 {
-    struct asked *asked = data;
     struct query_ask *ask = &asked->ask.query;
-    struct query *query = past_open(asked->past, result);
     complete_ask(&asked->ask, query, asked->pack);
     if ((ask->to - ask->from) / history_levels[ask->level].step > ASK_POINTS_MAX) {
         result->status = MHD_HTTP_BAD_REQUEST;
-        result->text = strdup("too many rows for JSON; choose a coarser level, or CSV");
-    } else {
-        ask->from = history_start(ask->level, ask->from);
-        result->status = MHD_HTTP_OK;
-        result->text = make_table(asked, query);
+        return strdup("too many rows for JSON; choose a coarser level, or CSV");
     }
+    ask->from = history_start(ask->level, ask->from);
+    return make_table(asked, query);
+}
+
+static void read_past(void *data, struct worker_result *result)
+{
+    struct past_asked *asked = data;
+    struct query *query = past_open(asked->past, result);
+    result->status = MHD_HTTP_OK;
+    result->text = asked->work(asked, query, result);
     past_close(query, result);
 }
 
-void past_answer_json(struct past *past, struct http_request *request,
-                      const struct outlet_pack *pack, double wall)
+void past_answer(struct past_asked *asked)
 {
-    struct asked asked = {.past = past, .pack = pack, .wall = wall};
-    if (ask_parse(request, pack->source.name, wall, &asked.ask))
-        worker_answer(past->workers, request, read_past, &asked, sizeof asked);
+    worker_answer(asked->past->workers, asked->request, read_past, asked, sizeof *asked);
+}
+
+static bool parse_ask(struct past_asked *asked)
+{
+    return ask_parse(asked->request, asked->pack->source.name, asked->wall, &asked->ask);
+}
+
+void past_answer_asked(struct past_asked *asked)
+{
+    if (parse_ask(asked))
+        past_answer(asked);
 }
 
 /* ---- CSV: piece by piece ---- */
@@ -395,9 +397,7 @@ void past_answer_json(struct past *past, struct http_request *request,
 /* What a worker reads, and where the next one continues. No file stays open while a client reads
  * slowly. */
 struct piece {
-    const struct past *past;
-    struct ask ask; /* where it continues */
-    const struct outlet_pack *pack;
+    struct past_asked asked; /* where it continues */
     bool begun, over;
 };
 
@@ -420,7 +420,7 @@ static bool add_line(void *data, const struct history_row *row)
  * memory. */
 static bool read_piece(struct piece *piece, struct query *query, struct lines *lines)
 {
-    struct query_ask *ask = &piece->ask.query;
+    struct query_ask *ask = &piece->asked.ask.query;
     struct walk walk = {.ask = ask, .each = add_line, .data = lines};
     if (!read_rows(query, &walk))
         return false;
@@ -430,25 +430,26 @@ static bool read_piece(struct piece *piece, struct query *query, struct lines *l
         return true;
     }
     lines->most = SIZE_MAX;
-    read_memory(piece->past, piece->pack->index, query, &walk);
+    read_memory(piece->asked.past, piece->asked.pack->index, query, &walk);
     return true;
 }
 
 static void work_piece(void *data, struct worker_result *result)
 {
     struct piece *piece = data;
+    struct ask *ask = &piece->asked.ask;
     char *bytes = NULL;
     size_t size;
     struct lines lines = {
-        .ask = &piece->ask.query, .out = open_memstream(&bytes, &size), .most = DOWNLOAD_PIECE};
+        .ask = &ask->query, .out = open_memstream(&bytes, &size), .most = DOWNLOAD_PIECE};
     if (!lines.out)
         return;
-    struct query *query = past_open(piece->past, result);
+    struct query *query = past_open(piece->asked.past, result);
     bool good = query || !piece->begun;
     if (!piece->begun) {
         piece->begun = true;
-        complete_ask(&piece->ask, query, piece->pack);
-        piece->ask.query.from = history_start(piece->ask.query.level, piece->ask.query.from);
+        complete_ask(ask, query, piece->asked.pack);
+        ask->query.from = history_start(ask->query.level, ask->query.from);
         add_line(&lines, NULL);
     }
     good = good && read_piece(piece, query, &lines);
@@ -458,7 +459,6 @@ static void work_piece(void *data, struct worker_result *result)
 }
 
 struct download {
-    struct http_request *request;
     struct piece next;
     struct job *job; /* NULL: none runs */
     char *bytes;     /* the piece; bytes from `taken` on are unsent */
@@ -476,7 +476,7 @@ static void on_piece(void *owner, struct worker_result *result, const void *data
     download->taken = 0;
     download->next = *(const struct piece *) data;
     result->text = NULL;
-    http_wake(download->request);
+    http_wake(download->next.asked.request);
 }
 
 static ssize_t on_download(void *data, uint64_t position, char *room, size_t most)
@@ -494,9 +494,10 @@ static ssize_t on_download(void *data, uint64_t position, char *room, size_t mos
     if (!download->failed && download->next.over)
         return MHD_CONTENT_READER_END_OF_STREAM;
     if (!download->failed && !download->job)
-        download->job = worker_start(download->next.past->workers, work_piece, &download->next,
-                                     sizeof download->next, on_piece, download);
-    return download->job ? http_pause(download->request) : MHD_CONTENT_READER_END_WITH_ERROR;
+        download->job = worker_start(download->next.asked.past->workers, work_piece,
+                                     &download->next, sizeof download->next, on_piece, download);
+    return download->job ? http_pause(download->next.asked.request)
+                         : MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
 static void free_download(void *data)
@@ -508,34 +509,31 @@ static void free_download(void *data)
     free(download);
 }
 
-void past_answer_csv(struct past *past, struct http_request *request,
-                     const struct outlet_pack *pack, double wall)
+void past_answer_csv(struct past_asked *asked)
 {
-    struct ask ask;
-    if (!ask_parse(request, pack->source.name, wall, &ask))
+    if (!parse_ask(asked))
         return;
     struct download *download = calloc(1, sizeof *download);
     if (download)
-        *download =
-            (struct download){.request = request, .next = {.past = past, .ask = ask, .pack = pack}};
+        download->next.asked = *asked;
     struct MHD_Response *response =
         download ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, HTTP_MEMORY / 2, on_download,
                                                      download, free_download)
                  : NULL;
     if (response) {
         char day[24], disposition[120];
-        const time_t from = (time_t) ask.query.from;
+        const time_t from = (time_t) asked->ask.query.from;
         struct tm local;
         localtime_r(&from, &local);
         strftime(day, sizeof day, "%Y-%m-%d", &local);
         snprintf(disposition, sizeof disposition, "attachment; filename=\"%s-%s.csv\"",
-                 pack->source.name, day);
+                 asked->pack->source.name, day);
         http_dress(response, "text/csv; charset=utf-8");
         MHD_add_response_header(response, "Content-Disposition", disposition);
     } else if (download) {
         free_download(download);
     }
-    http_answer(request, MHD_HTTP_OK, response);
+    http_answer(asked->request, MHD_HTTP_OK, response);
 }
 
 /* ---- life ---- */

@@ -6,11 +6,9 @@
  */
 #pragma once
 
-#include "http/http.h"
+#include "ask.h"
+#include "render.h"
 #include "worker.h"
-
-#include "past/query.h"
-#include "outlets/outlet.h"
 
 struct past;
 
@@ -41,9 +39,33 @@ void past_recent(const struct past *past, unsigned pack, struct query *query, co
 
 /* ---- answers ---- */
 
-/** Answers `…/history`. */
-void past_answer_json(struct past *past, struct http_request *request,
-                      const struct outlet_pack *pack, double wall);
+struct past_asked;
+
+/* Makes the JSON of an answer, in a worker. `query` NULL: only memory can be read. NULL: it cannot be read, or the result
+ * has another status and a message. */
+typedef char *past_work(struct past_asked *asked, struct query *query,
+                        struct worker_result *result);
+
+/* A request for past values. */
+struct past_asked {
+    struct past *past;
+    past_work *work;
+    struct http_request *request;
+    double wall;                    /* now */
+    const struct outlet_pack *pack; /* of this pack or bank, or of all: */
+    const struct render_pack *packs;
+    unsigned count;
+    struct ask ask; /* its arguments, of past_answer_asked and past_answer_csv */
+};
+
+/** Answers with what `work` makes. */
+void past_answer(struct past_asked *asked);
+/** The same; parses the arguments before. */
+void past_answer_asked(struct past_asked *asked);
 /** Answers `…/history.csv`. */
-void past_answer_csv(struct past *past, struct http_request *request,
-                     const struct outlet_pack *pack, double wall);
+void past_answer_csv(struct past_asked *asked);
+
+past_work past_json;   /* `…/history` */
+past_work past_alarms; /* `…/alarms`: when alarms of a pack were active */
+past_work past_health; /* `…/health`: columns of the last `days`, 186 by default, and findings */
+past_work past_today;  /* `api/v1/today`: the values of today of each pack and bank */

@@ -5,12 +5,9 @@
 #include "asset.h"
 #include "compress.h"
 #include "editor.h"
-#include "health.h"
 #include "metrics.h"
 #include "orders.h"
 #include "setup.h"
-#include "spells.h"
-#include "today.h"
 
 #include "base/clock.h"
 #include "bms/count.h"
@@ -97,11 +94,20 @@ static void get_events(struct web *web, struct web_request *request)
     stream_open(web->stream, request->http, detail);
 }
 
+static struct past_asked past_asked(struct web *web, struct web_request *request)
+{
+    return (struct past_asked){.past = web->past, .request = request->http, .wall = clock_wall()};
+}
+
 /* Every page sends this request, so a missing history is not an error: the answer is empty. */
 static void get_today(struct web *web, struct web_request *request)
 {
+    struct past_asked asked = past_asked(web, request);
+    asked.work = past_today;
+    asked.packs = web->packs;
+    asked.count = web->count;
     if (web->past)
-        today_answer(web->past, request->http, web->packs, web->count, clock_wall());
+        past_answer(&asked);
     else
         http_answer_text(request->http, MHD_HTTP_OK, "application/json", "{}\n");
 }
@@ -157,15 +163,15 @@ static bool is_method(struct web_request *request, const char *method)
 static const struct {
     const char *path, *method;
     void (*answer)(struct web *web, struct web_request *request, const struct render_pack *pack);
-    void (*past)(struct past *past, struct http_request *request, const struct outlet_pack *pack,
-                 double wall);
+    void (*past)(struct past_asked *asked);
+    past_work *work;
 } pack_routes[] = {
-    {"", "GET", get_pack, NULL},
-    {"/switch", "POST", orders_switch, NULL},
-    {"/history", "GET", NULL, past_answer_json},
-    {"/history.csv", "GET", NULL, past_answer_csv},
-    {"/alarms", "GET", NULL, spells_answer},
-    {"/health", "GET", NULL, health_answer},
+    {"", "GET", get_pack, NULL, NULL},
+    {"/switch", "POST", orders_switch, NULL, NULL},
+    {"/history", "GET", NULL, past_answer_asked, past_json},
+    {"/history.csv", "GET", NULL, past_answer_csv, NULL},
+    {"/alarms", "GET", NULL, past_answer_asked, past_alarms},
+    {"/health", "GET", NULL, past_answer, past_health},
 };
 
 static void route_pack(struct web *web, struct web_request *request)
@@ -181,10 +187,13 @@ static void route_pack(struct web *web, struct web_request *request)
             continue;
         if (!is_method(request, pack_routes[i].method))
             return;
+        struct past_asked asked = past_asked(web, request);
+        asked.pack = pack->pack;
+        asked.work = pack_routes[i].work;
         if (pack_routes[i].answer)
             pack_routes[i].answer(web, request, pack);
         else if (web->past)
-            pack_routes[i].past(web->past, request->http, pack->pack, clock_wall());
+            pack_routes[i].past(&asked);
         else
             http_error(request->http, MHD_HTTP_NOT_FOUND, "the configuration has no [history]");
         return;

@@ -3,21 +3,12 @@
  * Alarms as spells with a beginning and an end. Up to the last commit they come from the events of the database, exact to the
  * second; after it, from the ten-second rows in memory.
  */
-#include "spells.h"
-
-#include "ask.h"
+#include "past.h"
 
 #include "packs/json.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* The task of a worker. */
-struct asked {
-    const struct past *past;
-    const struct outlet_pack *pack;
-    struct ask ask;
-};
 
 struct spells {
     struct query_alarm *list;
@@ -109,7 +100,7 @@ static bool find_cell(void *data, const struct history_row *row)
 }
 
 /* By the events at that time, and by the minute in which it began. */
-static struct place place_of(const struct asked *asked, struct query *query,
+static struct place place_of(const struct past_asked *asked, struct query *query,
                              const struct query_alarm *spell)
 {
     const struct source *source = &asked->pack->source;
@@ -132,7 +123,8 @@ static struct place place_of(const struct asked *asked, struct query *query,
     return place;
 }
 
-static json_t *list_spells(const struct asked *asked, struct query *query, struct spells *spells)
+static json_t *list_spells(const struct past_asked *asked, struct query *query,
+                           struct spells *spells)
 {
     const struct query_ask *ask = &asked->ask.query;
     json_t *list = json_array();
@@ -156,25 +148,14 @@ static json_t *list_spells(const struct asked *asked, struct query *query, struc
     return list;
 }
 
-static void read_spells(void *data, struct worker_result *result)
+char *past_alarms(struct past_asked *asked, struct query *query, struct worker_result *result)
 {
-    const struct asked *asked = data;
     const struct query_ask *ask = &asked->ask.query;
     struct spells spells = {.list = NULL};
-    struct query *query = past_open(asked->past, result);
     if (query)
         query_alarms(query, ask->pack, ask->from, ask->to, asked->ask.points, add_spell, &spells);
     past_recent(asked->past, asked->pack->index, query, ask->pack, add_row, &spells);
-    result->status = MHD_HTTP_OK;
-    result->text = json_text(list_spells(asked, query, &spells));
-    query_close(query);
+    json_t *list = list_spells(asked, query, &spells);
     free(spells.list);
-}
-
-void spells_answer(struct past *past, struct http_request *request, const struct outlet_pack *pack,
-                   double wall)
-{
-    struct asked asked = {.past = past, .pack = pack};
-    if (ask_parse(request, pack->source.name, wall, &asked.ask))
-        worker_answer(past_workers(past), request, read_spells, &asked, sizeof asked);
+    return json_text(list);
 }

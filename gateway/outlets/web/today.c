@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Today as JSON: an object for each pack and bank. */
-#include "today.h"
+#include "past.h"
 
 #include "packs/json.h"
 
@@ -9,14 +9,6 @@
 #define DAY_S 86400
 #define HALF_HOUR_S 1800
 #define FINE_MOST 8 /* packs and banks whose minutes can be read within 20 ms */
-
-/* The task of a worker. */
-struct asked {
-    const struct past *past;
-    const struct render_pack *packs;
-    unsigned count;
-    int64_t now;
-};
 
 static void set_value(json_t *object, const char *name, int32_t number, double scale)
 {
@@ -98,59 +90,51 @@ static bool add_power(void *data, const struct history_row *row)
 }
 
 /* Computes half hours from minutes. With many packs that would read too many rows, so hours are used. */
-static bool put_power(const struct asked *asked, unsigned n, struct query *query, json_t *object)
+static bool put_power(const struct past_asked *asked, const struct outlet_pack *pack,
+                      struct query *query, json_t *object)
 {
+    const int64_t now = (int64_t) floor(asked->wall);
     const bool fine = asked->count <= FINE_MOST;
     struct power_curve curve = {.points = json_array(),
                                 .step = fine ? HALF_HOUR_S : 2 * HALF_HOUR_S};
-    const struct query_ask ask = {.pack = asked->packs[n].pack->source.name,
+    const struct query_ask ask = {.pack = pack->source.name,
                                   .level = fine ? LEVEL_MINUTE : LEVEL_HOUR,
-                                  .from = asked->now - DAY_S - asked->now % curve.step,
-                                  .to = asked->now + 1,
+                                  .from = now - DAY_S - now % curve.step,
+                                  .to = now + 1,
                                   .wanted = {[ROW_POWER] = true},
                                   .only_wanted = true};
-    const bool good =
-        past_rows(asked->past, asked->packs[n].pack->index, query, &ask, add_power, &curve);
+    const bool good = past_rows(asked->past, pack->index, query, &ask, add_power, &curve);
     end_step(&curve);
     json_object_set_new(object, "power_w", curve.points);
     return good;
 }
 
-static bool put_pack(const struct asked *asked, unsigned n, struct query *query, json_t *object)
+static bool put_pack(const struct past_asked *asked, const struct outlet_pack *pack,
+                     struct query *query, json_t *object)
 {
-    struct query_ask ask = {.pack = asked->packs[n].pack->source.name,
+    const int64_t now = (int64_t) floor(asked->wall);
+    struct query_ask ask = {.pack = pack->source.name,
                             .level = LEVEL_DAY,
-                            .from = history_start(LEVEL_DAY, asked->now),
-                            .to = asked->now + 1,
+                            .from = history_start(LEVEL_DAY, now),
+                            .to = now + 1,
                             .extremes = true};
     ask.wanted[ROW_SOC] = ask.wanted[ROW_POWER] = true;
     for (unsigned i = 0; i < MAX_CELLS; i++)
         ask.wanted[ROW_CELL + i] = true;
-    struct day day = {object, asked->now};
-    return past_rows(asked->past, asked->packs[n].pack->index, query, &ask, put_day, &day) &&
-           put_power(asked, n, query, object);
+    struct day day = {object, now};
+    return past_rows(asked->past, pack->index, query, &ask, put_day, &day) &&
+           put_power(asked, pack, query, object);
 }
 
-static void read_today(void *data, struct worker_result *result)
+char *past_today(struct past_asked *asked, struct query *query, struct worker_result *result)
 {
-    const struct asked *asked = data;
-    struct query *query = past_open(asked->past, result);
     json_t *all = json_object();
-    bool good = true;
-    for (unsigned n = 0; good && n < asked->count; n++) {
+    for (unsigned n = 0; n < asked->count; n++) {
+        const struct outlet_pack *pack = asked->packs[n].pack;
         json_t *object = json_object();
-        good = put_pack(asked, n, query, object);
-        json_object_set_new(all, asked->packs[n].pack->source.name, object);
+        if (!put_pack(asked, pack, query, object))
+            return NULL;
+        json_object_set_new(all, pack->source.name, object);
     }
-    past_close(query, result);
-    result->status = MHD_HTTP_OK;
-    if (good)
-        result->text = json_text(all);
-}
-
-void today_answer(struct past *past, struct http_request *request, const struct render_pack *packs,
-                  unsigned count, double wall)
-{
-    const struct asked asked = {past, packs, count, (int64_t) floor(wall)};
-    worker_answer(past_workers(past), request, read_today, &asked, sizeof asked);
+    return json_text(all);
 }

@@ -12,35 +12,26 @@
 
 #define DECIMALS 4 /* finer than any protocol; averages would have any number of digits */
 
-static void add_number(struct text *text, const char *name, double number, int decimals)
-{
-    if (isnan(number))
-        return;
-    text_key(text, name);
-    text_number(text, number, decimals);
-}
-
 /* Active alarms, each with its beginning if that was seen. */
 static void add_alarms(struct text *text, const struct render_pack *pack, bool values)
 {
-    const struct alarms alarms = alarms_after(pack->alarms, pack->pack->source.values);
+    const struct source *source = &pack->pack->source;
+    const struct alarms alarms = alarms_after(pack->alarms, source->values);
+    const bool bank = source->members != NULL;
     const char *comma = "";
-    text_key(text, "alarms");
-    text_add(text, "[");
+    text_json(text, "alarms", "[");
     for (int i = 0; values && i < PACK_ALARM_COUNT; i++) {
+        const enum pack_alarm alarm = (enum pack_alarm) i;
         const int level = alarms_level(alarms, i);
         if (!level)
             continue;
-        text_format(text, "%s{\"name\":\"%s\",\"level\":\"%s\"", comma,
-                    pack_alarm_name((enum pack_alarm) i), pack_alarm_level_name(level));
+        text_format(text, "%s{\"name\":\"%s\",\"level\":\"%s\"", comma, pack_alarm_name(alarm),
+                    pack_alarm_level_name(level));
         if (pack->alarm_since[i])
             text_format(text, ",\"since\":%lld", (long long) pack->alarm_since[i]);
         /* Omitted for a bank, where a cell's number alone does not identify it. */
-        enum pack_alarm alarm = (enum pack_alarm) i;
-        const int cell =
-            pack->pack->source.members ? 0 : alarms_cell(alarm, pack->pack->source.values);
-        const int sensor =
-            pack->pack->source.members ? 0 : alarms_sensor(alarm, pack->pack->source.values);
+        const int cell = bank ? 0 : alarms_cell(alarm, source->values);
+        const int sensor = bank ? 0 : alarms_sensor(alarm, source->values);
         if (cell)
             text_format(text, ",\"cell\":%d", cell);
         if (sensor)
@@ -60,10 +51,9 @@ static void add_head(struct text *text, const struct render_pack *pack, bool fre
         text_member(text, "name", source->title);
     text_member(text, "kind", source->members ? "bank" : "pack");
     text_member(text, "state", map_state_name(source_status(source, fresh).state));
-    text_key(text, "fresh");
-    text_add(text, fresh ? "1" : "0");
-    add_number(text, "age_s", age, 1);
-    add_number(text, "time", clock_wall() - age, 1);
+    text_json(text, "fresh", fresh ? "1" : "0");
+    text_member_number(text, "age_s", age, 1);
+    text_member_number(text, "time", clock_wall() - age, 1);
     add_alarms(text, pack, fresh);
 }
 
@@ -71,7 +61,8 @@ static void add_head(struct text *text, const struct render_pack *pack, bool fre
 static void add_mapped(struct text *text, const struct source *source, const char *const names[])
 {
     for (const char *const *name = names; *name; name++)
-        add_number(text, *name, map_number_named(*name, source->values, &source->status), DECIMALS);
+        text_member_number(text, *name, map_number_named(*name, source->values, &source->status),
+                           DECIMALS);
 }
 
 static void add_values(struct text *text, const struct source *source)
@@ -85,15 +76,15 @@ static void add_values(struct text *text, const struct source *source)
     for (int i = 0; i < PACK_VALUES; i++) {
         const struct pack_value_info *info = pack_value_info((enum pack_value) i);
         if (info->name && pack_known(pack, (enum pack_value) i))
-            add_number(text, pack_value_name((enum pack_value) i, name), pack->value[i],
-                       info->decimals == 0 ? 0 : DECIMALS);
+            text_member_number(text, pack_value_name((enum pack_value) i, name), pack->value[i],
+                               info->decimals == 0 ? 0 : DECIMALS);
     }
     add_mapped(text, source, worked_out);
     for (int i = 0; i < PACK_ALARM_COUNT; i++) {
         if (!(pack->alarms_known >> i & 1))
             continue;
         snprintf(name, sizeof name, "alarm.%s", pack_alarm_name((enum pack_alarm) i));
-        add_number(text, name, pack_alarm_active(pack, (enum pack_alarm) i), 0);
+        text_member_number(text, name, pack_alarm_active(pack, (enum pack_alarm) i), 0);
     }
 }
 
@@ -104,8 +95,8 @@ static void add_brief_values(struct text *text, const struct source *source)
     static const char *const worked_out[] = {"temp_max_c", "alarm_level", NULL};
     char name[VALUE_NAME_SIZE];
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
-        add_number(text, pack_value_name(values[i], name), source->values->value[values[i]],
-                   DECIMALS);
+        text_member_number(text, pack_value_name(values[i], name), source->values->value[values[i]],
+                           DECIMALS);
     add_mapped(text, source, worked_out);
 }
 
@@ -119,24 +110,24 @@ static void add_counters(struct text *text, const struct source *source)
     add_mapped(text, source, counters);
     if (peak->percent < 0)
         return;
-    add_number(text, "soc_peak_percent", peak->percent, 0);
-    add_number(text, "soc_peak_hour", peak->hour, 0);
-    add_number(text, "soc_peak_minute", peak->minute, 0);
+    text_member_number(text, "soc_peak_percent", peak->percent, 0);
+    text_member_number(text, "soc_peak_hour", peak->hour, 0);
+    text_member_number(text, "soc_peak_minute", peak->minute, 0);
 }
 
 static void add_limited(struct text *text, const char *way, struct limited limited)
 {
     char name[40];
     snprintf(name, sizeof name, "allowed_%s_current_a", way);
-    add_number(text, name, limited.amps, DECIMALS);
+    text_member_number(text, name, limited.amps, DECIMALS);
     snprintf(name, sizeof name, "%s_limited_by", way);
     text_member(text, name, map_limit_reason_name(limited.by));
     snprintf(name, sizeof name, "%s_limited_pack", way);
     text_member(text, name, limited.pack);
     snprintf(name, sizeof name, "%s_limited_cell", way);
-    add_number(text, name, limited.cell > 0 ? (double) limited.cell : (double) NAN, 0);
+    text_member_number(text, name, limited.cell > 0 ? (double) limited.cell : (double) NAN, 0);
     snprintf(name, sizeof name, "%s_limited_cell_v", way);
-    add_number(text, name, limited.cell_v, DECIMALS);
+    text_member_number(text, name, limited.cell_v, DECIMALS);
 }
 
 /* Also for a silent pack: nothing is allowed then. */
@@ -145,7 +136,7 @@ static void add_limits(struct text *text, const struct source *source, bool fres
     const struct map_allowed allowed = map_allowed(&source->status, fresh);
     if (!allowed.configured)
         return;
-    add_number(text, "allowed_charge_voltage_v", allowed.charge_voltage_v, DECIMALS);
+    text_member_number(text, "allowed_charge_voltage_v", allowed.charge_voltage_v, DECIMALS);
     add_limited(text, "charge", limited_of(source, &allowed, LIMITS_CHARGE));
     add_limited(text, "discharge", limited_of(source, &allowed, LIMITS_DISCHARGE));
 }
@@ -153,19 +144,17 @@ static void add_limits(struct text *text, const struct source *source, bool fres
 static void add_identity(struct text *text, const struct outlet_pack *pack)
 {
     const struct source *source = &pack->source;
-    add_number(text, "unit", source->unit, 0);
+    text_member_number(text, "unit", source->unit, 0);
     text_member(text, "line", source->line);
     text_member(text, "protocol", source->status.driver);
-    text_key(text, "writable");
-    text_add(text, source->writable ? "1" : "0");
+    text_json(text, "writable", source->writable ? "1" : "0");
     for (int i = 0; i < PACK_TEXTS; i++)
         text_member(text, pack_text_name((enum pack_text) i), source->values->text[i]);
     if (source->capacity_ah > 0)
-        add_number(text, "capacity_ah", source->capacity_ah, DECIMALS);
+        text_member_number(text, "capacity_ah", source->capacity_ah, DECIMALS);
     if (!source->members)
         return;
-    text_key(text, "members");
-    text_add(text, "[");
+    text_json(text, "members", "[");
     for (unsigned i = 0; i < source->member_count; i++) {
         text_add(text, i > 0 ? "," : "");
         text_quote(text, source->members[i]->name);
@@ -187,8 +176,7 @@ void render_pack(struct text *text, const struct render_pack *pack, bool whole, 
     if (fresh) {
         (whole ? add_values : add_brief_values)(text, source);
     } else if (!isnan(source->status.age_s)) {
-        text_key(text, "last");
-        text_add(text, "{");
+        text_json(text, "last", "{");
         (whole ? add_values : add_brief_values)(text, source);
         add_alarms(text, pack, true);
         text_add(text, "}");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* Passes requests of set-up in the browser on to the gateway. */
-#include "editor.h"
-
+/*
+ * Set-up in the browser: passes requests of our own pages on to the gateway (control/editing.h), together with the browser's
+ * credentials. The gateway checks these and carries out the request.
+ */
 #include "compress.h"
 #include "orders.h"
 #include "setup.h"
@@ -64,7 +65,8 @@ static void answer_browser(struct pending *pending, json_t *object)
                                     : MHD_HTTP_OK;
     json_object_del(object, "http");
     if (pending->arms && token)
-        orders_answer_cookie(pending, MHD_HTTP_OK, "{}\n", WEB_SETUP_COOKIE, token);
+        orders_answer_cookie(pending->request, pending->encrypted, MHD_HTTP_OK, "{}\n",
+                             WEB_SETUP_COOKIE, token);
     else if (text && !error)
         http_answer_text(pending->request, status, "text/plain; charset=utf-8", text);
     else

@@ -84,22 +84,14 @@ static void on_gone(void *data)
     ((struct pending *) data)->request = NULL;
 }
 
-static struct pending pending_of(struct web *web, struct web_request *request)
-{
-    struct pending pending = {
-        .web = web, .request = request->http, .client = request->http->client};
-    const char *prefix =
-        request->http->proxied ? http_header(request->http, "X-Forwarded-Prefix") : NULL;
-    snprintf(pending.cookie_tail, ORDERS_TAIL, "; Path=%s; HttpOnly; SameSite=Strict%s",
-             prefix && guard_prefix(prefix) ? prefix : "/", request->encrypted ? "; Secure" : "");
-    return pending;
-}
-
 struct pending *orders_hold(struct web *web, struct web_request *request)
 {
     struct pending *pending = malloc(sizeof *pending);
     if (pending) {
-        *pending = pending_of(web, request);
+        *pending = (struct pending){.web = web,
+                                    .request = request->http,
+                                    .client = request->http->client,
+                                    .encrypted = request->encrypted};
         http_hold(request->http, on_gone, pending);
     } else {
         http_answer(request->http, 0, NULL);
@@ -115,17 +107,19 @@ void orders_fail(struct pending *pending, unsigned status, const char *why)
 
 /* ---- logging in ---- */
 
-void orders_answer_cookie(const struct pending *pending, unsigned status, const char *body,
-                          const char *cookie, const char *token)
+void orders_answer_cookie(struct http_request *request, bool encrypted, unsigned status,
+                          const char *body, const char *cookie, const char *token)
 {
-    char text[32 + SESSION_TOKEN + ORDERS_TAIL];
+    char text[400];
+    const char *prefix = request->proxied ? http_header(request, "X-Forwarded-Prefix") : NULL;
     struct MHD_Response *response =
         http_response("application/json", body, strlen(body), MHD_RESPMEM_MUST_COPY);
-    snprintf(text, sizeof text, "%s=%s%s%s", cookie, token, pending->cookie_tail,
+    snprintf(text, sizeof text, "%s=%s; Path=%s; HttpOnly; SameSite=Strict%s%s", cookie, token,
+             prefix && guard_prefix(prefix) ? prefix : "/", encrypted ? "; Secure" : "",
              token[0] ? "" : "; Max-Age=0");
     if (response)
         MHD_add_response_header(response, "Set-Cookie", text);
-    http_answer(pending->request, status, response);
+    http_answer(request, status, response);
 }
 
 static void on_compared(void *owner, struct worker_result *ended, const void *data)
@@ -151,7 +145,8 @@ static void on_compared(void *owner, struct worker_result *ended, const void *da
         orders_too_many(request, 1);
     else if (request && result == PASSWORD_RIGHT &&
              session_begin(&web->sessions, clock_now(), token))
-        orders_answer_cookie(pending, MHD_HTTP_NO_CONTENT, "", WEB_COOKIE, token);
+        orders_answer_cookie(request, pending->encrypted, MHD_HTTP_NO_CONTENT, "", WEB_COOKIE,
+                             token);
     else if (request && result == PASSWORD_WRONG)
         http_error(request, MHD_HTTP_UNAUTHORIZED, "wrong password");
     else if (request)
@@ -205,8 +200,8 @@ void orders_logout(struct web *web, struct web_request *request)
         return;
     if (web_token(request, WEB_COOKIE, token))
         session_end(&web->sessions, token);
-    const struct pending pending = pending_of(web, request);
-    orders_answer_cookie(&pending, MHD_HTTP_NO_CONTENT, "", WEB_COOKIE, "");
+    orders_answer_cookie(request->http, request->encrypted, MHD_HTTP_NO_CONTENT, "", WEB_COOKIE,
+                         "");
 }
 
 /* ---- switching ---- */

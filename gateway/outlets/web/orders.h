@@ -16,15 +16,13 @@ void orders_tunnel(struct web *web, struct web_request *request);
 
 /* Shared with set-up (editor.h). */
 
-#define ORDERS_TAIL 200
-
 /* A request that is answered later. */
 struct pending {
     struct web *web;
     struct http_request *request; /* NULL: the client has disconnected */
     struct sockaddr_storage client;
-    char cookie_tail[ORDERS_TAIL]; /* attributes of a cookie: "; Path=/; HttpOnly …" */
-    bool arms;                     /* of set-up: it has the code */
+    bool encrypted; /* as in struct web_request */
+    bool arms;      /* of set-up: it has the code */
 };
 
 /** Holds a request. Who answers it frees this. NULL: out of memory, it was answered. */
@@ -36,7 +34,7 @@ bool orders_from_page(struct web_request *request);
 /** The JSON object of a request; the caller releases it. NULL: there is none, it was answered. */
 json_t *orders_body(struct http_request *request);
 /** Answers with a cookie; an empty token deletes it. */
-void orders_answer_cookie(const struct pending *pending, unsigned status, const char *body,
-                          const char *cookie, const char *token);
+void orders_answer_cookie(struct http_request *request, bool encrypted, unsigned status,
+                          const char *body, const char *cookie, const char *token);
 /** Answers that there were too many attempts. */
 void orders_too_many(struct http_request *request, double wait_s);

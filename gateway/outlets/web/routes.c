@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Maps addresses to the functions that answer them. */
-#include "routes.h"
-
 #include "asset.h"
 #include "compress.h"
-#include "editor.h"
-#include "metrics.h"
 #include "orders.h"
 #include "setup.h"
 

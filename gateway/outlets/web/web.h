@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Shared by the parts of the web outlet. Above it: events in news.h, the gateway in setup.h, sessions and switches in
- * orders.h, addresses in routes.h, start and end in life.c.
+ * orders.h, start and end in life.c.
  */
 #pragma once
 
@@ -65,3 +65,10 @@ double web_session(struct web *web, const struct web_request *request, bool use)
 
 /** Whether the client is on this host, without a proxy: it could log in to the host anyway. */
 bool web_is_this_host(const struct web_request *request);
+
+/** Answers the request, now or later. */
+void routes_answer(struct web *web, struct web_request *request);
+/** Answers `metrics`. */
+void metrics_answer(struct web *web, struct web_request *request);
+/** Answers the addresses below `api/v1/setup/`. */
+void editor_answer(struct web *web, struct web_request *request);

@@ -450,7 +450,7 @@ MQTT_TEST(smartbms)
     struct tm local = {
         .tm_year = 125, .tm_mon = 11, .tm_mday = 22, .tm_hour = 13, .tm_min = 12, .tm_sec = 47};
     struct text text = text_in(sample->room, ROOM);
-    smartbms_status(&text, true, &local, 2535, 11696);
+    smartbms_status(&text, true, mktime(&local), 2535, 11696);
     assert_string_equal(text.bytes,
                         "{\"Status\":1,\"ts\":\"12/22/25 13:12:47\",\"cnt\":2535,\"mem\":11696}");
     set_values(pack, {VOLTAGE_V, 47.2}, {CURRENT_A, 6.2}, {POWER_W, 292.4}, {CELL_DELTA_MV, 30},

@@ -27,7 +27,7 @@ enum kind {
 struct row {
     enum kind kind;
     int id;
-    const char *name; /* NULL: that of the value or the alarm */
+    const char *name; /* NULL: that of the value */
     enum mqtt_entities level;
     bool diagnostic, disabled;
     enum entity_platform platform;
@@ -119,7 +119,7 @@ static struct row row_of(unsigned n)
                             .disabled = true,
                             .platform = BINARY_SENSOR,
                             .device_class = "problem",
-                            .title = pack_alarm_name((enum pack_alarm) n)};
+                            .name = pack_alarm_name((enum pack_alarm) n)};
     return others[n - PACK_ALARM_COUNT];
 }
 
@@ -131,16 +131,6 @@ static bool is_switch_position(int id)
 static bool is_published(const struct row *row)
 {
     return row->kind != OF_VALUE || pack_value_info((enum pack_value) row->id)->name;
-}
-
-/* "cell over voltage" as a title. */
-static void make_title(struct meaning *meaning, const char *words)
-{
-    snprintf(meaning->title, sizeof meaning->title, "%s", words);
-    for (char *c = meaning->title; *c; c++)
-        if (*c == '_')
-            *c = ' ';
-    meaning->title[0] = (char) toupper((unsigned char) meaning->title[0]);
 }
 
 static void describe_value(int id, struct entity *entity)
@@ -173,7 +163,11 @@ static void describe_other(const struct row *row, struct entity *entity)
     else if (row->kind == OF_MAPPED || row->kind == OF_AGE)
         meaning_find(row->name, meaning);
     else
-        make_title(meaning, row->title ? row->title : row->name);
+        snprintf(meaning->title, sizeof meaning->title, "%s", row->title ? row->title : row->name);
+    /* "cell_over_voltage" */
+    for (char *c = meaning->title; *c; c++)
+        *c = *c == '_' ? ' ' : *c;
+    meaning->title[0] = (char) toupper((unsigned char) meaning->title[0]);
     if (row->kind == OF_AGE)
         meaning->decimals = 1;
     if (row->kind == OF_PEAK) {
@@ -196,11 +190,8 @@ void entity_describe(unsigned n, struct entity *entity)
         describe_value(row.id, entity);
     } else {
         describe_other(&row, entity);
-        if (row.kind == OF_ALARM)
-            snprintf(entity->key, sizeof entity->key, "alarm_%s",
-                     pack_alarm_name((enum pack_alarm) row.id));
-        else
-            snprintf(entity->key, sizeof entity->key, "%s", row.name);
+        snprintf(entity->key, sizeof entity->key, "%s%s", row.kind == OF_ALARM ? "alarm_" : "",
+                 row.name);
     }
     if (row.kind == OF_SWITCH)
         snprintf(entity->field, sizeof entity->field, "%s",

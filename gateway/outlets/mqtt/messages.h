@@ -41,9 +41,9 @@ const char *message_outcome(enum order_result result);
  * pack, one topic. Keys are in the order of the device; unknown values are omitted.
  */
 
-/** {"Status":1,"ts":…}: always sent, and with Status 0 as the last will. `local` is the local time,
- * `seconds` the counter of the map, 0…65535. */
-void smartbms_status(struct text *text, bool answers, const struct tm *local, unsigned seconds,
+/** {"Status":1,"ts":…}: always sent, and with Status 0 as the last will. `ts` is the local time, `seconds` the counter of
+ * the map, 0…65535. */
+void smartbms_status(struct text *text, bool answers, time_t now, unsigned seconds,
                      double memory_bytes);
 
 /** {"SCM":27,…}: extremes. */

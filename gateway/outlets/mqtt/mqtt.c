@@ -348,8 +348,7 @@ static bool connect_broker(struct mqtt *mqtt)
     snprintf(mqtt->client_id, sizeof mqtt->client_id, "packgate-%s-%s", mqtt->id,
              outlet_config(mqtt->outlet)->section);
     if (mqtt_is_device(mqtt) && mqtt->config->layout != LAYOUT_VENUS) {
-        struct tm local = mqtt_local_now();
-        smartbms_status(&text, false, &local, 0, 0);
+        smartbms_status(&text, false, time(NULL), 0, 0);
         snprintf(mqtt->will_topic, sizeof mqtt->will_topic, "%s", mqtt->place.topic);
     } else {
         text_add(&text, "offline");

@@ -117,8 +117,6 @@ int mqtt_test(const struct pipe_config *config);
  * while the door is open, right after the broker has answered a knock (connection.h).
  */
 
-struct tm mqtt_local_now(void);
-
 /** An empty message, in the only buffer. */
 struct text mqtt_text(struct mqtt *mqtt);
 

@@ -16,14 +16,6 @@
  * once: a cycle can arrive in two parts. */
 #define CHANGE_PAUSE_S 0.9
 
-struct tm mqtt_local_now(void)
-{
-    time_t now = time(NULL);
-    struct tm local;
-    localtime_r(&now, &local);
-    return local;
-}
-
 struct text mqtt_text(struct mqtt *mqtt)
 {
     return text_in(mqtt->room, ROOM_SIZE);
@@ -120,9 +112,8 @@ static bool send_smartbms(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 {
     const struct source *source = &pack->pack->source;
     bool fresh = outlet_fresh(mqtt->outlet, pack->pack, now) && !mqtt->ending;
-    struct tm local = mqtt_local_now();
     struct text text = mqtt_text(mqtt);
-    smartbms_status(&text, fresh, &local, source->status.seconds,
+    smartbms_status(&text, fresh, time(NULL), source->status.seconds,
                     source->status.memory_mib * 1048576.0);
     if (!publish(mqtt, mqtt->place.topic, &text, 0, false) || !fresh)
         return !fresh;

@@ -9,11 +9,12 @@
 
 #define ALARM_BYTES 7
 
-void smartbms_status(struct text *text, bool answers, const struct tm *local, unsigned seconds,
+void smartbms_status(struct text *text, bool answers, time_t now, unsigned seconds,
                      double memory_bytes)
 {
     char stamp[32];
-    strftime(stamp, sizeof stamp, "%D %T", local);
+    struct tm local;
+    strftime(stamp, sizeof stamp, "%D %T", localtime_r(&now, &local));
     text_format(text, "{\"Status\":%d,\"ts\":\"%s\",\"cnt\":%u,\"mem\":%.0f}", answers, stamp,
                 seconds, memory_bytes);
 }

@@ -80,40 +80,12 @@ static void put_alarms(const struct told *told)
     text_add(told->text, "}");
 }
 
-struct most {
-    double charge_v, charge_a, discharge_a;
-};
-
-/* From [limits], which include those of the BMS, or else from the BMS. */
-static struct most most_of(const struct told *told)
-{
-    if (told->allowed.configured)
-        return (struct most){told->allowed.charge_voltage_v, told->allowed.charge_current_a,
-                             told->allowed.discharge_current_a};
-    if (!told->fresh)
-        return (struct most){NAN, 0, 0};
-    return (struct most){value_now(told, CHARGE_VOLTAGE_LIMIT_V),
-                         value_now(told, CHARGE_CURRENT_LIMIT_A),
-                         value_now(told, DISCHARGE_CURRENT_LIMIT_A)};
-}
-
 static void put_reason(const struct told *told, const char *key, enum limit_reason reason)
 {
     if (told->fresh && told->allowed.configured)
         text_member(told->text, key, map_limit_reason_name(reason));
     else
         text_json(told->text, key, "null");
-}
-
-static void put_info(const struct told *told, const struct most *most)
-{
-    text_json(told->text, "Info", "{");
-    put_value(told, "MaxChargeVoltage", most->charge_v);
-    put_value(told, "MaxChargeCurrent", most->charge_a);
-    put_value(told, "MaxDischargeCurrent", most->discharge_a);
-    put_reason(told, "ChargeLimitation", told->allowed.charge_limited_by);
-    put_reason(told, "DischargeLimitation", told->allowed.discharge_limited_by);
-    text_add(told->text, "}");
 }
 
 static double may_flow(double mos, double most)
@@ -198,7 +170,13 @@ bool venus_values(struct text *text, const struct source *source, bool fresh,
         return false;
     told.status.allowed.discharges_stale &= !fresh;
     told.allowed = map_allowed(&told.status, told.fresh);
-    const struct most most = most_of(&told);
+    /* From [limits], which include those of the BMS, or else from the BMS. */
+    struct map_allowed *most = &told.allowed;
+    if (!most->configured) {
+        most->charge_voltage_v = value_now(&told, CHARGE_VOLTAGE_LIMIT_V);
+        most->charge_current_a = last ? 0 : value_now(&told, CHARGE_CURRENT_LIMIT_A);
+        most->discharge_current_a = last ? 0 : value_now(&told, DISCHARGE_CURRENT_LIMIT_A);
+    }
     text_add(text, "{");
     text_json(text, "Dc", "{");
     put_value(&told, "Power", needed[POWER_W]);
@@ -216,11 +194,18 @@ bool venus_values(struct text *text, const struct source *source, bool fresh,
     put_value(&told, "TimeToGo", mapped(&told, "time_to_empty_s"));
     put_value(&told, "Balancing", value_now(&told, BALANCING));
     put_alarms(&told);
-    put_info(&told, &most);
+    text_json(text, "Info", "{");
+    put_value(&told, "MaxChargeVoltage", most->charge_voltage_v);
+    put_value(&told, "MaxChargeCurrent", most->charge_current_a);
+    put_value(&told, "MaxDischargeCurrent", most->discharge_current_a);
+    put_reason(&told, "ChargeLimitation", most->charge_limited_by);
+    put_reason(&told, "DischargeLimitation", most->discharge_limited_by);
+    text_add(text, "}");
     text_json(text, "Io", "{");
-    put_value(&told, "AllowToCharge", may_flow(value_now(&told, CHARGE_MOS), most.charge_a));
+    put_value(&told, "AllowToCharge",
+              may_flow(value_now(&told, CHARGE_MOS), most->charge_current_a));
     put_value(&told, "AllowToDischarge",
-              may_flow(value_now(&told, DISCHARGE_MOS), most.discharge_a));
+              may_flow(value_now(&told, DISCHARGE_MOS), most->discharge_current_a));
     text_add(text, "}");
     put_system(&told);
     put_cells(&told);

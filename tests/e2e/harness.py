@@ -167,6 +167,12 @@ class Gateway(Program):
         assert client.connect()
         return client
 
+    def status(self):
+        """As shown by `packgate status`, once the gateway answers."""
+        ask = [PACKGATE, "status", "--json", "-c", self.path]
+        done = until(lambda: subprocess.run(ask, stdout=subprocess.PIPE, timeout=PATIENCE), lambda done: done.returncode == 0)
+        return json.loads(done.stdout)
+
     def wait_published(self, *packs):
         """Waits until each pack has published its first values."""
         waiting = set(packs)

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import unittest.mock
 
 import paho.mqtt.client as paho
 
@@ -177,25 +178,15 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
 """
 
 
-@contextlib.contextmanager
 def name_servers_silent(folder):
     """For outlets of gateways that are started meanwhile. `folder` must exist as long as they run."""
     with open(f"{folder}/deaf.c", "w") as file:
         file.write(DEAF)
     subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", f"{folder}/deaf.so", f"{folder}/deaf.c", "-ldl"],
                    check=True)
-    before = {name: os.environ.get(name) for name in ("LD_PRELOAD", "ASAN_OPTIONS")}
-    os.environ["LD_PRELOAD"] = f"{folder}/deaf.so"
     # A message of the sanitized build about a library loaded before its own.
-    os.environ["ASAN_OPTIONS"] = ":".join(filter(None, (before["ASAN_OPTIONS"], "verify_asan_link_order=0")))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    asan = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))
+    return unittest.mock.patch.dict(os.environ, LD_PRELOAD=f"{folder}/deaf.so", ASAN_OPTIONS=asan)
 
 
 def retained(broker, topic="#"):

@@ -4,7 +4,6 @@
 up: the database gets all rows of the history, whether it was reachable at the jump or not. Time passes faster for
 the gateway than for the test, which would otherwise take minutes."""
 
-import contextlib
 import json
 import mmap
 import os
@@ -12,6 +11,7 @@ import signal
 import struct
 import subprocess
 import time
+import unittest.mock
 
 from harness import Gateway, PATIENCE, free_port, main, simulate, until
 from influx_harness import Database, ask, outlet_pid
@@ -107,20 +107,10 @@ class Clock:
     def now(self):
         return self.begun + PACE * (time.time() - self.begun) + self.moved
 
-    @contextlib.contextmanager
     def for_programs(self):
         # A message of the sanitized build about a library loaded before its own.
         asan = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))
-        new = {"LD_PRELOAD": f"{self.path}.so", "PACKGATE_TEST_CLOCK": self.path, "ASAN_OPTIONS": asan}
-        before = {name: os.environ.get(name) for name in new}
-        os.environ.update(new)
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name)
-                if value is not None:
-                    os.environ[name] = value
+        return unittest.mock.patch.dict(os.environ, LD_PRELOAD=f"{self.path}.so", PACKGATE_TEST_CLOCK=self.path, ASAN_OPTIONS=asan)
 
 
 def await_rows(place, wanted):

@@ -24,26 +24,9 @@ def section(port, more="interval = 1s\n", name="home", scheme="mqtt", host="127.
     return f"[mqtt {name}]\nbroker = {scheme}://{host}:{port}\n{more}"
 
 
-def status(gateway):
-    """As shown by `packgate status`, once the gateway answers."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        result = subprocess.run([PACKGATE, "status", "--json", "-c", gateway.path], stdout=subprocess.PIPE, timeout=PATIENCE)
-        if result.returncode == 0:
-            return json.loads(result.stdout)
-        assert time.monotonic() < deadline, result
-        time.sleep(0.1)
-
-
 def await_status(gateway, wanted):
     """The outlet as shown by `packgate status`, as soon as `wanted` is true."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        outlet = status(gateway)["outlets"][0]
-        if wanted(outlet):
-            return outlet
-        assert time.monotonic() < deadline, outlet
-        time.sleep(0.2)
+    return until(lambda: gateway.status()["outlets"][0], wanted)
 
 
 def name_servers_that_never_answer_hold_nobody_up():
@@ -213,8 +196,8 @@ def stays_with_a_broker_of_few_words():
         outlet = await_status(gateway, lambda outlet: outlet["connected"] and outlet["published"] > 10)
         assert outlet["queued"] > 0, outlet
         before = cpu_s(outlet["pid"])
-        polls = status(gateway)["packs"][0]["polls"]
-        while status(gateway)["packs"][0]["polls"] < polls + 30:
+        polls = gateway.status()["packs"][0]["polls"]
+        while gateway.status()["packs"][0]["polls"] < polls + 30:
             time.sleep(0.1)
         assert cpu_s(outlet["pid"]) - before < 1.0
 

@@ -37,7 +37,7 @@ struct mqtt_pack {
     double strange_since;     /* since then the values are of another battery; NaN: they are not */
     bool heard;        /* the gateway has sent it to this process; info is not published before */
     bool was_fresh;    /* in this life; of the gateway: this section announces it */
-    bool online;       /* status as last sent */
+    bool online;       /* status as last sent; of the gateway: this process hears it */
     bool offline_kept; /* the broker retains its offline status */
     double due;        /* state, by its interval */
     double free_at;    /* no earlier message for a change */
@@ -78,7 +78,6 @@ struct mqtt {
     struct mqtt_pack *packs;
     unsigned pack_count, turn;
     unsigned fresh_told;
-    bool heard_told;
     unsigned echoes[2];               /* own status, offline and online, not received back yet */
     struct withdrawals withdrawals;   /* count 0: nothing is to be withdrawn */
     struct unsure unsure[EVENTS_MAX]; /* in the order in which they were sent */

@@ -80,46 +80,74 @@ static bool say_status(struct mqtt *mqtt, const char *pack, bool online, int qos
     return mqtt_publish_below(mqtt, pack, "status", &text, qos, retained);
 }
 
-/* The broker retains "offline" only, because a retained message remains after our end, even after a
- * power cut. "online" is sent again with each state, for new subscribers. */
-static bool send_pack_status(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
+static bool is_fresh(const struct mqtt *mqtt, const struct mqtt_pack *pack, double now)
 {
-    const char *name = pack->pack->source.name;
-    bool online = outlet_fresh(mqtt->outlet, pack->pack, now) && !mqtt->ending;
-    if ((!online || !pack->offline_kept) && !say_status(mqtt, name, false, 1, true))
-        return false;
-    pack->offline_kept = true;
-    if (online && !say_status(mqtt, name, true, 1, false))
-        return false;
-    pack->online = online;
-    pack->todo &= ~(unsigned) STATUS;
+    return outlet_fresh(mqtt->outlet, pack->pack, now) && !mqtt->ending;
+}
+
+/* Of a pack the broker retains "offline" only, because a retained message remains after our end, even after a
+ * power cut. "online" is sent again with each state, for new subscribers. */
+static bool send_status(struct mqtt *mqtt, struct mqtt_pack *who, double now)
+{
+    bool online = outlet_hears(mqtt->outlet, now) && !mqtt->ending;
+    if (who->pack) {
+        const char *name = who->pack->source.name;
+        online = is_fresh(mqtt, who, now);
+        if ((!online || !who->offline_kept) && !say_status(mqtt, name, false, 1, true))
+            return false;
+        who->offline_kept = true;
+        if (online && !say_status(mqtt, name, true, 1, false))
+            return false;
+    } else {
+        if (!say_status(mqtt, NULL, online, 1, true))
+            return false;
+        mqtt->echoes[online]++;
+    }
+    who->online = online;
     return true;
 }
 
-static bool send_flat(struct mqtt *mqtt, struct mqtt_pack *pack)
+static unsigned count_fresh(const struct mqtt *mqtt, double now)
 {
-    for (unsigned n = 0;; n++) {
-        struct text text = mqtt_text(mqtt);
-        const char *name = smartbms_flat(&text, &pack->pack->source, n);
-        if (!name)
-            return true;
-        if (text.size > 0 && !mqtt_publish_below(mqtt, NULL, name, &text, 0, false))
-            return false;
+    unsigned count = 0;
+    for (unsigned i = 0; i < mqtt->pack_count; i++)
+        count += is_fresh(mqtt, &mqtt->packs[i], now);
+    return count;
+}
+
+static bool send_info(struct mqtt *mqtt, struct mqtt_pack *who, double now)
+{
+    struct text text = mqtt_text(mqtt);
+    if (who->pack) {
+        message_info(&text, &who->pack->source);
+    } else {
+        mqtt->fresh_told = count_fresh(mqtt, now);
+        message_gateway(&text, outlet_config(mqtt->outlet)->version, mqtt->pack_count,
+                        mqtt->fresh_told);
     }
+    return mqtt_publish_below(mqtt, who->pack ? who->pack->source.name : NULL, "info", &text, 1,
+                              true);
 }
 
 static bool send_smartbms(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 {
     const struct source *source = &pack->pack->source;
-    bool fresh = outlet_fresh(mqtt->outlet, pack->pack, now) && !mqtt->ending;
+    const bool fresh = is_fresh(mqtt, pack, now);
+    const char *name;
     struct text text = mqtt_text(mqtt);
     smartbms_status(&text, fresh, time(NULL), source->status.seconds,
                     source->status.memory_mib * 1048576.0);
     if (!publish(mqtt, mqtt->place.topic, &text, 0, false) || !fresh)
         return !fresh;
-    if (mqtt->config->layout == LAYOUT_SMARTBMS_FLAT)
-        return send_flat(mqtt, pack);
     text = mqtt_text(mqtt);
+    if (mqtt->config->layout == LAYOUT_SMARTBMS_FLAT) {
+        for (unsigned n = 0; (name = smartbms_flat(&text, source, n)); n++) {
+            if (text.size > 0 && !mqtt_publish_below(mqtt, NULL, name, &text, 0, false))
+                return false;
+            text = mqtt_text(mqtt);
+        }
+        return true;
+    }
     smartbms_extremes(&text, source);
     if (!publish(mqtt, mqtt->place.topic, &text, 0, false))
         return false;
@@ -133,7 +161,7 @@ static bool send_smartbms(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 static bool send_venus(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 {
     const struct source *source = &pack->pack->source;
-    const bool fresh = outlet_fresh(mqtt->outlet, pack->pack, now) && !mqtt->ending;
+    const bool fresh = is_fresh(mqtt, pack, now);
     struct text text = mqtt_text(mqtt);
     pack->sent_fresh = fresh;
     if (fresh && venus_values(&text, source, true, NULL)) {
@@ -158,7 +186,7 @@ static bool send_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     } else if (mqtt_is_device(mqtt)) {
         if (!send_smartbms(mqtt, pack, now))
             return false;
-    } else if (outlet_fresh(mqtt->outlet, pack->pack, now)) {
+    } else if (is_fresh(mqtt, pack, now)) {
         const char *name = pack->pack->source.name;
         if (pack->online && !say_status(mqtt, name, true, 0, false))
             return false;
@@ -167,7 +195,6 @@ static bool send_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
         if (!mqtt_publish_below(mqtt, name, "state", &text, 0, mqtt->config->retain))
             return false;
     }
-    pack->todo &= ~(unsigned) STATE;
     pack->free_at = fmax(pack->free_at, now - CHANGE_PAUSE_S) + CHANGE_PAUSE_S;
     pack->changed = false;
     pack->sent = *pack->pack->source.values;
@@ -175,52 +202,18 @@ static bool send_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     return true;
 }
 
-/* Sends one due message; false: it was not accepted. */
-static bool send_of_pack(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
+/* Sends one due message of a pack or the gateway; false: it was not accepted. */
+static bool send_due(struct mqtt *mqtt, struct mqtt_pack *who, double now)
 {
-    if (pack->todo & ANNOUNCE)
-        return announce(mqtt, pack);
-    if (pack->todo & STATUS)
-        return send_pack_status(mqtt, pack, now);
-    if (!(pack->todo & INFO))
-        return send_values(mqtt, pack, now);
-    struct text text = mqtt_text(mqtt);
-    message_info(&text, &pack->pack->source);
-    if (!mqtt_publish_below(mqtt, pack->pack->source.name, "info", &text, 1, true))
-        return false;
-    pack->todo &= ~(unsigned) INFO;
-    return true;
-}
-
-static unsigned count_fresh(const struct mqtt *mqtt, double now)
-{
-    unsigned count = 0;
-    for (unsigned i = 0; i < mqtt->pack_count; i++)
-        count += outlet_fresh(mqtt->outlet, mqtt->packs[i].pack, now) && !mqtt->ending;
-    return count;
-}
-
-static bool send_of_gateway(struct mqtt *mqtt, double now)
-{
-    struct text text = mqtt_text(mqtt);
-    if (mqtt->gateway.todo & ANNOUNCE)
-        return announce(mqtt, &mqtt->gateway);
-    if (mqtt->gateway.todo & STATUS) {
-        bool heard = outlet_hears(mqtt->outlet, now) && !mqtt->ending;
-        if (!say_status(mqtt, NULL, heard, 1, true))
-            return false;
-        mqtt->heard_told = heard;
-        mqtt->echoes[heard]++;
-        mqtt->gateway.todo &= ~(unsigned) STATUS;
-        return true;
-    }
-    mqtt->fresh_told = count_fresh(mqtt, now);
-    message_gateway(&text, outlet_config(mqtt->outlet)->version, mqtt->pack_count,
-                    mqtt->fresh_told);
-    if (!mqtt_publish_below(mqtt, NULL, "info", &text, 1, true))
-        return false;
-    mqtt->gateway.todo &= ~(unsigned) INFO;
-    return true;
+    if (who->todo & ANNOUNCE)
+        return announce(mqtt, who);
+    const unsigned what = who->todo & STATUS ? STATUS : who->todo & INFO ? INFO : STATE;
+    const bool sent = what == STATUS ? send_status(mqtt, who, now)
+                      : what == INFO ? send_info(mqtt, who, now)
+                                     : send_values(mqtt, who, now);
+    if (sent)
+        who->todo &= ~what;
+    return sent;
 }
 
 /* ---- when ---- */
@@ -231,7 +224,8 @@ static void send_queued(struct mqtt *mqtt, double now)
     unsigned idle = 0;
     while (connection_room(mqtt->connection) > SPARE_ROOM) {
         if (mqtt->withdrawals.count > 0 || mqtt->gateway.todo) {
-            if (!(mqtt->withdrawals.count > 0 ? withdraw_step(mqtt) : send_of_gateway(mqtt, now)))
+            if (!(mqtt->withdrawals.count > 0 ? withdraw_step(mqtt)
+                                              : send_due(mqtt, &mqtt->gateway, now)))
                 return;
             continue;
         }
@@ -243,7 +237,7 @@ static void send_queued(struct mqtt *mqtt, double now)
         if (!(now - mqtt->answered_at < OPEN_S ? pack->todo : pack->todo & ~(unsigned) STATE))
             continue;
         idle = 0;
-        if (!send_of_pack(mqtt, pack, now))
+        if (!send_due(mqtt, pack, now))
             return;
     }
 }
@@ -292,7 +286,7 @@ static void flush(struct mqtt *mqtt)
         return;
     for (unsigned i = 0; i < mqtt->pack_count; i++)
         schedule_pack(mqtt, &mqtt->packs[i], now);
-    if (!mqtt_is_device(mqtt) && outlet_hears(mqtt->outlet, now) != mqtt->heard_told)
+    if (!mqtt_is_device(mqtt) && outlet_hears(mqtt->outlet, now) != mqtt->gateway.online)
         mqtt->gateway.todo |= STATUS;
     if (!mqtt_is_device(mqtt) && count_fresh(mqtt, now) != mqtt->fresh_told)
         mqtt->gateway.todo |= INFO;

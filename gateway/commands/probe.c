@@ -434,43 +434,31 @@ static int probe(const struct line_config *line, const struct arguments *argumen
     return probing.found.count > 0 && print_found(&probing, beside) ? EXIT_DONE : EXIT_FAILED;
 }
 
-/* Fills in the arguments; -1 to continue, or the exit status. */
-static int parse_options(int argc, char **argv, struct arguments *arguments)
-{
-    const struct option_row rows[] = {{"all", 'a', .flag = &arguments->all},
-                                      {"output", 'o', .text = &arguments->output},
-                                      {"config", 'c', .text = &arguments->config},
-                                      {"baud", 0, .text = &arguments->baud},
-                                      {"framing", 0, .text = &arguments->framing},
-                                      {"key-file", 0, .text = &arguments->key_file},
-                                      {"verbose", 'v', .flag = &arguments->verbose},
-                                      {0}};
-    options_parse(argc, argv, rows, 1, usage);
-    arguments->port = optind < argc ? argv[optind] : NULL;
-    const bool for_ports = arguments->all || arguments->output || arguments->baud ||
-                           arguments->framing || arguments->key_file;
-    const bool for_air = arguments->key_file && arguments->port &&
-                         (!is_on_air(arguments->port) || is_scan(arguments->port));
-    if (!for_air && (arguments->port || !for_ports))
-        return -1;
-    if (for_air)
-        fprintf(stderr, "packgate probe: --key-file is for one Bluetooth device, ble:ADDRESS\n\n");
-    else if (!arguments->port)
-        fprintf(stderr, "packgate probe: PORT is missing; `packgate probe` without options lists "
-                        "all ports\n\n");
-    fputs(usage, stderr);
-    return EXIT_USAGE;
-}
-
 int command_probe(int argc, char **argv)
 {
     struct arguments arguments = {0};
+    const struct option_row rows[] = {
+        {"all", 'a', .flag = &arguments.all},         {"output", 'o', .text = &arguments.output},
+        {"config", 'c', .text = &arguments.config},   {"baud", 0, .text = &arguments.baud},
+        {"framing", 0, .text = &arguments.framing},   {"key-file", 0, .text = &arguments.key_file},
+        {"verbose", 'v', .flag = &arguments.verbose}, {0}};
     log_set_level(LOG_LEVEL_ERROR);
-    int status = parse_options(argc, argv, &arguments);
-    if (status >= 0)
-        return status;
-    if (!arguments.port)
+    options_parse(argc, argv, rows, 1, usage);
+    arguments.port = argv[optind];
+    const bool for_ports = arguments.all || arguments.output || arguments.baud ||
+                           arguments.framing || arguments.key_file;
+    if (!arguments.port && !for_ports)
         return list_ports(&arguments);
+    if (!arguments.port ||
+        (arguments.key_file && (!is_on_air(arguments.port) || is_scan(arguments.port)))) {
+        fprintf(stderr,
+                arguments.port
+                    ? "packgate probe: --key-file is for one Bluetooth device, ble:ADDRESS\n\n%s"
+                    : "packgate probe: PORT is missing; `packgate probe` without options lists all "
+                      "ports\n\n%s",
+                usage);
+        return EXIT_USAGE;
+    }
     if (is_scan(arguments.port))
         return scan_devices(&arguments);
     if (arguments.output && access(arguments.output, F_OK) == 0) {
@@ -494,10 +482,9 @@ int command_probe(int argc, char **argv)
     };
     struct config *config = options_config("probe", lines, COUNT(lines));
     struct config *beside = config ? load_beside(&arguments) : NULL;
-    if (!config || (arguments.config && !beside))
-        status = EXIT_USAGE;
-    else
-        status = probe(&config->lines[0], &arguments, beside);
+    const int status = !config || (arguments.config && !beside)
+                           ? EXIT_USAGE
+                           : probe(&config->lines[0], &arguments, beside);
     config_free(config);
     config_free(beside);
     return status;

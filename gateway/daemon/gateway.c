@@ -221,11 +221,12 @@ static void doubt_found_packs(struct gateway *gateway, double now)
 
 /* ---- start, reload and end ---- */
 
-static void apply_config(struct gateway *gateway, const struct config *config)
+static void take_up_kept(struct gateway *gateway, struct config *config)
 {
     const time_t wall = time(NULL);
     struct tm local;
     kept_take_up(gateway->kept, config, localtime_r(&wall, &local));
+    recall_packs(gateway, config);
 }
 
 struct gateway *gateway_new(struct ev_loop *loop, struct config *config,
@@ -244,8 +245,7 @@ struct gateway *gateway_new(struct ev_loop *loop, struct config *config,
     gateway->config = config;
     gateway->searched_at = clock_now();
     if (gateway->kept) {
-        apply_config(gateway, config);
-        recall_packs(gateway, config);
+        take_up_kept(gateway, config);
         reopen_lines(gateway, config);
         mark_searches(NULL, config);
         gateway->polling = polling_new(NULL, loop, config, NULL, &line_events, gateway);
@@ -300,8 +300,7 @@ bool gateway_reload(struct gateway *gateway, struct config *config)
     if (!served_listen(gateway->served, config))
         return false;
     end_searches(gateway);
-    apply_config(gateway, config);
-    recall_packs(gateway, config);
+    take_up_kept(gateway, config);
     mark_searches(gateway->config, config);
     struct polling *polling =
         polling_new(gateway->polling, gateway->loop, config, NULL, &line_events, gateway);

@@ -327,6 +327,12 @@ static void put(enum history_level level, const struct history_row *row)
     store_row(store, "shed", level, row);
 }
 
+static void write_row(enum history_level level, const struct history_row *row)
+{
+    put(level, row);
+    assert_true(store_commit(store));
+}
+
 HISTORY_TEST(store_and_names)
 {
     const struct history_row row = a_row(START, 10, 53120, 16);
@@ -421,11 +427,9 @@ HISTORY_TEST(parts_are_merged)
     a.flags = FLAG_WARNING(3) | FLAG_CHARGE_MOS | FLAG_BALANCING;
     b.flags = FLAG_PROTECTION(4) | FLAG_DISCHARGE_MOS;
     put(LEVEL_DAY, &a);
-    put(LEVEL_HOUR, &a);
-    assert_true(store_commit(store));
+    write_row(LEVEL_HOUR, &a);
     put(LEVEL_DAY, &b);
-    put(LEVEL_HOUR, &b);
-    assert_true(store_commit(store));
+    write_row(LEVEL_HOUR, &b);
     assert_int_equal(ask("SELECT n FROM hour"), 40);
     assert_int_equal(ask("SELECT voltage_mv FROM hour"), 52500);
     assert_int_equal(ask("SELECT voltage_mv_min FROM hour"), 52000);
@@ -445,12 +449,10 @@ HISTORY_TEST(parts_are_merged)
 HISTORY_TEST(more_cells)
 {
     struct history_row row = a_row(START, 1, 52000, 16);
-    put(LEVEL_MINUTE, &row);
-    assert_true(store_commit(store));
+    write_row(LEVEL_MINUTE, &row);
     row = a_row(START + 60, 1, 52000, 48);
     put(LEVEL_MINUTE, &row);
-    put(LEVEL_HOUR, &row);
-    assert_true(store_commit(store));
+    write_row(LEVEL_HOUR, &row);
     assert_int_equal(ask("SELECT c48 FROM minute WHERE t > 1763769600"), 3347);
     assert_int_equal(ask("SELECT count(*) FROM minute WHERE c17 IS NULL"), 1);
     assert_int_equal(ask("SELECT \"cell_mv.48_min\" FROM hours"), 3347);
@@ -480,8 +482,7 @@ HISTORY_TEST(damaged)
     for (int round = 0; round < 3; round++) {
         open_store();
         row.t = START + 10 * round;
-        put(LEVEL_RECENT, &row);
-        assert_true(store_commit(store));
+        write_row(LEVEL_RECENT, &row);
         assert_int_equal(ask("SELECT count(*) FROM recent"), 1);
         close_store();
         spoil(0, 4096);
@@ -493,11 +494,9 @@ HISTORY_TEST(damaged)
 HISTORY_TEST(deleted_under_way)
 {
     const struct history_row row = a_row(START, 1, 52000, 16);
-    put(LEVEL_RECENT, &row);
-    assert_true(store_commit(store));
+    write_row(LEVEL_RECENT, &row);
     unlink(path);
-    put(LEVEL_RECENT, &row);
-    assert_true(store_commit(store));
+    write_row(LEVEL_RECENT, &row);
     assert_int_equal(ask("SELECT count(*) FROM recent"), 1);
 }
 
@@ -506,8 +505,7 @@ HISTORY_TEST(full_disk)
 {
     struct rlimit before, small;
     struct history_row row = a_row(START, 1, 52000, 16);
-    put(LEVEL_RECENT, &row);
-    assert_true(store_commit(store));
+    write_row(LEVEL_RECENT, &row);
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
     small = before;
@@ -536,8 +534,7 @@ HISTORY_TEST(more_than_memory_holds)
         row.t += 10;
         put(LEVEL_RECENT, &row);
     }
-    put(LEVEL_HOUR, &row);
-    assert_true(store_commit(store));
+    write_row(LEVEL_HOUR, &row);
     assert_int_equal(ask("SELECT count(*) FROM recent"), ROWS);
     assert_int_equal(ask("SELECT count(*) FROM hour"), 1);
 }
@@ -573,19 +570,14 @@ HISTORY_TEST(foreign)
         "CREATE TABLE recent(other INTEGER); PRAGMA user_version = 1",
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        sqlite3 *db;
-        char aside[200];
         unlink(path);
-        snprintf(aside, sizeof aside, "%s.bad", path);
-        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-        assert_int_equal(sqlite3_exec(db, cases[i], NULL, NULL, NULL), SQLITE_OK);
-        sqlite3_close(db);
+        change(cases[i]);
         open_store();
         const struct history_row row = a_row(START, 10, 53120, 16);
         put(LEVEL_RECENT, &row);
         assert_false(store_commit(store));
         assert_int_equal(store_waiting(store), 1);
-        assert_int_equal(access(aside, F_OK), -1);
+        assert_false(is_there(".bad"));
         if (i == 0) {
             assert_int_equal(ask("SELECT id FROM states"), 7);
             assert_int_equal(ask("SELECT count(*) FROM sqlite_master"), 1);
@@ -619,17 +611,14 @@ TEST(steady)
 HISTORY_TEST(damaged_and_stuck)
 {
     struct history_row row = a_row(START, 1, 52000, 16);
-    put(LEVEL_RECENT, &row);
-    assert_true(store_commit(store));
+    write_row(LEVEL_RECENT, &row);
     const long long page = ask("SELECT rootpage FROM sqlite_master WHERE name = 'recent'");
     const long long size = ask("PRAGMA page_size");
     close_store();
     spoil((size_t) ((page - 1) * size), (size_t) size);
+    char name[200];
     for (unsigned n = 0; n < 100; n++) {
-        char name[200];
-        snprintf(name, sizeof name, "%s.bad.%u", path, n);
-        if (n == 0)
-            snprintf(name, sizeof name, "%s.bad", path);
+        snprintf(name, sizeof name, n ? "%s.bad.%u" : "%s.bad", path, n);
         assert_int_equal(mkdir(name, 0700), 0);
     }
     open_store();
@@ -637,7 +626,6 @@ HISTORY_TEST(damaged_and_stuck)
     assert_false(store_commit(store));
     assert_int_equal(store_waiting(store), 1);
     assert_int_equal(store_failures(store), 1);
-    char name[200];
     snprintf(name, sizeof name, "%s.bad.7", path);
     assert_int_equal(rmdir(name), 0);
     assert_true(store_commit(store));
@@ -646,10 +634,7 @@ HISTORY_TEST(damaged_and_stuck)
 
 HISTORY_TEST(newer_version)
 {
-    sqlite3 *db;
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 99", NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(db);
+    change("PRAGMA user_version = 99");
     const struct history_row row = a_row(START, 1, 52000, 16);
     put(LEVEL_RECENT, &row);
     assert_false(store_commit(store));
@@ -664,8 +649,7 @@ HISTORY_TEST(old_rows_go)
         row.t = START + 10 * i;
         put(LEVEL_RECENT, &row);
     }
-    put(LEVEL_DAY, &row);
-    assert_true(store_commit(store));
+    write_row(LEVEL_DAY, &row);
     const int64_t now = START + 48 * 3600 + 20000;
     unsigned steps = 1;
     while (store_prune(store, now))
@@ -829,8 +813,7 @@ HISTORY_TEST(query_beside_writer)
     assert_int_equal(query_rows(query, &ask, find, &found), 0);
     assert_int_equal(query_rows(held, &ask, find, &found), 0);
     const struct history_row row = a_row(START, 1, 52000, 16);
-    put(LEVEL_RECENT, &row);
-    assert_true(store_commit(store));
+    write_row(LEVEL_RECENT, &row);
     assert_int_equal(query_rows(query, &ask, find, &found), 1);
     assert_int_equal(query_rows(held, &ask, find, &found), 0);
     query_close(query);

@@ -18,6 +18,7 @@ import time
 
 from control_harness import Link
 from harness import Gateway, PACKGATE, PATIENCE, main, simulate, until
+from influx_harness import kill_outlet, outlet_pid
 from web_harness import Page
 
 PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nwritable = yes\n"
@@ -52,24 +53,6 @@ class Place:
                 pass  # not there yet
             time.sleep(0.05)
         raise AssertionError(f"{sql}: {rows}")
-
-
-def child_of(gateway):
-    def name(pid):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                return file.read().split(b"\0")
-        except OSError:
-            return []
-
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        with open(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children") as file:
-            for pid in file.read().split():
-                if b"history" in name(pid):
-                    return int(pid)
-        time.sleep(0.02)
-    raise AssertionError("no history outlet")
 
 
 def export(place, *arguments):
@@ -165,12 +148,12 @@ def survives_its_death_and_lost_files():
             gateway.wait_published("shed")
             place.await_rows("SELECT name FROM recents")
             for _ in range(2):
-                pid = child_of(gateway)
+                pid = outlet_pid(gateway, "history")
                 os.kill(pid, signal.SIGKILL)
-                until(lambda: child_of(gateway) != pid)
+                until(lambda: outlet_pid(gateway, "history") != pid)
             assert place.ask("PRAGMA integrity_check") == [("ok",)]
             # Damaged unnoticed: it is set aside, and a new one begins.
-            os.kill(child_of(gateway), signal.SIGKILL)
+            kill_outlet(gateway, "history")
             os.unlink(place.file + "-wal")
             with open(place.file, "r+b") as file:
                 file.write(b"\x5a" * 8192)
@@ -224,7 +207,7 @@ def is_not_waited_for_by_the_page():
             other.execute(order)
         with Page(HISTORY.format(place.file), packs=PACK.format("shed", url, 1)) as gateway:
             gateway.await_fresh("shed")
-            page = next(child for child in children_of(gateway.process.pid) if b"web" in open(f"/proc/{child}/cmdline", "rb").read().split(b"\0"))
+            page = outlet_pid(gateway, "web")
             found = {}
 
             def ask(number, path):

@@ -10,10 +10,9 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 
 import harness
-from harness import Gateway, PACKGATE, PATIENCE, await_value, main, read_value, simulate
+from harness import Gateway, PACKGATE, PATIENCE, await_value, main, read_value, simulate, until
 
 PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nwritable = yes\n"
 # On a busy machine a late reply is not a lost one: only missing replies count.
@@ -25,15 +24,6 @@ def rewrite(gateway, text, general=""):
     with open(gateway.path, "w") as file:
         file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {gateway.folder}/state\n{general}\n{text}")
     gateway.process.send_signal(signal.SIGHUP)
-
-
-def await_that(holds, what):
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if holds():
-            return
-        time.sleep(0.02)
-    raise AssertionError(what)
 
 
 def objects(gateway, wanted):
@@ -59,7 +49,7 @@ def is_gone(pid):
 
 
 def await_gone(pid):
-    await_that(lambda: is_gone(pid), f"process {pid} is still there")
+    until(lambda: is_gone(pid))
 
 
 def gets_values_and_orders():
@@ -173,15 +163,11 @@ def hears_a_gateway_without_packs():
     """After ten seconds without a message, an outlet considers the gateway hung."""
     with Gateway(f"[web]\nlisten = 127.0.0.1:{harness.free_port()}\n") as gateway:
         def messages():
-            said = subprocess.run([PACKGATE, "status", "--json", "-c", gateway.path], stdout=subprocess.PIPE, check=True).stdout
-            return sum(outlet["messages"] for outlet in json.loads(said)["outlets"])
+            return sum(outlet["messages"] for outlet in gateway.status()["outlets"])
 
-        # The control socket opens a moment after the port.
-        status = [PACKGATE, "status", "-c", gateway.path]
-        await_that(lambda: subprocess.run(status, capture_output=True).returncode == 0, "the control socket does not open")
-        await_that(lambda: messages() > 0, "the outlet does not start")
+        until(lambda: messages() > 0)
         first = messages()
-        await_that(lambda: messages() >= first + 3, "nothing is heard of the gateway")
+        until(lambda: messages() >= first + 3)
 
 
 def a_reload_leaves_the_others_alone():
@@ -201,7 +187,7 @@ def a_reload_leaves_the_others_alone():
         # One section is removed, the other stays.
         rewrite(gateway, text.replace("unit = 1", "unit = 9") + "[print y]\npacks = a\n")
         assert objects(gateway, lambda found: "gone" in found)["gone"] is True
-        await_that(lambda: sum(is_gone(pid) for pid in again) == 1, "both are there")
+        until(lambda: sum(is_gone(pid) for pid in again) == 1)
 
 
 def ends_with_the_gateway():

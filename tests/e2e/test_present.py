@@ -684,16 +684,15 @@ def falls_silent_before_another_battery():
         assert cable.ask(ask, 0.3) == b""
 
 
-def outlet_of(control):
-    status = json.loads(subprocess.run([PACKGATE, "status", "--json", "--control", control], check=True, stdout=subprocess.PIPE).stdout)
-    return next(outlet for outlet in status["outlets"] if outlet["kind"] == "present")
+def outlet_of(gateway):
+    return next(outlet for outlet in gateway.status()["outlets"] if outlet["kind"] == "present")
 
 
 def what_was_asked_during_a_sleep_is_not_answered():
     """The process itself is stopped: what came meanwhile is of any age, and its master has given it up."""
-    with tempfile.TemporaryDirectory() as folder, Cable() as cable, presented(cable.url, control=f"{folder}/control"):
+    with Cable() as cable, presented(cable.url) as gateway:
         assert is_volts(cable.ask(VOLTS))
-        pid = outlet_of(f"{folder}/control")["pid"]
+        pid = outlet_of(gateway)["pid"]
         os.kill(pid, signal.SIGSTOP)
         cable.send(VOLTS)
         time.sleep(4)
@@ -720,11 +719,10 @@ def one_that_is_killed_comes_back():
     """It says nothing until it has values, and no old number then: its BMS is another one meanwhile."""
     age = find("age_s")
     whole = frame(1, 3, *struct.pack(">HH", age["address"], VOLTAGE["address"] + VOLTAGE["count"] - age["address"]))
-    with tempfile.TemporaryDirectory() as folder, Cable() as cable, \
-            presented(cable.url, stale_s=STALE_S, control=f"{folder}/control") as gateway:
+    with Cable() as cable, presented(cable.url, stale_s=STALE_S) as gateway:
         assert is_volts(cable.ask(VOLTS))
         gateway.bms.stop()
-        os.kill(outlet_of(f"{folder}/control")["pid"], signal.SIGKILL)
+        os.kill(outlet_of(gateway)["pid"], signal.SIGKILL)
         with Program(PACKGATE, "simulate", "--protocol", "daly", "--tcp", gateway.bms_url.removeprefix("tcp://"), "--options", FIXED.replace("52.8", "51.2")):
             deadline, seen, silent = time.monotonic() + PATIENCE, 0, 0
             while abs(seen - 51.2) > 0.05:
@@ -741,14 +739,14 @@ def one_that_is_killed_comes_back():
 
 def one_that_hangs_comes_back():
     """The gateway notices that nothing is read."""
-    with tempfile.TemporaryDirectory() as folder, Cable() as cable, presented(cable.url, control=f"{folder}/control") as gateway:
+    with Cable() as cable, presented(cable.url) as gateway:
         assert is_volts(cable.ask(VOLTS))
-        pid = outlet_of(f"{folder}/control")["pid"]
+        pid = outlet_of(gateway)["pid"]
         os.kill(pid, signal.SIGSTOP)
         assert cable.ask(VOLTS, 1) == b""
         gateway.wait_for("outlet present x: has read nothing for 10 s")
         gateway.wait_for("present x: answers")
-        assert outlet_of(f"{folder}/control")["pid"] != pid
+        assert outlet_of(gateway)["pid"] != pid
         assert is_volts(cable.ask(VOLTS))
 
 
@@ -824,9 +822,9 @@ def a_reload_ends_it_with_a_stop():
 
 
 def status_says_who_asks():
-    with tempfile.TemporaryDirectory() as folder, presented(ON_TCP, control=f"{folder}/control") as gateway:
+    with presented(ON_TCP) as gateway:
         def words():
-            return outlet_of(f"{folder}/control").get("error", "")
+            return outlet_of(gateway).get("error", "")
 
         until(lambda: "no request yet" in words())
         with Stream(gateway) as stream:
@@ -843,10 +841,10 @@ def status_says_what_was_told():
         "register = discharge_current_limit_a & allowed_discharge_current_a -> 40011 u16 min 0 scale 5.12\nfill = 40010-40011 -> 10\n"
     limits = [find(f"allowed_{name}") for name in ("charge_voltage_v", "charge_current_a", "discharge_current_a")]
     whole = frame(1, 3, *struct.pack(">HH", limits[0]["address"], limits[2]["address"] + 2 - limits[0]["address"]))
-    with tempfile.TemporaryDirectory() as folder, presented(ON_TCP, LIMITS, control=f"{folder}/control") as gateway, Stream(gateway) as stream:
+    with presented(ON_TCP, LIMITS) as gateway, Stream(gateway) as stream:
         def await_words(pattern, *asked):
             deadline = time.monotonic() + PATIENCE
-            while not (found := re.search(pattern, said := outlet_of(f"{folder}/control").get("error", ""))):
+            while not (found := re.search(pattern, said := outlet_of(gateway).get("error", ""))):
                 for request in asked:
                     assert stream.ask(request)
                 assert time.monotonic() < deadline, said
@@ -858,8 +856,7 @@ def status_says_what_was_told():
         told = await_words(r"2 from \d+ of unit 1; told: charge (\S+) A up to (\S+) V, discharge (\S+) A$", whole, VOLTS)
         volts, charge, discharge = (decode(limit, struct.unpack(">2H", stream.ask(reading(limit))[3:-2])) for limit in limits)
         assert abs(float(told[2]) - volts) < 1.5 and float(told[1]) <= charge + 0.1 and float(told[3]) <= discharge + 0.1, (told[0], volts, charge, discharge)
-    with tempfile.TemporaryDirectory() as folder, presented(ON_TCP, view + LIMITS, view=" meter", control=f"{folder}/control") as gateway, \
-            Stream(gateway) as stream:
+    with presented(ON_TCP, view + LIMITS, view=" meter") as gateway, Stream(gateway) as stream:
         for address in (40010, 10):
             request = frame(3, 4, *struct.pack(">HH", address, 2))
             seen = await_words(rf"2 from {address} of unit 3; told: charge up to (\S+) V, discharge (\S+) A$", request)

@@ -16,7 +16,7 @@ import threading
 import time
 
 from harness import PACKGATE, PATIENCE, Gateway, Program, Way, main, simulate, until
-from test_present import Cable
+from test_present import Cable, Wire
 
 LIMITS = """[limits {of}]
 charge_current = 100
@@ -70,28 +70,18 @@ def expect_same(shown, got, title, least=15):
     assert compared >= least, (title, got)
 
 
-class Stream:
-    """A TCP connection."""
+class Stream(Wire):
+    """A TCP connection; what came before a request counts as well."""
 
     def __init__(self, port):
         self.socket = socket.create_connection(("127.0.0.1", port))
-
-    def hear(self, seconds):
-        """Reads until it is quiet for so long."""
-        heard = b""
-        while select.select([self.socket], [], [], seconds)[0] and (data := self.socket.recv(4096)):
-            heard += data
-            seconds = min(seconds, 0.05)
-        return heard
+        self.fd = self.socket.fileno()
 
     def ask(self, request, seconds=5):
         self.socket.sendall(request)
         return self.hear(seconds)
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
+    def close(self):
         self.socket.close()
 
 
@@ -122,7 +112,7 @@ def arguments_for(protocol, variant):
     return ["--protocol", protocol, *address] + (["--variant", variant] if variant else [])
 
 
-class Wire:
+class Joint:
     """Two pseudo terminals, joined."""
 
     def __enter__(self):
@@ -175,7 +165,7 @@ def is_read_as_it_is(wires=None):
 
 def over_serial_lines():
     with contextlib.ExitStack() as stack:
-        is_read_as_it_is([stack.enter_context(Wire()) for _ in SPOKEN])
+        is_read_as_it_is([stack.enter_context(Joint()) for _ in SPOKEN])
 
 
 @contextlib.contextmanager
@@ -208,14 +198,14 @@ def a_bank_is_read_as_it_is(wires=None):
 
 def a_bank_over_serial_lines():
     with contextlib.ExitStack() as stack:
-        a_bank_is_read_as_it_is([stack.enter_context(Wire()) for _ in SPOKEN])
+        a_bank_is_read_as_it_is([stack.enter_context(Joint()) for _ in SPOKEN])
 
 
 def a_bank_is_a_stack():
     """For an inverter, over TCP and serial lines: the values that a bank has, and no others."""
     kinds = [("pylontech", "topbms pylontech"), ("victron", "victron"), ("pylon-1.2", "pylon-1.2"), ("pylon-1.3", "pylon-1.3")]
     with contextlib.ExitStack() as stack:
-        wires = [stack.enter_context(Wire()) for _ in kinds]
+        wires = [stack.enter_context(Joint()) for _ in kinds]
         gateway = stack.enter_context(bank(*(f"protocol = {protocol}\nport = {port}" for (_, protocol), wire in zip(kinds, wires)
                                              for port in ("tcp-listen:127.0.0.1:0", f"serial:{wire.ends[0].path}"))))
         for number, ((kind, _), wire) in enumerate(zip(kinds, wires)):
@@ -238,8 +228,7 @@ def a_bank_is_a_stack():
 
 
 def words_of(gateway, name):
-    status = json.loads(subprocess.run([PACKGATE, "status", "--json", "-c", gateway.path], stdout=subprocess.PIPE, check=True).stdout)
-    return next(outlet for outlet in status["outlets"] if outlet["name"] == name).get("error", "")
+    return next(outlet for outlet in gateway.status()["outlets"] if outlet["name"] == name).get("error", "")
 
 
 def await_status(gateway, wanted, name="p0"):
@@ -254,10 +243,7 @@ def can_as_text():
     with source("port = tcp-listen:127.0.0.1:0\nprotocol = pylon-1.2\nsoh = 97\n") as gateway:
         port = port_of(gateway, "p0")
         with Stream(port) as stream:
-            data = b""
-            while len(frames(data)) < 6 or not data.endswith(b"\r"):
-                data += stream.hear(2)
-            said = frames(data)
+            said = hear_frames(stream, lambda said: len(said) >= 6)
             assert set(said) == {"351", "355", "356", "359", "35C", "35E"}, said
             assert said["35E"] == b"PYLON   ".hex().upper()
             assert int.from_bytes(bytes.fromhex(said["356"])[2:4], "little", signed=True) == -123
@@ -270,14 +256,20 @@ def can_as_text():
             assert float(re.search(r"every ([\d.]+) s", words_of(gateway, "p0"))[1]) >= 0.9
 
 
+def hear_frames(stream, enough):
+    """Whole frames, until they are enough."""
+    data = b""
+    while not enough(frames(data)) or not data.endswith(b"\r"):
+        data += stream.hear(2)
+    return frames(data)
+
+
 def limits_of_can(port):
     """Decodes the last complete set of frames."""
     with Stream(port) as stream:
-        data = b""
-        while "351" not in frames(data) or not data.endswith(b"\r"):
-            data += stream.hear(5)
+        data = hear_frames(stream, lambda said: "351" in said)
         stream.socket.sendall(b"t30580000000000000000\r")
-        frame = bytes.fromhex(frames(data)["351"])
+        frame = bytes.fromhex(data["351"])
     volts, charge, discharge = (int.from_bytes(frame[n:n + 2], "little") / 10 for n in (0, 2, 4))
     return f"charge {charge:g} A up to {volts:g} V, discharge {discharge:g} A"
 
@@ -357,8 +349,7 @@ def unfit_sections_are_refused():
 
 def kill_outlets(gateway):
     """Kills the processes of all [present]. Returns their number."""
-    status = json.loads(subprocess.run([PACKGATE, "status", "--json", "-c", gateway.path], stdout=subprocess.PIPE, check=True).stdout)
-    pids = [outlet["pid"] for outlet in status["outlets"] if outlet["kind"] == "present"]
+    pids = [outlet["pid"] for outlet in gateway.status()["outlets"] if outlet["kind"] == "present"]
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     return len(pids)
@@ -418,10 +409,8 @@ class LossyWay(Way):
 
 def expect_alarm(port):
     with Stream(port) as stream:
-        data = b""
-        while len(frames(data)) < 6 or not data.endswith(b"\r"):
-            data += stream.hear(2)
-        assert frames(data)["359"].startswith("02"), frames(data)
+        said = hear_frames(stream, lambda said: len(said) >= 6)
+        assert said["359"].startswith("02"), said
 
 
 def an_alarm_that_is_not_read_has_not_ended():

@@ -4,14 +4,12 @@
 docs/history.md says."""
 
 import contextlib
-import json
 import os
 import random
 import signal
-import subprocess
 import time
 
-from harness import Gateway, PACKGATE, PATIENCE, main, simulate
+from harness import Gateway, PATIENCE, main, simulate
 from influx_harness import Database, kill_outlet
 from test_influx import HISTORY, Place, section
 
@@ -104,10 +102,9 @@ def await_connected(gateway, before=None):
     """The new process of the history, once it has written."""
     deadline = time.monotonic() + PATIENCE
     while True:
-        result = subprocess.run([PACKGATE, "status", "-c", gateway.path, "--json"], stdout=subprocess.PIPE, timeout=PATIENCE, check=True)
-        found = [outlet for outlet in json.loads(result.stdout)["outlets"] if outlet["kind"] == "history"]
-        if found[0]["connected"] and found[0]["pid"] != before:
-            return found[0]["pid"]
+        found = next(outlet for outlet in gateway.status()["outlets"] if outlet["kind"] == "history")
+        if found["connected"] and found["pid"] != before:
+            return found["pid"]
         assert time.monotonic() < deadline, found
         time.sleep(0.1)
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* VE.Direct: a simulated shunt, section 4 of the sheet `vedirect`. */
-#include "vedirect_scan.h"
-#include "vedirect_tables.h"
-#include "vedirect_values.h"
+#include "vedirect.h"
 
 #include "bms/bytes.h"
 

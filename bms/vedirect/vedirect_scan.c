@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* VE.Direct: blocks and HEX records out of a stream of bytes. */
-#include "vedirect_scan.h"
+#include "vedirect.h"
 
 #include "bms/bytes.h"
 

@@ -13,8 +13,7 @@
  * yields noise, so unused bits must be ones. Signed values are compared with "unknown" before the sign
  * is applied.
  */
-#include "vedirect_tables.h"
-#include "vedirect_values.h"
+#include "vedirect.h"
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"

@@ -6,8 +6,7 @@
  * as foreign; VER of a reply is meaningless; `auto` finds the variant by asking in one dialect
  * after the other.
  */
-#include "topbms_layout.h"
-#include "topbms_messages.h"
+#include "topbms_reply.h"
 
 #include "bms/bytes.h"
 

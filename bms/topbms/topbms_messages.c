@@ -4,7 +4,7 @@
  * `topbms`, sections 7, 8.3 and 8.4. A reply whose size or characters do not match its command is
  * ignored as a whole: it may be a late one to another command.
  */
-#include "topbms_messages.h"
+#include "topbms_reply.h"
 
 #include "bms/bytes.h"
 

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: MIT
 /*
- * TopBMS and siblings: decides which frame can answer a request. Follows the sheet `topbms`,
- * sections 2, 3, 8 and 9.
+ * TopBMS and siblings: decides which frame can answer a request, and finds the structure of a 42H or
+ * 44H reply. Follows the sheet `topbms`, sections 2 to 6, 8 and 9. A count is accepted only if the
+ * length confirms it, and 42H only if the cells add up to the pack voltage: CHKSUM does not detect
+ * two swapped characters, and the sum also proves the unit of the voltage.
  */
 #include "topbms_reply.h"
 
+#include "bms/bytes.h"
+
 #include <string.h>
+
+#define MAX_PACKS 16
 
 /* Section 3. Any other code is the command of an echo or of another master's request. */
 static bool is_return_code(uint8_t code)
@@ -114,4 +120,249 @@ bool topbms_read_question(const uint8_t *bytes, size_t size, int *address)
         return false; /* a reply of TDT boards */
     *address = length == 1 ? info[0] : frame.head.address;
     return true;
+}
+
+/* ---- the structure of 42H and 44H ---- */
+
+enum fit { MISFIT, FITS_LOOSELY, FITS };
+
+static bool read_head(const struct topbms_variant *variant, enum topbms_kind kind, const uint8_t *d,
+                      size_t size, struct topbms_layout *layout)
+{
+    size_t width = kind == KIND_ANALOG ? 2 : 1;
+    if (size < 1 || d[0] < 1 || d[0] > MAX_CELLS)
+        return false;
+    size_t n_at = 1 + d[0] * width;
+    if (size <= n_at || d[n_at] + variant->uncounted_sensors > MAX_TEMPS)
+        return false;
+    size_t sensor_count = d[n_at] + (size_t) variant->uncounted_sensors;
+    size_t rest_at = n_at + 1 + sensor_count * width;
+    if (size < rest_at)
+        return false;
+    layout->variant = variant;
+    layout->cells = d + 1;
+    layout->cell_count = d[0];
+    layout->sensors = d + n_at + 1;
+    layout->sensor_count = (unsigned) sensor_count;
+    layout->rest = d + rest_at;
+    layout->rest_size = size - rest_at;
+    return true;
+}
+
+/* ---- 42H ---- */
+
+static bool sensors_legal(const struct topbms_layout *layout)
+{
+    const struct topbms_variant *variant = layout->variant;
+    for (unsigned i = 0; i < layout->sensor_count; i++) {
+        const uint16_t raw = be16(layout->sensors + 2 * i);
+        const bool legal =
+            variant->sensor_signed
+                ? (int16_t) raw >= -variant->sensor_min && (int16_t) raw <= variant->sensor_max
+                : raw == 0 || (raw >= variant->sensor_min && raw <= variant->sensor_max);
+        if (!legal)
+            return false;
+    }
+    return true;
+}
+
+/* Finds the unit of the pack voltage in which it equals the sum of the cells; the variant's own
+ * unit is tried first. */
+static bool prove_voltage(struct topbms_layout *layout)
+{
+    static const double units[] = {0.01, 0.001};
+    unsigned raw = be16(layout->rest + 2);
+    if (layout->variant->voltage_in_100_mv) {
+        layout->voltage_v = raw * 0.1;
+        return bms_cells_fit(layout->cells, layout->cell_count, layout->voltage_v);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        layout->voltage_v = raw * units[layout->variant->voltage_in_mv ? 1 - i : i];
+        if (bms_cells_fit(layout->cells, layout->cell_count, layout->voltage_v))
+            return true;
+    }
+    return false;
+}
+
+/* The n-th valid length for the count byte of this reply; 0: there are no more; for n = 0: this
+ * variant does not have that count. */
+static size_t expected_length(const struct topbms_layout *layout, unsigned n)
+{
+    const struct topbms_variant *variant = layout->variant;
+    if (layout->rest_size <= variant->count_at)
+        return 0;
+    for (unsigned i = 0; i < TOPBMS_LENGTHS; i++) {
+        const struct topbms_length *length = &variant->lengths[i];
+        if (length->size > 0 &&
+            (length->count == 0 || length->count == layout->rest[variant->count_at]) && n-- == 0)
+            return length->size;
+    }
+    return 0;
+}
+
+/* Firmwares differ in the fields at the end (section 4): a longer rest fits, too, and for some
+ * variants a shorter one, if no other layout fits better. */
+static enum fit fit_analog(struct topbms_layout *layout)
+{
+    if (expected_length(layout, 0) == 0 || !sensors_legal(layout) || !prove_voltage(layout))
+        return MISFIT;
+    bool enough = layout->variant->may_end_early;
+    for (unsigned n = 0; expected_length(layout, n) > 0; n++) {
+        if (expected_length(layout, n) == layout->rest_size)
+            return FITS;
+        enough |= expected_length(layout, n) < layout->rest_size;
+    }
+    return enough ? FITS_LOOSELY : MISFIT;
+}
+
+/* ---- 44H ---- */
+
+static bool items_legal(const uint8_t *items, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (items[i] > 2 && (items[i] < 0x80 || items[i] > 0xF0))
+            return false;
+    return true;
+}
+
+static enum fit fit_status(struct topbms_layout *layout)
+{
+    if (!items_legal(layout->cells, layout->cell_count) ||
+        !items_legal(layout->sensors, layout->sensor_count))
+        return MISFIT;
+    for (unsigned i = 0; i < TOPBMS_TAILS; i++) {
+        layout->tail = &layout->variant->tails[i];
+        if (layout->tail->size > 0 && layout->tail->size == layout->rest_size)
+            return items_legal(layout->rest, 2) ? FITS : MISFIT;
+    }
+    return MISFIT;
+}
+
+/* ---- both ---- */
+
+static enum fit fit_block(const struct topbms_variant *variant, enum topbms_kind kind,
+                          const uint8_t *d, size_t size, struct topbms_layout *layout)
+{
+    if (!read_head(variant, kind, d, size, layout))
+        return MISFIT;
+    return kind == KIND_ANALOG ? fit_analog(layout) : fit_status(layout);
+}
+
+/* The size of the block at d if its rest has the n-th length of its kind; 0: there is no n-th
+ * length. */
+static size_t block_size(const struct topbms_variant *variant, enum topbms_kind kind,
+                         const uint8_t *d, size_t size, unsigned n)
+{
+    struct topbms_layout layout;
+    if (!read_head(variant, kind, d, size, &layout))
+        return 0;
+    size_t rest = kind == KIND_ANALOG ? expected_length(&layout, n)
+                  : n < TOPBMS_TAILS  ? variant->tails[n].size
+                                      : 0;
+    return rest > 0 && rest <= layout.rest_size ? (size_t) (layout.rest - d) + rest : 0;
+}
+
+/* Whether `packs` blocks of the n-th length, separated by `between` bytes, fill d exactly; returns
+ * the size of the first block. */
+static size_t walk_blocks(const struct topbms_variant *variant, enum topbms_kind kind,
+                          const uint8_t *d, size_t size, unsigned packs, unsigned n, size_t between)
+{
+    size_t first = block_size(variant, kind, d, size, n), at = first;
+    for (unsigned i = 1; i < packs; i++) {
+        if (at == 0 || at + between >= size)
+            return 0;
+        size_t next = block_size(variant, kind, d + at + between, size - at - between, n);
+        at = next > 0 ? at + between + next : 0;
+    }
+    return at == size ? first : 0;
+}
+
+/* COMMAND FFH returns several packs in one reply (section 9). Their blocks, which some firmwares
+ * separate by a byte, have to fill INFO exactly. The first block is that of the pack that answers.
+ */
+static enum fit fit_packs(const struct topbms_variant *variant, enum topbms_kind kind,
+                          const uint8_t *d, size_t size, unsigned packs,
+                          struct topbms_layout *layout)
+{
+    for (unsigned n = 0; n < TOPBMS_TAILS; n++)
+        for (size_t between = 0; between <= 1; between++) {
+            size_t first = walk_blocks(variant, kind, d, size, packs, n, between);
+            enum fit fit = first > 0 ? fit_block(variant, kind, d, first, layout) : MISFIT;
+            if (fit != MISFIT)
+                return fit;
+        }
+    return MISFIT;
+}
+
+static enum fit fit_info(const struct topbms_reply *reply, const struct topbms_variant *variant,
+                         enum topbms_kind kind, size_t flag, struct topbms_layout *layout)
+{
+    const size_t head = flag + (variant->no_group ? 0 : 1);
+    if (reply->size < head + 1)
+        return MISFIT;
+    uint8_t group = variant->no_group ? reply->number : reply->info[flag];
+    const uint8_t *d = reply->info + head;
+    size_t size = reply->size - head;
+    layout->flag = flag ? reply->info[0] : 0;
+    if (!reply->names_pack || reply->number != TOPBMS_ALL_PACKS) {
+        /* The group byte repeats COMMAND, except that a pack at address 00 calls itself 01 (Seplos,
+         * PACE). */
+        const bool fits = !reply->names_pack || group == reply->number ||
+                          (reply->number == 0 && group == 1 && !reply->relayed);
+        if (!fits)
+            return MISFIT;
+        /* Surplus bytes may be additions of its firmware, but not further packs. If another master
+         * has requested all packs, their number is in the place of the group byte. */
+        struct topbms_layout first;
+        enum fit fit = fit_block(variant, kind, d, size, layout);
+        bool several = fit == FITS_LOOSELY && group > 1 && group <= MAX_PACKS &&
+                       fit_packs(variant, kind, d, size, group, &first) != MISFIT;
+        return several ? MISFIT : fit;
+    }
+    if (group == 1)
+        return fit_block(variant, kind, d, size, layout);
+    bool master = (reply->asked.address & 0x0F) <= variant->master ||
+                  reply->asked.address == TOPBMS_ALL_PACKS;
+    if (!master || group < 1 || group > MAX_PACKS)
+        return MISFIT;
+    return fit_packs(variant, kind, d, size, group, layout);
+}
+
+/* Finds the best interpretation of the reply as one kind. `doubt`: another one, with the cells
+ * elsewhere, fits as well. If two variants interpret the bytes alike, the first one is used. */
+static enum fit find_best(const struct topbms_reply *reply, enum topbms_kind kind,
+                          struct topbms_layout *layout, bool *doubt)
+{
+    unsigned wanted = kind == KIND_ANALOG ? reply->variants : reply->status_variants;
+    enum fit best_fit = MISFIT;
+    *doubt = false;
+    for (unsigned id = ID_AUTO + 1; id < TOPBMS_IDS; id++)
+        for (size_t flag = 0; flag <= 1; flag++) {
+            const struct topbms_variant *variant = &topbms_variants[id];
+            if (!(wanted >> id & 1) || !(flag ? variant->flag_stands : variant->flag_absent))
+                continue;
+            struct topbms_layout tried = {.id = (enum topbms_id) id};
+            enum fit fit = fit_info(reply, variant, kind, flag, &tried);
+            if (fit > best_fit) {
+                *layout = tried;
+                best_fit = fit;
+                *doubt = false;
+            } else if (fit != MISFIT && fit == best_fit) {
+                *doubt |= tried.cells != layout->cells;
+            }
+        }
+    return best_fit;
+}
+
+bool topbms_find_layout(const struct topbms_reply *reply, enum topbms_kind kind,
+                        struct topbms_layout *layout)
+{
+    struct topbms_layout other;
+    bool doubt;
+    /* It may be 44H, even if it also fits 42H. As 44H, the item bytes of a 42H are invalid if one of
+     * its first cells is connected; but a 44H, mostly zeros, can look like a 42H whose cell wires are
+     * broken. */
+    if (kind == KIND_ANALOG && find_best(reply, KIND_STATUS, &other, &doubt) != MISFIT)
+        return false;
+    return find_best(reply, kind, layout, &doubt) != MISFIT && !doubt;
 }

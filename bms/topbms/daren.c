@@ -26,49 +26,33 @@
 
 enum command { LIVE = 0x42, PARAMETERS = 0x47, IDENTITY = 0x51, MODULE = 0xB0 };
 enum module { MODULE_MAKER = 3, MODULE_CAPACITY = 4 };
-enum return_code {
-    RTN_OK = 0,
-    RTN_CHKSUM = 2,
-    RTN_LCHKSUM = 3,
-    RTN_LAST = 9,
-    RTN_ADDRESS = 0x90,
-    RTN_LINK = 0x91
-};
-
 /* ---- plan ---- */
 
-enum step { STEP_LIVE, STEP_PARAMETERS, STEP_IDENTITY, STEP_MAKER, STEP_CAPACITY, STEPS };
-
-static const struct bms_step plan[STEPS] = {
-    [STEP_LIVE] = {.name = "values", .vital = true},
-    [STEP_PARAMETERS] = {.name = "parameters", .every_s = 3600},
-    [STEP_IDENTITY] = {.name = "identity", .every_s = 3600},
-    [STEP_MAKER] = {.name = "serial number", .every_s = 3600},
-    [STEP_CAPACITY] = {.name = "capacity", .every_s = 3600},
+// clang-format off
+/* What is read: a command, the number of a module, and the bytes of INFO. */
+static const struct bms_step plan[] = {
+    {.name = "values", .vital = true,           .read = {LIVE, 0, 1}},
+    {.name = "parameters",    .every_s = 3600,  .read = {PARAMETERS, 0, 1}},
+    {.name = "identity",      .every_s = 3600,  .read = {IDENTITY, 0, 0}},
+    {.name = "serial number", .every_s = 3600,  .read = {MODULE, MODULE_MAKER, 5}},
+    {.name = "capacity",      .every_s = 3600,  .read = {MODULE, MODULE_CAPACITY, 5}},
 };
+// clang-format on
 
 /* Section 3: the requested group is the pack's own address. */
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
-    static const struct {
-        uint8_t command, module, size;
-    } asked[STEPS] = {
-        [STEP_LIVE] = {LIVE, 0, 1},
-        [STEP_PARAMETERS] = {PARAMETERS, 0, 1},
-        [STEP_IDENTITY] = {IDENTITY, 0, 0},
-        [STEP_MAKER] = {MODULE, MODULE_MAKER, 5},
-        [STEP_CAPACITY] = {MODULE, MODULE_CAPACITY, 5},
-    };
+    const struct bms_read *read = &plan[step].read;
     const uint8_t address = (uint8_t) bms_address(bms);
-    const uint8_t info[] = {address, 1, asked[step].module, 0xFF, 0};
-    const struct ydt_head head = {VERSION, address, DEVICE, asked[step].command};
-    request->size = ydt_write(request->bytes, &head, info, asked[step].size);
+    const uint8_t info[] = {address, 1, (uint8_t) read->start, 0xFF, 0};
+    const struct ydt_head head = {VERSION, address, DEVICE, read->function};
+    request->size = ydt_write(request->bytes, &head, info, read->count);
     return true;
 }
 
 static bool is_return_code(uint8_t code)
 {
-    return code <= RTN_LAST || code == RTN_ADDRESS || code == RTN_LINK;
+    return code <= RTN_NOT_DONE || code == RTN_ADDRESS || code == RTN_LINK;
 }
 
 static bool is_daren(const struct ydt_head *head)

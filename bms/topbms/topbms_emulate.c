@@ -7,7 +7,6 @@
  * ignored.
  */
 #include "topbms_variants.h"
-#include "ydt1363.h"
 
 #include "bms/bytes.h"
 
@@ -174,7 +173,7 @@ static void put_field(struct answer *answer, const struct topbms_field *field)
     }
 }
 
-static enum topbms_return answer_analog(struct answer *answer)
+static enum ydt_return answer_analog(struct answer *answer)
 {
     unsigned cells = count_cells(answer->pack);
     put_group(answer);
@@ -231,7 +230,7 @@ static const struct alarm_bit *find_bit(const struct topbms_variant *variant, un
     return found;
 }
 
-static enum topbms_return answer_status(struct answer *answer)
+static enum ydt_return answer_status(struct answer *answer)
 {
     const struct topbms_variant *variant = answer->variant;
     const struct pack *pack = answer->pack;
@@ -290,7 +289,7 @@ static enum topbms_return answer_status(struct answer *answer)
 
 /* ---- identity, limits, switches ---- */
 
-static enum topbms_return answer_product(struct answer *answer)
+static enum ydt_return answer_product(struct answer *answer)
 {
     const struct pack *pack = answer->pack;
     const char *const fields[] = {"TOPBMS",
@@ -306,20 +305,20 @@ static enum topbms_return answer_product(struct answer *answer)
     return RTN_OK;
 }
 
-static enum topbms_return answer_board(struct answer *answer)
+static enum ydt_return answer_board(struct answer *answer)
 {
     put_text(answer, answer->pack->text[FIRMWARE], 20, 0);
     return RTN_OK;
 }
 
-static enum topbms_return answer_serials(struct answer *answer)
+static enum ydt_return answer_serials(struct answer *answer)
 {
     put_text(answer, answer->pack->text[SERIAL], 20, ' ');
     put_text(answer, "", 20, ' ');
     return RTN_OK;
 }
 
-static enum topbms_return answer_maker(struct answer *answer)
+static enum ydt_return answer_maker(struct answer *answer)
 {
     const char *firmware = answer->pack->text[FIRMWARE];
     const char *dot = strchr(firmware, '.');
@@ -331,7 +330,7 @@ static enum topbms_return answer_maker(struct answer *answer)
     return RTN_OK;
 }
 
-static enum topbms_return answer_plain(struct answer *answer)
+static enum ydt_return answer_plain(struct answer *answer)
 {
     answer->plain = true;
     put_text(answer, answer->pack->text[MODEL], 20, ' ');
@@ -340,14 +339,14 @@ static enum topbms_return answer_plain(struct answer *answer)
     return RTN_OK;
 }
 
-static enum topbms_return answer_module(struct answer *answer)
+static enum ydt_return answer_module(struct answer *answer)
 {
     put_uint(answer, answer->number, 1);
     put_text(answer, answer->pack->text[SERIAL], 16, ' ');
     return RTN_OK;
 }
 
-static enum topbms_return answer_limits(struct answer *answer)
+static enum ydt_return answer_limits(struct answer *answer)
 {
     const struct pack *pack = answer->pack;
     put_uint(answer, answer->number, 1);
@@ -361,7 +360,7 @@ static enum topbms_return answer_limits(struct answer *answer)
 
 /* 00 is on, 01 is off; one of the two MOS stays on. Even if refused, the reply contains both
  * states, like the byte "instruction" of 44H. */
-static enum topbms_return answer_switch(struct answer *answer)
+static enum ydt_return answer_switch(struct answer *answer)
 {
     const bool charge = answer->command == TOPBMS_CHARGE_MOS;
     if (answer->asked[0] > 1)
@@ -387,7 +386,7 @@ static const struct service {
     uint8_t command;
     uint8_t variants;     /* bit n: enum topbms_id n */
     enum asked_info info;
-    enum topbms_return (*answer)(struct answer *answer);
+    enum ydt_return (*answer)(struct answer *answer);
 } services[] = {
     /* command             variants                              INFO             answer */
     {TOPBMS_ANALOG,        EACH,                                 INFO_AS_VARIANT, answer_analog},
@@ -404,7 +403,7 @@ static const struct service {
 };
 // clang-format on
 
-static enum topbms_return check_info(const struct answer *answer, const struct service *service)
+static enum ydt_return check_info(const struct answer *answer, const struct service *service)
 {
     bool numbered = service->info == INFO_NUMBER ||
                     (service->info == INFO_AS_VARIANT && answer->variant->names_pack);
@@ -418,8 +417,8 @@ static enum topbms_return check_info(const struct answer *answer, const struct s
     return RTN_OK;
 }
 
-static enum topbms_return serve_frame(struct answer *answer, const struct ydt_frame *asked,
-                                      uint8_t info[YDT_INFO_MAX])
+static enum ydt_return serve_frame(struct answer *answer, const struct ydt_frame *asked,
+                                   uint8_t info[YDT_INFO_MAX])
 {
     if (asked->head.version != answer->variant->version)
         return RTN_VERSION;
@@ -431,7 +430,7 @@ static enum topbms_return serve_frame(struct answer *answer, const struct ydt_fr
         const struct service *service = &services[i];
         if (service->command != asked->head.code || !(service->variants >> answer->id & 1))
             continue;
-        enum topbms_return code = check_info(answer, service);
+        enum ydt_return code = check_info(answer, service);
         return code == RTN_OK ? service->answer(answer) : code;
     }
     return RTN_COMMAND;
@@ -458,7 +457,7 @@ size_t topbms_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     bool known = head.device == (answer.id == ID_EG4 ? 0x4A : 0x46);
     if (!known && answer.id != ID_SEPLOS)
         return span;
-    enum topbms_return code = state == YDT_BAD_LENGTH ? RTN_LCHKSUM : RTN_CHKSUM;
+    enum ydt_return code = state == YDT_BAD_LENGTH ? RTN_LCHKSUM : RTN_CHKSUM;
     if (ydt_parse(bytes, span, &asked))
         code = known ? serve_frame(&answer, &asked, info) : RTN_DEVICE;
     head.version = answer.variant->reply_version;

@@ -8,7 +8,6 @@
 #pragma once
 
 #include "topbms_variants.h"
-#include "ydt1363.h"
 
 struct topbms_reply {
     struct ydt_frame frame;

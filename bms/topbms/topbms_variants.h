@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "bms/driver.h"
+#include "ydt1363.h"
 
 enum topbms_command {
     TOPBMS_ANALOG = 0x42,
@@ -19,22 +19,6 @@ enum topbms_command {
     TOPBMS_SERIALS = 0xC2, /* PACE: of the board, of the pack */
     TOPBMS_SERIAL = 0xE9,  /* TopBMS, document V1.1 */
     TOPBMS_PRODUCT = 0xF1  /* TopBMS */
-};
-
-enum topbms_return {
-    RTN_OK = 0x00,
-    RTN_VERSION = 0x01,
-    RTN_CHKSUM = 0x02,
-    RTN_LCHKSUM = 0x03,
-    RTN_COMMAND = 0x04,
-    RTN_FORMAT = 0x05,
-    RTN_DATA = 0x06,
-    RTN_NOT_DONE = 0x09,
-    RTN_ADDRESS = 0x90,
-    RTN_LINK = 0x91,
-    RTN_TRANSFER = 0xA0,
-    RTN_DEVICE = 0xE1,
-    RTN_PERMISSION = 0xE4
 };
 
 #define TOPBMS_ALL_PACKS 0xFF /* COMMAND: all packs in one reply */

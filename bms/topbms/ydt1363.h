@@ -12,6 +12,23 @@
 #define YDT_INFO_MAX 2047 /* bytes; LENID counts characters and has 12 bits */
 #define YDT_FRAME_SIZE(info_characters) (18 + (size_t) (info_characters))
 
+/* Codes in the place of the command of a reply; others differ by board. */
+enum ydt_return {
+    RTN_OK = 0x00,
+    RTN_VERSION = 0x01,
+    RTN_CHKSUM = 0x02,
+    RTN_LCHKSUM = 0x03,
+    RTN_COMMAND = 0x04,
+    RTN_FORMAT = 0x05,
+    RTN_DATA = 0x06,
+    RTN_NOT_DONE = 0x09,
+    RTN_ADDRESS = 0x90,
+    RTN_LINK = 0x91,
+    RTN_TRANSFER = 0xA0,
+    RTN_DEVICE = 0xE1,
+    RTN_PERMISSION = 0xE4
+};
+
 struct ydt_head {
     uint8_t version; /* VER */
     uint8_t address; /* ADR */

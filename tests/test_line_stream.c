@@ -4,7 +4,7 @@
  * for the about record may stay unanswered. Its values are fresh from the first status after a
  * request, and stay so. A real line on a TCP connection, on a test-controlled clock.
  */
-#include "bms/jk/jk_encode.h"
+#include "bms/jk/jk_record.h"
 #include "lines/line.h"
 
 #include "base/clock.h"

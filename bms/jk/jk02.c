@@ -6,7 +6,7 @@
  * so after a request for the about record; acknowledgements, left-overs of the module and partial
  * frames lie between the frames. jk_record.c decodes the records.
  */
-#include "jk_encode.h"
+#include "jk_record.h"
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"

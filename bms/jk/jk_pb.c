@@ -7,7 +7,7 @@
  * master board the records of others come at any time; registers are addressed by bytes. What the
  * records hold is in jk_record.c.
  */
-#include "jk_encode.h"
+#include "jk_record.h"
 
 #include "bms/bytes.h"
 #include "bms/modbus/modbus.h"

@@ -12,6 +12,7 @@
 #include "bms/checksum.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define HEADER_SIZE 4
@@ -56,7 +57,8 @@ struct bms_span jk_record_find(const uint8_t *bytes, size_t size)
 
 /* ---- fields ---- */
 
-const uint8_t jk_kind_size[] = {[U8] = 1, [U16] = 2, [S16] = 2, [U32] = 4, [S32] = 4};
+enum kind { U8, U16, S16, U32, S32 };
+static const uint8_t kind_size[] = {[U8] = 1, [U16] = 2, [S16] = 2, [U32] = 4, [S32] = 4};
 
 static bool holds(const struct jk_record *record, size_t at, size_t size)
 {
@@ -69,12 +71,12 @@ static bool is_whole(const struct jk_record *record)
 }
 
 /* False, and nothing is read, if the field is not in this part of the record. */
-static bool get(const struct jk_record *record, size_t at, enum jk_kind kind, int64_t *value)
+static bool get(const struct jk_record *record, size_t at, enum kind kind, int64_t *value)
 {
-    if (!holds(record, at, jk_kind_size[kind]))
+    if (!holds(record, at, kind_size[kind]))
         return false;
     const uint8_t *b = record->bytes + (at - record->first);
-    *value = (int64_t) get_sized(b, jk_kind_size[kind], record->big_endian);
+    *value = (int64_t) get_sized(b, kind_size[kind], record->big_endian);
     if (kind == S16)
         *value = (int16_t) *value;
     else if (kind == S32)
@@ -83,16 +85,23 @@ static bool get(const struct jk_record *record, size_t at, enum jk_kind kind, in
 }
 
 /* The field's value, or 0 if it is not in this part. */
-static int64_t get_or_0(const struct jk_record *record, size_t at, enum jk_kind kind)
+static int64_t get_or_0(const struct jk_record *record, size_t at, enum kind kind)
 {
     int64_t value = 0;
     get(record, at, kind, &value);
     return value;
 }
 
+struct field {
+    enum pack_value id;
+    enum kind kind;
+    uint16_t at_24s, at_32s;
+    uint16_t divisor;
+};
+
 /* Section 5. Left out: average, difference, extremes and power, which lag. */
 // clang-format off
-const struct jk_field jk_status_fields[JK_STATUS_FIELDS] = {
+static const struct field status_fields[] = {
     /* value          kind  24S  32S  divisor */
     {MOS_TEMP_C,      S16,  134, 144, 10},
     {VOLTAGE_V,       U32,  118, 150, 1000},
@@ -107,7 +116,7 @@ const struct jk_field jk_status_fields[JK_STATUS_FIELDS] = {
 };
 
 /* Section 7. The switches (118, 122) are settings; the state of the MOS is in the status. */
-const struct jk_field jk_settings_fields[JK_SETTINGS_FIELDS] = {
+static const struct field settings_fields[] = {
     {CELL_COUNT,      U32,  114, 114, 1},
     {RATED_AH,        U32,  130, 130, 1000},
     {SET_CELL_LOW_MV,           U32,  10,  10, 1},
@@ -130,7 +139,12 @@ const struct jk_field jk_settings_fields[JK_SETTINGS_FIELDS] = {
 };
 
 /* Fields that need more than a table. */
-const struct jk_places jk_places[] = {
+static const struct places {
+    uint16_t mask, voltage, temps[4], alarms;
+    uint8_t sensors, cells;
+    enum kind alarm_kind;
+    uint16_t balancing, charge_mos, discharge_mos;
+} places[] = {
     [JK_32S] = {.mask = 70, .voltage = 150, .temps = {162, 164, 256, 258}, .sensors = 4, .cells = 32,
                 .alarms = 166, .alarm_kind = U32, .balancing = 172, .charge_mos = 198, .discharge_mos = 199},
     [JK_24S] = {.mask = 54, .voltage = 118, .temps = {130, 132}, .sensors = 2, .cells = 24,
@@ -140,7 +154,7 @@ const struct jk_places jk_places[] = {
 /* Section 5 of `jk-pb`. Bit 4 says "battery fully charged" on newer boards, hence a warning.
  * Left out: bit 18 (GPS gone), bit 19 (reminder to change the password, set on many healthy
  * packs), bit 28 (locked by GPS). */
-const struct alarm_bit jk_alarm_rows[JK_ALARM_ROWS] = {
+static const struct alarm_bit alarm_rows[] = {
     {0,  VOLTAGE_SENSOR_FAULT,        ALARM_WARNING},
     {1,  MOS_OVER_TEMPERATURE,        ALARM_PROTECTION},
     {2,  VOLTAGE_SENSOR_FAULT,        ALARM_PROTECTION},
@@ -170,11 +184,11 @@ const struct alarm_bit jk_alarm_rows[JK_ALARM_ROWS] = {
 // clang-format on
 
 static void decode_fields(const struct bms *bms, const struct jk_record *record,
-                          enum jk_layout layout, const struct jk_field *fields, size_t count,
+                          enum jk_layout layout, const struct field *fields, size_t count,
                           struct pack *pack)
 {
     for (size_t i = 0; i < count; i++) {
-        const struct jk_field *field = &fields[i];
+        const struct field *field = &fields[i];
         int64_t raw;
         if (!get(record, layout == JK_24S ? field->at_24s : field->at_32s, field->kind, &raw))
             continue;
@@ -218,7 +232,7 @@ static unsigned count_ones(uint32_t word)
  * followed by its two MOS. */
 static enum jk_layout guess_without_cells(const struct jk_record *record)
 {
-    const struct jk_places *at = &jk_places[JK_24S];
+    const struct places *at = &places[JK_24S];
     bool blank = true;
     for (size_t i = RESISTANCE_24; i < RESISTANCES_END; i++)
         blank &= get_or_0(record, i, U8) == 0;
@@ -239,8 +253,8 @@ static enum jk_layout choose_layout(const struct jk_notes *notes, const struct j
     if (must_guess(notes, record)) {
         /* Guesses the layout without an about record (section 4, rule 2): the cell mask of the
          * 24-cell layout is where the other one has cells 25 and 26. JK_LAYOUT_AUTO: unknown. */
-        uint32_t word = (uint32_t) get_or_0(record, jk_places[JK_24S].mask, U32);
-        uint32_t read = cells_read(record, jk_places[JK_24S].cells);
+        uint32_t word = (uint32_t) get_or_0(record, places[JK_24S].mask, U32);
+        uint32_t read = cells_read(record, places[JK_24S].cells);
         if (read == 0)
             return word == 0 ? guess_without_cells(record) : JK_LAYOUT_AUTO;
         bool run = (word & (word + 1)) == 0 && count_ones(word) == count_ones(read);
@@ -254,7 +268,7 @@ static enum jk_layout choose_layout(const struct jk_notes *notes, const struct j
 /* Section 10: the wrong layout yields good cells and an absurd voltage, and so do two merged frames
  * whose sum fits by chance. A broken sense wire also makes the sum of the cells differ, but raises
  * an alarm; this is only accepted if the layout is certain. */
-static bool is_coherent(const struct jk_record *record, const struct jk_places *at, bool guessed)
+static bool is_coherent(const struct jk_record *record, const struct places *at, bool guessed)
 {
     uint64_t mask = (uint64_t) get_or_0(record, at->mask, U32);
     uint32_t read = cells_read(record, at->cells);
@@ -278,7 +292,7 @@ static bool is_coherent(const struct jk_record *record, const struct jk_places *
  * in parts: T1 and T2 are then counted as they were last read, so that the others keep their
  * numbers. */
 static void decode_temps(struct jk_notes *notes, const struct jk_record *record,
-                         const struct jk_places *at, struct pack *pack)
+                         const struct places *at, struct pack *pack)
 {
     unsigned number = 0;
     bool any = false;
@@ -315,11 +329,11 @@ static enum bms_result decode_status(const struct bms *bms, struct jk_notes *not
                                      const struct jk_record *record, struct pack *pack)
 {
     enum jk_layout layout = choose_layout(notes, record);
-    const struct jk_places *at = &jk_places[layout];
+    const struct places *at = &places[layout];
     if (layout == JK_LAYOUT_AUTO ||
         (is_whole(record) && !is_coherent(record, at, must_guess(notes, record))))
         return BMS_INVALID;
-    decode_fields(bms, record, layout, jk_status_fields, JK_STATUS_FIELDS, pack);
+    decode_fields(bms, record, layout, status_fields, COUNT(status_fields), pack);
     /* The count reaches to the last cell that is present: if one in between has lost its wire,
      * those behind it keep their numbers. If the mask was not read, every voltage above 0 is a
      * cell. */
@@ -340,7 +354,7 @@ static enum bms_result decode_status(const struct bms *bms, struct jk_notes *not
     int64_t word;
     if (get(record, at->alarms, at->alarm_kind, &word)) {
         pack_clear_alarms(pack);
-        pack_alarm_bits(pack, jk_alarm_rows, JK_ALARM_ROWS, (uint64_t) word);
+        pack_alarm_bits(pack, alarm_rows, COUNT(alarm_rows), (uint64_t) word);
         if (at->alarm_kind == U32)
             jk_alarm_by_direction(pack, CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE,
                                   ALARM_WARNING, word >> BATTERY_HOT_BIT & 1,
@@ -419,7 +433,7 @@ enum bms_result jk_record_decode(const struct bms *bms, struct jk_notes *notes,
         return BMS_REFUSED;
     if (record->type == JK_STATUS)
         return decode_status(bms, notes, record, pack);
-    decode_fields(bms, record, JK_32S, jk_settings_fields, JK_SETTINGS_FIELDS, pack);
+    decode_fields(bms, record, JK_32S, settings_fields, COUNT(settings_fields), pack);
     return BMS_DONE;
 }
 
@@ -455,4 +469,179 @@ void jk_record_mask(uint8_t *bytes, size_t first)
     mask_with('*', bytes, first);
     if (memcmp(end - HEADER_SIZE, header, HEADER_SIZE) == 0)
         mask_with('+', bytes, first);
+}
+
+/* ---- emulator: the same fields, which recordings and tests have proved one by one ---- */
+
+#define NO_SENSOR (-200.0)
+
+static void put(struct jk_image *image, size_t at, enum kind kind, double value)
+{
+    put_sized(image->bytes + at, (uint64_t) llround(value), kind_size[kind], image->big_endian);
+}
+
+/* Limited to the size of the field; the frame was zeroed before. */
+static void put_text(struct jk_image *image, size_t at, size_t size, const char *text)
+{
+    memcpy(image->bytes + at, text, strnlen(text, size));
+}
+
+static const char *text_or(const struct pack *pack, enum pack_text id, const char *otherwise)
+{
+    return pack->text[id][0] ? pack->text[id] : otherwise;
+}
+
+/* The version implies the layout: a version text of the pack that contradicts it is not used. */
+static const char *software(const struct pack *pack, enum jk_layout layout)
+{
+    bool old = layout == JK_24S;
+    const char *own = pack->text[FIRMWARE];
+    bool usable = own[0] >= '1' && own[0] <= '9' && (strtol(own, NULL, 10) < 11) == old;
+    return usable ? own : old ? "10.08" : "15.41";
+}
+
+static void put_fields(struct jk_image *image, const struct field *fields, size_t count,
+                       enum jk_layout layout, const struct pack *pack)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct field *field = &fields[i];
+        const size_t at = layout == JK_24S ? field->at_24s : field->at_32s;
+        const double raw = field->divisor * pack->value[field->id];
+        if (!pack_known(pack, field->id))
+            continue;
+        put(image, at, field->kind, raw);
+    }
+}
+
+/* Set on many healthy boards; a host must not take it for an alarm. */
+#define PASSWORD_REMINDER_BIT 19
+
+/* A board has one level of each alarm but one, which has a bit for each level. */
+static uint32_t alarm_word(const struct pack *pack)
+{
+    const uint32_t both = pack->alarms_warning | pack->alarms_protection;
+    const uint32_t wires = 1u << VOLTAGE_SENSOR_FAULT;
+    struct pack any = *pack;
+    any.alarms_warning = (both & ~wires) | (pack->alarms_warning & wires);
+    any.alarms_protection = (both & ~wires) | (pack->alarms_protection & wires);
+    return (uint32_t) pack_alarm_word_once(&any, alarm_rows, COUNT(alarm_rows)) |
+           1u << PASSWORD_REMINDER_BIT;
+}
+
+static void encode_cells(struct jk_image *image, const struct places *at, const struct pack *pack)
+{
+    double count = fmin(pack_value_or(pack, CELL_COUNT, at->cells), at->cells);
+    unsigned highest = 0, lowest = 0, present = 0;
+    double sum = 0, mv[32] = {0};
+    uint32_t mask = 0;
+    for (unsigned i = 0; i < count; i++) {
+        mv[i] = pack_value_or(pack, (enum pack_value)(CELL_MV + i), 0);
+        if (mv[i] <= 0)
+            continue;
+        if (present == 0 || mv[i] > mv[highest])
+            highest = i;
+        if (present == 0 || mv[i] < mv[lowest])
+            lowest = i;
+        present++;
+        sum += mv[i];
+        mask |= 1u << i;
+        put(image, 6 + 2 * i, S16, mv[i]);
+        put(image, at->mask + 10u + 2 * i, S16, 60 + i % 5);
+    }
+    put(image, at->mask, S32, mask);
+    put(image, at->mask + 4u, S16, present ? sum / present : 0);
+    put(image, at->mask + 6u, S16, mv[highest] - mv[lowest]);
+    put(image, at->mask + 8u, U8, highest); /* from 0, unlike everything else */
+    put(image, at->mask + 9u, U8, lowest);
+}
+
+static double sensor(const struct pack *pack, unsigned number)
+{
+    bool counted = number <= pack_value_or(pack, TEMP_COUNT, MAX_TEMPS);
+    return 10 * (counted ? pack_value_or(pack, (enum pack_value)(TEMP_C + number - 1), NO_SENSOR)
+                         : NO_SENSOR);
+}
+
+static void encode_status(struct jk_image *image, enum jk_layout layout, const struct pack *pack)
+{
+    const struct places *at = &places[layout == JK_24S ? JK_24S : JK_32S];
+    const double voltage = pack_value_or(pack, VOLTAGE_V, 0),
+                 current = pack_value_or(pack, CURRENT_A, 0);
+    const bool balancing = pack_value_or(pack, BALANCING, 0) > 0;
+    struct pack told = *pack;
+    told.value[FULL_AH] = pack_value_or(pack, FULL_AH, pack_value_or(pack, RATED_AH, 0));
+    told.value[SOH_PERCENT] = pack_value_or(pack, SOH_PERCENT, 100);
+    told.value[CHARGE_MOS] = pack_value_or(pack, CHARGE_MOS, 1);
+    told.value[DISCHARGE_MOS] = pack_value_or(pack, DISCHARGE_MOS, 1);
+    told.value[MOS_TEMP_C] = pack_value_or(pack, MOS_TEMP_C, NO_SENSOR);
+    put_fields(image, status_fields, COUNT(status_fields), layout, &told);
+    encode_cells(image, at, pack);
+    put(image, at->voltage + 4u, S32, fabs(1000 * voltage * current));
+    put(image, at->temps[0], S16, sensor(pack, 1));
+    put(image, at->temps[1], S16, sensor(pack, 2));
+    put(image, at->balancing - 2u, S16, balancing ? -1000 : 0);
+    put(image, at->balancing, U8, balancing ? 2 : 0);
+    put(image, at->charge_mos - 4u, S32, 86400); /* running for a day */
+    if (layout == JK_24S) {
+        put(image, at->alarms, S16, alarm_word(pack) & 0xFFFF);
+        put(image, 182, U8, 0x07);
+        return;
+    }
+    put(image, at->alarms, S32, alarm_word(pack));
+    put(image, 214, U8, 0xFF); /* all sensors present, even if they are not */
+    put(image, 234, S16, fmin(100 * voltage, UINT16_MAX));
+    if (strtol(software(pack, layout), NULL, 10) < 14)
+        return; /* no T4, T5 before it: 0, not the mark of an absent sensor */
+    put(image, 254, S16, 10 * told.value[MOS_TEMP_C]);
+    put(image, at->temps[2], S16, sensor(pack, 3));
+    put(image, at->temps[3], S16, sensor(pack, 4));
+}
+
+/* Section 7: an LFP pack as the app presets it; the pack's own settings replace these. */
+// clang-format off
+static const struct {
+    uint16_t at;
+    int32_t value;
+} presets[] = {
+    {6, 3500},   {10, 2600},  {14, 2650},   {18, 3650},  {22, 3450},  {26, 10},   {30, 3445},  {34, 2700},
+    {46, 2500},  {50, 150000}, {54, 30},    {58, 60},    {62, 150000}, {66, 300}, {70, 60},    {74, 5},
+    {78, 1000},  {82, 700},   {86, 600},    {90, 700},   {94, 600},   {98, -100}, {102, -50},  {106, 1000},
+    {110, 800},  {126, 1},    {134, 1500},  {138, 3300},
+};
+// clang-format on
+
+void jk_encode(struct jk_image *image, enum jk_type type, enum jk_layout layout, uint8_t counter,
+               uint8_t address, const struct pack *pack)
+{
+    memset(image->bytes, 0, sizeof image->bytes);
+    memcpy(image->bytes, header, sizeof header);
+    image->bytes[4] = (uint8_t) type;
+    image->bytes[5] = counter;
+    if (type == JK_STATUS)
+        encode_status(image, layout, pack);
+    else if (type == JK_SETTINGS) {
+        struct pack told = *pack;
+        told.value[CELL_COUNT] =
+            fmin(pack_value_or(pack, CELL_COUNT, 0), layout == JK_24S ? 24 : 32);
+        told.value[RATED_AH] = pack_value_or(pack, RATED_AH, pack_value_or(pack, FULL_AH, 0));
+        for (size_t i = 0; i < COUNT(presets); i++)
+            put(image, presets[i].at, S32, presets[i].value);
+        put_fields(image, settings_fields, COUNT(settings_fields), JK_32S, &told);
+        put(image, 118, S32, pack_value_or(pack, CHARGE_MOS, 1));
+        put(image, 122, S32, pack_value_or(pack, DISCHARGE_MOS, 1));
+        if (layout != JK_24S)
+            put(image, 270, S32, address);
+    } else if (type == JK_ABOUT) {
+        /* PIN and password, which real boards send in plain text at 62 and 118, stay empty. */
+        bool old = layout == JK_24S;
+        put_text(image, 6, 15, text_or(pack, MODEL, old ? "JK-B2A24S15P" : "JK_PB2A16S20P"));
+        put_text(image, 22, 8, old ? "10.XG" : "15A");
+        put_text(image, 30, 8, software(pack, layout));
+        put(image, 38, S32, 86400);
+        put(image, 42, S32, 9);
+        put_text(image, 46, 16, "packgate");
+        put_text(image, 78, 8, "260101");
+        put_text(image, 86, 16, text_or(pack, SERIAL, "0123456789"));
+    }
+    image->bytes[JK_RECORD_SIZE - 1] = (uint8_t) sum_bytes(image->bytes, JK_RECORD_SIZE - 1);
 }

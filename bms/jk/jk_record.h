@@ -2,7 +2,7 @@
 /*
  * The records of JK boards: settings, status and about. They are sent as 300-byte frames 55 AA EB
  * 90 (drivers jk02 and jk-pb, little-endian) and, with the same fields at the same offsets, as
- * Modbus registers (jk-pb, big-endian). Pure.
+ * Modbus registers (jk-pb, big-endian).
  */
 #pragma once
 
@@ -14,34 +14,6 @@ enum jk_type { JK_SETTINGS = 1, JK_STATUS = 2, JK_ABOUT = 3, JK_LOG = 5 };
 
 /* Boards with software below 11 use the status layout for 24 cells, later ones that for 32. */
 enum jk_layout { JK_LAYOUT_AUTO, JK_32S, JK_24S };
-
-/* ---- where the values are: for the decoder, and for simulated packs ---- */
-
-enum jk_kind { U8, U16, S16, U32, S32 };
-extern const uint8_t jk_kind_size[]; /* bytes */
-
-struct jk_field {
-    enum pack_value id;
-    enum jk_kind kind;
-    uint16_t at_24s, at_32s;
-    uint16_t divisor;
-};
-
-/* Fields that need more than a table. */
-struct jk_places {
-    uint16_t mask, voltage, temps[4], alarms;
-    uint8_t sensors, cells;
-    enum jk_kind alarm_kind;
-    uint16_t balancing, charge_mos, discharge_mos;
-};
-
-#define JK_STATUS_FIELDS 10
-#define JK_SETTINGS_FIELDS 19
-#define JK_ALARM_ROWS 25
-extern const struct jk_field jk_status_fields[JK_STATUS_FIELDS],
-    jk_settings_fields[JK_SETTINGS_FIELDS];
-extern const struct jk_places jk_places[]; /* by enum jk_layout */
-extern const struct alarm_bit jk_alarm_rows[JK_ALARM_ROWS];
 
 /* A record or a part of one. Offsets are always those of the 300-byte frame, whose data starts at
  * 6. */
@@ -80,3 +52,14 @@ void jk_alarm_by_direction(struct pack *pack, enum pack_alarm charge, enum pack_
 /** Blanks PIN and password in a record frame and corrects its sum. `first`: how many bytes of its
  * header are missing. */
 void jk_record_mask(uint8_t *bytes, size_t first);
+
+/* A record being written; offsets are those of the 300-byte frame. */
+struct jk_image {
+    uint8_t bytes[JK_RECORD_SIZE];
+    bool big_endian; /* as in the registers */
+};
+
+/** Writes a record of the pack into the image and appends its sum. JK_LAYOUT_AUTO is the 32-cell
+ * layout. */
+void jk_encode(struct jk_image *image, enum jk_type type, enum jk_layout layout, uint8_t counter,
+               uint8_t address, const struct pack *pack);

@@ -42,7 +42,6 @@ static const struct ocv_point {
     {30, 3280}, {40, 3292}, {50, 3298}, {60, 3308},  {70, 3328},  {80, 3335},  {90, 3342},
     {95, 3352}, {98, 3385}, {99, 3420}, {100, 3480}, {102, 3700}, {104, 4000},
 };
-enum { OCV_POINTS = COUNT(ocv) };
 
 // clang-format off
 /* Measures that the BMS watches. */
@@ -83,8 +82,7 @@ static const struct limit {
     {MOS_OVER_TEMPERATURE,        ALARM_WARNING,    MOS_C,         80,    70,  OPENS_NONE},
 };
 // clang-format on
-enum { LIMITS = COUNT(limits) };
-_Static_assert(LIMITS <= 32, "one bit of `tripped` for each row");
+_Static_assert(COUNT(limits) <= 32, "one bit of `tripped` for each row");
 
 static double clamp(double value, double low, double high)
 {
@@ -100,11 +98,11 @@ static double round_to(double value, double step)
 
 static double open_circuit_mv(double percent)
 {
-    int i = 1;
-    while (i < OCV_POINTS - 1 && percent > ocv[i].percent)
+    size_t i = 1;
+    while (i < COUNT(ocv) - 1 && percent > ocv[i].percent)
         i++;
     const struct ocv_point *a = &ocv[i - 1], *b = &ocv[i];
-    double share = (clamp(percent, ocv[0].percent, ocv[OCV_POINTS - 1].percent) - a->percent) /
+    double share = (clamp(percent, ocv[0].percent, ocv[COUNT(ocv) - 1].percent) - a->percent) /
                    (b->percent - a->percent);
     return a->mv + share * (b->mv - a->mv);
 }
@@ -171,7 +169,7 @@ static void protect(struct battery *battery)
     double measured[MEASURES];
     measure(battery, measured);
     bool may_charge = true, may_discharge = true;
-    for (unsigned i = 0; i < LIMITS; i++) {
+    for (unsigned i = 0; i < COUNT(limits); i++) {
         uint32_t bit = 1u << i;
         bool before = battery->tripped & bit;
         double line = before ? limits[i].until : limits[i].at;
@@ -360,7 +358,7 @@ static void publish(struct battery *battery, struct pack *pack)
     pack_set(pack, MOS_TEMP_C, round_to(mos_c(battery), 0.1));
     for (int i = 0; i < PACK_ALARM_COUNT; i++)
         pack_alarm(pack, (enum pack_alarm) i, 0);
-    for (unsigned i = 0; i < LIMITS; i++)
+    for (unsigned i = 0; i < COUNT(limits); i++)
         if (battery->tripped >> i & 1)
             pack_alarm(pack, limits[i].alarm, (int) limits[i].level);
     const struct battery_settings *settings = &battery->settings;

@@ -7,8 +7,7 @@
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"
-#include "bms/daly/daly_alarms.h"
-#include "bms/daly/daly_current.h"
+#include "bms/daly/daly_common.h"
 
 extern const struct bms_driver daly_d2_driver, daly_p81_driver;
 

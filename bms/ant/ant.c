@@ -195,10 +195,10 @@ static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, st
         pack_set_cell(pack, n + 1, le16(b + 34 + 2 * n));
     pack_set(pack, TEMP_COUNT, temps);
     for (unsigned n = 0; n < temps; n++)
-        ant_set_temp(pack, n + 1, sle16(b + 34 + 2 * (cells + n)));
+        ant_set_temp(pack, (enum pack_value)(TEMP_C + n), sle16(b + 34 + 2 * (cells + n)));
     /* The part after cells and sensors; offsets are those of the sheet without o. */
     b += shift;
-    ant_set_mos_temp(pack, sle16(b + 34));
+    ant_set_temp(pack, MOS_TEMP_C, sle16(b + 34));
     pack_set(pack, VOLTAGE_V, le16(b + 38) / 100.0);
     ant_set_current(bms, pack, sle16(b + 40), sle32(b + 62));
     pack_set(pack, SOC_PERCENT, le16(b + 42));

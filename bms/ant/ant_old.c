@@ -157,12 +157,12 @@ static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, st
         pack_set(pack, FULL_AH, be32(b + 75) / 1e6);
     pack_set(pack, REMAINING_AH, be32(b + 79) / 1e6);
     unsigned fitted = 0;
-    ant_set_mos_temp(pack, sbe16(b + 91));
+    ant_set_temp(pack, MOS_TEMP_C, sbe16(b + 91));
     /* Two of the sensors are not connected on most boards, and some read 0 there. */
     const unsigned places = sbe16(b + 99) == 0 && sbe16(b + 101) == 0 ? SENSORS - 2 : SENSORS;
     for (unsigned n = 0; n < places; n++) {
         int celsius = sbe16(b + 95 + 2 * n);
-        ant_set_temp(pack, n + 1, celsius);
+        ant_set_temp(pack, (enum pack_value)(TEMP_C + n), celsius);
         if (celsius != ANT_ABSENT_C)
             fitted = n + 1;
     }

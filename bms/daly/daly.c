@@ -6,8 +6,7 @@
  * number of frames is known only after the cell count (0x94); unused bytes hold left-overs of
  * earlier replies (4.4); a few boards only answer the requests of the Bluetooth dongle (5).
  */
-#include "daly_alarms.h"
-#include "daly_current.h"
+#include "daly_common.h"
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"

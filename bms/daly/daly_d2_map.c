@@ -5,7 +5,7 @@
  * current and cells, so only 43 and 44 are read, for programs that do not read the cells. 201-203
  * hold a password and are never read.
  */
-#include "daly_alarms.h"
+#include "daly_common.h"
 #include "daly_modbus.h"
 
 #include <math.h>

@@ -9,7 +9,7 @@
  */
 #include "daly_modbus.h"
 
-#include "daly_current.h"
+#include "daly_common.h"
 
 #include "bms/bytes.h"
 

@@ -5,7 +5,7 @@
  * which is masked. Firmware without the fault words 6D-73 has those of dialect D2 in 66-69;
  * firmware with both has contradicting values in the latter, which are ignored.
  */
-#include "daly_alarms.h"
+#include "daly_common.h"
 #include "daly_modbus.h"
 
 #include "bms/bytes.h"
@@ -93,8 +93,6 @@ static const struct fault {
 };
 // clang-format on
 
-enum { FAULT_ROWS = COUNT(faults) };
-
 static bool all_absent(const struct modbus_window *window, unsigned reg, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
@@ -113,7 +111,7 @@ static void decode_faults(const struct modbus_window *window, struct pack *pack)
         return;
     }
     pack_clear_alarms(pack);
-    for (size_t i = 0; i < FAULT_ROWS; i++) {
+    for (size_t i = 0; i < COUNT(faults); i++) {
         enum pack_alarm alarm = (enum pack_alarm) faults[i].alarm;
         const unsigned word = modbus_word(window, faults[i].reg);
         const unsigned level = word >> faults[i].shift & ((1u << faults[i].bits) - 1);
@@ -144,7 +142,7 @@ static uint16_t encode_faults(const struct pack *pack, unsigned reg)
 {
     unsigned word = 0;
     uint32_t told = 0; /* alarms of earlier rows: each is reported once */
-    for (size_t i = 0; i < FAULT_ROWS; i++) {
+    for (size_t i = 0; i < COUNT(faults); i++) {
         const struct fault *fault = &faults[i];
         bool protects = pack->alarms_protection >> fault->alarm & 1;
         bool warns = pack->alarms_warning >> fault->alarm & 1;

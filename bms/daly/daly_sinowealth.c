@@ -70,8 +70,6 @@ static const struct alarm_bit fault_bits[] = {
 };
 // clang-format on
 
-enum { FAULT_BITS = COUNT(fault_bits) };
-
 /* ---- frames (sections 3 and 4) ---- */
 
 /* Skips the first copy of the request: the vendor's program sends each twice in a row. NULL: not
@@ -250,7 +248,7 @@ static enum bms_result decode_value(struct bms *bms, unsigned command, const uin
         break;
     case FAULTS: /* 0A 16 02 -> 04 00 | 4C      too cold for charging */
         pack_clear_alarms(pack);
-        pack_alarm_bits(pack, fault_bits, FAULT_BITS, word);
+        pack_alarm_bits(pack, fault_bits, COUNT(fault_bits), word);
         pack_raw_alarm(pack, word);
         break;
     case CONFIG: /* 0A 17 02 -> 00 41 | CE      bits 0-2: cells - 3, bit 6: two sensors, for finish() */
@@ -403,7 +401,7 @@ static uint32_t encode(const struct pack *pack, unsigned command)
                (uint32_t) (pack->value[CURRENT_A] > 0) << 2 |
                (uint32_t) (pack->value[CURRENT_A] < 0) << 3;
     case FAULTS:
-        return (uint32_t) pack_alarm_word_once(pack, fault_bits, FAULT_BITS);
+        return (uint32_t) pack_alarm_word_once(pack, fault_bits, COUNT(fault_bits));
     case CONFIG:
         return ((pack_raw(pack, CELL_COUNT, 1, 0) - 3) & 7) |
                (pack_known(pack, TEMP_C + 1) ? 1u << 6 : 0);

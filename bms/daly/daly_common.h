@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: MIT
 /*
- * The direction of the current in the Daly protocols, on which firmwares disagree.
+ * What the protocols of Daly share: the fault bits of the classic Daly (0x98) and of the D2 register
+ * map (58-61), and the direction of the current, on which firmwares disagree.
  */
 #pragma once
 
 #include "bms/driver.h"
+
+/** Sets alarms and raw words from the fault bits. `word` contains the data bytes of 0x98 in little-
+ * endian order (byte 0 in bits 0-7), which equals register 58 in bits 0-15, 59 in 16-31 and so on;
+ * byte 7, the fault code, is only kept in the raw words. Clears earlier alarms. */
+void daly_alarms(struct pack *pack, uint64_t word);
+
+/** The reverse for simulated packs: the fault bits for the alarms of `pack`. */
+uint64_t daly_alarm_word(const struct pack *pack);
 
 /* The meaning of a raw current above 30000; also the factor from (raw - 30000) / 10 to our sign. */
 enum daly_polarity {

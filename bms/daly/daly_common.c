@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
-/*
- * Fault bits of the Daly protocols: the sheet `daly`, section 9, which is the sheet `daly-d2`,
- * section 7 read byte by byte. Level 1 of the maker only warns, level 2 acts; the faults of bytes 4
- * to 6 have no levels. Left out, because they are no alarms: byte 6 bit 3 (too low to charge), bit
- * 4 (FET opened by switch), bit 5 (charging cabinet), and byte 7 (number of the fault code).
- */
-#include "daly_alarms.h"
+/* What the protocols of Daly share: fault bits, and the direction of the current. */
+#include "daly_common.h"
 
-#include "bms/count.h"
+#include <math.h>
 
+/* Fault bits: the sheet `daly`, section 9, which is the sheet `daly-d2`, section 7 read byte by byte.
+ * Level 1 of the maker only warns, level 2 acts; the faults of bytes 4 to 6 have no levels. Left out,
+ * because they are no alarms: byte 6 bit 3 (too low to charge), bit 4 (FET opened by switch), bit 5
+ * (charging cabinet), and byte 7 (number of the fault code). */
 // clang-format off
 /* Two bits: level 1 and level 2. */
 #define LEVELS(bit, alarm) ALARM_LEVELS(bit, (bit) + 1, alarm)
@@ -57,17 +56,39 @@ static const struct alarm_bit fault_bits[] = {
 };
 // clang-format on
 
-enum { FAULT_BITS = COUNT(fault_bits) };
-
 void daly_alarms(struct pack *pack, uint64_t word)
 {
     pack_clear_alarms(pack);
-    pack_alarm_bits(pack, fault_bits, FAULT_BITS, word);
+    pack_alarm_bits(pack, fault_bits, COUNT(fault_bits), word);
     for (int shift = 0; shift < 64; shift += 16)
         pack_raw_alarm(pack, (uint16_t) (word >> shift));
 }
 
 uint64_t daly_alarm_word(const struct pack *pack)
 {
-    return pack_alarm_word_once(pack, fault_bits, FAULT_BITS);
+    return pack_alarm_word_once(pack, fault_bits, COUNT(fault_bits));
+}
+
+static const double LEARN_FROM_A = 1; /* A; below, noise around zero can have either sign */
+
+/* The sheets `daly`, section 8 and `daly-d2`, section 6. The state of the same cycle decides; if it says
+ * idle, the polarity learned earlier is used; before that, the protocol's default. */
+void daly_current_settle(struct daly_current *notes, struct pack *pack, double offset_a,
+                         enum daly_polarity usual, enum bms_current option)
+{
+    if (isnan(offset_a)) {
+        pack_unset(pack, CURRENT_A);
+        return;
+    }
+    int polarity = option == BMS_CURRENT_INVERTED ? -usual : usual;
+    const double flow = pack->value[FLOW];
+    if (option == BMS_CURRENT_AUTO && (flow == FLOW_CHARGING || flow == FLOW_DISCHARGING)) {
+        polarity =
+            (offset_a > 0) == (flow == FLOW_CHARGING) ? DALY_ABOVE_CHARGES : DALY_ABOVE_DISCHARGES;
+        if (fabs(offset_a) >= LEARN_FROM_A)
+            notes->learned = (int8_t) polarity;
+    } else if (option == BMS_CURRENT_AUTO && notes->learned != DALY_POLARITY_UNKNOWN) {
+        polarity = notes->learned;
+    }
+    pack_set(pack, CURRENT_A, offset_a * polarity + 0.0); /* + 0.0: never minus zero */
 }

@@ -194,15 +194,8 @@ uint32_t pack_alarms_at(const struct pack *pack, int level)
     return level == ALARM_WARNING ? pack->alarms_warning : pack->alarms_protection;
 }
 
-uint64_t pack_alarm_word(const struct alarm_bit *rows, size_t count, uint32_t active)
-{
-    uint64_t word = 0;
-    for (size_t i = 0; i < count; i++)
-        word |= (uint64_t) (active >> rows[i].alarm & 1) << rows[i].bit;
-    return word;
-}
-
-uint64_t pack_alarm_word_once(const struct pack *pack, const struct alarm_bit *rows, size_t count)
+uint64_t pack_alarm_word(const struct pack *pack, const struct alarm_bit *rows, size_t count,
+                         bool once)
 {
     uint64_t word = 0;
     uint32_t shown[ALARM_PROTECTION + 1] = {0};
@@ -210,7 +203,7 @@ uint64_t pack_alarm_word_once(const struct pack *pack, const struct alarm_bit *r
         const uint32_t bit = 1u << rows[i].alarm;
         if (pack_alarms_at(pack, rows[i].level) & bit & ~shown[rows[i].level])
             word |= UINT64_C(1) << rows[i].bit;
-        shown[rows[i].level] |= bit;
+        shown[rows[i].level] |= once ? bit : 0;
     }
     return word;
 }

@@ -112,6 +112,7 @@ enum pack_alarm { PACK_ALARMS(PACK_ALARM_ENUM) PACK_ALARM_COUNT };
 
 /* What a BMS does about an alarm: a warning only reports, a protection acts (or is a fault). */
 enum alarm_level { ALARM_WARNING = 1, ALARM_PROTECTION = 2 };
+enum { WARN = ALARM_WARNING, PROT = ALARM_PROTECTION }; /* the same in tables of alarms */
 
 enum pack_text { SERIAL, MODEL, FIRMWARE, PACK_TEXTS };
 
@@ -196,12 +197,10 @@ void pack_alarm(struct pack *pack, enum pack_alarm alarm, int level);
 /** pack_alarm_at for each row, active where its bit of `word` is set. */
 void pack_alarm_bits(struct pack *pack, const struct alarm_bit *rows, size_t count, uint64_t word);
 
-/** The reverse for emulators: the word with the bits of all rows whose alarm is set in `active`, such as
- * `pack->alarms_warning`. */
-uint64_t pack_alarm_word(const struct alarm_bit *rows, size_t count, uint32_t active);
-
-/** The same by the level of each row, where one bit is enough for an alarm at a level: that of the first such row. */
-uint64_t pack_alarm_word_once(const struct pack *pack, const struct alarm_bit *rows, size_t count);
+/** The reverse for emulators: the word with the bits of all rows whose alarm is active at their level;
+ * `once`: of several rows for an alarm and level, only the first. */
+uint64_t pack_alarm_word(const struct pack *pack, const struct alarm_bit *rows, size_t count,
+                         bool once);
 
 /** Appends one of the protocol's own alarm words; those beyond MAX_RAW_ALARMS are dropped. */
 void pack_raw_alarm(struct pack *pack, uint16_t word);

@@ -51,53 +51,33 @@ static const struct bms_step plan[] = {
     {.name = "status",   .vital = true},
 };
 
-#define W ALARM_WARNING
-#define P ALARM_PROTECTION
-
-/* Section 4. */
-static const struct alarm_bit protections[] = {
-    { 1, CELL_OVER_VOLTAGE,           P},
-    { 2, CELL_OVER_VOLTAGE,           P}, /* second level */
-    { 3, PACK_OVER_VOLTAGE,           P},
-    { 4, CELL_UNDER_VOLTAGE,          P},
-    { 5, CELL_UNDER_VOLTAGE,          P},
-    { 6, PACK_UNDER_VOLTAGE,          P},
-    { 7, CELL_IMBALANCE,              P},
-    { 8, CHARGE_OVER_TEMPERATURE,     P},
-    { 9, DISCHARGE_OVER_TEMPERATURE,  P},
-    {10, MOS_OVER_TEMPERATURE,        P},
-    {11, CHARGE_UNDER_TEMPERATURE,    P},
-    {12, DISCHARGE_UNDER_TEMPERATURE, P},
-    {13, CHARGE_OVER_CURRENT,         P},
-    {14, DISCHARGE_OVER_CURRENT,      P},
-    {15, DISCHARGE_OVER_CURRENT,      P},
-    {16, SHORT_CIRCUIT,               P},
-    {25, VOLTAGE_SENSOR_FAULT,        P}, /* balance wire off */
-    {26, HARDWARE_FAULT,              P}, /* strange current */
-    {27, DISCHARGE_MOS_FAULT,         P},
-    {28, CHARGE_MOS_FAULT,            P},
-    {29, COMMUNICATION_FAULT,         P},
-};
-static const struct alarm_bit warnings[] = {
-    { 0, CELL_OVER_VOLTAGE,           W},
-    { 1, PACK_OVER_VOLTAGE,           W},
-    { 2, CELL_UNDER_VOLTAGE,          W},
-    { 3, PACK_UNDER_VOLTAGE,          W},
-    { 4, CELL_IMBALANCE,              W},
-    { 5, CHARGE_OVER_TEMPERATURE,     W},
-    { 6, DISCHARGE_OVER_TEMPERATURE,  W},
-    { 7, CHARGE_UNDER_TEMPERATURE,    W},
-    { 8, DISCHARGE_UNDER_TEMPERATURE, W},
-    { 9, MOS_OVER_TEMPERATURE,        W},
-    {10, CHARGE_OVER_CURRENT,         W},
-    {11, DISCHARGE_OVER_CURRENT,      W},
-    {12, SOC_LOW,                     W},
-    {13, SOC_LOW,                     W},
+/* Section 4: the protections, and 32 bits on the warnings. */
+static const struct alarm_bit alarms[] = {
+    ALARM_LEVELS(32 + 0,  1,  CELL_OVER_VOLTAGE),
+    {2,  CELL_OVER_VOLTAGE,      PROT}, /* second level */
+    ALARM_LEVELS(32 + 1,  3,  PACK_OVER_VOLTAGE),
+    ALARM_LEVELS(32 + 2,  4,  CELL_UNDER_VOLTAGE),
+    {5,  CELL_UNDER_VOLTAGE,     PROT},
+    ALARM_LEVELS(32 + 3,  6,  PACK_UNDER_VOLTAGE),
+    ALARM_LEVELS(32 + 4,  7,  CELL_IMBALANCE),
+    ALARM_LEVELS(32 + 5,  8,  CHARGE_OVER_TEMPERATURE),
+    ALARM_LEVELS(32 + 6,  9,  DISCHARGE_OVER_TEMPERATURE),
+    ALARM_LEVELS(32 + 9,  10, MOS_OVER_TEMPERATURE),
+    ALARM_LEVELS(32 + 7,  11, CHARGE_UNDER_TEMPERATURE),
+    ALARM_LEVELS(32 + 8,  12, DISCHARGE_UNDER_TEMPERATURE),
+    ALARM_LEVELS(32 + 10, 13, CHARGE_OVER_CURRENT),
+    ALARM_LEVELS(32 + 11, 14, DISCHARGE_OVER_CURRENT),
+    {15, DISCHARGE_OVER_CURRENT, PROT},
+    {16, SHORT_CIRCUIT,          PROT},
+    {25, VOLTAGE_SENSOR_FAULT,   PROT}, /* balance wire off */
+    {26, HARDWARE_FAULT,         PROT}, /* strange current */
+    {27, DISCHARGE_MOS_FAULT,    PROT},
+    {28, CHARGE_MOS_FAULT,       PROT},
+    {29, COMMUNICATION_FAULT,    PROT},
+    {32 + 12, SOC_LOW,           WARN},
+    {32 + 13, SOC_LOW,           WARN},
 };
 // clang-format on
-
-#undef W
-#undef P
 
 /* ---- frames (section 2) ---- */
 
@@ -186,8 +166,7 @@ static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, st
     if (cells < 1 || cells > CELLS_MOST || temps > MAX_TEMPS || b[5] < 106 + shift)
         return BMS_INVALID;
     pack_clear_alarms(pack);
-    pack_alarm_bits(pack, protections, COUNT(protections), le64(b + 10));
-    pack_alarm_bits(pack, warnings, COUNT(warnings), le64(b + 18));
+    pack_alarm_bits(pack, alarms, COUNT(alarms), (uint64_t) le32(b + 18) << 32 | le32(b + 10));
     for (unsigned i = 0; i < 8; i++)
         pack_raw_alarm(pack, le16(b + 10 + 2 * i));
     pack_set(pack, CELL_COUNT, cells);
@@ -305,10 +284,10 @@ static size_t tell_status(const struct pack *told, uint8_t *data)
     data[1] = (uint8_t) (pack_flow(told) + 1);
     data[2] = (uint8_t) temps;
     data[3] = (uint8_t) cells;
-    put_le64(data + 4, pack_alarm_word(protections, COUNT(protections), told->alarms_protection));
+    const uint64_t active = pack_alarm_word(told, alarms, COUNT(alarms), false);
     const enum pack_flow flow = pack_flow(told);
-    put_le64(data + 12, pack_alarm_word(warnings, COUNT(warnings), told->alarms_warning) |
-                            (uint64_t) (flow == FLOW_CHARGING) << 18 |
+    put_le32(data + 4, (uint32_t) active);
+    put_le64(data + 12, active >> 32 | (uint64_t) (flow == FLOW_CHARGING) << 18 |
                             (uint64_t) (flow == FLOW_DISCHARGING) << 19 |
                             (uint64_t) (told->value[CHARGE_MOS] > 0) << 23 |
                             (uint64_t) (told->value[DISCHARGE_MOS] > 0) << 24);

@@ -66,7 +66,7 @@ void daly_alarms(struct pack *pack, uint64_t word)
 
 uint64_t daly_alarm_word(const struct pack *pack)
 {
-    return pack_alarm_word_once(pack, fault_bits, COUNT(fault_bits));
+    return pack_alarm_word(pack, fault_bits, COUNT(fault_bits), true);
 }
 
 static const double LEARN_FROM_A = 1; /* A; below, noise around zero can have either sign */

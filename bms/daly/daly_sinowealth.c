@@ -401,7 +401,7 @@ static uint32_t encode(const struct pack *pack, unsigned command)
                (uint32_t) (pack->value[CURRENT_A] > 0) << 2 |
                (uint32_t) (pack->value[CURRENT_A] < 0) << 3;
     case FAULTS:
-        return (uint32_t) pack_alarm_word_once(pack, fault_bits, COUNT(fault_bits));
+        return (uint32_t) pack_alarm_word(pack, fault_bits, COUNT(fault_bits), true);
     case CONFIG:
         return ((pack_raw(pack, CELL_COUNT, 1, 0) - 3) & 7) |
                (pack_known(pack, TEMP_C + 1) ? 1u << 6 : 0);

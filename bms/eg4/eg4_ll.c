@@ -60,11 +60,8 @@ static const struct modbus_value identity[] = {
     {.reg = 120, .type = MODBUS_TEXT, .id = SERIAL,   .count = 8},
 };
 
-#define W ALARM_WARNING
-#define P ALARM_PROTECTION
-
 /* The same bit of 26 warns, that of 27 protects. */
-#define LEVELS(bit, alarm) {26, bit, alarm, W}, {27, bit, alarm, P}
+#define LEVELS(bit, alarm) {26, bit, alarm, WARN}, {27, bit, alarm, PROT}
 
 /* Section 4. */
 static const struct modbus_alarm alarms[] = {
@@ -80,15 +77,12 @@ static const struct modbus_alarm alarms[] = {
     LEVELS(10, CHARGE_UNDER_TEMPERATURE),
     LEVELS(11, DISCHARGE_UNDER_TEMPERATURE),
     LEVELS(12, SOC_LOW), /* a full pack was seen to show it */
-    {27, 13, SHORT_CIRCUIT,               P},
-    {28,  0, VOLTAGE_SENSOR_FAULT,        P},
-    {28,  1, TEMP_SENSOR_FAULT,           P},
-    {28,  4, CELL_IMBALANCE,              P},
+    {27, 13, SHORT_CIRCUIT,               PROT},
+    {28,  0, VOLTAGE_SENSOR_FAULT,        PROT},
+    {28,  1, TEMP_SENSOR_FAULT,           PROT},
+    {28,  4, CELL_IMBALANCE,              PROT},
 };
 // clang-format on
-
-#undef W
-#undef P
 
 /* Section 6. */
 static enum bms_result check(struct bms *bms, const struct modbus_window *window)

@@ -32,8 +32,6 @@
 #define SERIAL_TRIES 6 /* requests for them that may stay unanswered */
 #define SETTLING_REPLIES 2
 
-#define ROWS(table) (table), COUNT(table)
-
 /* Bits of the switch word; the others are pre-charge, heater and fan. */
 enum { ON_DISCHARGE = 1, ON_CHARGE = 2, ON_BOTH = 3 };
 
@@ -130,47 +128,32 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 /* ---- decoder ---- */
 
 // clang-format off
-/* 13, 14 are the ambient's, 23 the current limiter, 24 aerosol, 25 fully charged, 27 reversed. */
-static const struct alarm_bit protections[] = {
-    {0,  CELL_OVER_VOLTAGE,           ALARM_PROTECTION},
-    {1,  CELL_UNDER_VOLTAGE,          ALARM_PROTECTION},
-    {2,  PACK_OVER_VOLTAGE,           ALARM_PROTECTION},
-    {3,  PACK_UNDER_VOLTAGE,          ALARM_PROTECTION},
-    {4,  CHARGE_OVER_CURRENT,         ALARM_PROTECTION},
-    {5,  CHARGE_OVER_CURRENT,         ALARM_PROTECTION},
-    {6,  DISCHARGE_OVER_CURRENT,      ALARM_PROTECTION},
-    {7,  DISCHARGE_OVER_CURRENT,      ALARM_PROTECTION},
-    {8,  CHARGE_OVER_TEMPERATURE,     ALARM_PROTECTION},
-    {9,  CHARGE_UNDER_TEMPERATURE,    ALARM_PROTECTION},
-    {10, DISCHARGE_OVER_TEMPERATURE,  ALARM_PROTECTION},
-    {11, DISCHARGE_UNDER_TEMPERATURE, ALARM_PROTECTION},
-    {12, MOS_OVER_TEMPERATURE,        ALARM_PROTECTION},
-    {15, CELL_IMBALANCE,              ALARM_PROTECTION},
-    {16, TEMPERATURE_IMBALANCE,       ALARM_PROTECTION},
-    {17, SOC_LOW,                     ALARM_PROTECTION},
-    {18, SHORT_CIRCUIT,               ALARM_PROTECTION},
-    {19, VOLTAGE_SENSOR_FAULT,        ALARM_PROTECTION},
-    {20, TEMP_SENSOR_FAULT,           ALARM_PROTECTION},
-    {21, CHARGE_MOS_FAULT,            ALARM_PROTECTION},
-    {22, DISCHARGE_MOS_FAULT,         ALARM_PROTECTION},
-    {26, HARDWARE_FAULT,              ALARM_PROTECTION},
-};
-/* 11 and 12 are the ambient's, 16 EEPROM, 17 clock, 18 fully charged. */
-static const struct alarm_bit warnings[] = {
-    {0,  CELL_OVER_VOLTAGE,           ALARM_WARNING},
-    {1,  CELL_UNDER_VOLTAGE,          ALARM_WARNING},
-    {2,  PACK_OVER_VOLTAGE,           ALARM_WARNING},
-    {3,  PACK_UNDER_VOLTAGE,          ALARM_WARNING},
-    {4,  CHARGE_OVER_CURRENT,         ALARM_WARNING},
-    {5,  DISCHARGE_OVER_CURRENT,      ALARM_WARNING},
-    {6,  CHARGE_OVER_TEMPERATURE,     ALARM_WARNING},
-    {7,  CHARGE_UNDER_TEMPERATURE,    ALARM_WARNING},
-    {8,  DISCHARGE_OVER_TEMPERATURE,  ALARM_WARNING},
-    {9,  DISCHARGE_UNDER_TEMPERATURE, ALARM_WARNING},
-    {10, MOS_OVER_TEMPERATURE,        ALARM_WARNING},
-    {13, CELL_IMBALANCE,              ALARM_WARNING},
-    {14, TEMPERATURE_IMBALANCE,       ALARM_WARNING},
-    {15, SOC_LOW,                     ALARM_WARNING},
+/* The protections, and 32 bits on the warnings. Of the former 13 and 14 are the ambient's, 23 the
+ * current limiter, 24 aerosol, 25 fully charged, 27 reversed; of the latter 11 and 12 the ambient's, 16
+ * EEPROM, 17 clock, 18 fully charged. */
+static const struct alarm_bit alarms[] = {
+    ALARM_LEVELS(32 + 0,  0,  CELL_OVER_VOLTAGE),
+    ALARM_LEVELS(32 + 1,  1,  CELL_UNDER_VOLTAGE),
+    ALARM_LEVELS(32 + 2,  2,  PACK_OVER_VOLTAGE),
+    ALARM_LEVELS(32 + 3,  3,  PACK_UNDER_VOLTAGE),
+    ALARM_LEVELS(32 + 4,  4,  CHARGE_OVER_CURRENT),
+    {5,  CHARGE_OVER_CURRENT,    PROT},
+    ALARM_LEVELS(32 + 5,  6,  DISCHARGE_OVER_CURRENT),
+    {7,  DISCHARGE_OVER_CURRENT, PROT},
+    ALARM_LEVELS(32 + 6,  8,  CHARGE_OVER_TEMPERATURE),
+    ALARM_LEVELS(32 + 7,  9,  CHARGE_UNDER_TEMPERATURE),
+    ALARM_LEVELS(32 + 8,  10, DISCHARGE_OVER_TEMPERATURE),
+    ALARM_LEVELS(32 + 9,  11, DISCHARGE_UNDER_TEMPERATURE),
+    ALARM_LEVELS(32 + 10, 12, MOS_OVER_TEMPERATURE),
+    ALARM_LEVELS(32 + 13, 15, CELL_IMBALANCE),
+    ALARM_LEVELS(32 + 14, 16, TEMPERATURE_IMBALANCE),
+    ALARM_LEVELS(32 + 15, 17, SOC_LOW),
+    {18, SHORT_CIRCUIT,          PROT},
+    {19, VOLTAGE_SENSOR_FAULT,   PROT},
+    {20, TEMP_SENSOR_FAULT,      PROT},
+    {21, CHARGE_MOS_FAULT,       PROT},
+    {22, DISCHARGE_MOS_FAULT,    PROT},
+    {26, HARDWARE_FAULT,         PROT},
 };
 // clang-format on
 #define WARNING_FULL (1u << 18)
@@ -279,8 +262,7 @@ static bool decode_status(struct bms *bms, const struct reply *reply, struct pac
     pack_clear_alarms(pack);
     for (size_t at = 24; at < 32; at += 2)
         pack_raw_alarm(pack, be16(d + at));
-    pack_alarm_bits(pack, ROWS(protections), protection_word);
-    pack_alarm_bits(pack, ROWS(warnings), warning_word);
+    pack_alarm_bits(pack, alarms, COUNT(alarms), (uint64_t) warning_word << 32 | protection_word);
     note_switches(bms_memory(bms), be16(d + 32),
                   protection_word != 0 || (warning_word & WARNING_FULL));
     return true;
@@ -388,6 +370,7 @@ static size_t put_status(const struct memory *memory, const struct pack *pack, u
 {
     uint32_t on = scaled_word(pack, DISCHARGE_MOS, 1) | scaled_word(pack, CHARGE_MOS, 1) << 1;
     double current_a = pack_known(pack, CURRENT_A) ? pack->value[CURRENT_A] : 0;
+    const uint64_t active = pack_alarm_word(pack, alarms, COUNT(alarms), false);
     put_be16(d, scaled_word(pack, VOLTAGE_V, 100));
     put_be32(d + 4, (uint32_t) fmax(0, round(current_a * 100 + CURRENT_ZERO)));
     put_be16(d + 8, scaled_word(pack, SOC_PERCENT, address == MASTER ? 100 : 1) *
@@ -399,8 +382,8 @@ static size_t put_status(const struct memory *memory, const struct pack *pack, u
     put_be16(d + 18, 250 + TEMP_ZERO);
     put_be16(d + 20, pack_flow(pack));
     put_be16(d + 22, scaled_word(pack, SOH_PERCENT, 1));
-    put_be32(d + 24, (uint32_t) pack_alarm_word(ROWS(protections), pack->alarms_protection));
-    put_be32(d + 28, (uint32_t) pack_alarm_word(ROWS(warnings), pack->alarms_warning));
+    put_be32(d + 24, (uint32_t) active);
+    put_be32(d + 28, (uint32_t) (active >> 32));
     put_be16(d + 32, (memory->switches & ~(uint32_t) ON_BOTH) | on);
     put_be16(d + 36, scaled_word(pack, CYCLES, 1));
     put_be16(d + 38, scaled_word(pack, CELL_MAX_INDEX, 1));

@@ -62,11 +62,12 @@ static uint32_t raw_number(const struct pack *pack, uint8_t code)
         return emulated_cells(pack);
     case ALARMS: {
         const uint32_t active = pack->alarms_warning | pack->alarms_protection;
+        const struct pack any = {.alarms_warning = active, .alarms_protection = active};
         const bool hot =
             active >> CHARGE_OVER_TEMPERATURE & 1 || active >> DISCHARGE_OVER_TEMPERATURE & 1;
         const bool cold =
             active >> CHARGE_UNDER_TEMPERATURE & 1 || active >> DISCHARGE_UNDER_TEMPERATURE & 1;
-        return ((uint32_t) pack_alarm_word(jk_4e57_alarms, JK_4E57_ALARMS, active) & ~(1u << 13)) |
+        return (uint32_t) pack_alarm_word(&any, jk_4e57_alarms, JK_4E57_ALARMS, true) |
                (uint32_t) hot << JK_4E57_HOT_BIT | (uint32_t) cold << JK_4E57_COLD_BIT;
     }
     case STATE:

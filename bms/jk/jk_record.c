@@ -524,7 +524,7 @@ static uint32_t alarm_word(const struct pack *pack)
     struct pack any = *pack;
     any.alarms_warning = (both & ~wires) | (pack->alarms_warning & wires);
     any.alarms_protection = (both & ~wires) | (pack->alarms_protection & wires);
-    return (uint32_t) pack_alarm_word_once(&any, alarm_rows, COUNT(alarm_rows)) |
+    return (uint32_t) pack_alarm_word(&any, alarm_rows, COUNT(alarm_rows), true) |
            1u << PASSWORD_REMINDER_BIT;
 }
 

@@ -99,11 +99,8 @@ static const struct modbus_value long_identity[] = {
     {.reg = 180, .type = MODBUS_TEXT, .id = SERIAL,   .count = 10},
 };
 
-#define W ALARM_WARNING
-#define P ALARM_PROTECTION
-
 /* The same bit of 9 warns, that of 10 protects. */
-#define LEVELS(bit, alarm) {9, bit, alarm, W}, {10, bit, alarm, P}
+#define LEVELS(bit, alarm) {9, bit, alarm, WARN}, {10, bit, alarm, PROT}
 
 /* Section 4. */
 static const struct modbus_alarm alarms[] = {
@@ -117,20 +114,17 @@ static const struct modbus_alarm alarms[] = {
     LEVELS( 9, DISCHARGE_OVER_TEMPERATURE),
     LEVELS(10, CHARGE_UNDER_TEMPERATURE),
     LEVELS(11, DISCHARGE_UNDER_TEMPERATURE),
-    { 9, 14, MOS_OVER_TEMPERATURE,        W},
-    { 9, 15, SOC_LOW,                     W},
-    {10,  6, SHORT_CIRCUIT,               P},
-    {10, 12, MOS_OVER_TEMPERATURE,        P},
-    {11,  0, CHARGE_MOS_FAULT,            P},
-    {11,  1, DISCHARGE_MOS_FAULT,         P},
-    {11,  2, TEMP_SENSOR_FAULT,           P},
-    {11,  4, HARDWARE_FAULT,              P}, /* a cell */
-    {11,  5, COMMUNICATION_FAULT,         P}, /* front end */
+    { 9, 14, MOS_OVER_TEMPERATURE,        WARN},
+    { 9, 15, SOC_LOW,                     WARN},
+    {10,  6, SHORT_CIRCUIT,               PROT},
+    {10, 12, MOS_OVER_TEMPERATURE,        PROT},
+    {11,  0, CHARGE_MOS_FAULT,            PROT},
+    {11,  1, DISCHARGE_MOS_FAULT,         PROT},
+    {11,  2, TEMP_SENSOR_FAULT,           PROT},
+    {11,  4, HARDWARE_FAULT,              PROT}, /* a cell */
+    {11,  5, COMMUNICATION_FAULT,         PROT}, /* front end */
 };
 // clang-format on
-
-#undef W
-#undef P
 
 /* Section 2. A board that has shown cell 1 there may read 0 when the cell's wire breaks. */
 static enum layout layout_of(struct bms *bms, const struct modbus_window *window)

@@ -107,45 +107,39 @@ static const struct word_row {
     {"Main Soft version", FIRMWARE},
 };
 
-#define W ALARM_WARNING
-#define P ALARM_PROTECTION
-
 /* Section 7: the numbers of the bits differ by firmware, the names do not. */
 static const struct event {
     const char *name;
     uint8_t alarm, level;
 } events[] = {
-    {"BOV",   CELL_OVER_VOLTAGE,           P},
-    {"BHV",   CELL_OVER_VOLTAGE,           W},
-    {"BUV",   CELL_UNDER_VOLTAGE,          P},
-    {"BLV",   CELL_UNDER_VOLTAGE,          W},
-    {"POV",   PACK_OVER_VOLTAGE,           P},
-    {"PHV",   PACK_OVER_VOLTAGE,           W},
-    {"PUV",   PACK_UNDER_VOLTAGE,          P},
-    {"PLV",   PACK_UNDER_VOLTAGE,          W},
-    {"CBOT",  CHARGE_OVER_TEMPERATURE,     P},
-    {"CBHT",  CHARGE_OVER_TEMPERATURE,     W},
-    {"CBUT",  CHARGE_UNDER_TEMPERATURE,    P},
-    {"CBLT",  CHARGE_UNDER_TEMPERATURE,    W},
-    {"DBOT",  DISCHARGE_OVER_TEMPERATURE,  P},
-    {"DBHT",  DISCHARGE_OVER_TEMPERATURE,  W},
-    {"DBUT",  DISCHARGE_UNDER_TEMPERATURE, P},
-    {"DBLT",  DISCHARGE_UNDER_TEMPERATURE, W},
-    {"POT",   MOS_OVER_TEMPERATURE,        P}, /* power stage */
-    {"PHT",   MOS_OVER_TEMPERATURE,        W},
-    {"COC",   CHARGE_OVER_CURRENT,         P},
-    {"COC2",  CHARGE_OVER_CURRENT,         P},
-    {"COCA",  CHARGE_OVER_CURRENT,         W},
-    {"DOC",   DISCHARGE_OVER_CURRENT,      P},
-    {"DOC2",  DISCHARGE_OVER_CURRENT,      P},
-    {"DOCA",  DISCHARGE_OVER_CURRENT,      W},
-    {"SC",    SHORT_CIRCUIT,               P},
-    {"LCOUL", SOC_LOW,                     W},
+    {"BOV",   CELL_OVER_VOLTAGE,           PROT},
+    {"BHV",   CELL_OVER_VOLTAGE,           WARN},
+    {"BUV",   CELL_UNDER_VOLTAGE,          PROT},
+    {"BLV",   CELL_UNDER_VOLTAGE,          WARN},
+    {"POV",   PACK_OVER_VOLTAGE,           PROT},
+    {"PHV",   PACK_OVER_VOLTAGE,           WARN},
+    {"PUV",   PACK_UNDER_VOLTAGE,          PROT},
+    {"PLV",   PACK_UNDER_VOLTAGE,          WARN},
+    {"CBOT",  CHARGE_OVER_TEMPERATURE,     PROT},
+    {"CBHT",  CHARGE_OVER_TEMPERATURE,     WARN},
+    {"CBUT",  CHARGE_UNDER_TEMPERATURE,    PROT},
+    {"CBLT",  CHARGE_UNDER_TEMPERATURE,    WARN},
+    {"DBOT",  DISCHARGE_OVER_TEMPERATURE,  PROT},
+    {"DBHT",  DISCHARGE_OVER_TEMPERATURE,  WARN},
+    {"DBUT",  DISCHARGE_UNDER_TEMPERATURE, PROT},
+    {"DBLT",  DISCHARGE_UNDER_TEMPERATURE, WARN},
+    {"POT",   MOS_OVER_TEMPERATURE,        PROT}, /* power stage */
+    {"PHT",   MOS_OVER_TEMPERATURE,        WARN},
+    {"COC",   CHARGE_OVER_CURRENT,         PROT},
+    {"COC2",  CHARGE_OVER_CURRENT,         PROT},
+    {"COCA",  CHARGE_OVER_CURRENT,         WARN},
+    {"DOC",   DISCHARGE_OVER_CURRENT,      PROT},
+    {"DOC2",  DISCHARGE_OVER_CURRENT,      PROT},
+    {"DOCA",  DISCHARGE_OVER_CURRENT,      WARN},
+    {"SC",    SHORT_CIRCUIT,               PROT},
+    {"LCOUL", SOC_LOW,                     WARN},
 };
 // clang-format on
-
-#undef W
-#undef P
 
 /* Words of events: their numbers in the order of this list, the low half first. */
 enum { EVENTS_BAT, EVENTS_POWER, SYSTEM_FAULT, SYSTEM_ALARM, EVENT_WORDS };

@@ -49,18 +49,15 @@ static const struct modbus_value values[] = {
     {.reg = 5130, .type = MODBUS_TEXT, .id = FIRMWARE, .count = 2},
 };
 
-#define W ALARM_WARNING
-#define P ALARM_PROTECTION
-
-#define LEVELS(warning, protection, alarm) {5107, warning, alarm, W}, {5106, protection, alarm, P}
+#define LEVELS(warning, protection, alarm) {5107, warning, alarm, WARN}, {5106, protection, alarm, PROT}
 
 /* Section 4; 5104, with two bits per item, is decoded separately. */
 static const struct modbus_alarm alarms[] = {
-    {5106,  0, SHORT_CIRCUIT,               P},
-    {5106,  4, CHARGE_OVER_CURRENT,         P}, /* second level */
-    {5106,  5, DISCHARGE_OVER_CURRENT,      P},
-    {5106,  9, CHARGE_OVER_CURRENT,         P},
-    {5106, 10, DISCHARGE_OVER_CURRENT,      P},
+    {5106,  0, SHORT_CIRCUIT,               PROT},
+    {5106,  4, CHARGE_OVER_CURRENT,         PROT}, /* second level */
+    {5106,  5, DISCHARGE_OVER_CURRENT,      PROT},
+    {5106,  9, CHARGE_OVER_CURRENT,         PROT},
+    {5106, 10, DISCHARGE_OVER_CURRENT,      PROT},
     LEVELS(0,  7, CELL_UNDER_VOLTAGE),
     LEVELS(1,  8, CELL_OVER_VOLTAGE),
     LEVELS(2, 15, PACK_UNDER_VOLTAGE),
@@ -71,9 +68,6 @@ static const struct modbus_alarm alarms[] = {
     LEVELS(7, 12, DISCHARGE_OVER_TEMPERATURE),
 };
 // clang-format on
-
-#undef W
-#undef P
 
 /* Section 6. A cell with a broken wire reads 0. */
 static enum bms_result check(struct bms *bms, const struct modbus_window *window)

@@ -113,8 +113,6 @@ static bool read_live(const uint8_t *d, size_t size, struct live *live)
     return bms_cells_fit(live->cells, live->cell_count, be16(live->charge + 2) / 100.0);
 }
 
-#define WARN ALARM_WARNING
-#define PROT ALARM_PROTECTION
 // clang-format off
 /* Section 5; bit 16 * word + bit. Alarms of the ambient air are only in the raw words. */
 #define V(bit) (16 * VOLTAGE_STATE + (bit))
@@ -352,7 +350,7 @@ static size_t put_live(const struct pack *pack, uint8_t *d)
     at = put_word(d, at, scaled(pack, FULL_AH, 100));
     at = put_word(d, at, scaled(pack, REMAINING_AH, 100));
     at = put_word(d, at, scaled(pack, CYCLES, 1));
-    const uint64_t word = pack_alarm_word_once(pack, alarms, COUNT(alarms));
+    const uint64_t word = pack_alarm_word(pack, alarms, COUNT(alarms), true);
     const double mask = pack_known(pack, BALANCE_MASK) ? pack->value[BALANCE_MASK] : 0;
     const unsigned fet = (pack->value[CHARGE_MOS] > 0 ? FET_CHARGE : 0u) |
                          (pack->value[DISCHARGE_MOS] > 0 ? FET_DISCHARGE : 0u) | 0x20;

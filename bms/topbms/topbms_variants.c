@@ -7,8 +7,6 @@
 #include "topbms_variants.h"
 
 #define BIT(byte, bit) (8 * (byte) + (bit))
-#define WARN ALARM_WARNING
-#define PROT ALARM_PROTECTION
 
 const char *const topbms_names[] = {"auto",      "topbms", "topband",  "pace", "seplos",
                                     "pylontech", "eg4",    "creabest", NULL};

@@ -83,8 +83,9 @@ static const char *product_name(unsigned id)
 
 uint16_t vedirect_told_reasons(const struct pack *pack)
 {
-    return (uint16_t) pack_alarm_word(reasons, COUNT(reasons),
-                                      pack->alarms_warning | pack->alarms_protection);
+    struct pack any = *pack;
+    any.alarms_warning |= pack->alarms_protection;
+    return (uint16_t) pack_alarm_word(&any, reasons, COUNT(reasons), false);
 }
 
 const struct vedirect_number *vedirect_find_number(unsigned id)

@@ -4,7 +4,6 @@
 
 #include "points.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -63,7 +63,7 @@ struct connection {
     uint32_t dropped_before; /* dropped messages as last logged; see drop_told */
     bool drop_told;
     struct {
-        int mid; /* 0: no knock is in flight */
+        int mid; /* 0: free */
         const char *what;
     } subscriptions[SUBSCRIPTIONS_MAX];
 };
@@ -77,13 +77,13 @@ bool connection_is_up(const struct connection *connection)
 
 /* Logs a failure once, and again if the reason changes; but only a few times the ends of a connection
  * that keeps coming and going, as with two clients of the same id. */
-static void log_broker_failure(struct connection *connection, const char *words, bool was_up)
+static void log_broker_failure(struct connection *connection, bool was_up)
 {
+    const char *words = connection->words;
     const char *name = connection->settings.name, *broker = connection->settings.config->broker;
     const bool often = was_up && connection->short_ones >= SHORT_MOST;
     const bool known =
         often ? connection->short_ones > SHORT_MOST : strcmp(connection->told, words) == 0;
-    snprintf(connection->words, sizeof connection->words, "%s", words);
     snprintf(connection->told, sizeof connection->told, "%s", words);
     connection->counters.failed++;
     if (known)
@@ -95,20 +95,6 @@ static void log_broker_failure(struct connection *connection, const char *words,
     else
         log_warn("%s: broker %s: %s; trying again, after pauses of 1 s to 60 s", name, broker,
                  words);
-}
-
-static void log_connected(struct connection *connection, double now)
-{
-    connection->words[0] = '\0';
-    const char *name = connection->settings.name, *broker = connection->settings.config->broker;
-    const bool often = connection->short_ones >= SHORT_MOST;
-    if (connection->told[0] && !often)
-        log_info("%s: connected to %s again after %.0f s", name, broker,
-                 now - connection->down_since);
-    else
-        log_message(often ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "%s: connected to %s", name, broker);
-    if (!often)
-        connection->told[0] = '\0';
 }
 
 /* The connection has become steady. */
@@ -194,11 +180,11 @@ static void handle_failure(struct connection *connection, const char *words)
 {
     bool was_up = connection_is_up(connection);
     double now = clock_now();
-    char copy[160];
-    snprintf(copy, sizeof copy, "%s", words);
-    size_t size = strlen(copy);
-    if (size > 0 && copy[size - 1] == '.')
-        copy[size - 1] = '\0'; /* remove the full stop of the library's message */
+    if (words != connection->words)
+        snprintf(connection->words, sizeof connection->words, "%s", words);
+    size_t size = strlen(connection->words);
+    if (size > 0 && connection->words[size - 1] == '.')
+        connection->words[size - 1] = '\0'; /* remove the full stop of the library's message */
     destroy(connection);
     if (was_up) {
         connection->down_since = now;
@@ -206,7 +192,7 @@ static void handle_failure(struct connection *connection, const char *words)
             note_steady(connection);
         connection->short_ones += now - connection->up_at < STEADY_S;
     }
-    log_broker_failure(connection, copy, was_up);
+    log_broker_failure(connection, was_up);
     const double jitter = 0.8 + 0.4 * (double) random() / (double) RAND_MAX;
     timer_restart(connection->loop, &connection->patience,
                   jitter * backoff_grow(&connection->pause_s, FIRST_PAUSE_S, LONGEST_PAUSE_S));
@@ -228,10 +214,8 @@ static void fail_at_once(struct connection *connection, const char *words)
 /* The library's socket may have changed, be closed, or have something to write. */
 static void watch(struct connection *connection)
 {
-    int fd = connection->mosquitto ? mosquitto_socket(connection->mosquitto) : -1;
-    int wanted = EV_READ;
-    if (fd >= 0 && mosquitto_want_write(connection->mosquitto))
-        wanted |= EV_WRITE;
+    const int fd = mosquitto_socket(connection->mosquitto);
+    const int wanted = mosquitto_want_write(connection->mosquitto) ? EV_READ | EV_WRITE : EV_READ;
     if (fd == connection->io.fd && wanted == (connection->io.events & (EV_READ | EV_WRITE)) &&
         ev_is_active(&connection->io))
         return;
@@ -274,7 +258,16 @@ static void on_connect(struct mosquitto *mosquitto, void *data, int code)
     connection->up_at = connection->proven_at = now;
     /* Keep-alive, whose own deadline covers brokers that never answer. */
     ev_timer_start(connection->loop, &connection->misc);
-    log_connected(connection, now);
+    connection->words[0] = '\0';
+    const char *name = connection->settings.name, *broker = connection->settings.config->broker;
+    const bool often = connection->short_ones >= SHORT_MOST;
+    if (connection->told[0] && !often)
+        log_info("%s: connected to %s again after %.0f s", name, broker,
+                 now - connection->down_since);
+    else
+        log_message(often ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "%s: connected to %s", name, broker);
+    if (!often)
+        connection->told[0] = '\0';
     connection->events.up(connection->data);
 }
 

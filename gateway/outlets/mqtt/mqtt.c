@@ -21,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #define BIRTH_MIN_S 1.0 /* delay after Home Assistant's birth message */
 #define BIRTH_SPREAD_S 4.0
@@ -79,39 +78,12 @@ static void on_changed(void *self, struct outlet_pack *known, unsigned changes, 
 
 /* ---- what comes from the broker ---- */
 
-static bool is_online(const void *payload, size_t size)
+/* A message on our own status topic that we have not sent is from another gateway, whose end is not ours. */
+static void hear_status(struct mqtt *mqtt, bool online)
 {
-    return size == strlen("online") && memcmp(payload, "online", size) == 0;
-}
-
-/* Handles Home Assistant's birth message. Retained ones are ignored: they are as old as our own
- * announcements. */
-static bool hear_birth(struct mqtt *mqtt, const char *topic, const void *payload, size_t size,
-                       bool retained)
-{
-    char birth[TOPIC_SIZE];
-    if (!mqtt_announces(mqtt) ||
-        strcmp(topic, topic_of(mqtt->place.prefix, NULL, "status", birth)) != 0)
-        return false;
-    if (!retained && is_online(payload, size) && !ev_is_active(&mqtt->birth))
-        timer_restart(outlet_loop(mqtt->outlet), &mqtt->birth,
-                      BIRTH_MIN_S + BIRTH_SPREAD_S * (double) random() / (double) RAND_MAX);
-    return true;
-}
-
-/* Handles messages on our own status topic: those that we have not sent are from another gateway,
- * whose end is not ours. */
-static bool hear_status(struct mqtt *mqtt, const char *topic, const void *payload, size_t size,
-                        bool retained)
-{
-    if (mqtt_is_device(mqtt) || strcmp(topic, mqtt->will_topic) != 0)
-        return false;
-    if (retained || size == 0)
-        return true;
-    const bool online = is_online(payload, size);
     if (mqtt->echoes[online] > 0) {
         mqtt->echoes[online]--;
-        return true;
+        return;
     }
     if (!mqtt->shared_told)
         log_warn(
@@ -121,23 +93,33 @@ static bool hear_status(struct mqtt *mqtt, const char *topic, const void *payloa
     mqtt->shared_told = true;
     /* Two gateways that answered each other's "online" would do so for ever. */
     if (online)
-        return true;
+        return;
     mqtt->gateway.todo |= STATUS;
     for (unsigned i = 0; i < mqtt->pack_count; i++)
         mqtt->packs[i].todo |= STATUS;
     send_soon(mqtt);
-    return true;
 }
 
 static void on_message(void *data, const char *topic, const void *payload, size_t size,
                        bool retained, double since)
 {
     struct mqtt *mqtt = data;
-    if (mqtt->ending || hear_status(mqtt, topic, payload, size, retained) ||
-        hear_birth(mqtt, topic, payload, size, retained))
+    char birth[TOPIC_SIZE];
+    const bool online = size == strlen("online") && memcmp(payload, "online", size) == 0;
+    topic_of(mqtt->place.prefix, NULL, "status", birth);
+    if (mqtt->ending)
         return;
-    if (mqtt->config->switching)
+    if (!mqtt_is_device(mqtt) && strcmp(topic, mqtt->will_topic) == 0) {
+        if (!retained && size > 0)
+            hear_status(mqtt, online);
+    } else if (mqtt_announces(mqtt) && strcmp(topic, birth) == 0) {
+        /* Retained ones are ignored: they are as old as our own announcements. */
+        if (online && !retained && !ev_is_active(&mqtt->birth))
+            timer_restart(outlet_loop(mqtt->outlet), &mqtt->birth,
+                          BIRTH_MIN_S + BIRTH_SPREAD_S * (double) random() / (double) RAND_MAX);
+    } else if (mqtt->config->switching) {
         orders_take(mqtt, topic, payload, size, retained, since);
+    }
 }
 
 /* ---- the connection ---- */

@@ -10,8 +10,6 @@
 #include "outlets/outlet.h"
 #include "packs/alarms.h"
 
-#include <time.h>
-
 #define ROOM_SIZE (128 * 1024) /* for one message: a device with all entities has 50 kB */
 #define EVENTS_MAX 128         /* events that the broker has not confirmed yet */
 

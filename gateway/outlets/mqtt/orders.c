@@ -31,45 +31,37 @@ static void on_order_over(void *data, uint64_t ticket, enum order_result result)
                 message_outcome(result));
 }
 
-/* Logs a rejected order once, because the sender will repeat it; each order gets a response. */
-static void tell_refused(struct mqtt *mqtt, bool *told, const char *topic, const char *why)
+/* Logs a rejected order once, because the sender will repeat it; each order gets a response, which is returned. */
+static const char *refuse(struct mqtt *mqtt, bool *told, const char *topic, const char *why,
+                          const char *result)
 {
     log_message(*told ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "%s: order on %s refused: %s", mqtt->name,
                 topic, why);
     *told = true;
+    return result;
 }
 
 /* NULL: the order is in progress. */
 static const char *judge_order(struct mqtt *mqtt, struct mqtt_pack *pack, enum order_topic which,
                                int value, bool retained, double since, const char *topic)
 {
-    if (!pack || which == TOPIC_UNKNOWN) {
-        tell_refused(mqtt, &mqtt->foreign_told, topic, "there is no such switch");
-        return "unknown";
-    }
-    if (retained) {
-        tell_refused(mqtt, &mqtt->retained_told, topic,
-                     "the broker had retained it; clear it with an empty retained message");
-        return "retained";
-    }
-    if (value < 0) {
-        tell_refused(mqtt, &mqtt->foreign_told, topic, "expected 1 or 0");
-        return "invalid";
-    }
-    if (pack->pack->source.members || !pack->pack->source.writable) {
-        tell_refused(mqtt, &mqtt->forbidden_told, topic, "its pack is not writable");
-        return "not allowed";
-    }
+    if (!pack || which == TOPIC_UNKNOWN)
+        return refuse(mqtt, &mqtt->foreign_told, topic, "there is no such switch", "unknown");
+    if (retained)
+        return refuse(mqtt, &mqtt->retained_told, topic,
+                      "the broker had retained it; clear it with an empty retained message",
+                      "retained");
+    if (value < 0)
+        return refuse(mqtt, &mqtt->foreign_told, topic, "expected 1 or 0", "invalid");
+    if (pack->pack->source.members || !pack->pack->source.writable)
+        return refuse(mqtt, &mqtt->forbidden_told, topic, "its pack is not writable",
+                      "not allowed");
     const double now = clock_now();
-    if (!outlet_fresh(mqtt->outlet, pack->pack, now)) {
-        tell_refused(mqtt, &mqtt->stale_told, topic, "its pack does not answer");
-        return "no answer";
-    }
+    if (!outlet_fresh(mqtt->outlet, pack->pack, now))
+        return refuse(mqtt, &mqtt->stale_told, topic, "its pack does not answer", "no answer");
     /* The broker, or the network, may have been stopped: our own loop cannot detect this. */
-    if (now - since > ORDER_VALID_S) {
-        tell_refused(mqtt, &mqtt->stale_told, topic, "it may be too old");
-        return "no answer";
-    }
+    if (now - since > ORDER_VALID_S)
+        return refuse(mqtt, &mqtt->stale_told, topic, "it may be too old", "no answer");
     struct switches what = {0};
     what.wanted[which] = true;
     what.on[which] = value == 1;

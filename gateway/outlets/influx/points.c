@@ -101,12 +101,20 @@ static void end_line(struct writing *writing)
     writing->begun = false;
 }
 
-static void add_line(struct writing *writing, const char *label, unsigned n, const char *name,
-                     double number)
+/* One of several alike: a line of its own, or one more field. */
+static void add_indexed(struct writing *writing, const char *label, const char *name, unsigned n,
+                        double number)
 {
+    struct text *text = writing->text;
+    char field[VALUE_NAME_SIZE + 8];
     if (isnan(number))
         return;
-    struct text *text = writing->text;
+    if (writing->points->layout == INFLUX_FIELDS) {
+        snprintf(field, sizeof field, "%s_%02u", name, n);
+        add_field(writing, field, number);
+        return;
+    }
+    end_line(writing);
     text_add(text, writing->points->tags);
     text_add(text, ",");
     text_add(text, label);
@@ -190,18 +198,16 @@ static void add_alarms(struct writing *writing, const struct pack *pack)
     }
 }
 
-/* ---- the same as one line ---- */
-
-static void add_all_fields(struct writing *writing, const struct pack *pack)
+static void add_arrays(struct writing *writing, const struct pack *pack)
 {
     char name[VALUE_NAME_SIZE + 8];
-    for (unsigned i = 0; i < MAX_CELLS; i++) {
-        snprintf(name, sizeof name, "cell_mv_%02u", i + 1);
-        add_field(writing, name, pack->value[CELL_MV + (int) i]);
-    }
-    for (unsigned i = 0; i < MAX_TEMPS; i++) {
-        snprintf(name, sizeof name, "temp_c_%02u", i + 1);
-        add_field(writing, name, pack->value[TEMP_C + (int) i]);
+    for (unsigned i = 0; i < MAX_CELLS; i++)
+        add_indexed(writing, "cell", "cell_mv", i + 1, pack->value[CELL_MV + (int) i]);
+    for (unsigned i = 0; i < MAX_TEMPS; i++)
+        add_indexed(writing, "sensor", "temp_c", i + 1, pack->value[TEMP_C + (int) i]);
+    if (writing->points->layout == INFLUX_SERIES) {
+        add_alarms(writing, pack);
+        return;
     }
     for (int i = 0; i < PACK_ALARM_COUNT; i++) {
         snprintf(name, sizeof name, "alarm_%s", pack_alarm_name((enum pack_alarm) i));
@@ -220,21 +226,16 @@ void points_write(struct text *text, const struct points *points)
         if (name)
             add_field(&writing, i == CYCLES ? "cycles_total" : name, pack->value[i]);
     }
-    if (pack) {
+    if (pack)
         add_extremes(&writing, pack);
-        if (!series)
-            add_all_fields(&writing, pack);
-    }
+    if (pack && !series)
+        add_arrays(&writing, pack);
     add_states(&writing, points);
     end_line(&writing);
     if (!series)
         return;
-    for (unsigned i = 0; pack && i < MAX_CELLS; i++)
-        add_line(&writing, "cell", i + 1, "cell_mv", pack->value[CELL_MV + (int) i]);
-    for (unsigned i = 0; pack && i < MAX_TEMPS; i++)
-        add_line(&writing, "sensor", i + 1, "temp_c", pack->value[TEMP_C + (int) i]);
     if (pack)
-        add_alarms(&writing, pack);
+        add_arrays(&writing, pack);
     if (!points->facts || !points->all_alarms)
         return;
     const struct source *facts = points->facts;
@@ -275,16 +276,10 @@ void points_health(struct text *text, const char *tags, enum influx_layout layou
     add_field(&writing, "silent_s", day->silent_s);
     add_field(&writing, "efficiency_percent", 100 * day->efficiency);
     add_field(&writing, "capacity_seen_ah", day->capacity_ah);
-    for (size_t k = 0; layout == INFLUX_FIELDS && k < 3; k++)
-        for (unsigned i = 0; i < day->cells; i++) {
-            char name[VALUE_NAME_SIZE];
-            snprintf(name, sizeof name, "%s_%02u", names[k], i + 1);
-            add_field(&writing, name, numbers[k][i]);
-        }
-    end_line(&writing);
-    for (size_t k = 0; layout == INFLUX_SERIES && k < 3; k++)
+    for (size_t k = 0; k < 3; k++)
         for (unsigned i = 0; i < day->cells; i++)
-            add_line(&writing, "cell", i + 1, names[k], numbers[k][i]);
+            add_indexed(&writing, "cell", names[k], i + 1, numbers[k][i]);
+    end_line(&writing);
 }
 
 void points_findings(struct text *text, const char *tags, enum influx_layout layout, int64_t t,

@@ -255,7 +255,7 @@ void control_free(struct control *control)
     if (!control)
         return;
     control_socket_free(control->socket);
-    listen_free(control->listeners);
+    free(control->listeners);
     tunnels_free(control->tunnels);
     editing_free(control->editing);
     free(control->status);

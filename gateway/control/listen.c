@@ -7,6 +7,7 @@
 #include "config/keys.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/queue.h"
 #include "base/text.h"
 
 #include "bms/bytes.h"
@@ -29,12 +30,12 @@ struct onlooker {
     double begun_at;
     json_t *sent, *received; /* pieces in hexadecimal */
     size_t withheld;
-    struct onlooker *next;
+    TAILQ_ENTRY(onlooker) entry;
 };
 
 struct onlookers {
     const struct overview *overview;
-    struct onlooker *first;
+    TAILQ_HEAD(, onlooker) list;
     unsigned dropped;
     char text[LINE_ROOM]; /* preallocated: nothing is allocated while packs are polled */
 };
@@ -45,11 +46,7 @@ static void free_onlooker(struct onlooker *onlooker)
 {
     if (onlooker->line)
         line_unwatch(onlooker->line, &onlooker->tap);
-    onlooker->line = NULL;
-    struct onlooker **at = &onlooker->all->first;
-    while (*at != onlooker)
-        at = &(*at)->next;
-    *at = onlooker->next;
+    TAILQ_REMOVE(&onlooker->all->list, onlooker, entry);
     json_decref(onlooker->sent);
     json_decref(onlooker->received);
     free(onlooker);
@@ -77,8 +74,7 @@ static struct onlooker *new_onlooker(struct onlookers *all, struct control_clien
     onlooker->client = client;
     snprintf(onlooker->name, sizeof onlooker->name, "%s", name);
     onlooker->tap = (struct line_tap){.passed = passed, .gone = on_gone, .data = onlooker};
-    onlooker->next = all->first;
-    all->first = onlooker;
+    TAILQ_INSERT_HEAD(&all->list, onlooker, entry);
     watch(onlooker);
     return onlooker;
 }
@@ -234,9 +230,9 @@ json_t *listen_send(struct onlookers *all, struct control_client *client, const 
 
 void listen_left(struct onlookers *all, struct control_client *client)
 {
-    struct onlooker *onlooker = all->first;
+    struct onlooker *onlooker = TAILQ_FIRST(&all->list);
     while (onlooker && onlooker->client != client)
-        onlooker = onlooker->next;
+        onlooker = TAILQ_NEXT(onlooker, entry);
     if (!onlooker)
         return;
     /* A request that was not sent yet is cancelled: its client is gone. */
@@ -250,16 +246,18 @@ void listen_left(struct onlookers *all, struct control_client *client)
 
 void listen_renew(struct onlookers *all)
 {
-    for (struct onlooker *onlooker = all->first; onlooker; onlooker = onlooker->next)
-        if (!onlooker->line && !onlooker->sends)
-            watch(onlooker);
+    struct onlooker *onlooker;
+    TAILQ_FOREACH(onlooker, &all->list, entry)
+    if (!onlooker->line && !onlooker->sends)
+        watch(onlooker);
 }
 
 json_t *listen_status(const struct onlookers *all)
 {
     unsigned count = 0;
-    for (const struct onlooker *onlooker = all->first; onlooker; onlooker = onlooker->next)
-        count += !onlooker->sends;
+    const struct onlooker *onlooker;
+    TAILQ_FOREACH(onlooker, &all->list, entry)
+    count += !onlooker->sends;
     return json_pack("{s:I, s:I}", "listeners", (json_int_t) count, "dropped",
                      (json_int_t) all->dropped);
 }
@@ -267,20 +265,9 @@ json_t *listen_status(const struct onlookers *all)
 struct onlookers *listen_new(const struct overview *overview)
 {
     struct onlookers *all = calloc(1, sizeof *all);
-    if (all)
-        all->overview = overview;
+    if (!all)
+        return NULL;
+    all->overview = overview;
+    TAILQ_INIT(&all->list);
     return all;
-}
-
-/* To be called after the clients are gone. A request by hand that is still in flight ends with its
- * line. */
-void listen_free(struct onlookers *all)
-{
-    while (all && all->first) {
-        struct onlooker *onlooker = all->first;
-        if (onlooker->sends && onlooker->line)
-            line_take_back(onlooker->line, &onlooker->loan);
-        free_onlooker(onlooker);
-    }
-    free(all);
 }

@@ -16,9 +16,8 @@
 
 struct onlookers;
 
-/** Without clients at first. `overview` is kept by reference. NULL: out of memory. */
+/** Without clients at first. `overview` is kept by reference. NULL: out of memory. The caller frees it, after its clients are gone. */
 struct onlookers *listen_new(const struct overview *overview);
-void listen_free(struct onlookers *all);
 
 /** To be called after a reload: reconnects the clients to the new lines. */
 void listen_renew(struct onlookers *all);

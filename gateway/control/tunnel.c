@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/late_turn.h"
 #include "base/log.h"
+#include "base/queue.h"
 #include "base/timer.h"
 
 #include <errno.h>
@@ -63,14 +64,14 @@ struct tunnel {
     struct line *lender; /* has the loan queued or running; NULL: no */
     bool has_line;       /* share = no: this program owns the line */
     struct trouble down;
-    struct tunnel *next;
+    TAILQ_ENTRY(tunnel) entry;
 };
 
 struct tunnels {
     struct ev_loop *loop;
     const struct overview *overview;
     struct late_turn_watcher watcher;
-    struct tunnel *first; /* the open ones */
+    TAILQ_HEAD(, tunnel) open;
 };
 
 /* ---- disconnecting the program ---- */
@@ -406,9 +407,9 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *addre
 
 static struct tunnel *find_open(const struct tunnels *tunnels, const char *name)
 {
-    struct tunnel *tunnel = tunnels->first;
+    struct tunnel *tunnel = TAILQ_FIRST(&tunnels->open);
     while (tunnel && strcmp(tunnel->config.name, name) != 0)
-        tunnel = tunnel->next;
+        tunnel = TAILQ_NEXT(tunnel, entry);
     return tunnel;
 }
 
@@ -426,10 +427,7 @@ static void close_tunnel(struct tunnel *tunnel, const char *why)
     tell_refusals(tunnel);
     log_info("tunnel %s: closed after %.0f s: %s", tunnel->config.name,
              clock_now() - tunnel->opened_at, why);
-    struct tunnel **at = &tunnels->first;
-    while (*at != tunnel)
-        at = &(*at)->next;
-    *at = tunnel->next;
+    TAILQ_REMOVE(&tunnels->open, tunnel, entry);
     free(tunnel);
 }
 
@@ -462,8 +460,7 @@ static struct tunnel *new_tunnel(struct tunnels *tunnels, const struct tunnel_co
     }
     tunnel->opened_at = clock_now();
     tunnel->refused_at = -INFINITY;
-    tunnel->next = tunnels->first;
-    tunnels->first = tunnel;
+    TAILQ_INSERT_HEAD(&tunnels->open, tunnel, entry);
     return tunnel;
 }
 
@@ -544,7 +541,9 @@ json_t *tunnels_status(const struct tunnels *tunnels, double now)
 static void on_late_turn(void *data, double since, double now)
 {
     const struct tunnels *tunnels = data;
-    for (struct tunnel *tunnel = tunnels->first; tunnel; tunnel = tunnel->next) {
+    struct tunnel *tunnel;
+    TAILQ_FOREACH(tunnel, &tunnels->open, entry)
+    {
         hang_up(tunnel, "may have sent its bytes long ago; disconnected");
         listeners_turn_away(&tunnel->listeners);
     }
@@ -557,6 +556,7 @@ struct tunnels *tunnels_new(struct ev_loop *loop, const struct overview *overvie
         return NULL;
     tunnels->loop = loop;
     tunnels->overview = overview;
+    TAILQ_INIT(&tunnels->open);
     tunnels->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = tunnels};
     if (late_turn_watch(loop, &tunnels->watcher))
         return tunnels;
@@ -566,8 +566,8 @@ struct tunnels *tunnels_new(struct ev_loop *loop, const struct overview *overvie
 
 void tunnels_renew(struct tunnels *tunnels)
 {
-    for (struct tunnel *tunnel = tunnels->first, *next; tunnel; tunnel = next) {
-        next = tunnel->next;
+    for (struct tunnel *tunnel = TAILQ_FIRST(&tunnels->open), *next; tunnel; tunnel = next) {
+        next = TAILQ_NEXT(tunnel, entry);
         const struct tunnel_config *config = find_config(tunnels, tunnel->config.name);
         if (!config || !config_same(&tunnel_section, config, &tunnel->config, CHANGE_SECTION))
             close_tunnel(tunnel, "its section was removed or changed");
@@ -576,9 +576,10 @@ void tunnels_renew(struct tunnels *tunnels)
 
 void tunnels_free(struct tunnels *tunnels)
 {
-    if (tunnels)
-        late_turn_unwatch(tunnels->loop, &tunnels->watcher);
-    while (tunnels && tunnels->first)
-        close_tunnel(tunnels->first, "the gateway stops");
+    if (!tunnels)
+        return;
+    late_turn_unwatch(tunnels->loop, &tunnels->watcher);
+    while (!TAILQ_EMPTY(&tunnels->open))
+        close_tunnel(TAILQ_FIRST(&tunnels->open), "the gateway stops");
     free(tunnels);
 }

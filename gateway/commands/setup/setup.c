@@ -4,7 +4,8 @@
 #include "commands/command.h"
 #include "commands/options.h"
 
-#include <arpa/inet.h>
+#include "base/address.h"
+
 #include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -64,12 +65,10 @@ static void print_other_addresses(const char *address)
     if (getifaddrs(&all) != 0)
         all = NULL;
     for (const struct ifaddrs *at = all; at; at = at->ifa_next) {
-        char text[INET_ADDRSTRLEN];
+        char text[ADDRESS_TEXT];
         if (!at->ifa_addr || at->ifa_addr->sa_family != AF_INET || at->ifa_flags & IFF_LOOPBACK)
             continue;
-        inet_ntop(AF_INET, &((const struct sockaddr_in *) (const void *) at->ifa_addr)->sin_addr,
-                  text, sizeof text);
-        printf("%s%s", before, text);
+        printf("%s%s", before, address_format_host(at->ifa_addr, text));
         before = ", ";
     }
     freeifaddrs(all);

@@ -162,7 +162,7 @@ static bool is_single_number(const struct map_row *row)
            row->source != OF_TEXT;
 }
 
-static const struct map_row *number_row(unsigned n)
+const struct map_row *map_number_row(unsigned n)
 {
     const struct map_row *row = map_rows;
     while (!is_single_number(row) || n-- > 0)
@@ -178,25 +178,8 @@ unsigned map_number_count(void)
     return count;
 }
 
-struct map_number map_number_info(unsigned n)
-{
-    const struct map_row *row = number_row(n);
-    const struct map_limits *limits = &map_types[row->type].known;
-    const bool is_bits = row->type == REG_BITS32;
-    const bool is_limit = row->source == OF_GATEWAY && row->id >= OUR_ALLOWED_CHARGE_V &&
-                          row->id <= OUR_ALLOWED_DISCHARGE_A;
-    return (struct map_number){
-        .name = row->name,
-        .is_status = row->class == STATUS,
-        .is_bits = is_bits,
-        .is_limit = is_limit,
-        .min = is_limit ? 0 : limits->min * row->scale,
-        .max = is_bits ? (double) ((1u << PACK_ALARM_COUNT) - 1) : limits->max * row->scale,
-    };
-}
-
-static double compute_number(const struct map_row *row, const struct pack *pack,
-                             const struct map_status *status)
+double map_number(const struct map_row *row, const struct pack *pack,
+                  const struct map_status *status)
 {
     /* Settings only affect the form of registers, and the compatibility block. */
     static const struct map_settings none;
@@ -208,16 +191,11 @@ static double compute_number(const struct map_row *row, const struct pack *pack,
     return numbers[row->source][row->id];
 }
 
-double map_number(unsigned n, const struct pack *pack, const struct map_status *status)
-{
-    return compute_number(number_row(n), pack, status);
-}
-
 double map_number_named(const char *name, const struct pack *pack, const struct map_status *status)
 {
     for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
         if (is_single_number(row) && strcmp(row->name, name) == 0)
-            return compute_number(row, pack, status);
+            return map_number(row, pack, status);
     return NAN;
 }
 

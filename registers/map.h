@@ -171,23 +171,8 @@ unsigned map_size(const struct map_settings *settings);
 void map_encode(const struct map_settings *settings, const struct pack *pack,
                 const struct map_status *status, uint16_t *registers);
 
-/* A number of the extended block that is not in struct pack: derived from it, counted by the
- * gateway, or of a bank. */
-struct map_number {
-    const char *name;
-    bool is_status; /* known even while the pack is silent */
-    bool is_bits;   /* a set of bits, meaningless if truncated */
-    bool is_limit;  /* an allowed current or voltage: a lower one must be sent at once */
-    double min, max;
-};
-
-/** How many there are, and the n-th of them, from 0. */
-unsigned map_number_count(void);
-struct map_number map_number_info(unsigned n);
-
-/** Its value, in the unit of its row; NaN: unknown. */
-double map_number(unsigned n, const struct pack *pack, const struct map_status *status);
-/** The same by its name; NaN also if there is none. */
+/** The value of a number of the extended block that is not in struct pack: derived from it, counted by the gateway, or of a bank. In
+ * the unit of its row; NaN: unknown, or there is none of this name. */
 double map_number_named(const char *name, const struct pack *pack, const struct map_status *status);
 
 /* What an address range contains; MAP_OUTSIDE takes precedence over MAP_VALUES, that over

@@ -2,6 +2,8 @@
 /* Finds numbers of a pack or a bank by name. */
 #include "value.h"
 
+#include "rows.h"
+
 #include "bms/count.h"
 
 #include <math.h>
@@ -50,7 +52,7 @@ struct value_ref value_at(unsigned n, char name[VALUE_NAME_SIZE])
         return (struct value_ref){VALUE_ALARM, (int) n};
     }
     n -= PACK_ALARM_COUNT;
-    snprintf(name, VALUE_NAME_SIZE, "%s", map_number_info(n).name);
+    snprintf(name, VALUE_NAME_SIZE, "%s", map_number_row(n)->name);
     return (struct value_ref){VALUE_MAPPED, (int) n};
 }
 
@@ -109,7 +111,7 @@ double value_of(const struct value_ref *ref, const struct pack *pack,
     case VALUE_NUMBER:
         return pack->value[ref->id];
     case VALUE_MAPPED:
-        return map_number((unsigned) ref->id, pack, status);
+        return map_number(map_number_row((unsigned) ref->id), pack, status);
     case VALUE_DIRECTION:
         return direction_of(pack->value[CURRENT_A]);
     default:
@@ -124,9 +126,17 @@ struct value_traits value_traits(const struct value_ref *ref)
         return (struct value_traits){.min = info->min, .max = info->max};
     }
     if (ref->kind == VALUE_MAPPED) {
-        struct map_number number = map_number_info((unsigned) ref->id);
-        return (struct value_traits){number.min, number.max, number.is_bits, number.is_status,
-                                     number.is_limit};
+        const struct map_row *row = map_number_row((unsigned) ref->id);
+        const struct map_limits *limits = &map_types[row->type].known;
+        const bool is_bits = row->type == REG_BITS32;
+        const bool is_limit = row->source == OF_GATEWAY && row->id >= OUR_ALLOWED_CHARGE_V &&
+                              row->id <= OUR_ALLOWED_DISCHARGE_A;
+        return (struct value_traits){.min = is_limit ? 0 : limits->min * row->scale,
+                                     .max = is_bits ? (double) ((1u << PACK_ALARM_COUNT) - 1)
+                                                    : limits->max * row->scale,
+                                     .must_fit = is_bits,
+                                     .is_status = row->class == STATUS,
+                                     .is_limit = is_limit};
     }
     const bool three = ref->kind == VALUE_LEVEL || ref->kind == VALUE_DIRECTION;
     return (struct value_traits){.min = 0, .max = three ? 2 : 1};

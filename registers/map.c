@@ -12,6 +12,7 @@
 #include "bms/count.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define LAST_ADDRESS 65535
 
@@ -392,6 +393,14 @@ enum map_range map_coil_range(unsigned address, unsigned count)
 enum map_block map_row_block(const struct map_row *row)
 {
     return row->offset < MAP_EXTENDED_OFFSET ? COMPATIBILITY : EXTENDED;
+}
+
+const struct map_row *map_row_find(const char *name)
+{
+    for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
+        if (map_row_block(row) == EXTENDED && strcmp(row->name, name) == 0)
+            return row;
+    return NULL;
 }
 
 unsigned map_row_offset(const struct map_row *row, unsigned n)

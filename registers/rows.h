@@ -160,6 +160,9 @@ bool map_has_settings(const struct map_settings *settings);
 
 enum map_block map_row_block(const struct map_row *row);
 
+/** The row of the extended block with this name, or NULL. */
+const struct map_row *map_row_find(const char *name);
+
 /** Offset of element n of a row, counted from 0; its address is base + offset. */
 unsigned map_row_offset(const struct map_row *row, unsigned n);
 

@@ -182,11 +182,9 @@ static void look_up(struct template *template, const char *name, struct template
 /* The address of a value of the extended block. */
 static void call_address(struct template *template, const char *name, struct template_value *value)
 {
-    const struct map_row *row = map_rows, *end = map_rows + map_row_count;
     evaluate(template, value);
-    while (row < end && (map_row_block(row) != EXTENDED || strcmp(row->name, value->text) != 0))
-        row++;
-    if (row == end)
+    const struct map_row *row = map_row_find(value->text);
+    if (!row)
         set_fault(template, "there is no value '%.40s' in the map", value->text);
     else
         set_number(value, template->scope.settings->base + (long) row->offset);

@@ -2,7 +2,7 @@
 /* The names in a template. */
 #include "template_scope.h"
 
-#include "meaning.h"
+#include "value.h"
 
 #include "bms/count.h"
 

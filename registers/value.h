@@ -49,3 +49,21 @@ struct value_traits value_traits(const struct value_ref *ref);
 unsigned value_count(void);
 unsigned value_more_count(void);
 struct value_ref value_at(unsigned n, char name[VALUE_NAME_SIZE]);
+
+/* What programs for people show of a value; all client files and messages take it from the rows of the map. */
+#define MEANING_TITLE 64
+struct meaning {
+    char title[MEANING_TITLE]; /* "State of charge"; for an array the title of an element: "Cell" */
+    const char *unit;          /* "" if it has none */
+    int decimals;              /* decimals worth printing */
+    const char *device_class;  /* of Home Assistant; NULL: none */
+    const char *state_class;   /* of Home Assistant; NULL: none */
+};
+
+/** For a value by its name in the extended block, for an array by its stem ("cell_mv"). False:
+ * unknown name. */
+bool meaning_find(const char *name, struct meaning *meaning);
+
+/** For a value with this unit. */
+const char *meaning_device_class(const char *name, const char *unit);
+const char *meaning_state_class(const char *unit, bool is_counter);

@@ -13,8 +13,8 @@
 #include "base/secret.h"
 #include "base/suggest.h"
 #include "base/text.h"
-#include "registers/meaning.h"
 #include "registers/template.h"
+#include "registers/value.h"
 #include "bms/count.h"
 
 #include <arpa/inet.h>

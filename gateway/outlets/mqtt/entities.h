@@ -10,7 +10,7 @@
 
 #include "config/outlet_config.h"
 #include "packs/source.h"
-#include "registers/meaning.h"
+#include "registers/value.h"
 
 #define ENTITIES_MAX 192
 #define ENTITY_KEY_SIZE VALUE_NAME_SIZE

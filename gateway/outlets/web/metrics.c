@@ -7,7 +7,6 @@
 #include "compress.h"
 #include "setup.h"
 
-#include "registers/meaning.h"
 #include "registers/value.h"
 #include "base/clock.h"
 #include "bms/count.h"

@@ -161,7 +161,7 @@ static void free_web(void *self)
     json_decref(web->setup.status);
     json_decref(web->setup.configuration);
     workers_free(web->comparers);
-    news_free(web);
+    json_decref(web->news);
     free(web->packs);
     free(web->tls_cert);
     if (web->tls_key)

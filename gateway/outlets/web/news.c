@@ -11,23 +11,16 @@
 /* Seconds: if the gateway was up for longer when the outlet began, only the outlet was started. */
 #define TOGETHER_S 30.0
 
+/* Keeps an event for later viewers. */
 static void keep_event(struct web *web, json_t *event)
 {
-    if (!event)
-        return;
-    if (web->news_count == WEB_NEWS_KEPT)
-        json_decref(web->news[web->news_next]);
-    else
-        web->news_count++;
-    web->news[web->news_next] = event;
-    web->news_next = (web->news_next + 1) % WEB_NEWS_KEPT;
+    json_array_insert_new(web->news, 0, event);
+    json_array_remove(web->news, WEB_NEWS_KEPT);
 }
 
-/* Sends an event to all viewers and keeps it for later ones. */
+/* Sends an event to all viewers, too. */
 static void publish_event(struct web *web, json_t *event)
 {
-    if (!event)
-        return;
     json_object_set_new(event, "time", json_integer((json_int_t) floor(clock_wall())));
     char *text = json_dumps(event, JSON_COMPACT);
     if (text)
@@ -96,6 +89,7 @@ void news_ordered(struct web *web, const struct source *source, const struct ord
 
 void news_begin(struct web *web)
 {
+    web->news = json_array();
     web->begun_at = clock_wall();
     const double up_s = clock_now() - outlet_config(web->outlet)->started_at;
     if (up_s > TOGETHER_S)
@@ -151,25 +145,11 @@ static void add_past(void *data, const struct query_event *event)
     json_array_append_new(list, object);
 }
 
-json_t *news_list(const struct web *web)
-{
-    json_t *list = json_array();
-    for (unsigned i = 1; list && i <= web->news_count; i++)
-        json_array_append(list, web->news[(web->news_next + WEB_NEWS_KEPT - i) % WEB_NEWS_KEPT]);
-    return list;
-}
-
 void news_add_past(const struct web *web, json_t *list, char *why, size_t size)
 {
     struct query *query = query_open(web->config->history, why, size);
     if (query)
-        query_events(query, (int64_t) floor(web->begun_at), WEB_NEWS_KEPT - web->news_count,
-                     add_past, list);
+        query_events(query, (int64_t) floor(web->begun_at),
+                     WEB_NEWS_KEPT - (unsigned) json_array_size(web->news), add_past, list);
     query_close(query);
-}
-
-void news_free(struct web *web)
-{
-    for (unsigned i = 0; i < web->news_count; i++)
-        json_decref(web->news[i]);
 }

@@ -13,10 +13,6 @@ void news_ordered(struct web *web, const struct source *source, const struct ord
 /** Records the start of the outlet, or of the gateway. */
 void news_begin(struct web *web);
 
-/** The latest events since the start, the newest first, as an array. */
-json_t *news_list(const struct web *web);
 /** Appends events of the history from before the start, up to the length of the list. Reads the
  * file: call it in a worker (worker.h). */
 void news_add_past(const struct web *web, json_t *list, char *why, size_t size);
-
-void news_free(struct web *web);

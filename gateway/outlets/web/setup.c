@@ -94,7 +94,7 @@ static char *compose(const struct asked *asked, json_t *events)
 static void read_events(void *data, struct worker_result *result)
 {
     const struct asked *asked = data;
-    json_t *events = news_list(asked->web);
+    json_t *events = json_copy(asked->web->news);
     news_add_past(asked->web, events, result->why, sizeof result->why);
     result->text = compose(asked, events);
 }
@@ -104,7 +104,7 @@ static void on_composed(void *request, struct worker_result *result, const void 
 {
     const struct asked *asked = data;
     compress_json(request, MHD_HTTP_OK,
-                  result->text ? result->text : compose(asked, news_list(asked->web)));
+                  result->text ? result->text : compose(asked, json_copy(asked->web->news)));
     result->text = NULL;
 }
 
@@ -116,7 +116,7 @@ static void answer_setup(struct web *web, struct web_request *request, const jso
         http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway does not answer");
         return;
     }
-    struct job *job = web->past && web->news_count < WEB_NEWS_KEPT
+    struct job *job = web->past && json_array_size(web->news) < WEB_NEWS_KEPT
                           ? worker_start(past_workers(web->past), read_events, &asked, sizeof asked,
                                          on_composed, request->http)
                           : NULL;

@@ -42,10 +42,9 @@ struct web {
     struct render_pack *packs; /* in the order of the configuration, packs before banks */
     unsigned count;
     struct setup setup;
-    char *tls_cert, *tls_key;    /* contents of the files; NULL: not encrypted */
-    json_t *news[WEB_NEWS_KEPT]; /* a ring; the next event goes to `news_next` */
-    unsigned news_next, news_count;
-    double begun_at; /* Unix time */
+    char *tls_cert, *tls_key; /* contents of the files; NULL: not encrypted */
+    json_t *news;             /* the latest events since the start, the newest first */
+    double begun_at;          /* Unix time */
 };
 
 /* A request that has passed the checks of guard.h. */

@@ -484,72 +484,52 @@ unsigned health_judge(const struct health_day *days, unsigned count,
 
 /* ---- words ---- */
 
+/* A sentence gets the cell, if it is about one, the number, and the days. */
+static const struct {
+    const char *name, *sentence;
+} words[HEALTH_KINDS] = {
+    [HEALTH_CELL_FALLS] = {"cell_falls",
+                           "cell %u falls %.0f mV per week behind the others under load; "
+                           "check its connection"},
+    [HEALTH_CELL_RISES] = {"cell_rises",
+                           "cell %u rises %.0f mV per week above the others under load; "
+                           "the others may be wearing out"},
+    [HEALTH_CELL_LOSES] = {"cell_loses",
+                           "cell %u falls %.0f mV per week behind the others without current; it "
+                           "discharges itself, or balancing does not keep up"},
+    [HEALTH_CELL_LOW] = {"cell_low",
+                         "cell %u has been the lowest under load for two weeks, by %.0f mV; "
+                         "check its connection"},
+    [HEALTH_RESISTANCE] = {"resistance",
+                           "cell %u has %.1f times the resistance of the others; check "
+                           "its connection, or it is worn"},
+    [HEALTH_RESISTANCE_RISES] = {"resistance_rises",
+                                 "the resistance of cell %u is %.0f %% higher than %.0f days ago"},
+    [HEALTH_FADES] = {"fades",
+                      "the capacity between full and empty is %.0f %% less than %.0f days ago"},
+    [HEALTH_INEFFICIENT] = {"inefficient",
+                            "only %.0f %% of the energy that went in came out again; look for a "
+                            "current that the BMS does not see, or worn cells"},
+    [HEALTH_SILENT] = {"silent", NULL},
+};
+
 const char *health_kind_name(enum health_kind kind)
 {
-    static const char *const names[HEALTH_KINDS] = {
-        [HEALTH_CELL_FALLS] = "cell_falls", [HEALTH_CELL_RISES] = "cell_rises",
-        [HEALTH_CELL_LOSES] = "cell_loses", [HEALTH_CELL_LOW] = "cell_low",
-        [HEALTH_RESISTANCE] = "resistance", [HEALTH_RESISTANCE_RISES] = "resistance_rises",
-        [HEALTH_FADES] = "fades",           [HEALTH_INEFFICIENT] = "inefficient",
-        [HEALTH_SILENT] = "silent",
-    };
-    return names[kind];
+    return words[kind].name;
 }
 
 void health_sentence(struct text *text, const struct health_finding *finding)
 {
-    const unsigned cell = finding->cell;
-    const double number = finding->number, minutes = number / 60;
-    switch (finding->kind) {
-    case HEALTH_CELL_FALLS:
-        text_format(text,
-                    "cell %u falls %.0f mV per week behind the others under load; check its "
-                    "connection",
-                    cell, number);
-        break;
-    case HEALTH_CELL_RISES:
-        text_format(text,
-                    "cell %u rises %.0f mV per week above the others under load; the others may "
-                    "be wearing out",
-                    cell, number);
-        break;
-    case HEALTH_CELL_LOSES:
-        text_format(text,
-                    "cell %u falls %.0f mV per week behind the others without current; it "
-                    "discharges itself, or balancing does not keep up",
-                    cell, number);
-        break;
-    case HEALTH_CELL_LOW:
-        text_format(text,
-                    "cell %u has been the lowest under load for two weeks, by %.0f mV; check its "
-                    "connection",
-                    cell, number);
-        break;
-    case HEALTH_RESISTANCE:
-        text_format(text,
-                    "cell %u has %.1f times the resistance of the others; check its connection, "
-                    "or it is worn",
-                    cell, number);
-        break;
-    case HEALTH_RESISTANCE_RISES:
-        text_format(text, "the resistance of cell %u is %.0f %% higher than %.0f days ago", cell,
-                    100 * (number - 1), finding->days);
-        break;
-    case HEALTH_FADES:
-        text_format(text, "the capacity between full and empty is %.0f %% less than %.0f days ago",
-                    number, finding->days);
-        break;
-    case HEALTH_INEFFICIENT:
-        text_format(text,
-                    "only %.0f %% of the energy that went in came out again; look for a current "
-                    "that the BMS does not see, or worn cells",
-                    number);
-        break;
-    default:
-        if (minutes < 120)
-            text_format(text, "no data for %.0f minutes of the last %d days", minutes, SILENT_DAYS);
-        else
-            text_format(text, "no data for %.0f hours of the last %d days", minutes / 60,
-                        SILENT_DAYS);
+    const char *sentence = words[finding->kind].sentence;
+    const double number =
+        finding->kind == HEALTH_RESISTANCE_RISES ? 100 * (finding->number - 1) : finding->number;
+    if (finding->kind == HEALTH_SILENT) {
+        const bool hours = number >= 120 * 60;
+        text_format(text, "no data for %.0f %s of the last %d days", number / (hours ? 3600 : 60),
+                    hours ? "hours" : "minutes", SILENT_DAYS);
+    } else if (finding->cell) {
+        text_format(text, sentence, finding->cell, number, finding->days);
+    } else {
+        text_format(text, sentence, number, finding->days);
     }
 }

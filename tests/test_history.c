@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* The history: rows computed from poll cycles, and their database. */
-#include "past/csv.h"
 #include "past/query.h"
 #include "past/rows.h"
 #include "outlets/history/store.h"

@@ -47,6 +47,12 @@ long query_rows(struct query *query, const struct query_ask *ask, query_each *ea
 /** Why query_rows failed last; empty: it did not. */
 const char *query_why(const struct query *query);
 
+#define CSV_LINE_MOST 4096
+
+/** A row as CSV (RFC 4180), or the heading (NULL), with its line end: how many bytes; `line` has room for CSV_LINE_MOST. The
+ * first column is the time as ISO 8601 with its zone, the others have the names of the map. Unknown values are empty. */
+size_t csv_line(const struct query_ask *ask, const struct history_row *row, char *line);
+
 /** Start of the oldest row of a pack and level; INT64_MAX: none. */
 int64_t query_first(struct query *query, const char *pack, enum history_level level);
 

@@ -2,7 +2,7 @@
 /* Rows of the history as CSV, with or without a running gateway. */
 #include "commands.h"
 
-#include "past/csv.h"
+#include "past/query.h"
 #include "store.h"
 #include "past/when.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Parses the arguments of a request for history. */
-#include "ask.h"
+#include "past.h"
 
 #include "past/when.h"
 

@@ -42,10 +42,10 @@ static char *compress_gzip(const char *bytes, size_t size, size_t *packed_size)
     const bool whole = deflate(&stream, Z_FINISH) == Z_STREAM_END;
     *packed_size = stream.total_out;
     deflateEnd(&stream);
-    char *fitting = whole ? realloc(packed, *packed_size) : NULL;
-    if (!whole)
-        free(packed);
-    return fitting ? fitting : whole ? packed : NULL;
+    if (whole)
+        return packed;
+    free(packed);
+    return NULL;
 }
 
 struct MHD_Response *compress_response(const struct http_request *request, const char *type,

@@ -2,7 +2,6 @@
 /* Past values as JSON and as CSV. */
 #include "past.h"
 
-#include "past/csv.h"
 #include "past/recent.h"
 
 #include "base/log.h"

@@ -13,11 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_fresh(const struct web *web, const struct render_pack *pack, double now)
-{
-    return outlet_fresh(web->outlet, pack->pack, now);
-}
-
 static void add_number_header(struct MHD_Response *response, const char *header, double number)
 {
     char digits[24];
@@ -38,14 +33,14 @@ static void get_packs(struct web *web, struct web_request *request)
     text_add(&text, "[");
     for (unsigned n = 0; n < web->count; n++) {
         struct text object = text_in(text.bytes + text.size, RENDER_WHOLE_MAX);
-        render_pack(&object, &web->packs[n], true, is_fresh(web, &web->packs[n], now), now);
+        render_pack(&object, &web->packs[n], true,
+                    outlet_fresh(web->outlet, web->packs[n].pack, now), now);
         text.size += object.size;
         text_add(&text, n + 1 < web->count ? ",\n" : "");
     }
     text_add(&text, "]\n");
-    char *fitting = realloc(bytes, text.size + 1);
     struct MHD_Response *response =
-        compress_response(request->http, "application/json", fitting ? fitting : bytes, text.size);
+        compress_response(request->http, "application/json", bytes, text.size);
     if (response) {
         add_number_header(response, "X-Packgate-Time", clock_wall());
         add_number_header(response, "X-Packgate-Zone", (double) clock_zone(clock_wall()));
@@ -73,7 +68,7 @@ static void get_pack(struct web *web, struct web_request *request, const struct 
     }
     const double now = clock_now();
     struct text text = text_in(bytes, RENDER_WHOLE_MAX);
-    render_pack(&text, pack, true, is_fresh(web, pack, now), now);
+    render_pack(&text, pack, true, outlet_fresh(web->outlet, pack->pack, now), now);
     memcpy(bytes + text.size, "\n", 2);
     compress_json(request->http, MHD_HTTP_OK, bytes);
 }

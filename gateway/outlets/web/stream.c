@@ -24,7 +24,7 @@ struct rendering {
     uint64_t tick;
     uint32_t version; /* changes whenever more than the age has changed; 0: none yet */
     char *bytes;
-    size_t size, room;
+    size_t size;
 };
 
 struct viewer {
@@ -90,13 +90,10 @@ static const struct rendering *render(struct stream *stream, unsigned n, bool wh
         ++rendering->version == 0)
         rendering->version = 1;
     rendering->size = sizeof FRAME - 1 + object.size + 2;
-    if (rendering->room <= rendering->size) {
-        char *more = realloc(rendering->bytes, rendering->size + 64);
-        if (!more)
-            return NULL;
-        rendering->bytes = more;
-        rendering->room = rendering->size + 64;
-    }
+    char *more = realloc(rendering->bytes, rendering->size + 1);
+    if (!more)
+        return NULL;
+    rendering->bytes = more;
     memcpy(rendering->bytes, bytes, rendering->size + 1);
     rendering->tick = stream->ticks;
     return rendering;

@@ -2,6 +2,8 @@
 /* Past values as JSON and as CSV. */
 #include "past.h"
 
+#include "compress.h"
+
 #include "past/recent.h"
 
 #include "base/log.h"
@@ -104,7 +106,7 @@ static void read_memory(const struct past *past, unsigned pack, struct query *qu
 }
 
 /* A commit between two reads would move rows out of what memory adds. */
-struct query *past_open(const struct past *past, struct worker_result *result)
+static struct query *open_file(const struct past *past, struct worker_result *result)
 {
     struct query *query = query_open(past->file, result->why, sizeof result->why);
     if (query)
@@ -112,7 +114,7 @@ struct query *past_open(const struct past *past, struct worker_result *result)
     return query;
 }
 
-void past_close(struct query *query, struct worker_result *result)
+static void close_file(struct query *query, struct worker_result *result)
 {
     if (query)
         snprintf(result->why, sizeof result->why, "%s", query_why(query));
@@ -369,15 +371,32 @@ char *past_json(struct past_asked *asked, struct query *query, struct worker_res
 static void read_past(void *data, struct worker_result *result)
 {
     struct past_asked *asked = data;
-    struct query *query = past_open(asked->past, result);
+    struct query *query = open_file(asked->past, result);
     result->status = MHD_HTTP_OK;
     result->text = asked->work(asked, query, result);
-    past_close(query, result);
+    close_file(query, result);
+}
+
+static void send_result(void *owner, struct worker_result *result, const void *data)
+{
+    struct http_request *request = owner;
+    if (!result->text || result->status != MHD_HTTP_OK) {
+        http_error(request, result->text ? result->status : MHD_HTTP_SERVICE_UNAVAILABLE,
+                   result->text ? result->text : "the history cannot be read in time");
+        return;
+    }
+    compress_json(request, MHD_HTTP_OK, result->text);
+    result->text = NULL;
 }
 
 void past_answer(struct past_asked *asked)
 {
-    worker_answer(asked->past->workers, asked->request, read_past, asked, sizeof *asked);
+    struct job *job = worker_start(asked->past->workers, read_past, asked, sizeof *asked,
+                                   send_result, asked->request);
+    if (job)
+        http_hold(asked->request, worker_cancel, job);
+    else
+        http_answer(asked->request, MHD_HTTP_INTERNAL_SERVER_ERROR, NULL);
 }
 
 static bool parse_ask(struct past_asked *asked)
@@ -443,7 +462,7 @@ static void work_piece(void *data, struct worker_result *result)
         .ask = &ask->query, .out = open_memstream(&bytes, &size), .most = DOWNLOAD_PIECE};
     if (!lines.out)
         return;
-    struct query *query = past_open(piece->asked.past, result);
+    struct query *query = open_file(piece->asked.past, result);
     bool good = query || !piece->begun;
     if (!piece->begun) {
         piece->begun = true;
@@ -452,7 +471,7 @@ static void work_piece(void *data, struct worker_result *result)
         add_line(&lines, NULL);
     }
     good = good && read_piece(piece, query, &lines);
-    past_close(query, result);
+    close_file(query, result);
     good = !ferror(lines.out) && fclose(lines.out) == 0 && good;
     result->text = good ? bytes : NULL;
 }

@@ -26,10 +26,6 @@ void past_add(struct past *past, unsigned pack, const struct pack *values,
 
 /* ---- for use in a worker ---- */
 
-/** Opens the database. NULL: it cannot be read; the result has the reason. Rows in memory can be read without it. */
-struct query *past_open(const struct past *past, struct worker_result *result);
-/** Closes it; the result gets the reason if past_rows failed. */
-void past_close(struct query *query, struct worker_result *result);
 /** Calls `each` for the rows of the database (NULL: none) and then for those of memory, the oldest first, until it returns false.
  * An hour or day that is in both is passed once, joined. False: the database cannot be read. */
 bool past_rows(const struct past *past, unsigned pack, struct query *query,

@@ -85,18 +85,15 @@ static void get_events(struct web *web, struct web_request *request)
     stream_open(web->stream, request->http, detail);
 }
 
-static struct past_asked past_asked(struct web *web, struct web_request *request)
-{
-    return (struct past_asked){.past = web->past, .request = request->http, .wall = clock_wall()};
-}
-
 /* Every page sends this request, so a missing history is not an error: the answer is empty. */
 static void get_today(struct web *web, struct web_request *request)
 {
-    struct past_asked asked = past_asked(web, request);
-    asked.work = past_today;
-    asked.packs = web->packs;
-    asked.count = web->count;
+    struct past_asked asked = {.past = web->past,
+                               .work = past_today,
+                               .request = request->http,
+                               .wall = clock_wall(),
+                               .packs = web->packs,
+                               .count = web->count};
     if (web->past)
         past_answer(&asked);
     else
@@ -178,9 +175,11 @@ static void route_pack(struct web *web, struct web_request *request)
             continue;
         if (!is_method(request, pack_routes[i].method))
             return;
-        struct past_asked asked = past_asked(web, request);
-        asked.pack = pack->pack;
-        asked.work = pack_routes[i].work;
+        struct past_asked asked = {.past = web->past,
+                                   .work = pack_routes[i].work,
+                                   .request = request->http,
+                                   .wall = clock_wall(),
+                                   .pack = pack->pack};
         if (pack_routes[i].answer)
             pack_routes[i].answer(web, request, pack);
         else if (web->past)

@@ -2,8 +2,6 @@
 /* Runs work in child processes. */
 #include "worker.h"
 
-#include "compress.h"
-
 #include "base/child.h"
 #include "base/queue.h"
 #include "base/regular.h"
@@ -207,30 +205,6 @@ struct job *worker_start(struct workers *workers, worker_work *work, const void 
     TAILQ_INSERT_TAIL(&workers->jobs, job, entry);
     start_jobs(workers);
     return job;
-}
-
-/* ---- answers ---- */
-
-static void send_result(void *owner, struct worker_result *result, const void *data)
-{
-    struct http_request *request = owner;
-    if (!result->text || result->status != MHD_HTTP_OK) {
-        http_error(request, result->text ? result->status : MHD_HTTP_SERVICE_UNAVAILABLE,
-                   result->text ? result->text : "the history cannot be read in time");
-        return;
-    }
-    compress_json(request, MHD_HTTP_OK, result->text);
-    result->text = NULL;
-}
-
-void worker_answer(struct workers *workers, struct http_request *request, worker_work *work,
-                   const void *data, size_t size)
-{
-    struct job *job = worker_start(workers, work, data, size, send_result, request);
-    if (job)
-        http_hold(request, worker_cancel, job);
-    else
-        http_answer(request, MHD_HTTP_INTERNAL_SERVER_ERROR, NULL);
 }
 
 /* ---- life ---- */

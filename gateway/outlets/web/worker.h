@@ -41,7 +41,3 @@ struct job *worker_start(struct workers *workers, worker_work *work, const void 
                          worker_done *done, void *owner);
 /** Cancels a job (struct job *), for http_hold; `done` is not called. */
 void worker_cancel(void *job);
-
-/** Holds a request and answers it with the JSON that `work` produces. */
-void worker_answer(struct workers *workers, struct http_request *request, worker_work *work,
-                   const void *data, size_t size);

@@ -4,18 +4,6 @@
  * datagram, as it is, because both ends are of one build and run on one host. An outlet of another
  * build detects this by the config and is not started. The gateway checks what it receives: an
  * outlet may have been taken over through its network.
- *
- *     gateway -> outlet   config   an attached file: struct pipe_config, its section, its packs, its notes; once, first
- *                         values   one complete pack; at least once a second for each
- *                         done     the result of an order of this outlet
- *                         ordered  an order of any client has ended
- *                         end      the section was removed: withdraw what was announced, end
- *                         answer   to a question; its text is an attached file
- *                         commit   write what is only in memory; a report follows
- *     outlet -> gateway   order    switch something
- *                         note     store this line
- *                         report   the outlet's state, for `packgate status`
- *                         question about the gateway as a whole; its text is an attached file
  */
 #pragma once
 
@@ -32,18 +20,18 @@
 #define OUTLET_WITHDRAW_S 30.0 /* the same if its section was removed and it has to withdraw */
 
 enum pipe_type {
-    PIPE_CONFIG = 1,
-    PIPE_NOTE,
-    PIPE_VALUES,
-    PIPE_DONE,
-    PIPE_ORDERED,
-    PIPE_END,
-    PIPE_ORDER,
-    PIPE_REPORT,
-    PIPE_QUESTION,
-    PIPE_ANSWER,
-    PIPE_COMMIT,
-    PIPE_ALIVE, /* says only that the gateway does */
+    PIPE_CONFIG = 1, /* to the outlet: a file: its config, section, packs and notes; once, first */
+    PIPE_NOTE,       /* from it: store this line */
+    PIPE_VALUES,     /* to it: one complete pack; at least once a second for each */
+    PIPE_DONE,       /* to it: the result of an order of this outlet */
+    PIPE_ORDERED,    /* to it: an order of any client has ended */
+    PIPE_END,        /* to it: the section was removed: withdraw what was announced, end */
+    PIPE_ORDER,      /* from it: switch something */
+    PIPE_REPORT,     /* from it: its state, for `packgate status` */
+    PIPE_QUESTION,   /* from it: about the gateway as a whole; its text is an attached file */
+    PIPE_ANSWER,     /* to it: to a question, likewise */
+    PIPE_COMMIT,     /* to it: write what is only in memory; a report follows */
+    PIPE_ALIVE,      /* to it: says only that the gateway does */
     PIPE_TYPES
 };
 

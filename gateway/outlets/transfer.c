@@ -16,12 +16,6 @@
 #define TIDY_S 1.0
 #define ANSWER_MOST (256 * 1024) /* of a response that is fetched */
 
-/* A descriptor that libcurl watches. */
-struct watch {
-    struct transfers *transfers;
-    ev_io io;
-};
-
 struct transfers {
     struct ev_loop *loop;
     CURLM *multi;
@@ -103,47 +97,43 @@ static void on_tidy(struct ev_loop *loop, ev_timer *timer, int revents)
     memory_give_back();
 }
 
+/* Something has happened to a descriptor, or the timer has expired. */
+static void tell_curl(struct transfers *transfers, curl_socket_t fd, int what)
+{
+    int running;
+    curl_multi_socket_action(transfers->multi, fd, what, &running);
+    finish_transfers(transfers);
+}
+
 static void on_event(struct ev_loop *loop, ev_io *io, int revents)
 {
-    const struct watch *watch = io->data;
-    struct transfers *transfers = watch->transfers;
-    int running;
-    const int what =
-        (revents & EV_READ ? CURL_CSELECT_IN : 0) | (revents & EV_WRITE ? CURL_CSELECT_OUT : 0);
-    curl_multi_socket_action(transfers->multi, io->fd, what, &running);
-    finish_transfers(transfers);
+    tell_curl(io->data, io->fd,
+              (revents & EV_READ ? CURL_CSELECT_IN : 0) |
+                  (revents & EV_WRITE ? CURL_CSELECT_OUT : 0));
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    struct transfers *transfers = timer->data;
-    int running;
-    curl_multi_socket_action(transfers->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    finish_transfers(transfers);
+    tell_curl(timer->data, CURL_SOCKET_TIMEOUT, 0);
 }
 
+/* `of_socket`: the watcher of this descriptor; NULL: none yet. */
 static int set_watch(CURL *easy, curl_socket_t fd, int what, void *data, void *of_socket)
 {
     struct transfers *transfers = data;
-    struct watch *watch = of_socket;
-    if (watch)
-        ev_io_stop(transfers->loop, &watch->io);
+    ev_io *io = of_socket ? of_socket : calloc(1, sizeof *io);
+    if (!io)
+        return -1;
+    ev_io_stop(transfers->loop, io);
+    curl_multi_assign(transfers->multi, fd, what == CURL_POLL_REMOVE ? NULL : io);
     if (what == CURL_POLL_REMOVE) {
-        free(watch);
-        curl_multi_assign(transfers->multi, fd, NULL);
+        free(io);
         return 0;
     }
-    if (!watch) {
-        watch = calloc(1, sizeof *watch);
-        if (!watch)
-            return -1;
-        watch->transfers = transfers;
-        watch->io.data = watch;
-        curl_multi_assign(transfers->multi, fd, watch);
-    }
-    ev_io_init(&watch->io, on_event, fd,
+    ev_io_init(io, on_event, fd,
                (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0));
-    ev_io_start(transfers->loop, &watch->io);
+    io->data = transfers;
+    ev_io_start(transfers->loop, io);
     return 0;
 }
 

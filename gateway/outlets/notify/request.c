@@ -120,20 +120,10 @@ static bool add_header(struct transfer *transfer, const char *name, const char *
     return !text.cut && transfer_add_header(transfer, line);
 }
 
-/* -2…2 as Pushover and Pushsafer have it. */
-static int priority_of(const struct notify_config *config, const struct message *message)
-{
-    if (message->level == ALARM_PROTECTION)
-        return config->priority;
-    return message->level == ALARM_WARNING ? 0 : -1;
-}
-
 static const char *tag_of(const struct message *message)
 {
-    if (message->level == ALARM_PROTECTION)
-        return "rotating_light";
-    if (message->level == ALARM_WARNING)
-        return "warning";
+    if (message->level)
+        return message->level == ALARM_PROTECTION ? "rotating_light" : "warning";
     switch (message->event) {
     case NOTIFY_REPORT:
         return "bar_chart";
@@ -179,12 +169,9 @@ static bool set_ntfy(struct request *request, struct transfer *transfer,
     char number[12], room[LINK_SIZE];
     const char *link = link_of(message, page, room);
     /* A warning is above the service's usual 3. */
-    const int usual = message->event == NOTIFY_REPORT ? 2 : 3;
-    const int urgent = config->priority >= 1 ? 5 : 3 + config->priority;
-    snprintf(number, sizeof number, "%d",
-             message->level == ALARM_PROTECTION ? urgent
-             : message->level == ALARM_WARNING  ? 4
-                                                : usual);
+    const int numbers[] = {message->event == NOTIFY_REPORT ? 2 : 3, [ALARM_WARNING] = 4,
+                           [ALARM_PROTECTION] = config->priority >= 1 ? 5 : 3 + config->priority};
+    snprintf(number, sizeof number, "%d", numbers[message->level]);
     log_in(transfer->easy, config, secrets);
     request->body = strdup(message->text);
     return request->body && add_header(transfer, "Title", message->title) &&
@@ -228,7 +215,12 @@ static bool set_form(struct request *request, CURL *easy, const struct notify_co
 {
     const bool over = config->type == NOTIFY_PUSHOVER;
     const struct field_names *names = over ? &pushover_names : &pushsafer_names;
-    const int priority = priority_of(config, message);
+    /* -2…2 as both have it */
+    const int priorities[] = {-1, [ALARM_WARNING] = 0, [ALARM_PROTECTION] = config->priority};
+    const int priority = priorities[message->level];
+    /* of the icon, which itself is set in the account */
+    static const char *const colours[] = {
+        "#2E7D32", [ALARM_WARNING] = "#EF6C00", [ALARM_PROTECTION] = "#C62828"};
     char *room = malloc(BODY_MOST), link[LINK_SIZE];
     if (!room)
         return false;
@@ -241,11 +233,8 @@ static bool set_form(struct request *request, CURL *easy, const struct notify_co
     add_number_field(&form, names->priority, priority);
     if (over)
         add_number_field(&form, "timestamp", (long) message->time);
-    else /* the colour of the icon; the icon itself is set in the account */
-        add_field(&form, "c",
-                  message->level == ALARM_PROTECTION ? "#C62828"
-                  : message->level == ALARM_WARNING  ? "#EF6C00"
-                                                     : "#2E7D32");
+    else
+        add_field(&form, "c", colours[message->level]);
     if (!over && message->level > 0)
         add_number_field(&form, "v", message->level == ALARM_PROTECTION ? 3 : 1);
     if (config->device[0])

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * JBD, plain and addressed: the worked examples of the sheet `jbd`, its requests byte by byte, the
- * rule of the switches, refusals, and packs that went through the emulator and back.
+ * JBD, plain and addressed: what neither the captures nor random packs show: the requests of the
+ * sheet `jbd` byte by byte, odd lengths, the rule of the switches, refusals and settings.
  */
 #include "driver_test.h"
 
@@ -70,83 +70,13 @@ TEST(lost_first_request_is_repeated)
     assert_true(jbd_driver.line.one_pack);
 }
 
-/* ---- recorded replies of section 4.3 ---- */
+/* ---- replies ---- */
 
-static const char charging[] =
-    "DD 03 00 1B 05 4A 01 76 4D C3 4E 20 00 E7 28 91 00 08 00 00 00 00 16 64 03 04 02 0B D8 0B "
-    "E3 F9 A5 77";
-static const char discharging[] =
-    "DD 03 00 1B 0A 50 FD A4 B7 17 DA C0 00 00 2C F3 00 00 00 00 00 00 16 54 03 08 02 0B 7D "
-    "0B 77 F8 E2 77";
+/* Recorded, section 4.3. */
 static const char held_off[] =
     "DD 03 00 1D 06 0B 00 00 01 ED 01 F4 00 00 2C 7C 00 00 00 00 10 00 80 63 02 04 03 0B A0 0B "
     "9D 0B 98 FA 55 77";
 static const char four_cells[] = "DD 04 00 08 0D 66 0D 61 0D 68 0D 59 FE 3C 77";
-
-TEST(recorded)
-{
-    struct bms bms = new_bms(&jbd_driver);
-    struct pack pack = cleared_pack();
-    assert_int_equal(exchange(&bms, ASK_BASIC, charging, &pack), BMS_DONE);
-    assert_values(&pack, {VOLTAGE_V, 13.54}, {CURRENT_A, 3.74}, {BALANCE_MASK, 8});
-    assert_string_equal(pack.text[FIRMWARE], "1.6");
-    assert_int_equal(exchange(&bms, ASK_BASIC, discharging, &pack), BMS_DONE);
-    assert_values(&pack, {CURRENT_A, -6.04}, {REMAINING_AH, 468.71}, {RATED_AH, 560},
-                  {FULL_AH, NAN}, {MOS_TEMP_C, NAN});
-    assert_int_equal(exchange(&bms, ASK_BASIC, held_off, &pack), BMS_DONE);
-    assert_values(&pack, {CHARGE_MOS, 0}, {DISCHARGE_MOS, 1});
-    assert_int_equal(pack.alarms_warning | pack.alarms_protection, 0);
-    assert_int_equal(pack.raw_alarm_count, 1);
-    assert_int_equal(pack.raw_alarms[0], 0x1000);
-    assert_string_equal(pack.text[FIRMWARE], "8.0");
-    assert_int_equal(exchange(&bms, ASK_CELLS, four_cells, &pack), BMS_DONE);
-    assert_values(&pack, {CELL_MV + 2, 3432});
-}
-
-/* Section 2.2, 3: in two pieces, with garbage before it, and merged with the reply to another request. */
-TEST(pieces)
-{
-    struct bms_request request = request_of(ASK_BASIC);
-    struct bms bms = new_bms(&jbd_driver);
-    struct bytes whole = unhex(held_off);
-    for (size_t size = 1; size < whole.size; size++)
-        assert_int_equal(jbd_driver.frame(&bms, &request, whole.bytes, size).kind, BMS_MORE);
-    struct bms_span span = jbd_driver.frame(&bms, &request, whole.bytes, whole.size);
-    assert_int_equal(span.kind, BMS_FRAME);
-    assert_int_equal(span.size, 36);
-
-    struct bytes noisy = unhex("00 00 DD 77 DD 04 00 08 0D 66 0D 61 0D 68 0D 59 FE 3C 77");
-    struct pack pack = cleared_pack();
-    memcpy(noisy.bytes + noisy.size, whole.bytes, whole.size);
-    assert_int_equal(receive_all(&bms, &request, noisy.bytes, noisy.size + whole.size, &pack),
-                     BMS_DONE);
-    assert_values(&pack, {VOLTAGE_V, 15.47}, {CELL_MV, NAN});
-}
-
-TEST(damaged)
-{
-    struct bms bms = new_bms(&jbd_driver);
-    struct pack pack = cleared_pack();
-    assert_int_equal(
-        exchange(&bms, ASK_CELLS, "DD 04 00 08 0D 66 0D 61 0D 68 0D 5A FE 3C 77", &pack), NOTHING);
-    assert_int_equal(
-        exchange(&bms, ASK_CELLS, "DD 04 00 08 0D 66 0D 61 0D 68 0D 59 FE 3C 78", &pack), NOTHING);
-    assert_values(&pack, {CELL_MV, NAN});
-}
-
-/* Section 2.2, 2: echoes are valid replies except for their register. */
-TEST(echoes)
-{
-    static const char *const echoes[] = {ASK_BASIC, ASK_CELLS, ASK_NAME,
-                                         "DD 5A E1 02 00 01 FF 1C 77",
-                                         "DD 5A 06 07 06 00 00 00 00 00 00 FF ED 77"};
-    struct bms bms = new_bms(&jbd_driver);
-    struct pack pack = cleared_pack();
-    for (size_t i = 0; i < COUNT(echoes); i++) {
-        assert_int_equal(exchange(&bms, echoes[i], echoes[i], &pack), BMS_FOREIGN);
-        assert_int_equal(exchange(&bms, "", echoes[i], &pack), BMS_FOREIGN);
-    }
-}
 
 /* Section 2.3. */
 TEST(refusals)
@@ -185,21 +115,6 @@ TEST(silence_on_name)
     assert_int_equal(exchange(&bms, ASK_NAME, "DD 05 00 02 4C 48 FF 6A 77", &pack), BMS_DONE);
     assert_string_equal(pack.text[MODEL], "LH");
     assert_true(jbd_driver.build(&bms, 2, &request));
-}
-
-TEST(counters_carry_nothing)
-{
-    struct pack pack, empty;
-    struct bms bms = new_bms(&jbd_driver);
-    pack_clear(&pack);
-    pack_clear(&empty);
-    assert_int_equal(exchange(&bms, "DD A5 AA 00 FF 56 77",
-                              "DD AA 00 18 00 00 00 00 00 00 00 7A 00 02 00 00 00 00 00 00 00 00 "
-                              "00 00 00 00 00 01 FF 6B "
-                              "77",
-                              &pack),
-                     BMS_DONE);
-    assert_memory_equal(&pack, &empty, sizeof pack);
 }
 
 /* ---- register 03 and 04 beyond the recordings ---- */
@@ -244,17 +159,6 @@ TEST(coarse_units)
     assert_string_equal(pack.text[FIRMWARE], "2.1");
 }
 
-TEST(current_can_be_inverted)
-{
-    uint8_t d[64];
-    struct bms bms = new_bms(&jbd_driver);
-    bms.options.current = BMS_CURRENT_INVERTED;
-    struct pack pack = cleared_pack();
-    fill_basic(d, 3, 16, 0);
-    assert_int_equal(exchange_data(&bms, ASK_BASIC, d, 23, &pack), BMS_DONE);
-    assert_values(&pack, {CURRENT_A, 1});
-}
-
 /* The additional fields count only if they are complete; sensors as far as the frame reaches; nothing beyond that. */
 TEST(lengths)
 {
@@ -288,22 +192,6 @@ TEST(lengths)
         if (cases[i].temps > 1)
             assert_values(&pack, {TEMP_C + 1, 21.5});
         assert_values(&pack, {TEMP_C + 2, NAN});
-    }
-}
-
-/* Bytes after the sensors are additional fields only if they repeat the remaining capacity. */
-TEST(other_tail)
-{
-    for (size_t size = 9; size <= 17; size++) {
-        uint8_t d[64];
-        struct bms bms = new_bms(&jbd_driver);
-        struct pack pack = cleared_pack();
-        fill_basic(d, 3, 16, 0);
-        memset(d + 23, 0x0B, size);
-        assert_int_equal(exchange_data(&bms, ASK_BASIC, d, 23 + size, &pack), BMS_DONE);
-        assert_values(&pack, {FULL_AH, NAN});
-        assert_int_equal(pack.alarms_warning, 0);
-        assert_values(&pack, {SOH_PERCENT, NAN});
     }
 }
 
@@ -518,32 +406,6 @@ static int ask(struct bms *host, struct bms *device, const struct bms_request *r
     struct bms_output out;
     assert_int_equal(bms_emulate(device, pack, request->bytes, request->size, &out), request->size);
     return receive_all(host, request, out.bytes, out.size, got);
-}
-
-static void poll(const struct bms_driver *driver, struct pack *pack, struct pack *got)
-{
-    struct bms host, device;
-    bms_init(&host, driver);
-    bms_init(&device, driver);
-    host.options.address = device.options.address = driver->address_max;
-    pack_clear(got);
-    for (unsigned step = 0; step < driver->steps; step++) {
-        struct bms_request request;
-        bool leaves = step == 3; /* leaving factory mode, which it is not in */
-        assert_int_equal(driver->build(&host, step, &request), !leaves);
-        if (!leaves)
-            assert_int_equal(ask(&host, &device, &request, pack, got), BMS_DONE);
-    }
-}
-
-TEST(round_trip_of_large_packs)
-{
-    struct pack pack, got;
-    sample_pack(&pack, 16, 2);
-    pack_set(&pack, CURRENT_A, 412.3);
-    pack_set(&pack, REMAINING_AH, 1234.5);
-    poll(&jbd_driver, &pack, &got);
-    assert_values(&got, {CURRENT_A, 412.3}, {REMAINING_AH, 1234.5});
 }
 
 /* Bits by number, as in the tables of sections 4.1, 4.2 and 9.1; -1: no alarm. */

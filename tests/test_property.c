@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Random packs through every protocol and back: emulated, polled as the gateway does, decoded, put
- * into the register map and read from there. What comes out is the pack, to the resolution of the
- * protocol; what the protocol does not carry stays unknown. The same for each alarm by itself, and
- * for the switches; and over a rough line, where replies are lost, damaged and late: what is read
- * then is right or unknown.
+ * Random packs through every protocol and back: emulated, polled as the gateway does, and decoded.
+ * What comes out is the pack, to the resolution of the protocol; what the protocol does not carry
+ * stays unknown. The same for each alarm by itself, and for the switches; and over a rough line,
+ * where replies are lost, damaged and late: what is read then is right or unknown.
  */
 #include "property_protocols.h"
 
@@ -14,7 +13,6 @@
 
 #include "bms/battery_random.h"
 #include "bms/prng.h"
-#include "registers/map.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -395,85 +393,6 @@ static uint32_t with_twins(const struct protocol *protocol, uint32_t alarms)
     return alarms;
 }
 
-/* ---- the register map, read by its documented addresses ---- */
-
-enum kind { FLOAT, U16, U32 };
-
-// clang-format off
-static const struct at {
-    unsigned offset; /* from base */
-    enum kind kind;
-    uint8_t id;
-    unsigned count;
-} extended[] = {
-    {210, FLOAT, VOLTAGE_V, 1},              {212, FLOAT, CURRENT_A, 1},
-    {214, FLOAT, POWER_W, 1},                {216, FLOAT, SOC_PERCENT, 1},
-    {218, FLOAT, SOH_PERCENT, 1},            {220, FLOAT, REMAINING_AH, 1},
-    {222, FLOAT, FULL_AH, 1},                {224, FLOAT, RATED_AH, 1},
-    {226, FLOAT, MOS_TEMP_C, 1},             {228, FLOAT, CHARGE_VOLTAGE_LIMIT_V, 1},
-    {230, FLOAT, CHARGE_CURRENT_LIMIT_A, 1}, {232, FLOAT, DISCHARGE_VOLTAGE_LIMIT_V, 1},
-    {234, FLOAT, DISCHARGE_CURRENT_LIMIT_A, 1}, {264, U32, CYCLES, 1},
-    {290, U16, CHARGE_MOS, 1},               {291, U16, DISCHARGE_MOS, 1},
-    {292, U16, BALANCING, 1},                {294, U16, CELL_COUNT, 1},
-    {295, U16, TEMP_COUNT, 1},               {300, U16, CELL_MAX_MV, 1},
-    {301, U16, CELL_MIN_MV, 1},              {302, U16, CELL_MAX_INDEX, 1},
-    {303, U16, CELL_MIN_INDEX, 1},           {304, U16, CELL_DELTA_MV, 1},
-    {310, U16, CELL_AVG_MV, 1},              {311, U16, CELL_MV, MAX_CELLS},
-    {370, FLOAT, TEMP_AVG_C, 1},             {372, FLOAT, TEMP_C, MAX_TEMPS},
-};
-// clang-format on
-
-static const struct map_settings settings = {.base = MAP_BASE_DEFAULT,
-                                             .also_at = MAP_ALSO_AT_DEFAULT};
-
-static uint32_t low_word_first(const uint16_t *registers)
-{
-    return registers[0] | (uint32_t) registers[1] << 16;
-}
-
-/* NaN for values that the map marks as unknown. */
-static double read_number(const uint16_t *registers, enum kind kind)
-{
-    uint32_t pattern = low_word_first(registers);
-    float number;
-    memcpy(&number, &pattern, sizeof number);
-    if (kind == FLOAT)
-        return (double) number;
-    if (kind == U32)
-        return pattern == 0xFFFFFFFF ? (double) NAN : pattern;
-    return registers[0] == 0xFFFF ? (double) NAN : registers[0];
-}
-
-static unsigned count_wrong_registers(const struct pack *pack)
-{
-    const struct map_status status = {.state = MAP_STATE_FRESH, .peak = {.percent = -1}};
-    uint16_t *registers = calloc(map_size(&settings), sizeof *registers);
-    assert_non_null(registers);
-    map_encode(&settings, pack, &status, registers);
-    unsigned wrong = 0;
-    char name[VALUE_NAME_SIZE];
-    for (size_t i = 0; i < ROWS(extended); i++)
-        for (unsigned n = 0; n < extended[i].count; n++) {
-            unsigned words = extended[i].kind == U16 ? 1 : 2;
-            double value = pack->value[extended[i].id + n];
-            double read = read_number(registers + settings.base + extended[i].offset + n * words,
-                                      extended[i].kind);
-            /* A float has 24 bits; the average cell is the only u16 that is not an integer. */
-            double off = extended[i].kind == FLOAT ? fabs(value) * 0x1p-24 : 0.5;
-            if (value_fits(value, read, off))
-                continue;
-            wrong++;
-            print_error("register of %s: %g in the pack, %g in the map\n",
-                        pack_value_name((enum pack_value)(extended[i].id + n), name), value, read);
-        }
-    const uint16_t *alarms = registers + settings.base + 270;
-    wrong += pack->alarms_known && low_word_first(alarms + 2) != pack->alarms_warning;
-    wrong += pack->alarms_known && low_word_first(alarms + 4) != pack->alarms_protection;
-    wrong += low_word_first(alarms + 6) != pack->alarms_known;
-    free(registers);
-    return wrong;
-}
-
 /* ---- tests ---- */
 
 /* The alarms that may be reported when all are active: those that are sent and carried. If random MOS states decide
@@ -500,8 +419,7 @@ static unsigned try_random_pack(const struct protocol *protocol, uint64_t *seed)
     start_polling(&bench);
     poll(&bench);
     const struct pack *read = &bench.poller->values;
-    unsigned wrong = count_wrong_values(&bench, read) + count_wrong_texts(&bench, read) +
-                     count_wrong_registers(read);
+    unsigned wrong = count_wrong_values(&bench, read) + count_wrong_texts(&bench, read);
     if (!alarms_fit(&bench, read)) {
         wrong++;
         print_error("alarms: told %08X %08X, read %08X %08X of %08X\n", bench.told.alarms_warning,

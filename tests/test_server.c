@@ -90,43 +90,6 @@ static size_t heap_in_use(void)
     return mallinfo2().uordblks;
 }
 
-/* Two requests in one stream, cut at each pair of positions: no cut loses or adds anything. */
-SERVER_TEST(split)
-{
-    uint8_t stream[2 * BENCH_REQUEST];
-    const int fd = bench_connect(&bench), other = bench_connect(&bench);
-    bench_put_request(stream, 0x0102, 1, 3, 290, 1);
-    bench_put_request(stream + BENCH_REQUEST, 0x0304, 1, 3, 347, 1);
-    for (size_t first = 0; first <= sizeof stream; first++)
-        for (size_t second = first; second <= sizeof stream; second++) {
-            bench_send(&bench, fd, stream, first);
-            bench_expect_served(&bench, other, 7); /* meanwhile the first part has been read */
-            bench_send(&bench, fd, stream + first, second - first);
-            bench_expect_served(&bench, other, 8);
-            bench_send(&bench, fd, stream + second, sizeof stream - second);
-            bench_expect_one(&bench, fd, 0x0102, 1, 290);
-            bench_expect_one(&bench, fd, 0x0304, 1, 347);
-        }
-    close(fd);
-    close(other);
-}
-
-SERVER_TEST(byte_by_byte)
-{
-    const int slow = bench_connect(&bench), other = bench_connect(&bench);
-    uint8_t request[BENCH_REQUEST];
-    for (uint16_t transaction = 0; transaction < 20; transaction++) {
-        bench_put_request(request, transaction, 1, 3, 300, 1);
-        for (size_t i = 0; i < sizeof request; i++) {
-            bench_send(&bench, slow, request + i, 1);
-            bench_expect_served(&bench, other, (uint16_t) (transaction + i));
-        }
-        bench_expect_one(&bench, slow, transaction, 1, 300);
-    }
-    close(slow);
-    close(other);
-}
-
 /* From one request to many more than the buffer holds in one segment: all are answered in order. */
 SERVER_TEST(merged)
 {
@@ -141,26 +104,6 @@ SERVER_TEST(merged)
             bench_expect_one(&bench, fd, (uint16_t) (count * 1000 + i), 1,
                              (uint16_t) (290 + i % 58));
     }
-    close(fd);
-}
-
-/* Requests of every length from the shortest to the longest, so that the end of the buffer is at every position. */
-SERVER_TEST(merged_lengths)
-{
-    static uint8_t stream[400 * 260];
-    size_t size = 0;
-    const int fd = bench_connect(&bench);
-    for (unsigned length = 2; length <= 254; length++) {
-        const uint8_t head[] = {
-            (uint8_t) (length >> 8), (uint8_t) length, 0, 0, 0, (uint8_t) length, 1, 100};
-        memset(stream + size, (int) length, 6 + length);
-        memcpy(stream + size, head, sizeof head);
-        size += 6 + length;
-    }
-    bench_send(&bench, fd, stream, size);
-    for (unsigned length = 2; length <= 254; length++)
-        bench_expect_refusal(&bench, fd, (uint16_t) length, 1, 100, 1);
-    bench_expect_served(&bench, fd, 1);
     close(fd);
 }
 
@@ -186,27 +129,6 @@ SERVER_TEST(mixture)
     assert_int_equal(counters.requests, 5);
     assert_int_equal(counters.exceptions, 3);
     assert_int_equal(counters.discarded, 1);
-    close(fd);
-}
-
-/* A request within the length of another frame is data: for an unknown function, a rejected write, and another
- * protocol. */
-SERVER_TEST(hidden)
-{
-    const int fd = bench_connect(&bench);
-    uint8_t outer[MBAP_HEADER + 6 + BENCH_REQUEST] = {0, 1, 0, 0,    0, 1 + 6 + BENCH_REQUEST,
-                                                      1, 3, 1, 0x22, 0, 1};
-    bench_put_request(outer + MBAP_HEADER + 6, 0x6666, 1, 3, 290, 1);
-    bench_send(&bench, fd, outer, sizeof outer);
-    bench_expect_refusal(&bench, fd, 1, 1, 3, 3);
-    outer[7] = 16;
-    outer[11] = 6;
-    outer[12] = BENCH_REQUEST;
-    bench_send(&bench, fd, outer, sizeof outer);
-    bench_expect_refusal(&bench, fd, 1, 1, 16, 1);
-    outer[2] = 0x77;
-    bench_send(&bench, fd, outer, sizeof outer);
-    bench_expect_served(&bench, fd, 2);
     close(fd);
 }
 

@@ -320,6 +320,25 @@ LATE_TURN_TEST(stopped_within_a_turn)
     }
 }
 
+/* A stop too short for a late turn, between two requests that were read at once: what expired in it is not answered. */
+LATE_TURN_TEST(expired_within_a_turn)
+{
+    uint8_t stream[2 * BENCH_REQUEST];
+    const int fd = bench_connect(&bench);
+    bench_expect_served(&bench, fd, 1);
+    pass(2);
+    bench_put_request(stream, 2, 1, 3, 400, 1);
+    bench_put_request(stream + BENCH_REQUEST, 3, 1, 3, 500, 1);
+    bench_send(&bench, fd, stream, sizeof stream);
+    bench.unit[0].good_until = now() + 1;
+    stop_s = 1.3;
+    stop_within = 3; /* the turn, the first, the second */
+    bench_turn(&bench);
+    bench_expect_one(&bench, fd, 2, 1, 400);
+    bench_expect_refusal(&bench, fd, 3, 1, 3, 0x0B);
+    close(fd);
+}
+
 /* More clients than libev reports in one turn. */
 LATE_TURN_TEST(crowd)
 {

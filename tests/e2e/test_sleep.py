@@ -1,98 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""A gateway that is stopped while 300 clients ask it: afterwards no value from before is answered as fresh, not even
-to requests that it had read already. test_late_turn has long stops, and test_late_orders what was ordered meanwhile."""
+"""The page's outlet, stopped while it sends values to 200 viewers: no value from before is sent as a fresh one afterwards.
+test_late_turn stops the gateway between the requests of a client, and test_late_orders has what was ordered meanwhile."""
 
 import contextlib
 import os
 import select
 import signal
-import socket
-import struct
 import subprocess
 import time
 
-from harness import Gateway, PATIENCE, find, main, simulate
+from harness import PATIENCE, main, simulate
 from web_harness import Page
-
-CLIENTS = 300
-BURST = 20  # requests of each at once
-STATE = find("connection_state")["address"]
-POLLS = find("polls")["address"] - STATE
-VALUE = find("voltage_v")["address"]
-REQUEST = struct.pack(">HHHBBHH", 1, 0, 6, 1, 3, STATE, VALUE + 2 - STATE)  # registers from the state to a value
-REFUSED = b"\x83\x0b"
 
 
 def pack(url, more):
     return f"[line bus]\nport = {url}\nprotocol = topbms\n[pack house]\nvariant = pace\nline = bus\nunit = 1\n{more}\n"
-
-
-class Crowd(contextlib.AbstractContextManager):
-    """Clients that read the state and a value at once, many times."""
-
-    def __init__(self, port):
-        self.clients = {}
-        self.poll = select.epoll()
-        for _ in range(CLIENTS):
-            client = socket.create_connection(("127.0.0.1", port), PATIENCE)
-            self.clients[client.fileno()] = client
-            self.poll.register(client.fileno(), select.EPOLLIN)
-        self.received = dict.fromkeys(self.clients, b"")
-        self.waiting = 0  # after so many answers
-        self.polls = 0  # the highest count of cycles that any client has read
-        self.closed = 0  # by the gateway
-
-    def ask(self):
-        for client in self.clients.values():
-            client.sendall(REQUEST * BURST)
-        self.waiting += CLIENTS * BURST
-
-    def answers(self, wait):
-        """The PDUs that have arrived by now, or within `wait` seconds."""
-        pdus = []
-        for number, _ in self.poll.poll(wait, CLIENTS):
-            try:
-                data = self.received[number] + self.clients[number].recv(1 << 16)
-            except ConnectionResetError:
-                data = self.received[number]
-            if data == self.received[number]:
-                self.poll.unregister(number)
-                self.closed += 1
-                continue
-            while len(data) > 6 and len(data) >= 6 + struct.unpack(">H", data[4:6])[0]:
-                end = 6 + struct.unpack(">H", data[4:6])[0]
-                pdus.append(data[7:end])
-                data = data[end:]
-            self.received[number] = data
-        assert all(pdu[0] == 3 or pdu == REFUSED for pdu in pdus), pdus
-        self.waiting -= len(pdus)
-        return pdus
-
-    def drain(self):
-        """The log so far."""
-        count = 0
-        while self.poll.poll(0, 1):
-            pdus = self.answers(0)
-            count += len(pdus)
-            self.polls = max([self.polls] + [polls_of(pdu) for pdu in pdus if pdu != REFUSED])
-        return count
-
-    def finish(self):
-        while self.waiting > 0 and self.closed < CLIENTS:
-            closed = self.closed
-            pdus = self.answers(PATIENCE)
-            assert pdus or self.closed > closed, "no answer"
-            yield from pdus
-
-    def __exit__(self, *arguments):
-        for client in self.clients.values():
-            client.close()
-        self.poll.close()
-
-
-def polls_of(pdu):
-    low, high = struct.unpack(">HH", pdu[2 + 2 * POLLS:][:4])
-    return high << 16 | low
 
 
 def stop(pid):
@@ -101,49 +23,6 @@ def stop(pid):
         with open(f"/proc/{pid}/stat", encoding="ascii") as file:
             if file.read().rsplit(")", 1)[1].split()[0] == "T":
                 return
-
-
-def stop_while_answering(process, crowd):
-    """Stopped after some answers, and before the others, to requests that it had read in one go."""
-    for delay in range(1000):
-        stop(process.pid)
-        crowd.ask()
-        process.send_signal(signal.SIGCONT)
-        time.sleep(delay % 50 / 1e4)
-        stop(process.pid)
-        if crowd.drain() > 0 and crowd.waiting > 0:
-            return
-        process.send_signal(signal.SIGCONT)
-        list(crowd.finish())
-    raise AssertionError("it cannot be caught")
-
-
-def ask_through_a_stop(gateway, crowd, seconds):
-    """Of the answers to requests from before a stop that takes longer than values are fresh: how many have values
-    from before, and how many have none. One may have: the one that was checked and about to be sent when the stop
-    came."""
-    stop_while_answering(gateway.process, crowd)
-    try:
-        time.sleep(seconds)  # the stop is what is tested
-        crowd.drain()  # answers that it had passed to the kernel, which collects some before it sends them
-    finally:
-        gateway.process.send_signal(signal.SIGCONT)
-    old = refused = 0
-    for pdu in crowd.finish():
-        refused += pdu == REFUSED
-        old += pdu != REFUSED and polls_of(pdu) <= crowd.polls
-    return old, refused
-
-
-def short_stops():
-    """Shorter than the resolution of any time in seconds."""
-    pack_of, url = simulate("topbms", "profile=fixed", "--variant", "pace")
-    with pack_of, Gateway(pack(url, "poll = 500ms\nstale_after = 1s"), "max_clients = 400") as gateway:
-        gateway.wait_published("house")
-        with Crowd(gateway.port) as crowd:
-            stops = [ask_through_a_stop(gateway, crowd, 1.3) for _ in range(5)]
-            assert all(old <= 1 for old, _ in stops) and any(refused > 0 for _, refused in stops), stops
-            assert crowd.closed == 0
 
 
 VIEWERS = 200
@@ -213,4 +92,4 @@ def a_page_that_is_stopped_within_a_tick():
         page.await_fresh()
 
 
-main([short_stops, a_page_that_is_stopped_within_a_tick], at_once=3)
+main([a_page_that_is_stopped_within_a_tick])

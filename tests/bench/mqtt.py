@@ -8,7 +8,6 @@ import signal
 import socket
 import statistics
 import struct
-import subprocess
 import sys
 import tempfile
 import threading
@@ -20,21 +19,12 @@ sys.argv[1] = os.path.join(BUILD, "packgate")
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
 
 import paho.mqtt.client as paho  # noqa: E402
-from harness import Gateway, simulate  # noqa: E402
+from harness import Gateway, outlet_pid, simulate  # noqa: E402
 from mqtt_harness import Broker, Liar, Listener, Proxy, flood, huge, name_servers_silent  # noqa: E402
 
 PACKS = 64
 SECONDS = float(os.environ.get("BENCH_MQTT_SECONDS", "10"))
 TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def outlet_of(gateway):
-    children = subprocess.run(["pgrep", "-P", str(gateway.process.pid)], stdout=subprocess.PIPE, check=True).stdout.split()
-    for child in map(int, children):
-        with open(f"/proc/{child}/cmdline", "rb") as file:
-            if b"packgate-outlet" in file.read():
-                return child
-    raise AssertionError("no outlet")
 
 
 def cpu_s(pid):
@@ -67,7 +57,7 @@ def measure_fleet():
         with Gateway(fleet() + section(broker.port, "interval = 1s")) as gateway, Listener(broker, "packgate/+/state") as listener:
             listener.client.on_message = lambda client, data, message: seen.append(message.payload)
             gateway.wait_published(*(f"p{n}" for n in range(PACKS)))
-            outlet = outlet_of(gateway)
+            outlet = outlet_pid(gateway, "mqtt")
             time.sleep(3)
             seen.clear()
             before = cpu_s(gateway.process.pid), cpu_s(outlet)
@@ -210,7 +200,7 @@ def measure_faults(plain):
         measure("orders of 1 MiB", gateway)
         ended.set()
         sender.join()
-        outlet = outlet_of(gateway)
+        outlet = outlet_pid(gateway, "mqtt")
         os.kill(outlet, signal.SIGSTOP)
         measure("outlet stopped", gateway)
         os.kill(outlet, signal.SIGKILL)

@@ -20,25 +20,13 @@ BUILD = os.path.abspath(sys.argv[1])
 sys.argv[1] = os.path.join(BUILD, "packgate")
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
 
-from harness import Gateway  # noqa: E402
+from harness import Gateway, outlet_pid  # noqa: E402
 
 SECONDS = float(os.environ.get("BENCH_WEB_SECONDS", "20"))
 DAYS = int(os.environ.get("BENCH_WEB_DAYS", "180"))
 VIEWERS = int(os.environ.get("BENCH_WEB_VIEWERS", "500"))
 TICKS = os.sysconf("SC_CLK_TCK")
 CELLS = ",".join(f"cell_mv.{n}" for n in range(1, 17))
-
-
-def outlets_of(gateway):
-    """{kind: pid}"""
-    children = subprocess.run(["pgrep", "-P", str(gateway.process.pid)], stdout=subprocess.PIPE, check=True).stdout.split()
-    found = {}
-    for child in map(int, children):
-        with open(f"/proc/{child}/cmdline", "rb") as file:
-            words = file.read().split(b"\0")
-        if b"packgate-outlet" in words[0]:
-            found[words[1].decode()] = child
-    return found
 
 
 def cpu_s(pid):
@@ -107,7 +95,7 @@ def measure_history(folder, count, days):
     make_past(file, count, days)
     size = os.path.getsize(file) / 2**20
     with start(count, history=file) as gateway:
-        web = outlets_of(gateway)["web"]
+        web = outlet_pid(gateway, "web")
         print(f"  {count} packs, {days} days ({size:.0f} MiB, {size / count / days:.2f} a pack and day):")
         for what, path in (("a day of 16 cells", f"packs/p1/history?values=soc_percent,power_w,{CELLS}"), ("today", "today"),
                            ("all alarms", "packs/p1/alarms?from=0"),
@@ -168,7 +156,7 @@ def bare_sends(count, size, rounds=15):
 
 def measure_viewers():
     with start(4, f"max_clients = {VIEWERS + 20}, {VIEWERS + 20}, {VIEWERS + 20}") as gateway:
-        web = outlets_of(gateway)["web"]
+        web = outlet_pid(gateway, "web")
         read_streams(open_streams(gateway.web, 1), 2)
         before = cpu_s(web)
         time.sleep(5)
@@ -207,7 +195,7 @@ def measure_fleet(folder):
     with start(64, history=os.path.join(folder, "fleet.db")) as gateway:
         streams = open_streams(gateway.web, 10, ",".join(f"p{n}" for n in range(1, 9)))
         read_streams(streams, 5)
-        pids = outlets_of(gateway)
+        pids = {kind: outlet_pid(gateway, kind) for kind in ("web", "history")}
         before = {kind: cpu_s(pid) for kind, pid in pids.items()}
         read_streams(streams, SECONDS)
         used = {kind: (cpu_s(pid) - before[kind]) / SECONDS * 100 for kind, pid in pids.items()}

@@ -184,6 +184,23 @@ class Gateway(Program):
         shutil.rmtree(self.folder)
 
 
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(child) for child in file.read().split()]
+
+
+def words_of(pid):
+    """The command line of a process; nothing once it has ended."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", encoding="utf-8") as file:
+        return file.read().split("\0")
+    return []
+
+
+def outlet_pid(gateway, *words):
+    """The process of the outlet whose command line contains these words."""
+    return until(lambda: [pid for pid in children_of(gateway.process.pid) if set(words) <= set(words_of(pid))])[0]
+
+
 # ---- the map, as the program prints it ----
 
 def register_map():

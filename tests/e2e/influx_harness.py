@@ -17,7 +17,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from harness import PATIENCE, Program, free_port, until
+from harness import PATIENCE, Program, free_port, outlet_pid, until
 
 POINT = re.compile(r"^((?:\\.|[^\\ ])+) ((?:\\.|[^\\ ])+) (\d+)$")
 
@@ -189,22 +189,6 @@ store-enabled = false
         super().__exit__(*arguments)
         if self.own:
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def outlet_pid(gateway, *words):
-    """The process of the outlet whose command line contains these words."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        with open(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children", encoding="ascii") as file:
-            for pid in file.read().split():
-                try:
-                    with open(f"/proc/{pid}/cmdline", "rb") as line:
-                        if set(word.encode() for word in words) <= set(line.read().split(b"\0")):
-                            return int(pid)
-                except OSError:
-                    pass
-        time.sleep(0.05)
-    raise AssertionError(words)
 
 
 def kill_outlet(gateway, *words):

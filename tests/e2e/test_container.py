@@ -18,7 +18,7 @@ from contextlib import contextmanager
 
 import yaml
 
-from harness import PACKGATE, PATIENCE, Program, find, free_port, main
+from harness import PACKGATE, PATIENCE, Program, children_of, find, free_port, main
 from pymodbus.client import ModbusTcpClient
 
 BUILD = os.path.dirname(PACKGATE)
@@ -190,11 +190,6 @@ def may_have_processes_of_its_own():
     return tried.returncode == 0
 
 
-def child_of(pid):
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-        return int(file.read().split()[0])
-
-
 class Container(Program):
     def __init__(self, root, *arguments):
         arguments = arguments or ("run", "--first", "/usr/lib/packgate/first.ini")
@@ -208,9 +203,9 @@ class Container(Program):
         self.port = int(self.wait_for(r"listening on 127\.0\.0\.1:(\d+)")[1])
         self.pid = self.process.pid
         if AS_ROOT:
-            self.pid = child_of(self.pid)
+            self.pid = children_of(self.pid)[0]
         if self.confined:
-            self.pid = child_of(self.pid)
+            self.pid = children_of(self.pid)[0]
 
     def packgate(self, *arguments):
         """Like `docker exec`: (exit status, output)."""

@@ -17,8 +17,8 @@ import threading
 import time
 
 from control_harness import Link
-from harness import Gateway, PACKGATE, PATIENCE, main, simulate, until
-from influx_harness import kill_outlet, outlet_pid
+from harness import Gateway, PACKGATE, PATIENCE, children_of, main, outlet_pid, simulate, until
+from influx_harness import kill_outlet
 from web_harness import Page
 
 PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nwritable = yes\n"
@@ -189,11 +189,6 @@ def waits_for_nothing_in_its_place():
             gateway.wait_for(r"history: .*history\.db can be written again")
             place.await_rows("SELECT name FROM recents")
         assert any("it is not a file" in line for line in gateway.lines), gateway.lines
-
-
-def children_of(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [int(child) for child in file.read().split()]
 
 
 def is_not_waited_for_by_the_page():

@@ -13,9 +13,8 @@ import subprocess
 import tempfile
 import time
 
-from harness import Gateway, Standin, await_value, crc16, main, read_value, simulate, until
+from harness import Gateway, Standin, await_value, crc16, main, outlet_pid, read_value, simulate, until
 from home_assistant import check_announcement, is_available, state_of
-from influx_harness import outlet_pid
 from mqtt_harness import (Broker, CONNACK, LINE, Liar, Listener, PATIENT, Proxy, SOON_STALE, await_retained, flood, huge, make_certificates,
                           retained)
 from venus_reader import NEEDED, Battery

@@ -20,8 +20,7 @@ import threading
 import time
 import urllib.parse
 
-from harness import Gateway, PACKGATE, PATIENCE, Standin, main, set_local_time, until
-from influx_harness import outlet_pid
+from harness import Gateway, PACKGATE, PATIENCE, Standin, main, outlet_pid, set_local_time, until
 from mqtt_harness import LINE, SOON_STALE, make_certificates, name_servers_silent
 
 CALM, ALARM = "sim:profile=fixed", "sim:profile=fixed,alarm.soc_low=1"

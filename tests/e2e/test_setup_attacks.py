@@ -17,7 +17,7 @@ import tempfile
 import threading
 
 from control_harness import run
-from harness import PACKGATE, PATIENCE, Program, free_port, main, until
+from harness import PACKGATE, PATIENCE, Program, children_of, free_port, main, until
 from test_page import CHROMIUM
 from test_setup_api import PACKS, Browser, ask_helper, await_reload, edit, helped, is_undone, read, steady_page
 from web_harness import Page, read_all
@@ -273,10 +273,6 @@ def turned_clock():
             subprocess.run(["rm", "-r", folder], check=True)
 
 
-def children(pid):
-    return [int(child) for child in subprocess.run(["pgrep", "-P", str(pid)], stdout=subprocess.PIPE, check=False).stdout.split()]
-
-
 def test_not_kept_in_time():
     """Without a browser, after the page's process was killed, and with a gateway that hangs."""
     for trouble in ("nobody", "page dies", "gateway hangs"):
@@ -286,7 +282,7 @@ def test_not_kept_in_time():
             page.wait_for(r"\[pack shed\] unit: 7, was 1")
             page.wait_for("web: page at")
             if trouble == "page dies":
-                (outlet,) = children(page.process.pid)
+                (outlet,) = children_of(page.process.pid)
                 os.kill(outlet, signal.SIGKILL)
             elif trouble == "gateway hangs":
                 os.kill(page.process.pid, signal.SIGSTOP)

@@ -6,10 +6,9 @@ import contextlib
 import os
 import select
 import signal
-import subprocess
 import time
 
-from harness import PATIENCE, main, simulate
+from harness import PATIENCE, main, outlet_pid, simulate
 from web_harness import Page
 
 
@@ -45,14 +44,6 @@ def drain(viewers, until_closed=False):
     return received
 
 
-def page_outlet(page):
-    for child in subprocess.run(["pgrep", "-P", str(page.process.pid)], stdout=subprocess.PIPE, check=True).stdout.split():
-        with open(f"/proc/{int(child)}/cmdline", "rb") as file:
-            if b"packgate-outlet" in file.read():
-                return int(child)
-    raise AssertionError("no page runs")
-
-
 def stop_within_a_tick(outlet, viewers):
     """Stopped when it has sent new values to some of the viewers, and not to the others."""
     for _ in range(50):
@@ -79,7 +70,7 @@ def a_page_that_is_stopped_within_a_tick():
         for viewer in viewers:
             while b"event: pack" not in viewer.recv(1 << 16):
                 pass
-        outlet = page_outlet(page)
+        outlet = outlet_pid(page, "web")
         stop_within_a_tick(outlet, viewers)
         try:
             pack_of.process.send_signal(signal.SIGSTOP)

@@ -10,8 +10,7 @@ import socket
 import subprocess
 import tempfile
 
-from harness import Gateway, PACKGATE, PATIENCE, await_value, main, read_value, simulate
-from influx_harness import outlet_pid
+from harness import Gateway, PACKGATE, PATIENCE, await_value, main, outlet_pid, read_value, simulate
 
 ROOT = os.path.join(os.path.dirname(__file__), "../..")
 

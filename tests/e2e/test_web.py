@@ -22,7 +22,7 @@ import tempfile
 import time
 import urllib.parse
 
-from harness import PACKGATE, PATIENCE, Program, main, simulate, until
+from harness import PACKGATE, PATIENCE, Program, main, outlet_pid, simulate, until
 from web_harness import PACKS, Page, Stream, read_all
 
 PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nstale_after = 1s\n"
@@ -579,7 +579,7 @@ def test_old_orders():
             pass
         begun = opened.enter_context(page.raw(off[:-10]))
         page.json("/api/v1/packs")  # it has read this by now
-        outlet = outlet_of(page)
+        outlet = outlet_pid(page, "web")
         os.kill(outlet, signal.SIGSTOP)
         try:
             rested.sendall(off)
@@ -609,15 +609,6 @@ def test_old_orders():
         assert waiting.recv(4096).startswith(b"HTTP/1.1 504 ")
         page.await_fresh()
         assert not page.json("/api/v1/gateway")["tunnels"][0]["open"] and page.json("/api/v1/packs/shed")["charge_mos"] == 0
-
-
-def outlet_of(page):
-    children = subprocess.run(["pgrep", "-P", str(page.process.pid)], stdout=subprocess.PIPE, check=True).stdout.split()
-    for child in map(int, children):
-        with open(f"/proc/{child}/cmdline", "rb") as file:
-            if b"packgate-outlet" in file.read():
-                return child
-    raise AssertionError("no page runs")
 
 
 def test_only_pages_of_ours_change_anything():
@@ -699,7 +690,7 @@ def test_nobody_waits_for_a_password():
 def test_a_password_that_cannot_be_compared_now():
     """The page has no descriptors left for the process that compares it: that is no fault of the password file."""
     with locked() as page:
-        child = outlet_of(page)
+        child = outlet_pid(page, "web")
         before = resource.prlimit(child, resource.RLIMIT_NOFILE)
         status = 204
         while status == 204:  # the page has closed a descriptor meanwhile

@@ -427,7 +427,7 @@ static const struct bms_setting settings[] = {{SOC_PERCENT, 0, 100, 0.1, 0}};
 static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
-    if (id != SOC_PERCENT || now->year < FIRST_YEAR || now->year > LAST_YEAR)
+    if (now->year < FIRST_YEAR || now->year > LAST_YEAR)
         return false;
     uint8_t data[8] = {(uint8_t) (now->year - 2000), (uint8_t) now->month,  (uint8_t) now->day,
                        (uint8_t) now->hour,          (uint8_t) now->minute, (uint8_t) now->second};

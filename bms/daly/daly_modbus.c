@@ -168,15 +168,12 @@ static bool build_setting(struct bms *bms, enum pack_value id, double value, uns
 {
     struct memory *memory = bms_memory(bms);
     const struct daly_map *map = map_of(bms);
-    const unsigned reg = id == SOC_PERCENT    ? map->soc_setting
-                         : id == RATED_AH     ? map->rated_setting
-                         : id == SET_BALANCER ? map->balancer_setting
-                                              : 0;
-    if (reg == 0)
-        return false;
+    const unsigned reg = id == SOC_PERCENT ? map->soc_setting
+                         : id == RATED_AH  ? map->rated_setting
+                                           : map->balancer_setting;
     memory->echo_passed = false;
-    modbus_write(own_address(bms), (uint16_t) reg,
-                 (uint16_t) lround(id == SET_BALANCER ? value : value * 10), request);
+    modbus_write(own_address(bms), reg, (uint16_t) lround(id == SET_BALANCER ? value : value * 10),
+                 request);
     return true;
 }
 

@@ -119,16 +119,14 @@ static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes
 
 /* ---- plan ---- */
 
-enum step { STEP_BASIC, STEP_CELLS, STEP_NAME, STEP_LEAVE, STEPS };
-
-static const struct bms_step plan[STEPS] = {
-    [STEP_BASIC] = {.name = "basic information", .vital = true},
-    [STEP_CELLS] = {.name = "cell voltages"},
-    [STEP_NAME] = {.name = "hardware name", .every_s = 3600},
-    [STEP_LEAVE] = {.name = "leaving factory mode"},
+/* A step reads a register, the last one writes it. */
+static const struct bms_step plan[] = {
+    {.name = "basic information", .vital = true, .read.start = REG_BASIC},
+    {.name = "cell voltages", .read.start = REG_CELLS},
+    {.name = "hardware name", .every_s = 3600, .read.start = REG_NAME},
+    {.name = "leaving factory mode", .read.start = REG_LEAVE},
 };
-static const uint8_t step_reg[] = {
-    [STEP_BASIC] = REG_BASIC, [STEP_CELLS] = REG_CELLS, [STEP_NAME] = REG_NAME};
+enum { ADDRESSED_STEPS = 2 }; /* addressed boards have only the first two registers */
 
 static void put_write(const struct bms *bms, enum jbd_reg reg, const uint8_t word[2],
                       struct bms_request *request)
@@ -141,12 +139,13 @@ static void put_write(const struct bms *bms, enum jbd_reg reg, const uint8_t wor
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     struct jbd_memory *memory = bms_memory(bms);
-    if (step == STEP_NAME) {
+    const uint8_t reg = (uint8_t) plan[step].read.start;
+    if (reg == REG_NAME) {
         if (memory->name_refused || memory->name_asked >= NAME_TRIES)
             return false;
         memory->name_asked++;
     }
-    if (step == STEP_LEAVE) {
+    if (reg == REG_LEAVE) {
         /* Requested as often as the poller likes: a device that answers nothing else is no board.
          * Whether the board may be in factory mode, and this gateway has to bring it out: */
         if (!(bms->way == PLACE_FACTORY || (bms->way == PLACE_UNKNOWN && bms->options.settable)))
@@ -159,7 +158,7 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
         put_write(bms, REG_LEAVE, leave_key, request);
         return true;
     }
-    request->size = jbd_put_frame(bms, request->bytes, JBD_READ, step_reg[step], NULL, 0);
+    request->size = jbd_put_frame(bms, request->bytes, JBD_READ, reg, NULL, 0);
     return true;
 }
 
@@ -587,7 +586,7 @@ const struct bms_driver jbd_addressed_driver = {
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 300},
     .check = BMS_CHECK_SUM,
     .plan = plan,
-    .steps = STEP_NAME,
+    .steps = ADDRESSED_STEPS,
     BMS_GUESSES(addressed_guesses),
     .build = build,
     .frame = jbd_find_frame,

@@ -103,11 +103,9 @@ static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes
 
 /* ---- plan ---- */
 
-enum step { STEP_STATUS, STEP_BOARD, STEPS };
-
-static const struct bms_step plan[STEPS] = {
-    [STEP_STATUS] = {.name = "status", .vital = true},
-    [STEP_BOARD] = {.name = "serial number", .every_s = 3600},
+static const struct bms_step plan[] = {
+    {.name = "status", .vital = true},
+    {.name = "serial number", .every_s = 3600},
 };
 
 /* Packs behind the master usually do not answer the second request: it is not repeated before the
@@ -115,12 +113,12 @@ static const struct bms_step plan[STEPS] = {
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     struct memory *memory = bms_memory(bms);
-    if (step == STEP_BOARD) {
+    const struct range *range = step == 0 ? &status_range : &board_range;
+    if (range == &board_range) {
         if (memory->serial_asked >= SERIAL_TRIES)
             return false;
         memory->serial_asked++;
     }
-    const struct range *range = step == STEP_BOARD ? &board_range : &status_range;
     request->size = put_frame(request->bytes, (uint8_t) bms_address(bms), range, NULL, 0);
     return true;
 }

@@ -191,8 +191,6 @@ static const struct bms_setting settings[] = {{SET_BALANCER, 0, 1, 1, 0}};
 static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
-    if (id != SET_BALANCER)
-        return false;
     make_request(SWITCH_BALANCER, 4, value > 0, request);
     return true;
 }

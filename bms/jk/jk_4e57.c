@@ -142,13 +142,14 @@ struct registers {
     bool complete; /* read to the end */
 };
 
-/* Size of the value after `code`; 0: unknown, or larger than the rest. */
-static size_t size_of_value(uint8_t code, const uint8_t *value, size_t left)
+/* Size of the code at `at` and its value; 0: unknown, or larger than the rest. */
+static size_t size_of_register(const uint8_t *at, const uint8_t *end)
 {
-    size_t size = jk_4e57_value_size[code];
-    if (code == CELLS && left > 0)
-        size = value[0] % 3 == 0 ? 1u + value[0] : 0;
-    return size <= left ? size : 0;
+    const size_t left = (size_t) (end - at) - 1;
+    size_t size = jk_4e57_value_size[at[0]];
+    if (at[0] == CELLS && left > 0)
+        size = at[1] % 3 == 0 ? 1u + at[1] : 0;
+    return size > 0 && size <= left ? 1 + size : 0;
 }
 
 /* Section 4: values before an unknown code are valid, those after it are lost. */
@@ -157,16 +158,14 @@ static void find_registers(struct memory *memory, const uint8_t *frame, size_t e
 {
     memset(registers, 0, sizeof *registers);
     memory->unknown_code = 0;
-    for (size_t at = INFO_AT; at < end;) {
-        uint8_t code = frame[at];
-        size_t size = size_of_value(code, frame + at + 1, end - at - 1);
+    for (size_t at = INFO_AT, size; at < end; at += size) {
+        size = size_of_register(frame + at, frame + end);
         if (size == 0) {
-            memory->unknown_code = code;
+            memory->unknown_code = frame[at];
             memory->unknown_offset = (uint16_t) at;
             return;
         }
-        registers->at[code] = frame + at + 1;
-        at += 1 + size;
+        registers->at[frame[at]] = frame + at + 1;
     }
     registers->complete = true;
 }
@@ -386,14 +385,10 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 
 static bool registers_fill(const uint8_t *at, const uint8_t *end)
 {
-    while (at < end) {
-        uint8_t code = *at++;
-        size_t size = size_of_value(code, at, (size_t) (end - at));
-        if (size == 0)
-            return false;
-        at += size;
-    }
-    return true;
+    size_t size = 1;
+    for (; at < end && size > 0; at += size)
+        size = size_of_register(at, end);
+    return size > 0;
 }
 
 /* A password register directly followed by its neighbour, with only valid registers after it, is
@@ -418,16 +413,15 @@ static bool mask_registers(uint8_t *info, const uint8_t *end)
 {
     bool found = false;
     int before = -1;
-    for (uint8_t *at = info; at < end;) {
-        uint8_t code = *at++;
-        size_t size = size_of_value(code, at, (size_t) (end - at));
-        if (size == 0 || code <= before)
+    size_t size;
+    for (uint8_t *at = info; at < end; at += size) {
+        size = size_of_register(at, end);
+        if (size == 0 || at[0] <= before)
             return false;
-        if (code == PASSWORD_TEXT)
-            memset(at, '*', size);
-        found |= code == PASSWORD_TEXT;
-        before = code;
-        at += size;
+        if (at[0] == PASSWORD_TEXT)
+            memset(at + 1, '*', size - 1);
+        found |= at[0] == PASSWORD_TEXT;
+        before = at[0];
     }
     return found || end - info < MOST_WITHOUT_PASSWORD;
 }
@@ -444,15 +438,14 @@ static bool are_cells(const uint8_t *value, size_t size)
 static uint8_t *end_of_measurements(uint8_t *info, const uint8_t *end)
 {
     int before = -1;
-    for (uint8_t *at = info; at < end;) {
-        uint8_t code = *at;
-        size_t size = size_of_value(code, at + 1, (size_t) (end - at - 1));
-        bool good = size > 0 && code > before && code <= STATE &&
-                    (code != CELLS || are_cells(at + 1, size));
+    size_t size;
+    for (uint8_t *at = info; at < end; at += size) {
+        size = size_of_register(at, end);
+        bool good = size > 0 && at[0] > before && at[0] <= STATE &&
+                    (at[0] != CELLS || are_cells(at + 1, size - 1));
         if (!good)
             return at;
-        before = code;
-        at += 1 + size;
+        before = at[0];
     }
     return info;
 }
@@ -489,8 +482,6 @@ static const struct bms_setting settings[] = {{SET_BALANCER, 0, 1, 1, 0}};
 static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
-    if (id != SET_BALANCER)
-        return false;
     uint8_t info[] = {BALANCER_SWITCH, value > 0};
     request->size = jk_4e57_put_frame(request->bytes, WRITE, FROM_GPS, REQUEST, info, sizeof info);
     return true;

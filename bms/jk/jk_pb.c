@@ -215,26 +215,6 @@ static struct bms_span find_write(const uint8_t *bytes, size_t size)
     return modbus_crc_fits(bytes, whole) ? (struct bms_span){BMS_FRAME, whole} : skip;
 }
 
-/* Answers to reads have no header: only the requested one can be found, by address, length and
- * CRC. The echo of the read begins like it. */
-static struct bms_span find_registers(const struct bms_request *request, const uint8_t *bytes,
-                                      size_t size)
-{
-    bool reading = request->size == READ_SIZE && request->bytes[1] == MODBUS_HOLDING;
-    if (!reading || bytes[0] != request->bytes[0])
-        return skip;
-    if (memcmp(bytes, request->bytes, size < READ_SIZE ? size : READ_SIZE) == 0)
-        return size < READ_SIZE ? more : (struct bms_span){BMS_FRAME, READ_SIZE};
-    unsigned words = be16(request->bytes + 4);
-    if (size > 2 && (words > MODBUS_READ_MAX || bytes[2] != 2 * words))
-        return skip;
-    size_t whole = 5u + 2u * words;
-    if (size < whole)
-        return more;
-    return modbus_crc_fits(bytes, whole) ? (struct bms_span){BMS_FRAME, whole}
-                                         : (struct bms_span){BMS_DAMAGED, 1};
-}
-
 static struct bms_span find_exception(const struct bms_request *request, const uint8_t *bytes,
                                       size_t size)
 {
@@ -263,7 +243,7 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
     if (bytes[1] == MODBUS_WRITE_MANY)
         return find_write(bytes, size);
     if (bytes[1] == MODBUS_HOLDING)
-        return find_registers(request, bytes, size);
+        return request->size == READ_SIZE ? modbus_frame(bms, request, bytes, size) : skip;
     return bytes[1] & MODBUS_EXCEPTION ? find_exception(request, bytes, size) : skip;
 }
 
@@ -414,8 +394,6 @@ static const struct bms_setting settings[] = {{SET_BALANCER, 0, 1, 1, 0}};
 static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
-    if (id != SET_BALANCER)
-        return false;
     const uint16_t words[] = {0, value > 0};
     modbus_write_words((uint8_t) bms_address(bms), REGISTER_BALANCER, words, COUNT(words), request);
     return true;

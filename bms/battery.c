@@ -94,8 +94,6 @@ static double round_to(double value, double step)
     return round(value / step) * step + 0.0; /* + 0.0: never minus zero */
 }
 
-/* ---- cells ---- */
-
 static double open_circuit_mv(double percent)
 {
     size_t i = 1;
@@ -149,8 +147,6 @@ static void measure(const struct battery *battery, double measured[MEASURES])
     }
     measured[MOS_C] = mos_c(battery);
 }
-
-/* ---- protection ---- */
 
 static void balance(struct battery *battery, const double measured[MEASURES])
 {
@@ -279,8 +275,6 @@ static void move(struct battery *battery, double seconds)
     battery->clock_s += seconds;
 }
 
-/* ---- output ---- */
-
 /* Typical settings of an installer for such a pack of LFP cells. */
 static void publish_settings(const struct battery *battery, struct pack *pack)
 {
@@ -369,8 +363,6 @@ static void publish(struct battery *battery, struct pack *pack)
     pack_derive(pack);
     battery->published = true;
 }
-
-/* ---- public ---- */
 
 void battery_init(struct battery *battery, const struct battery_settings *settings)
 {

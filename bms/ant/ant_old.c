@@ -105,8 +105,6 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
     return true;
 }
 
-/* ---- frames ---- */
-
 static struct bms_span find_command(const uint8_t *bytes, size_t size)
 {
     const bool known = bytes[0] == READ || bytes[0] == WRITE || bytes[0] == READ_BLUETOOTH;

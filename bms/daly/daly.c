@@ -107,8 +107,6 @@ static void make_request(struct bms *bms, uint8_t command, uint8_t first,
     request->size = FRAME_SIZE;
 }
 
-/* ---- plan ---- */
-
 /* Values that change quickly are read in each cycle; the others are spread out, so that pack,
  * state, faults and 16 cells fit into a second at 9600 baud even with a slow board. The extremes
  * are read besides the cells, because among equal cells only the BMS knows which one it means. */
@@ -179,8 +177,6 @@ static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes
         *address = bytes[1] >= 0x40 && bytes[1] <= 0x4F ? bytes[1] - 0x3F : 1;
     return span;
 }
-
-/* ---- decoder ---- */
 
 // clang-format off
 /* Numbers at fixed places, also of simulated packs:

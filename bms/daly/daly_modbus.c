@@ -133,8 +133,6 @@ static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes
     return span;
 }
 
-/* ---- requests ---- */
-
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     const struct daly_map *map = map_of(bms);
@@ -286,8 +284,6 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     }
     return BMS_DONE;
 }
-
-/* ---- secrets ---- */
 
 /* The size of a reply shows which of our requests it answers. A reply to another program may
  * contain anything, so all of it is blanked. */

@@ -114,8 +114,6 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
     return (struct bms_span){BMS_DAMAGED, size - length + 1};
 }
 
-/* ---- plan ---- */
-
 /* Step n asks for command n + 1. */
 // clang-format off
 static const struct bms_step plan[COMMANDS] = {

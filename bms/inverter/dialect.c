@@ -171,8 +171,6 @@ static void poll_copy(struct dialect *dialect, bool checked, struct bms *reader,
     }
 }
 
-/* ---- limits ---- */
-
 static const enum pack_value limits[] = {CHARGE_VOLTAGE_LIMIT_V, CHARGE_CURRENT_LIMIT_A,
                                          DISCHARGE_CURRENT_LIMIT_A};
 
@@ -244,8 +242,6 @@ static void find_untellable(struct dialect *dialect, const struct shown *shown)
     }
     dialect->wrong_alarms = read.alarms_known && !shown->values.alarms_known;
 }
-
-/* ---- requests ---- */
 
 size_t dialect_answer(struct dialect *dialect, const struct shown *shown, const uint8_t *bytes,
                       size_t size, struct bms_output *out, struct pack *told)

@@ -29,14 +29,10 @@ static bool is_number(const struct table_field *field)
     return field->kind <= TABLE_U32;
 }
 
-/* ---- alarms ---- */
-
 static bool is_active(const struct pack *pack, const struct table_field *field)
 {
     return pack_alarms_at(pack, field->level) & field->alarms;
 }
-
-/* ---- texts ---- */
 
 static void place_text(const struct shown *shown, unsigned pack_id, double cell, char out[9])
 {
@@ -75,8 +71,6 @@ static void make_text(const struct shown *shown, unsigned id, uint8_t out[8])
     memset(out, 0, 8);
     memcpy(out, text, strlen(text) < 8 ? strlen(text) : 8);
 }
-
-/* ---- writing ---- */
 
 /* False: unknown, or does not fit. A current that does not fit is limited. */
 static bool number_to_raw(const struct table_field *field, double value, int64_t *raw)
@@ -169,8 +163,6 @@ unsigned table_write(const struct table *table, unsigned message, const struct s
             return 0;
     return size;
 }
-
-/* ---- reading ---- */
 
 static void read_alarm(const struct table_field *field, unsigned bits, struct pack *pack)
 {

@@ -117,8 +117,6 @@ static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes
     return (struct bms_span){asks ? BMS_FRAME : BMS_SKIP, asks ? span.size : 1};
 }
 
-/* ---- plan ---- */
-
 /* A step reads a register, the last one writes it. */
 static const struct bms_step plan[] = {
     {.name = "basic information", .vital = true, .read.start = REG_BASIC},
@@ -161,8 +159,6 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     request->size = jbd_put_frame(bms, request->bytes, JBD_READ, reg, NULL, 0);
     return true;
 }
-
-/* ---- decoder ---- */
 
 // clang-format off
 /* Section 4.2; bit 12 is a state. */

@@ -53,8 +53,6 @@ static const struct range board_range = {READ, 0x1C00, 0x1CA0};
 static const struct range switch_range = {WRITE, 0x2902, 0x2904};
 static const uint8_t write_key[] = {0x11, 'J', 'B', 'D'};
 
-/* ---- frames ---- */
-
 static size_t put_frame(uint8_t *out, uint8_t address, const struct range *range,
                         const uint8_t *data, size_t count)
 {
@@ -101,8 +99,6 @@ static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes
     return (struct bms_span){asks ? BMS_FRAME : BMS_SKIP, asks ? span.size : 1};
 }
 
-/* ---- plan ---- */
-
 static const struct bms_step plan[] = {
     {.name = "status", .vital = true},
     {.name = "serial number", .every_s = 3600},
@@ -122,8 +118,6 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     request->size = put_frame(request->bytes, (uint8_t) bms_address(bms), range, NULL, 0);
     return true;
 }
-
-/* ---- decoder ---- */
 
 // clang-format off
 /* The protections, and 32 bits on the warnings. Of the former 13 and 14 are the ambient's, 23 the
@@ -329,8 +323,6 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     }
     return BMS_FOREIGN;
 }
-
-/* ---- control ---- */
 
 /* Writes both switches at once, with heater and others unchanged. The commanded state of the other
  * switch must be known: if a protection has opened it, writing "off" would keep it off for good. */

@@ -64,8 +64,6 @@ static void make_request(uint8_t command, uint8_t length, uint8_t value,
     request->size = REQUEST_SIZE;
 }
 
-/* ---- plan ---- */
-
 enum step { STEP_ABOUT, STEP_WAKE, STEP_STATUS, STEPS };
 
 /* About comes first: layout and names follow from it, and without it there may be no stream. It is
@@ -87,8 +85,6 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     return true;
 }
 
-/* ---- framer ---- */
-
 /* Requests (an echo) and acknowledgements have the same form. */
 static struct bms_span find_short(const uint8_t *bytes, size_t size)
 {
@@ -106,8 +102,6 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
 {
     return bytes[0] == header[0] ? find_short(bytes, size) : jk_record_find(bytes, size);
 }
-
-/* ---- decoder ---- */
 
 static enum bms_result decode_record(struct bms *bms, const struct jk_record *record, bool last,
                                      struct pack *pack)

@@ -67,8 +67,6 @@ size_t jk_4e57_put_frame(uint8_t *out, enum jk_4e57_command command, enum jk_4e5
     return whole;
 }
 
-/* ---- plan ---- */
-
 enum step { STEP_WAKE, STEP_ALL, STEP_PROTOCOL, STEPS };
 
 static const struct bms_step plan[STEPS] = {
@@ -102,8 +100,6 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     return true;
 }
 
-/* ---- framer ---- */
-
 /* 4E 57 also occurs in texts, and other protocols produce lengths such as 27777 (sections 2 and
  * 8). */
 static bool may_start(const uint8_t *bytes, size_t size)
@@ -133,8 +129,6 @@ struct bms_span jk_4e57_find_frame(const struct bms *bms, const struct bms_reque
         return (struct bms_span){BMS_DAMAGED, 2};
     return (struct bms_span){BMS_FRAME, whole};
 }
-
-/* ---- decoder ---- */
 
 /* Position of each register's value in a reply; NULL: missing. */
 struct registers {

@@ -56,8 +56,6 @@ struct memory {
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
-/* ---- plan ---- */
-
 enum step {
     STEP_ABOUT,
     STEP_SETTINGS,
@@ -125,8 +123,6 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
         modbus_write_many(address, read->start, 0, request);
     return true;
 }
-
-/* ---- framer ---- */
 
 static const struct bms_span more = {BMS_MORE, 0}, skip = {BMS_SKIP, 1};
 
@@ -258,8 +254,6 @@ static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes
         return skip;
     return modbus_question(bms, bytes, size, address);
 }
-
-/* ---- decoder ---- */
 
 /* The record that a trigger requests; 0: it is no trigger. */
 static enum jk_type type_of_trigger(const struct bms_request *request)

@@ -28,8 +28,6 @@
 
 static const uint8_t header[HEADER_SIZE] = {0x55, 0xAA, 0xEB, 0x90};
 
-/* ---- framer ---- */
-
 static bool is_cut_short(const uint8_t *bytes)
 {
     for (size_t i = HEADER_SIZE; i + HEADER_SIZE <= JK_RECORD_SIZE; i++)
@@ -54,8 +52,6 @@ struct bms_span jk_record_find(const uint8_t *bytes, size_t size)
         return (struct bms_span){BMS_DAMAGED, HEADER_SIZE};
     return (struct bms_span){BMS_FRAME, JK_RECORD_SIZE};
 }
-
-/* ---- fields ---- */
 
 enum kind { U8, U16, S16, U32, S32 };
 static const uint8_t kind_size[] = {[U8] = 1, [U16] = 2, [S16] = 2, [U32] = 4, [S32] = 4};
@@ -201,8 +197,6 @@ static void decode_fields(const struct bms *bms, const struct jk_record *record,
             pack_set(pack, field->id, value);
     }
 }
-
-/* ---- status ---- */
 
 static uint16_t cell_mv(const struct jk_record *record, unsigned index)
 {
@@ -376,8 +370,6 @@ static enum bms_result decode_status(const struct bms *bms, struct jk_notes *not
         pack_unset(pack, REMAINING_AH);
     return BMS_DONE;
 }
-
-/* ---- about ---- */
 
 /* Section 8: texts end at the first zero byte, and what is not printable in them is dropped. */
 static void decode_text(const struct jk_record *record, size_t at, size_t size, enum pack_text id,

@@ -46,8 +46,6 @@ size_t modbus_put_crc(uint8_t *bytes, size_t size)
     return size + CRC_SIZE;
 }
 
-/* ---- requests ---- */
-
 void modbus_read(uint8_t address, uint8_t function, unsigned start, unsigned count,
                  struct bms_request *request)
 {
@@ -84,8 +82,6 @@ bool modbus_build(struct bms *bms, unsigned step, struct bms_request *request)
     modbus_read((uint8_t) bms_address(bms), read->function, read->start, read->count, request);
     return true;
 }
-
-/* ---- framer ---- */
 
 static const struct bms_span more = {BMS_MORE, 0}, skip = {BMS_SKIP, 1};
 
@@ -181,8 +177,6 @@ struct bms_span modbus_question(const struct bms *bms, const uint8_t *bytes, siz
     return span;
 }
 
-/* ---- windows ---- */
-
 static bool within(const struct modbus_window *window, unsigned first, unsigned count)
 {
     return first >= window->start && first + count <= window->start + window->count;
@@ -223,8 +217,6 @@ static bool get_bit(const struct modbus_window *window, unsigned reg, unsigned b
 {
     return bit == MODBUS_COIL ? modbus_coil(window, reg) : modbus_word(window, reg) >> bit & 1;
 }
-
-/* ---- values ---- */
 
 unsigned modbus_width(unsigned type)
 {
@@ -424,8 +416,6 @@ bool modbus_cells_fit(const struct modbus_window *window, unsigned reg, unsigned
     return fabs(sum_mv / 1000.0 - volts) <= SUM_OFF_PER_CELL_V * count + SUM_OFF_PART * volts;
 }
 
-/* ---- alarms ---- */
-
 static void decode_alarm(struct pack *pack, bool *first, uint8_t alarm, uint8_t level, bool active)
 {
     if (*first)
@@ -433,8 +423,6 @@ static void decode_alarm(struct pack *pack, bool *first, uint8_t alarm, uint8_t 
     *first = false;
     pack_alarm_at(pack, (enum pack_alarm) alarm, level, active);
 }
-
-/* ---- decoder ---- */
 
 static enum bms_result decode_read(struct bms *bms, const struct modbus_map *map,
                                    const struct bms_request *request, const uint8_t *frame,

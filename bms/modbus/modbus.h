@@ -32,8 +32,6 @@ enum modbus_error {
     MODBUS_BUSY = 6
 };
 
-/* ---- tables ---- */
-
 /* How registers hold a number. Each register has its high byte first; 32-bit types have the high
  * word first, except those called LOW. */
 enum modbus_type {

@@ -5,8 +5,6 @@
  */
 #include "modbus_user.h"
 
-#include "bms/bytes.h"
-
 #include <math.h>
 #include <string.h>
 

@@ -32,8 +32,6 @@ struct memory {
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
-/* ---- requests ---- */
-
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     const struct memory *memory = bms_memory(bms);
@@ -453,8 +451,6 @@ static bool parse_address_line(struct pylon_text line, int64_t *number)
         *number = -1;
     return true;
 }
-
-/* ---- decoder ---- */
 
 static enum bms_result decode_answer(struct bms *bms, const struct command *command,
                                      struct pylon_text echo, struct pylon_text text,

@@ -127,8 +127,6 @@ bool pylon_hex(struct pylon_text word, uint32_t *number)
     return true;
 }
 
-/* ---- frames ---- */
-
 /* One line with its end: where the next one begins, or 0 while it is not known. */
 static size_t find_next_line(const char *text, size_t size, size_t at)
 {

@@ -26,8 +26,6 @@
 
 enum command { LIVE = 0x42, PARAMETERS = 0x47, IDENTITY = 0x51, MODULE = 0xB0 };
 enum module { MODULE_MAKER = 3, MODULE_CAPACITY = 4 };
-/* ---- plan ---- */
-
 // clang-format off
 /* What is read: a command, the number of a module, and the bytes of INFO. */
 static const struct bms_step plan[] = {

@@ -139,8 +139,6 @@ static enum topbms_id known_variant(struct bms *bms)
     return configured == ID_AUTO ? (enum topbms_id) memory->variant : configured;
 }
 
-/* ---- plan ---- */
-
 static const struct bms_step plan[STEPS] = {
     [STEP_ANALOG] = {.name = "analog values", .vital = true},
     [STEP_STATUS] = {.name = "alarms and states"},
@@ -500,8 +498,6 @@ static enum bms_result decode_status(struct bms *bms, struct topbms_reply *reply
     decode_raw_words(pack, layout.sensors, layout.sensor_count);
     return BMS_DONE;
 }
-
-/* ---- decode ---- */
 
 static void note_answer(struct bms *bms, uint8_t command)
 {

@@ -36,8 +36,6 @@ static uint32_t mos_bits(const struct pack *pack, unsigned charge_bit, unsigned 
     return charge << charge_bit | discharge << discharge_bit;
 }
 
-/* ---- writing ---- */
-
 static void put_uint(struct answer *answer, uint32_t value, unsigned size)
 {
     put_sized(answer->info + answer->size, value, size, true);
@@ -373,8 +371,6 @@ static enum ydt_return answer_switch(struct answer *answer)
     put_uint(answer, mos_bits(answer->pack, 1, 2), 1);
     return refused ? RTN_NOT_DONE : RTN_OK;
 }
-
-/* ---- requests ---- */
 
 enum asked_info { INFO_NONE, INFO_NUMBER, INFO_SWITCH, INFO_AS_VARIANT };
 

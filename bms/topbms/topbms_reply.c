@@ -238,8 +238,6 @@ static enum fit fit_status(struct topbms_layout *layout)
     return MISFIT;
 }
 
-/* ---- both ---- */
-
 static enum fit fit_block(const struct topbms_variant *variant, enum topbms_kind kind,
                           const uint8_t *d, size_t size, struct topbms_layout *layout)
 {

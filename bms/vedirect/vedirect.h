@@ -127,8 +127,6 @@ struct bms_span vedirect_scan(const struct bms *bms, const struct bms_request *r
 /** The last field with that label (labels may repeat); NULL: there is none. */
 const char *vedirect_value(const struct vedirect_block *block, const char *label);
 
-/* ---- values ---- */
-
 /* A value that arrives less often than the pack is published. */
 struct vedirect_fact {
     bool known;

@@ -264,11 +264,6 @@ static void mask(uint8_t *frame, size_t size)
 
 /* ---- emulator ---- */
 
-static unsigned count_of(const struct pack *told, enum pack_value id, unsigned most)
-{
-    return pack_known(told, id) ? (unsigned) fmin(told->value[id], most) : 0;
-}
-
 static uint8_t switch_code(const struct pack *told, enum pack_value id)
 {
     return told->value[id] > 0 ? ANT_ON : ANT_OFF_BY_HAND;
@@ -276,8 +271,8 @@ static uint8_t switch_code(const struct pack *told, enum pack_value id)
 
 static size_t tell_status(const struct pack *told, uint8_t *data)
 {
-    unsigned cells = count_of(told, CELL_COUNT, CELLS_MOST);
-    unsigned temps = count_of(told, TEMP_COUNT, MAX_TEMPS);
+    unsigned cells = pack_scaled(told, CELL_COUNT, 1, 0, CELLS_MOST);
+    unsigned temps = pack_scaled(told, TEMP_COUNT, 1, 0, MAX_TEMPS);
     size_t size = 106 + 2 * (cells + temps);
     memset(data, 0, size);
     data[0] = 5;

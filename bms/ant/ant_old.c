@@ -221,13 +221,6 @@ static uint8_t told_code(const struct pack *told, enum pack_value id, const stru
     return ANT_OFF_BY_HAND;
 }
 
-static void put_extreme(uint8_t *b, const struct pack *told, enum pack_value number,
-                        enum pack_value mv)
-{
-    b[0] = (uint8_t) pack_raw(told, number, 1, 0);
-    put_be16(b + 1, pack_raw(told, mv, 1, 0));
-}
-
 static void tell_status(const struct pack *told, struct bms_output *out)
 {
     uint8_t *b = out->bytes;
@@ -248,8 +241,10 @@ static void tell_status(const struct pack *told, struct bms_output *out)
     b[103] = told_code(told, CHARGE_MOS, charge_reasons, COUNT(charge_reasons));
     b[104] = told_code(told, DISCHARGE_MOS, discharge_reasons, COUNT(discharge_reasons));
     put_be32(b + 111, pack_raw(told, POWER_W, -1, 0));
-    put_extreme(b + 115, told, CELL_MAX_INDEX, CELL_MAX_MV);
-    put_extreme(b + 118, told, CELL_MIN_INDEX, CELL_MIN_MV);
+    b[115] = (uint8_t) pack_raw(told, CELL_MAX_INDEX, 1, 0);
+    put_be16(b + 116, pack_raw(told, CELL_MAX_MV, 1, 0));
+    b[118] = (uint8_t) pack_raw(told, CELL_MIN_INDEX, 1, 0);
+    put_be16(b + 119, pack_raw(told, CELL_MIN_MV, 1, 0));
     put_be16(b + 121, pack_raw(told, CELL_AVG_MV, 1, 0));
     b[123] = (uint8_t) cells;
     put_be32(b + 132, (uint32_t) (uint64_t) fmax(told->value[BALANCE_MASK], 0));

@@ -438,8 +438,6 @@ static bool build_setting(struct bms *bms, enum pack_value id, double value, uns
 static void write_reply(struct bms_output *out, uint8_t board, uint8_t command,
                         const uint8_t data[8])
 {
-    if (out->size + FRAME_SIZE > sizeof out->bytes)
-        return;
     put_frame(out->bytes + out->size, board, command, data);
     out->size += FRAME_SIZE;
 }

@@ -157,11 +157,6 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 
 /* ---- emulator ---- */
 
-static unsigned told(const struct pack *pack, enum pack_value id, double factor)
-{
-    return pack_known(pack, id) ? (unsigned) fmin(round(pack->value[id] * factor), 0xFFFF) : 0;
-}
-
 /* No setting can be written. */
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
@@ -171,18 +166,17 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     if (span.kind != BMS_FRAME || address != bms_address(bms) || bytes[COMMAND] != READ)
         return span.size;
     uint8_t *d = out->bytes;
-    const unsigned count =
-        told(pack, CELL_COUNT, 1) < CELLS_MOST ? told(pack, CELL_COUNT, 1) : CELLS_MOST;
+    const unsigned count = pack_scaled(pack, CELL_COUNT, 1, 0, CELLS_MOST);
     memset(d, 0, ANSWER_SIZE);
     d[0] = 0xEB;
     d[1] = 0x90;
     d[ADDRESS] = (uint8_t) address;
     d[COMMAND] = READ;
-    put_be16(d + VOLTAGE, told(pack, VOLTAGE_V, 100));
+    put_be16(d + VOLTAGE, pack_scaled(pack, VOLTAGE_V, 100, 0, UINT16_MAX));
     d[FOUND] = d[CONFIGURED] = (uint8_t) count;
     unsigned sum = 0, highest = 0, lowest = 0;
     for (unsigned i = 0; i < count; i++) {
-        const unsigned mv = told(pack, (enum pack_value)(CELL_MV + i), 1);
+        const unsigned mv = pack_scaled(pack, (enum pack_value)(CELL_MV + i), 1, 0, UINT16_MAX);
         put_be16(d + CELLS + 2 * i, mv);
         sum += mv;
         if (mv > be16(d + CELLS + 2 * highest))
@@ -194,13 +188,13 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     put_be16(d + DIFFERENCE, be16(d + CELLS + 2 * highest) - be16(d + CELLS + 2 * lowest));
     d[HIGHEST] = (uint8_t) highest;
     d[LOWEST] = (uint8_t) lowest;
-    d[BALANCES] = told(pack, BALANCING, 1) > 0;
+    d[BALANCES] = pack_scaled(pack, BALANCING, 1, 0, UINT16_MAX) > 0;
     for (unsigned i = 0; i < COUNT(alarm_bits); i++)
         if (pack_alarm_active(pack, alarm_bits[i].alarm))
             d[ALARMS] |= (uint8_t) (1u << alarm_bits[i].bit);
-    put_be16(d + TRIGGER, told(pack, SET_BALANCE_DIFFERENCE_MV, 1));
+    put_be16(d + TRIGGER, pack_scaled(pack, SET_BALANCE_DIFFERENCE_MV, 1, 0, UINT16_MAX));
     put_be16(d + MOST_CURRENT, 2000);
-    d[SWITCHED_ON] = told(pack, SET_BALANCER, 1) > 0;
+    d[SWITCHED_ON] = pack_scaled(pack, SET_BALANCER, 1, 0, UINT16_MAX) > 0;
     d[ANSWER_SIZE - 1] = (uint8_t) sum_bytes(d, ANSWER_SIZE - 1);
     out->size = ANSWER_SIZE;
     return span.size;

@@ -395,23 +395,19 @@ static bool build_setting(struct bms *bms, enum pack_value id, double value, uns
 
 /* ---- emulator ---- */
 
-static void append_bytes(struct bms_output *out, const uint8_t *bytes, size_t size)
-{
-    memcpy(out->bytes + out->size, bytes, size);
-    out->size += size;
-}
-
 static void write_exception(const uint8_t *request, unsigned code, struct bms_output *out)
 {
-    uint8_t answer[EXCEPTION_SIZE] = {request[0], request[1] | MODBUS_EXCEPTION, (uint8_t) code};
-    append_bytes(out, answer, modbus_put_crc(answer, 3));
+    out->bytes[0] = request[0];
+    out->bytes[1] = request[1] | MODBUS_EXCEPTION;
+    out->bytes[2] = (uint8_t) code;
+    out->size = modbus_put_crc(out->bytes, 3);
 }
 
+/* Behind what is there already. */
 static void acknowledge(const uint8_t *request, struct bms_output *out)
 {
-    uint8_t answer[ACK_SIZE];
-    memcpy(answer, request, 6);
-    append_bytes(out, answer, modbus_put_crc(answer, 6));
+    memcpy(out->bytes + out->size, request, 6);
+    out->size += modbus_put_crc(out->bytes + out->size, 6);
 }
 
 static void emulate_read(const uint8_t *request, const struct pack *pack, struct bms_output *out)
@@ -427,11 +423,11 @@ static void emulate_read(const uint8_t *request, const struct pack *pack, struct
         write_exception(request, MODBUS_BAD_ADDRESS, out);
     } else {
         struct jk_image image = {.big_endian = true};
-        uint8_t answer[5 + 2 * MODBUS_READ_MAX] = {request[0], MODBUS_HOLDING,
-                                                   (uint8_t) (2 * words)};
         jk_encode(&image, source->type, JK_32S, 0, request[0], pack);
-        memcpy(answer + 3, image.bytes + BLOCK_DATA + (start - source->block), 2u * words);
-        append_bytes(out, answer, modbus_put_crc(answer, 3 + 2u * words));
+        memcpy(out->bytes, request, 2);
+        out->bytes[2] = (uint8_t) (2 * words);
+        memcpy(out->bytes + 3, image.bytes + BLOCK_DATA + (start - source->block), 2u * words);
+        out->size = modbus_put_crc(out->bytes, 3 + 2u * words);
     }
 }
 
@@ -460,7 +456,8 @@ static void emulate_write(const struct bms_request *request, struct pack *pack,
     }
     struct jk_image image = {.big_endian = false};
     jk_encode(&image, type, JK_32S, 5, request->bytes[0], pack);
-    append_bytes(out, image.bytes, sizeof image.bytes);
+    memcpy(out->bytes, image.bytes, JK_RECORD_SIZE);
+    out->size = JK_RECORD_SIZE;
     acknowledge(request->bytes, out);
 }
 

@@ -270,11 +270,6 @@ static enum bms_result reject(struct topbms_reply *reply)
 
 /* ---- 42H ---- */
 
-static double raw_value(const uint8_t *d, size_t size)
-{
-    return (double) get_sized(d, size, true);
-}
-
 static double capacity_percent(const struct pack *pack)
 {
     if (!pack_known(pack, REMAINING_AH) || !pack_known(pack, FULL_AH))
@@ -300,15 +295,15 @@ static void decode_field(const struct bms *bms, struct pack *pack,
     case FIELD_OTHER:
         break;
     case FIELD_BALANCE_LOW:
-        *balance = raw_value(d, field->size);
+        *balance = (double) get_sized(d, field->size, true);
         break;
     case FIELD_BALANCE_HIGH:
-        *balance += raw_value(d, field->size) * 0x10000;
+        *balance += (double) get_sized(d, field->size, true) * 0x10000;
         break;
     case FIELD_LARGE_CAPACITIES: /* 0174E4 | 01B198      95460 of 111000 mAh */
         if (!pack_known(pack, REMAINING_AH) && !pack_known(pack, FULL_AH)) {
-            pack_set(pack, REMAINING_AH, raw_value(d, 3) * field->unit);
-            pack_set(pack, FULL_AH, raw_value(d + 3, 3) * field->unit);
+            pack_set(pack, REMAINING_AH, (double) get_sized(d, 3, true) * field->unit);
+            pack_set(pack, FULL_AH, (double) get_sized(d + 3, 3, true) * field->unit);
         }
         break;
     case FIELD_PACE_SOC:
@@ -324,7 +319,7 @@ static void decode_field(const struct bms *bms, struct pack *pack,
             pack_set(pack, SOH_PERCENT, d[8]);
         break;
     default: {
-        double raw = raw_value(d, field->size);
+        double raw = (double) get_sized(d, field->size, true);
         /* FFFF means "see below" at Pylontech and saturation elsewhere; a capacity of 0 is not
          * configured. */
         bool none = (field->id == REMAINING_AH || field->id == FULL_AH || field->id == RATED_AH) &&
@@ -381,7 +376,6 @@ static void decode_sensors(struct pack *pack, const struct topbms_layout *layout
         double celsius = (raw - (double) variant->sensor_zero) * variant->sensor_unit;
         if (variant->sensor_signed)
             celsius = (int16_t) raw * variant->sensor_unit;
-        pack_unset(pack, (enum pack_value)(TEMP_C + i));
         if (raw == 0 && !variant->sensor_signed)
             continue;
         pack_set_temp(pack, i + 1, celsius);
@@ -429,11 +423,8 @@ static enum bms_result decode_analog(struct bms *bms, struct topbms_reply *reply
         pack_unset(pack, (enum pack_value)(TEMP_C + i));
     pack_set(pack, CELL_COUNT, layout.cell_count);
     for (unsigned i = 0; i < layout.cell_count; i++) {
-        uint16_t mv = be16(layout.cells + 2 * i);
-        if (mv > 0)
-            pack_set_cell(pack, i + 1, mv);
-        else
-            pack_unset(pack, (enum pack_value)(CELL_MV + i));
+        if (be16(layout.cells + 2 * i) > 0)
+            pack_set_cell(pack, i + 1, be16(layout.cells + 2 * i));
     }
     decode_sensors(pack, &layout, reply->is_tdt ? TDT_MOS_SENSOR : mos_sensor(&layout));
     decode_fields(bms, pack, &layout);

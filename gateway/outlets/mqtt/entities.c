@@ -29,7 +29,7 @@ struct row {
     int id;
     const char *name; /* NULL: that of the value */
     enum mqtt_entities level;
-    bool diagnostic, disabled;
+    bool disabled;
     enum entity_platform platform;
     const char *device_class, *title; /* NULL: as in the map; the name */
 };
@@ -37,50 +37,47 @@ struct row {
 // clang-format off
 /* Entities that are not values of the pack itself. */
 static const struct row others[] = {
-    /* kind      id             name                           level            diagnostic disabled platform device class    title */
-    {OF_FRESH,   0,             "fresh",                       ENTITIES_FEW,    true,  false, BINARY_SENSOR, "connectivity", "connection"},
-    {OF_FAILURE, 0,             "alarm",                       ENTITIES_FEW,    false, false, BINARY_SENSOR, "problem",      NULL},
-    {OF_EVENT,   0,             "alarm_event",                 ENTITIES_NORMAL, false, false, EVENT,         NULL,           NULL},
-    {OF_MAPPED,  0,             "charged_wh",                  ENTITIES_FEW,    false, false, SENSOR,        NULL,           NULL},
-    {OF_MAPPED,  0,             "discharged_wh",               ENTITIES_FEW,    false, false, SENSOR,        NULL,           NULL},
-    {OF_MAPPED,  0,             "temp_max_c",                  ENTITIES_NORMAL, false, false, SENSOR,        NULL,           NULL},
-    {OF_MAPPED,  0,             "temp_min_c",                  ENTITIES_NORMAL, false, false, SENSOR,        NULL,           NULL},
-    {OF_MAPPED,  0,             "allowed_charge_voltage_v",    ENTITIES_NORMAL, false, false, SENSOR,        NULL,           NULL},
-    {OF_MAPPED,  0,             "allowed_charge_current_a",    ENTITIES_NORMAL, false, false, SENSOR,        NULL,           NULL},
-    {OF_MAPPED,  0,             "allowed_discharge_current_a", ENTITIES_NORMAL, false, false, SENSOR,        NULL,           NULL},
-    {OF_MAPPED,  0,             "charge_limited_by",           ENTITIES_ALL,    true,  false, SENSOR,        NULL,           NULL},
-    {OF_MAPPED,  0,             "discharge_limited_by",        ENTITIES_ALL,    true,  false, SENSOR,        NULL,           NULL},
-    {OF_MAPPED,  0,             "packs_current_a",             ENTITIES_ALL,    true,  false, SENSOR,        NULL,           NULL},
-    {OF_MAPPED,  0,             "packs_soc_percent",           ENTITIES_ALL,    true,  false, SENSOR,        NULL,           NULL},
-    {OF_MAPPED,  0,             "time_to_full_s",              ENTITIES_NORMAL, false, false, SENSOR,        NULL,           NULL},
-    {OF_MAPPED,  0,             "time_to_empty_s",             ENTITIES_NORMAL, false, false, SENSOR,        NULL,           NULL},
-    {OF_SWITCH,  CHARGE_MOS,    "charge_switch",               ENTITIES_FEW,    false, false, SWITCH,        "switch",       NULL},
-    {OF_SWITCH,  DISCHARGE_MOS, "discharge_switch",            ENTITIES_FEW,    false, false, SWITCH,        "switch",       NULL},
-    {OF_PEAK,    0,             "soc_peak_percent",            ENTITIES_ALL,    true,  false, SENSOR,        NULL,           "highest state of charge today"},
-    {OF_AGE,     0,             "age_s",                       ENTITIES_ALL,    true,  false, SENSOR,        NULL,           NULL},
-    {OF_TIME,    0,             "time",                        ENTITIES_ALL,    true,  true,  SENSOR,        NULL,           NULL},
+    /* kind      id             name                           level            disabled platform device class    title */
+    {OF_FRESH,   0,             "fresh",                       ENTITIES_FEW,    false, BINARY_SENSOR, "connectivity", "connection"},
+    {OF_FAILURE, 0,             "alarm",                       ENTITIES_FEW,    false, BINARY_SENSOR, "problem",      NULL},
+    {OF_EVENT,   0,             "alarm_event",                 ENTITIES_NORMAL, false, EVENT,         NULL,           NULL},
+    {OF_MAPPED,  0,             "charged_wh",                  ENTITIES_FEW,    false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "discharged_wh",               ENTITIES_FEW,    false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "temp_max_c",                  ENTITIES_NORMAL, false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "temp_min_c",                  ENTITIES_NORMAL, false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "allowed_charge_voltage_v",    ENTITIES_NORMAL, false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "allowed_charge_current_a",    ENTITIES_NORMAL, false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "allowed_discharge_current_a", ENTITIES_NORMAL, false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "charge_limited_by",           ENTITIES_ALL,    false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "discharge_limited_by",        ENTITIES_ALL,    false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "packs_current_a",             ENTITIES_ALL,    false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "packs_soc_percent",           ENTITIES_ALL,    false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "time_to_full_s",              ENTITIES_NORMAL, false, SENSOR,        NULL,           NULL},
+    {OF_MAPPED,  0,             "time_to_empty_s",             ENTITIES_NORMAL, false, SENSOR,        NULL,           NULL},
+    {OF_SWITCH,  CHARGE_MOS,    "charge_switch",               ENTITIES_FEW,    false, SWITCH,        "switch",       NULL},
+    {OF_SWITCH,  DISCHARGE_MOS, "discharge_switch",            ENTITIES_FEW,    false, SWITCH,        "switch",       NULL},
+    {OF_PEAK,    0,             "soc_peak_percent",            ENTITIES_ALL,    false, SENSOR,        NULL,           "highest state of charge today"},
+    {OF_AGE,     0,             "age_s",                       ENTITIES_ALL,    false, SENSOR,        NULL,           NULL},
+    {OF_TIME,    0,             "time",                        ENTITIES_ALL,    true,  SENSOR,        NULL,           NULL},
 };
 
 /* Values of the pack that are published at fewer settings than `all`. */
-static const struct {
-    enum pack_value id;
-    enum mqtt_entities level;
-} levels[] = {
-    {VOLTAGE_V,     ENTITIES_FEW},
-    {CURRENT_A,     ENTITIES_FEW},
-    {POWER_W,       ENTITIES_FEW},
-    {SOC_PERCENT,   ENTITIES_FEW},
-    {SOH_PERCENT,   ENTITIES_NORMAL},
-    {REMAINING_AH,  ENTITIES_NORMAL},
-    {FULL_AH,       ENTITIES_NORMAL},
-    {CYCLES,        ENTITIES_NORMAL},
-    {CELL_MAX_MV,   ENTITIES_NORMAL},
-    {CELL_MIN_MV,   ENTITIES_NORMAL},
-    {CELL_DELTA_MV, ENTITIES_NORMAL},
-    {MOS_TEMP_C,    ENTITIES_NORMAL},
-    {CHARGE_MOS,    ENTITIES_NORMAL},
-    {DISCHARGE_MOS, ENTITIES_NORMAL},
-    {BALANCING,     ENTITIES_NORMAL},
+static const struct row levels[] = {
+    {OF_VALUE, VOLTAGE_V,     NULL, ENTITIES_FEW,    false, SENSOR,        NULL,      NULL},
+    {OF_VALUE, CURRENT_A,     NULL, ENTITIES_FEW,    false, SENSOR,        NULL,      NULL},
+    {OF_VALUE, POWER_W,       NULL, ENTITIES_FEW,    false, SENSOR,        NULL,      NULL},
+    {OF_VALUE, SOC_PERCENT,   NULL, ENTITIES_FEW,    false, SENSOR,        NULL,      NULL},
+    {OF_VALUE, SOH_PERCENT,   NULL, ENTITIES_NORMAL, false, SENSOR,        NULL,      NULL},
+    {OF_VALUE, REMAINING_AH,  NULL, ENTITIES_NORMAL, false, SENSOR,        NULL,      NULL},
+    {OF_VALUE, FULL_AH,       NULL, ENTITIES_NORMAL, false, SENSOR,        NULL,      NULL},
+    {OF_VALUE, CYCLES,        NULL, ENTITIES_NORMAL, false, SENSOR,        NULL,      NULL},
+    {OF_VALUE, CELL_MAX_MV,   NULL, ENTITIES_NORMAL, false, SENSOR,        NULL,      NULL},
+    {OF_VALUE, CELL_MIN_MV,   NULL, ENTITIES_NORMAL, false, SENSOR,        NULL,      NULL},
+    {OF_VALUE, CELL_DELTA_MV, NULL, ENTITIES_NORMAL, false, SENSOR,        NULL,      NULL},
+    {OF_VALUE, MOS_TEMP_C,    NULL, ENTITIES_NORMAL, false, SENSOR,        NULL,      NULL},
+    {OF_VALUE, CHARGE_MOS,    NULL, ENTITIES_NORMAL, false, BINARY_SENSOR, "power",   NULL},
+    {OF_VALUE, DISCHARGE_MOS, NULL, ENTITIES_NORMAL, false, BINARY_SENSOR, "power",   NULL},
+    {OF_VALUE, BALANCING,     NULL, ENTITIES_NORMAL, false, BINARY_SENSOR, "running", NULL},
 };
 // clang-format on
 
@@ -101,21 +98,17 @@ static bool is_cell(int id)
 static struct row row_of(unsigned n)
 {
     if (n < PACK_VALUES) {
-        enum mqtt_entities level = is_cell((int) n) ? ENTITIES_NORMAL : ENTITIES_ALL;
         for (size_t i = 0; i < COUNT(levels); i++)
-            if (levels[i].id == n)
-                level = levels[i].level;
-        return (struct row){.kind = OF_VALUE,
-                            .id = (int) n,
-                            .level = level,
-                            .diagnostic = level == ENTITIES_ALL || is_cell((int) n)};
+            if (levels[i].id == (int) n)
+                return levels[i];
+        return (struct row){.id = (int) n,
+                            .level = is_cell((int) n) ? ENTITIES_NORMAL : ENTITIES_ALL};
     }
     n -= PACK_VALUES;
     if (n < PACK_ALARM_COUNT)
         return (struct row){.kind = OF_ALARM,
                             .id = (int) n,
                             .level = ENTITIES_ALL,
-                            .diagnostic = true,
                             .disabled = true,
                             .platform = BINARY_SENSOR,
                             .device_class = "problem",
@@ -123,51 +116,25 @@ static struct row row_of(unsigned n)
     return others[n - PACK_ALARM_COUNT];
 }
 
-static bool is_switch_position(int id)
-{
-    return id == CHARGE_MOS || id == DISCHARGE_MOS;
-}
-
 static bool is_published(const struct row *row)
 {
     return row->kind != OF_VALUE || pack_value_info((enum pack_value) row->id)->name;
 }
 
-static void describe_value(int id, struct entity *entity)
+/* Its title and its classes; `stem` is its name if it is in the map. */
+static void describe_meaning(const struct row *row, const char *stem, struct meaning *meaning)
 {
-    const char *stem = pack_value_info((enum pack_value) id)->name;
-    meaning_find(stem, &entity->meaning);
-    pack_value_name((enum pack_value) id, entity->key);
-    for (char *c = entity->key; *c; c++)
-        if (*c == '.')
-            *c = '_';
-    char *title = entity->meaning.title;
-    size_t size = strlen(title);
-    if (id >= CELL_MV)
-        snprintf(title + size, sizeof entity->meaning.title - size, " %d",
-                 1 + id - (is_cell(id) ? CELL_MV : TEMP_C));
-    if (is_switch_position(id) || id == BALANCING) {
-        entity->platform = BINARY_SENSOR;
-        entity->meaning.device_class = is_switch_position(id) ? "power" : "running";
-        entity->meaning.state_class = NULL;
-    }
-}
-
-/* Entities that are not in the extended block of the map. */
-static void describe_other(const struct row *row, struct entity *entity)
-{
-    struct meaning *meaning = &entity->meaning;
     meaning->unit = "";
-    if (row->kind == OF_SWITCH)
-        meaning_find(pack_value_info((enum pack_value) row->id)->name, meaning);
-    else if (row->kind == OF_MAPPED || row->kind == OF_AGE)
-        meaning_find(row->name, meaning);
-    else
+    if (!stem || !meaning_find(stem, meaning))
         snprintf(meaning->title, sizeof meaning->title, "%s", row->title ? row->title : row->name);
     /* "cell_over_voltage" */
     for (char *c = meaning->title; *c; c++)
         *c = *c == '_' ? ' ' : *c;
     meaning->title[0] = (char) toupper((unsigned char) meaning->title[0]);
+    const size_t size = strlen(meaning->title);
+    if (row->kind == OF_VALUE && row->id >= CELL_MV)
+        snprintf(meaning->title + size, sizeof meaning->title - size, " %d",
+                 1 + row->id - (is_cell(row->id) ? CELL_MV : TEMP_C));
     if (row->kind == OF_AGE)
         meaning->decimals = 1;
     if (row->kind == OF_PEAK) {
@@ -176,28 +143,30 @@ static void describe_other(const struct row *row, struct entity *entity)
     }
     if (row->device_class)
         meaning->device_class = row->device_class;
-    entity->platform = row->platform;
 }
 
 void entity_describe(unsigned n, struct entity *entity)
 {
     const struct row row = row_of(n);
-    *entity =
-        (struct entity){.level = row.level, .diagnostic = row.diagnostic, .disabled = row.disabled};
+    const bool of_value = row.kind == OF_VALUE || row.kind == OF_SWITCH;
+    const char *value = of_value ? pack_value_info((enum pack_value) row.id)->name : NULL;
+    *entity = (struct entity){.platform = row.platform, .disabled = row.disabled};
     if (!is_published(&row))
         return;
-    if (row.kind == OF_VALUE) {
-        describe_value(row.id, entity);
-    } else {
-        describe_other(&row, entity);
+    entity->diagnostic = row.level == ENTITIES_ALL || row.kind == OF_FRESH ||
+                         (row.kind == OF_VALUE && is_cell(row.id));
+    if (row.kind == OF_VALUE)
+        pack_value_name((enum pack_value) row.id, entity->key);
+    else
         snprintf(entity->key, sizeof entity->key, "%s%s", row.kind == OF_ALARM ? "alarm_" : "",
                  row.name);
-    }
-    if (row.kind == OF_SWITCH)
+    for (char *c = entity->key; *c; c++)
+        *c = *c == '.' ? '_' : *c;
+    if (row.kind != OF_FRESH && row.kind != OF_EVENT)
         snprintf(entity->field, sizeof entity->field, "%s",
-                 pack_value_info((enum pack_value) row.id)->name);
-    else if (row.kind != OF_FRESH && row.kind != OF_EVENT)
-        snprintf(entity->field, sizeof entity->field, "%s", entity->key);
+                 row.kind == OF_SWITCH ? value : entity->key);
+    const bool is_mapped = row.kind == OF_MAPPED || row.kind == OF_AGE;
+    describe_meaning(&row, is_mapped ? row.name : value, &entity->meaning);
 }
 
 /* ---- values ---- */
@@ -269,17 +238,12 @@ bool entity_same(struct entity_set a, struct entity_set b)
     return memcmp(&a, &b, sizeof a) == 0;
 }
 
-bool entity_none(struct entity_set set)
-{
-    return entity_same(set, (struct entity_set){{0}});
-}
-
 struct entity_set entity_allowed(enum mqtt_entities entities, bool switching)
 {
     struct entity_set set = {{0}};
     for (unsigned n = 0; n < entity_count(); n++) {
         const struct row row = row_of(n);
-        bool position = row.kind == OF_VALUE && is_switch_position(row.id);
+        bool position = row.kind == OF_VALUE && (row.id == CHARGE_MOS || row.id == DISCHARGE_MOS);
         bool wanted = row.kind == OF_SWITCH ? switching : !(position && switching);
         if (is_published(&row) && wanted && row.level <= entities)
             set.bits[n / 64] |= UINT64_C(1) << n % 64;

@@ -21,7 +21,6 @@ struct entity {
     char key[ENTITY_KEY_SIZE];   /* "soc_percent", "charge_switch"; never changes its platform */
     char field[ENTITY_KEY_SIZE]; /* in the state message: "charge_mos"; empty: not in it */
     enum entity_platform platform;
-    enum mqtt_entities level; /* published from this setting of `entities` on */
     bool diagnostic, disabled;
     struct meaning meaning;
 };
@@ -54,7 +53,6 @@ struct entity_set entity_and(struct entity_set a, struct entity_set b);
 struct entity_set entity_or(struct entity_set a, struct entity_set b);
 struct entity_set entity_without(struct entity_set a, struct entity_set b);
 bool entity_same(struct entity_set a, struct entity_set b);
-bool entity_none(struct entity_set set);
 
 /** Writes a set as one word, and parses it; the word identifies the table that it was made with.
  * False: it was made with another table. */

@@ -46,6 +46,7 @@ static bool announce(struct mqtt *mqtt, struct mqtt_pack *who)
     char topic[TOPIC_SIZE];
     const struct announcer *announcer = &mqtt->announcer;
     const struct source *source = who->pack ? &who->pack->source : NULL;
+    const struct entity_set none = {{0}};
     const bool wanted = mqtt_announces(mqtt) && who->was_fresh;
     struct text text = mqtt_text(mqtt);
     while (wanted && announce_topic(announcer, source ? source->name : NULL, who->row, topic)) {
@@ -65,10 +66,10 @@ static bool announce(struct mqtt *mqtt, struct mqtt_pack *who)
         return true;
     }
     /* Home Assistant has to see removed components once, and then no longer. */
-    if (!wanted || announcer->single || entity_none(who->gone))
+    if (!wanted || announcer->single || entity_same(who->gone, none))
         who->todo &= ~(unsigned) ANNOUNCE;
     if (wanted)
-        who->gone = (struct entity_set){{0}};
+        who->gone = none;
     who->row = 0;
     return true;
 }

@@ -6,7 +6,6 @@
 import contextlib
 import csv
 import io
-import json
 import os
 import signal
 import sqlite3
@@ -67,8 +66,7 @@ min_packs = 1
 
 
 def status_of(gateway):
-    done = subprocess.run([PACKGATE, "status", "-c", gateway.path, "--json"], capture_output=True, text=True, check=True)
-    return {pack["pack"]: pack for pack in json.loads(done.stdout)["packs"]}
+    return {pack["pack"]: pack for pack in gateway.status()["packs"]}
 
 
 def rise_and_expire():

@@ -81,20 +81,3 @@ void message_result(struct text *text, const char *order, int value, const char 
     text_member(text, "result", result);
     text_add(text, "}");
 }
-
-const char *message_outcome(enum order_result result)
-{
-    switch (result) {
-    case ORDER_DONE:
-        return "confirmed";
-    case ORDER_REFUSED:
-        return "refused";
-    case ORDER_NOT_ALLOWED:
-        return "not allowed";
-    case ORDER_BUSY:
-    case ORDER_NOT_NOW:
-        return "busy";
-    default:
-        return "no answer";
-    }
-}

@@ -32,10 +32,6 @@ void message_event(struct text *text, double time, enum pack_alarm alarm, enum a
 /** TOPIC/PACK/set/result: `order` is the last word of the topic, `value` 0, 1 or -1 (none). */
 void message_result(struct text *text, const char *order, int value, const char *result);
 
-/** The word for what became of an order: "confirmed", "refused", "no answer", "not allowed" or
- * "busy". */
-const char *message_outcome(enum order_result result);
-
 /*
  * smartbms.c: the messages of the SmartBMS data extractor, so that dashboards made for it work unchanged: one
  * pack, one topic. Keys are in the order of the device; unknown values are omitted.

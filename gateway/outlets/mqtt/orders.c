@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "bms/count.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,12 @@ static void send_result(struct mqtt *mqtt, const char *pack, const char *order, 
     mqtt_publish_below(mqtt, pack, "set/result", &text, 1, false);
 }
 
+static const char *const outcomes[] = {[ORDER_DONE] = "confirmed",
+                                       [ORDER_REFUSED] = "refused",
+                                       [ORDER_NOT_ALLOWED] = "not allowed",
+                                       [ORDER_BUSY] = "busy",
+                                       [ORDER_NOT_NOW] = "busy"};
+
 static const char *const names[] = {
     [TOPIC_CHARGE_MOS] = "charge_mos", [TOPIC_DISCHARGE_MOS] = "discharge_mos"};
 
@@ -28,7 +35,7 @@ static void on_order_over(void *data, uint64_t ticket, enum order_result result)
     mqtt->refused += result != ORDER_DONE;
     mqtt->stale_told &= result != ORDER_DONE;
     send_result(mqtt, mqtt->packs[ticket / 4].pack->source.name, names[ticket >> 1 & 1], ticket & 1,
-                message_outcome(result));
+                result < COUNT(outcomes) && outcomes[result] ? outcomes[result] : "no answer");
 }
 
 /* Logs a rejected order once, because the sender will repeat it; each order gets a response, which is returned. */

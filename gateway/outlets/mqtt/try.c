@@ -14,7 +14,7 @@ struct trial {
     struct ev_loop *loop;
     struct connection *connection;
     enum connection_stage stage; /* as reported */
-    bool tls, sent;
+    bool tls;
     char topic[TOPIC_SIZE];
     ev_timer look, patience;
     int status;
@@ -57,9 +57,7 @@ static void on_down(void *data)
 static void on_answered(void *data)
 {
     struct trial *trial = data;
-    if (!trial->sent)
-        connection_publish(trial->connection, trial->topic, "1", 1, 1, false, NULL);
-    trial->sent = true;
+    connection_publish(trial->connection, trial->topic, "1", 1, 1, false, NULL);
 }
 
 static void on_message(void *data, const char *topic, const void *payload, size_t size,

@@ -110,7 +110,7 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
                 pack_unset(&decoded, CHARGE_MOS);
             if (carried[DISCHARGE_CURRENT_LIMIT_A])
                 pack_unset(&decoded, DISCHARGE_MOS);
-            present_answered(present, link, "", told_limits_of(&decoded), now);
+            present_answered(present, link, "", present_limits(&decoded), now);
         }
     }
     return over;

@@ -60,7 +60,7 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
         /* For the status only: a battery sends whether an inverter is present or not. */
         if (frame.size <= 8 && (frame.id == CAN_INVERTER_ALIVE || frame.id == CAN_INVERTER_NAME) &&
             present_speaks(canbus->present, canbus->present->pack, now))
-            present_answered(canbus->present, link, "", told_limits_of(&canbus->told.values), now);
+            present_answered(canbus->present, link, "", present_limits(&canbus->told.values), now);
         if (frame.size > 8 || !bus_is_shared(link) || !has_message(canbus->table, frame.id))
             continue;
         snprintf(what, sizeof what, "frame %03X", frame.id);

@@ -15,8 +15,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include "bms/count.h"
 #include "config/config.h"
 #include "config/load.h"
+#include "registers/rows.h"
+#include "registers/value.h"
 
 #include <errno.h>
 #include <math.h>
@@ -59,6 +62,105 @@ static struct outlet_pack *pack_of(const struct modbus *modbus, const struct uni
     return unit->view ? present->pack : present_find(present, unit->source->name);
 }
 
+/* ---- the limits in an answer, for the status: as rounded there ---- */
+
+static const struct {
+    const char *name;
+    enum pack_value value;
+} limit_names[] = {
+    {"allowed_charge_voltage_v", CHARGE_VOLTAGE_LIMIT_V},
+    {"allowed_charge_current_a", CHARGE_CURRENT_LIMIT_A},
+    {"allowed_discharge_current_a", DISCHARGE_CURRENT_LIMIT_A},
+    {"charge_voltage_limit_v", CHARGE_VOLTAGE_LIMIT_V},
+    {"charge_current_limit_a", CHARGE_CURRENT_LIMIT_A},
+    {"discharge_current_limit_a", DISCHARGE_CURRENT_LIMIT_A},
+};
+
+static void set_limit(struct pack *told, size_t n, double number)
+{
+    if (!pack_known(told, limit_names[n].value))
+        told->value[limit_names[n].value] = number;
+}
+
+/* Index of a name; COUNT(limit_names): not a limit. */
+static size_t find_limit(const char *name)
+{
+    size_t n = 0;
+    while (n < COUNT(limit_names) && strcmp(limit_names[n].name, name) != 0)
+        n++;
+    return n;
+}
+
+static bool range_has(const struct mbap_range *range, unsigned address, unsigned size)
+{
+    return address >= range->address && address + size <= range->address + range->count;
+}
+
+static bool read_map(const struct unit *unit, const struct mbap_range *range, struct pack *told)
+{
+    bool any = false;
+    for (size_t n = 0; n < COUNT(limit_names); n++)
+        for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++) {
+            const unsigned address = (unsigned) unit->settings->base + row->offset;
+            if (strcmp(row->name, limit_names[n].name) == 0 &&
+                range_has(range, address, map_row_size(row))) {
+                any = true;
+                set_limit(told, n,
+                          row->scale * map_number_of(row->type,
+                                                     unit->mapping.tab_registers + address,
+                                                     map_row_high_first(unit->settings, row)));
+            }
+        }
+    return any;
+}
+
+/* The first limit among the terms of a register. */
+static size_t limit_of(const struct register_row *entry)
+{
+    char name[VALUE_NAME_SIZE];
+    size_t n = COUNT(limit_names);
+    for (unsigned i = 0; entry->bit < 0 && i < entry->term_count && n == COUNT(limit_names); i++)
+        if (entry->terms[i].what == ROW_VALUE && entry->type != REG_STRING)
+            n = find_limit(value_format(&entry->terms[i].value, name));
+    return n;
+}
+
+static bool range_has_copy(const struct view_copies *copies, const struct mbap_range *range,
+                           const struct register_row *entry)
+{
+    for (const struct view_copy *copy = copies->list; copy < copies->list + copies->count; copy++)
+        if (entry->address >= copy->first && entry->address <= copy->last &&
+            range_has(range, entry->address - copy->first + copy->to, entry->size))
+            return true;
+    return false;
+}
+
+static bool read_view(struct view *view, const struct mbap_range *range, struct pack *told)
+{
+    bool any = false;
+    const struct view_config *config = view_config(view);
+    for (unsigned i = 0; i < config->register_count; i++) {
+        const struct register_row *entry = &config->registers[i];
+        const size_t n = limit_of(entry);
+        if (n == COUNT(limit_names) || (!range_has(range, entry->address, entry->size) &&
+                                        !range_has_copy(&config->copies, range, entry)))
+            continue;
+        const double shown =
+            map_number_of(entry->type, view_registers(view) + entry->address, entry->big_words);
+        any = true;
+        set_limit(told, n, (shown - entry->offset) / entry->scale);
+    }
+    return any;
+}
+
+/* Reads the limits in `range` from the current registers of a unit. Limits of [limits] take precedence over those of the BMS.
+ * False: there is none. */
+static bool read_limits(const struct unit *unit, const struct mbap_range *range, struct pack *told)
+{
+    pack_clear(told);
+    return unit->view ? read_view(unit->view, range, told) : read_map(unit, range, told);
+}
+
 /* ---- answers ---- */
 
 static void send_pdu(struct modbus *modbus, struct bus_link *link, uint8_t address,
@@ -96,7 +198,7 @@ static void send_answer(struct modbus *modbus, struct bus_link *link, const uint
         pdu[0] == MODBUS_FC_READ_HOLDING_REGISTERS || pdu[0] == MODBUS_FC_READ_INPUT_REGISTERS;
     struct pack told;
     const bool limits =
-        reads && told_limits_read(units_find(&modbus->units, request.unit), &request.read, &told);
+        reads && read_limits(units_find(&modbus->units, request.unit), &request.read, &told);
     present_answered(modbus->present, link, what, limits ? &told : NULL, clock_now());
 }
 

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "bms/count.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -108,6 +109,39 @@ static void report_present(struct present *present, double now)
     outlet_report(present->outlet, &fresh);
 }
 
+const struct pack *present_limits(const struct pack *decoded)
+{
+    static const enum pack_value limits[] = {CHARGE_VOLTAGE_LIMIT_V, CHARGE_CURRENT_LIMIT_A,
+                                             DISCHARGE_CURRENT_LIMIT_A, CHARGE_MOS, DISCHARGE_MOS};
+    for (size_t n = 0; n < COUNT(limits); n++)
+        if (pack_known(decoded, limits[n]))
+            return decoded;
+    return NULL;
+}
+
+static void add_limit(struct text *text, const char *what, double current_a, double on)
+{
+    if (!isnan(current_a))
+        text_format(text, "%scharge %.5g A", what, current_a);
+    else if (!isnan(on))
+        text_format(text, "%scharging %s", what, on > 0 ? "on" : "off");
+}
+
+/* "charge 30 A up to 54 V, discharge 80 A", with all digits that such protocols have, or, for protocols that report a switch rather
+ * than a current, "charging on, discharging off". */
+static void format_limits(const struct pack *told, char out[PRESENT_LIMITS])
+{
+    struct text text = text_in(out, PRESENT_LIMITS);
+    const double *value = told->value, charge_v = value[CHARGE_VOLTAGE_LIMIT_V];
+    add_limit(&text, "", value[CHARGE_CURRENT_LIMIT_A], value[CHARGE_MOS]);
+    if (!isnan(charge_v))
+        text_format(&text, "%sup to %.5g V", text.size > 0 ? " " : "charge ", charge_v);
+    add_limit(&text, text.size > 0 ? ", dis" : "dis", value[DISCHARGE_CURRENT_LIMIT_A],
+              value[DISCHARGE_MOS]);
+    if (text.size == 0)
+        text_add(&text, "unknown");
+}
+
 void present_answered(struct present *present, const struct bus_link *link, const char *what,
                       const struct pack *told, double now)
 {
@@ -119,7 +153,7 @@ void present_answered(struct present *present, const struct bus_link *link, cons
                  (int) sizeof present->asked.who - 1, present->config->port);
     snprintf(present->asked.what, sizeof present->asked.what, "%s", what);
     if (told) {
-        told_limits_format(told, present->asked.told);
+        format_limits(told, present->asked.told);
         present->asked.told_at = now;
     }
     const double took_s = now - present->asked.at;

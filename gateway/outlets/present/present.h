@@ -6,7 +6,6 @@
 #pragma once
 
 #include "bus.h"
-#include "told_limits.h"
 
 #include "bms/inverter/shown.h"
 #include "outlets/outlet.h"
@@ -62,6 +61,8 @@ extern const struct speaker modbus_speaker, battery_speaker, can_speaker;
 #define PRESENT_UNTOLD                                                                             \
     320 /* bytes; the list of all values has 139, for a stack as well as for one battery */
 
+#define PRESENT_LIMITS 64 /* bytes of the limits in an answer, as text */
+
 /* The process. */
 struct present {
     struct outlet *outlet;
@@ -84,7 +85,7 @@ struct present {
     double duplicate_at;       /* when another device last answered at our address; NaN: never */
     struct pipe_report report; /* the last one */
     struct {
-        char who[ADDRESS_TEXT], what[64], told[TOLD_LIMITS_TEXT];
+        char who[ADDRESS_TEXT], what[64], told[PRESENT_LIMITS];
         double at, told_at; /* NaN: not yet */
         double every_s;     /* smoothed time between two requests */
         uint32_t count;
@@ -101,6 +102,9 @@ bool present_answers(const struct present *present, const struct outlet_pack *pa
 
 /** Whether the gateway can carry out orders. */
 bool present_has_gateway(const struct present *present, double now);
+
+/** The values that were decoded from an answer in a BMS's own protocol, or NULL if no limit is among them. */
+const struct pack *present_limits(const struct pack *decoded);
 
 /** Records for the status that a master was answered: the request, such as "58 from 290 of unit 2" (empty if all requests are
  * alike), and the limits in the answer (NULL: it had none). */

@@ -156,11 +156,19 @@ class Gateway(Program):
     def __init__(self, text, general="", state=None, arguments=(), control=None):
         self.folder = tempfile.mkdtemp(prefix="packgate-test-")
         self.path = os.path.join(self.folder, "packgate.ini")
-        with open(self.path, "w") as file:
-            file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {state or self.folder + '/state'}\n"
-                       f"control = {control or self.folder + '/control'}\n{general}\n{text}")
+        self.general = f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {state or self.folder + '/state'}\ncontrol = {control or self.folder + '/control'}\n"
+        self.write(text, general)
         super().__init__(PACKGATE, "run", "-c", self.path, *arguments)
         self.port = int(self.wait_for(r"listening on 127\.0\.0\.1:(\d+)")[1])
+
+    def write(self, text, general=""):
+        with open(self.path, "w") as file:
+            file.write(f"{self.general}{general}\n{text}")
+
+    def rewrite(self, text, general=""):
+        """Reloads another configuration."""
+        self.write(text, general)
+        self.process.send_signal(signal.SIGHUP)
 
     def client(self):
         client = ModbusTcpClient("127.0.0.1", port=self.port, timeout=PATIENCE)

@@ -27,9 +27,7 @@ def section(broker, more="interval = 1s\n", name="home", scheme="mqtt"):
 
 
 def rewrite(gateway, text):
-    with open(gateway.path, "w") as file:
-        file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {gateway.folder}/state\n\n{text}")
-    gateway.process.send_signal(signal.SIGHUP)
+    gateway.rewrite(text)
     gateway.wait_for("the new configuration is in force")
 
 

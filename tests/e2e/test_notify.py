@@ -154,10 +154,7 @@ def section(more, hold="0s"):
 
 
 def rewrite(gateway, text):
-    with open(gateway.path, "w") as file:
-        file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {gateway.folder}/state\n"
-                   f"control = {gateway.folder}/control\n{text}")
-    gateway.process.send_signal(signal.SIGHUP)
+    gateway.rewrite(text)
     gateway.wait_for("the new configuration is in force")
 
 

@@ -20,12 +20,6 @@ PATIENT = PACK.replace("protocol = daly\n", "protocol = daly\nreply_timeout = 60
 PRINT = "[print x]\npacks = {}\n"
 
 
-def rewrite(gateway, text, general=""):
-    with open(gateway.path, "w") as file:
-        file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {gateway.folder}/state\n{general}\n{text}")
-    gateway.process.send_signal(signal.SIGHUP)
-
-
 def objects(gateway, wanted):
     """The next object that an outlet prints for which `wanted` is true."""
     while True:
@@ -140,7 +134,7 @@ def a_reload_ends_a_stopped_one():
     with server, Gateway(PACK.format("a", url, 1) + PRINT.format("all")) as gateway:
         pid = ready(gateway)
         os.kill(pid, signal.SIGSTOP)
-        rewrite(gateway, PACK.format("a", url, 1) + PRINT.format("a"))
+        gateway.rewrite(PACK.format("a", url, 1) + PRINT.format("a"))
         gateway.wait_for("the new configuration is in force")
         assert ready(gateway) != pid and is_gone(pid)
 
@@ -176,16 +170,16 @@ def a_reload_leaves_the_others_alone():
     with server, Gateway(text + PRINT.format("all") + "[print y]\npacks = a\n") as gateway:
         pids = {ready(gateway), ready(gateway)}
         # Another poll interval, client limits, another key of the line: nothing that concerns an outlet.
-        rewrite(gateway, text.replace("100ms", "200ms") + PRINT.format("all") + "[print y]\npacks = a\n", "idle_timeout = 5m")
+        gateway.rewrite(text.replace("100ms", "200ms") + PRINT.format("all") + "[print y]\npacks = a\n", "idle_timeout = 5m")
         gateway.wait_for("the new configuration is in force")
         objects(gateway, lambda found: found.get("fresh") is True)
         assert not any(is_gone(pid) for pid in pids)
         # The unit concerns one.
-        rewrite(gateway, text.replace("unit = 1", "unit = 9") + PRINT.format("all") + "[print y]\npacks = a\n")
+        gateway.rewrite(text.replace("unit = 1", "unit = 9") + PRINT.format("all") + "[print y]\npacks = a\n")
         again = {ready(gateway), ready(gateway)}
         assert not again & pids
         # One section is removed, the other stays.
-        rewrite(gateway, text.replace("unit = 1", "unit = 9") + "[print y]\npacks = a\n")
+        gateway.rewrite(text.replace("unit = 1", "unit = 9") + "[print y]\npacks = a\n")
         assert objects(gateway, lambda found: "gone" in found)["gone"] is True
         until(lambda: sum(is_gone(pid) for pid in again) == 1)
 

@@ -19,12 +19,6 @@ def pack(name, url, unit, more=""):
     return f"[line {name}]\nport = {url}\nprotocol = daly\n[pack {name}]\nline = {name}\nunit = {unit}\npoll = 100ms\n{more}\n"
 
 
-def rewrite(gateway, text, general=""):
-    with open(gateway.path, "w") as file:
-        file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {gateway.folder}/state\n{general}\n{text}")
-    gateway.process.send_signal(signal.SIGHUP)
-
-
 def keeps_what_is_unchanged():
     first, one = simulate("daly", "profile=fixed,voltage_v=26.1")
     second, two = simulate("daly", "profile=fixed,voltage_v=26.2")
@@ -35,7 +29,7 @@ def keeps_what_is_unchanged():
             await_value(client, "polls", unit, lambda polls: polls >= 20)
         # Line a stays, pack b gets another unit, c is new; the same client continues. A restarted client would count
         # from 0.
-        rewrite(gateway, pack("a", one, 1) + pack("b", two, 5) + pack("c", three, 3))
+        gateway.rewrite(pack("a", one, 1) + pack("b", two, 5) + pack("c", three, 3))
         gateway.wait_for("the new configuration is in force")
         assert read_value(client, "polls", 1) >= 20 and read_value(client, "polls", 5) >= 20
         gateway.wait_published("c")
@@ -43,13 +37,13 @@ def keeps_what_is_unchanged():
             assert abs(read_value(client, "voltage_v", unit) - voltage) < 1e-4
         assert exception_of(client, 290, 1, 2) == 0x0A
         # b is removed, and a is now the other board.
-        rewrite(gateway, pack("a", two, 1) + pack("c", three, 3))
+        gateway.rewrite(pack("a", two, 1) + pack("c", three, 3))
         gateway.wait_for("the new configuration is in force")
         gateway.wait_published("a")
         assert abs(read_value(client, "voltage_v", 1) - 26.2) < 1e-4
         assert exception_of(client, 290, 1, 5) == 0x0A
         # A unit that now belongs to another pack has no values before this has answered, above all not the old ones.
-        rewrite(gateway, pack("a", "tcp://127.0.0.1:1", 1) + pack("c", three, 3))
+        gateway.rewrite(pack("a", "tcp://127.0.0.1:1", 1) + pack("c", three, 3))
         gateway.wait_for("the new configuration is in force")
         assert exception_of(client, 290, 8, 1) == 0x0B
 
@@ -59,7 +53,7 @@ def keeps_all_with_a_wrong_file():
     with server, Gateway(pack("a", url, 1)) as gateway, gateway.client() as client:
         gateway.wait_published("a")
         await_value(client, "polls", 1, lambda polls: polls >= 20)
-        rewrite(gateway, pack("a", url, 1) + "[pack b]\nline = nowhere\nunit = 1\n")
+        gateway.rewrite(pack("a", url, 1) + "[pack b]\nline = nowhere\nunit = 1\n")
         gateway.wait_for(r"packgate.ini:\d+: there is no \[line nowhere\]")
         gateway.wait_for("the old one stays in force")
         assert abs(read_value(client, "voltage_v", 1) - 26.1) < 1e-4
@@ -76,11 +70,11 @@ def begins_without_packs():
         assert "No pack is configured yet" in said and "packgate probe" in said and "packgate setup" in said and os.path.realpath(gateway.path) in said, said
         assert "no pack is configured" in run("health", "-c", gateway.path)
         assert "has no pack to read" in run("read", "-c", gateway.path, status=1)
-        rewrite(gateway, pack("a", url, 1))
+        gateway.rewrite(pack("a", url, 1))
         gateway.wait_published("a")
         assert abs(read_value(client, "voltage_v", 1) - 26.1) < 1e-4
         assert "No pack" not in run("status", "-c", gateway.path)
-        rewrite(gateway, "")
+        gateway.rewrite("")
         gateway.wait_for("the new configuration is in force")
         assert exception_of(client, 290, 1, 1) == NO_UNIT
 
@@ -126,7 +120,7 @@ def moves_the_map():
     with server, Gateway(pack("a", url, 1)) as gateway, gateway.client() as client:
         gateway.wait_published("a")
         assert read(client, 290, 1, 1) == [77]
-        rewrite(gateway, pack("a", url, 1), "base = 1000, none")
+        gateway.rewrite(pack("a", url, 1), "base = 1000, none")
         gateway.wait_for("the new configuration is in force")
         assert read(client, 1000, 1, 1) == [77]
         assert exception_of(client, 290, 1, 1) == 2 and exception_of(client, 100, 1, 1) == 2
@@ -137,10 +131,10 @@ def takes_over_who_may():
     with server, Gateway(pack("a", url, 1)) as gateway, gateway.client() as client:
         gateway.wait_published("a")
         assert client.write_coil(1, False, slave=1).exception_code == 1
-        rewrite(gateway, pack("a", url, 1, "writable = yes"))
+        gateway.rewrite(pack("a", url, 1, "writable = yes"))
         gateway.wait_for("the new configuration is in force")
         assert not client.write_coil(1, False, slave=1).isError()
-        rewrite(gateway, pack("a", url, 1, "writable = yes"), "allow = 192.0.2.0/24")
+        gateway.rewrite(pack("a", url, 1, "writable = yes"), "allow = 192.0.2.0/24")
         gateway.wait_for("not in `allow` any more")
 
 
@@ -148,7 +142,7 @@ def says_what_needs_a_restart():
     server, url = simulate("daly", "profile=fixed")
     with server, Gateway(pack("a", url, 1)) as gateway, gateway.client() as client:
         gateway.wait_published("a")
-        rewrite(gateway, pack("a", url, 1), "max_clients = 7")
+        gateway.rewrite(pack("a", url, 1), "max_clients = 7")
         gateway.wait_for(r"warning: \[gateway\] max_clients: 7, was not given \(.*\); the new value needs a restart")
         assert read_value(client, "map_version", 1) == 3
 
@@ -157,7 +151,7 @@ def says_what_changed():
     server, url = simulate("daly", "profile=fixed")
     with server, Gateway(pack("a", url, 1)) as gateway:
         gateway.wait_published("a")
-        rewrite(gateway, pack("a", url, 7, "writable = yes") + "[bank all]\npacks = a\nunit = 8\n")
+        gateway.rewrite(pack("a", url, 7, "writable = yes") + "[bank all]\npacks = a\nunit = 8\n")
         gateway.wait_for(r"^\[pack a\] unit: 7, was 1$")
         gateway.wait_for(r"^\[pack a\] writable: yes, was no$")
         gateway.wait_for(r"^\[bank all\] is new$")
@@ -184,14 +178,14 @@ def never_serves_a_pack_under_the_unit_of_another():
         for unit in (1, 2):
             await_value(client, "polls", unit, lambda polls: polls >= 20)
         # The units are swapped: the packs continue, and have the other unit at once.
-        rewrite(gateway, bus(url, ("a", 1, 2), ("b", 2, 1)))
+        gateway.rewrite(bus(url, ("a", 1, 2), ("b", 2, 1)))
         gateway.wait_for("the new configuration is in force")
         assert (volts(1), volts(2)) == (26.2, 26.1)
         assert read_value(client, "polls", 1) >= 20 and read_value(client, "polls", 2) >= 20
         # The addresses or the names are swapped: nothing is known about the packs until they answer.
         for packs in (("a", 2, 1), ("b", 1, 2)), (("b", 2, 1), ("a", 1, 2)):
             server.process.send_signal(signal.SIGSTOP)
-            rewrite(gateway, bus(url, *packs))
+            gateway.rewrite(bus(url, *packs))
             gateway.wait_for("the new configuration is in force")
             assert exception_of(client, 290, 1, 1) == exception_of(client, 290, 1, 2) == STALE
             server.process.send_signal(signal.SIGCONT)
@@ -216,7 +210,7 @@ def answers_an_order_to_a_pack_that_goes():
             threading.Thread(target=order, args=(client,), daemon=True).start()
         # The second one gets "busy", which shows that the order of the other is in progress.
         assert answers.get(timeout=PATIENCE) == BUSY
-        rewrite(gateway, stays)
+        gateway.rewrite(stays)
         gateway.wait_for("the new configuration is in force")
         assert answers.get(timeout=PATIENCE) == STALE
         assert exception_of(first, 290, 1, 1) == NO_UNIT and exception_of(first, 290, 1, 2) is None

@@ -468,12 +468,6 @@ def mbpoll_at(client, unit, *arguments):
 SIMPLE = "[view {0}]\nsource = house\nunit = {1}\n{2}\nregister = soc_percent -> 7 u16{3}\n"
 
 
-def rewrite(gateway, text):
-    with open(gateway.path, "w") as file:
-        file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {gateway.folder}/state\ncontrol = {gateway.folder}/control\n{text}")
-    gateway.process.send_signal(signal.SIGHUP)
-
-
 def is_a_unit_beside_the_packs():
     server, url = simulate("topbms", options())
     with server, Gateway(pack("house", url, 1) + SIMPLE.format("beside", "0, 50", "", "")) as gateway, gateway.client() as client:
@@ -493,7 +487,7 @@ def keeps_what_a_reload_does_not_change():
         with connect(gateway, "127.0.0.20") as first, connect(gateway, "127.0.0.21") as second:
             assert ask(first, 3, 1, 7, 1) == ask(second, 3, 1, 7, 1) == [63]
             # The second one changes, a third one is added on the port of the first.
-            rewrite(gateway, house + one + SIMPLE.format("two", "1, 9", "listen = 127.0.0.21:0", " scale 10") +
+            gateway.rewrite(house + one + SIMPLE.format("two", "1, 9", "listen = 127.0.0.21:0", " scale 10") +
                     SIMPLE.format("three", 3, "listen = 127.0.0.20:0", " scale 2"))
             gateway.wait_for(r"\[view two\] register: 'soc_percent -> 7 u16' is gone")
             gateway.wait_for(r"\[view three\] is new")
@@ -504,12 +498,12 @@ def keeps_what_a_reload_does_not_change():
             assert ask(second, 3, 1, 7, 1) == ask(second, 3, 9, 7, 1) == [630]
             assert (first.socket.fileno(), second.socket.fileno()) == sockets
             # A port that cannot be opened changes nothing.
-            rewrite(gateway, house + one + two + SIMPLE.format("four", 1, "listen = 192.0.2.77:5020", ""))
+            gateway.rewrite(house + one + two + SIMPLE.format("four", 1, "listen = 192.0.2.77:5020", ""))
             gateway.wait_for("cannot listen on 192.0.2.77:5020")
             gateway.wait_for("the old one stays in force")
             assert ask(second, 3, 1, 7, 1) == [630]
             # The second one is removed, and its port with it.
-            rewrite(gateway, house + one)
+            gateway.rewrite(house + one)
             gateway.wait_for(r"\[view two\] is gone")
             gateway.wait_for("the new configuration is in force")
             assert ask(first, 3, 1, 7, 1) == [63] and ask(first, 3, 3, 7, 1) == NO_UNIT

@@ -95,37 +95,12 @@ static void decode_rest(const struct modbus_window *window, struct pack *pack)
 
 static uint16_t encode_rest(const struct pack *pack, unsigned reg)
 {
-    uint64_t mask = pack_known(pack, BALANCE_MASK) ? (uint64_t) pack->value[BALANCE_MASK] : 0;
-    switch (reg) {
-    case 45:
-    case 46:
-        return daly_raw_extreme_temp(pack, reg == 45);
-    case AVERAGE:
-        return (uint16_t) (pack_known(pack, CELL_AVG_MV) ? pack->value[CELL_AVG_MV] : 0);
-    case 56:
-        return daly_raw(pack, CELL_DELTA_MV, 0, 1, 0);
-    case 57:
-        return (uint16_t) (pack_known(pack, POWER_W) ? fmin(fabs(pack->value[POWER_W]), 65534) : 0);
-    case FAULTS:
-    case FAULTS + 1:
-    case FAULTS + 2:
-    case FAULTS + 3:
+    if (reg >= FAULTS && reg < FAULTS + 4)
         return (uint16_t) (daly_alarm_word(pack) >> 16 * (reg - FAULTS));
-    case MASK:
-    case MASK + 1:
-        return (uint16_t) (mask >> 16 * (reg - MASK));
-    case 64: /* balance current: none */
-        return 30000;
-    case CHARGE_LIMIT:
-        return (uint16_t) (pack_known(pack, SET_CHARGE_CURRENT_A)
-                               ? 30000 - lround(10 * fmin(pack->value[SET_CHARGE_CURRENT_A], 2999))
-                               : 30000);
-    case 165:
-        return daly_raw(pack, CHARGE_MOS, 0, 1, 0);
-    case 166:
-        return daly_raw(pack, DISCHARGE_MOS, 0, 1, 0);
-    }
-    return 0;
+    if (reg == CHARGE_LIMIT)
+        return (uint16_t) (30000 -
+                           lround(10 * fmin(pack_value_or(pack, SET_CHARGE_CURRENT_A, 0), 2999)));
+    return reg == 64 ? 30000 : 0; /* balance current: none */
 }
 
 const struct daly_map daly_d2_map = {
@@ -148,5 +123,12 @@ const struct daly_map daly_d2_map = {
     .rated_setting = 128,
     .balancer_setting = 207,
     .last_reg = 214,
+    .cell_average = AVERAGE,
+    .cell_delta = 56,
+    .power = 57,
+    .hottest = 45,
+    .coldest = 46,
+    .mask = MASK,
+    .mask_count = 2,
     .encode_rest = encode_rest,
 };

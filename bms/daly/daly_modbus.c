@@ -341,15 +341,17 @@ static void finish(struct bms *bms, struct pack *pack)
 
 /* ---- emulator ---- */
 
-uint16_t daly_raw(const struct pack *pack, enum pack_value id, int offset, unsigned divisor,
-                  uint16_t blank)
+/* A value as raw = value * divisor - offset, 0 … FFFE; `blank` if it is unknown. */
+static uint16_t raw_of(const struct pack *pack, enum pack_value id, int offset, unsigned divisor,
+                       uint16_t blank)
 {
     if (!pack_known(pack, id))
         return blank;
     return (uint16_t) fmin(fmax(round(pack->value[id] * divisor) - offset, 0), ABSENT - 1);
 }
 
-uint16_t daly_raw_extreme_temp(const struct pack *pack, bool hottest)
+/* The raw temperature of the hottest or coldest sensor, or 255 if there is none. */
+static uint16_t raw_extreme_temp(const struct pack *pack, bool hottest)
 {
     int found = -1;
     for (int i = 0; i < MAX_TEMPS; i++) {
@@ -358,21 +360,38 @@ uint16_t daly_raw_extreme_temp(const struct pack *pack, bool hottest)
         if (!isnan(celsius) && better)
             found = i;
     }
-    return found < 0 ? 255 : daly_raw(pack, (enum pack_value)(TEMP_C + found), -40, 1, 255);
+    return found < 0 ? 255 : raw_of(pack, (enum pack_value)(TEMP_C + found), -40, 1, 255);
 }
 
 static uint16_t encode_register(const struct daly_map *map, const struct pack *pack, unsigned reg)
 {
     if (reg < map->max_cells)
         return reg < pack->value[CELL_COUNT]
-                   ? daly_raw(pack, (enum pack_value)(CELL_MV + reg), 0, 1, 0)
+                   ? raw_of(pack, (enum pack_value)(CELL_MV + reg), 0, 1, 0)
                    : 0;
     if (reg >= map->temp_reg && reg < (unsigned) map->temp_reg + map->max_temps)
-        return daly_raw(pack, (enum pack_value)(TEMP_C + reg - map->temp_reg), -40, 1, 255);
+        return raw_of(pack, (enum pack_value)(TEMP_C + reg - map->temp_reg), -40, 1, 255);
     if (reg == map->current)
-        return daly_raw(pack, CURRENT_A, -NO_CURRENT, 10, NO_CURRENT);
+        return raw_of(pack, CURRENT_A, -NO_CURRENT, 10, NO_CURRENT);
     const int32_t word = modbus_told_rows(map->values, map->value_count, pack, MODBUS_HOLDING, reg);
-    return word >= 0 ? (uint16_t) word : map->encode_rest(pack, reg);
+    if (word >= 0)
+        return (uint16_t) word;
+    if (reg == map->cell_average)
+        return (uint16_t) pack_value_or(pack, CELL_AVG_MV, 0);
+    if (reg == map->cell_delta)
+        return raw_of(pack, CELL_DELTA_MV, 0, 1, 0);
+    if (reg == map->power)
+        return (uint16_t) fmin(fabs(pack_value_or(pack, POWER_W, 0)), ABSENT - 1);
+    if (reg == map->hottest || reg == map->coldest)
+        return raw_extreme_temp(pack, reg == map->hottest);
+    if (reg == map->temp_delta)
+        return (uint16_t) (raw_extreme_temp(pack, true) - raw_extreme_temp(pack, false));
+    if (reg == map->charge_switch || reg == map->discharge_switch)
+        return raw_of(pack, reg == map->charge_switch ? CHARGE_MOS : DISCHARGE_MOS, 0, 1, 0);
+    if (reg >= map->mask && reg < (unsigned) map->mask + map->mask_count)
+        return (uint16_t) ((uint64_t) pack_value_or(pack, BALANCE_MASK, 0) >>
+                           16 * (reg - map->mask));
+    return map->encode_rest(pack, reg);
 }
 
 /* Reads of missing registers are not answered (section 10). */

@@ -31,7 +31,11 @@ struct daly_map {
     /* For simulated packs: reads beyond last_reg are not answered; heartbeat is a register that
      * counts the reads, 0: none. */
     uint16_t last_reg, heartbeat;
-    /* Computes registers that the table does not have. */
+    /* Registers that are not decoded: of the cells, of all sensors (0: none), of the balancer. */
+    uint16_t cell_average, cell_delta, power;
+    uint16_t hottest, coldest, temp_delta;
+    uint16_t mask, mask_count;
+    /* Computes registers that neither the table nor the members have. */
     uint16_t (*encode_rest)(const struct pack *pack, unsigned reg);
 };
 
@@ -39,12 +43,3 @@ extern const struct daly_map daly_d2_map, daly_p81_map;
 
 /** Up to four registers of the window as one number, the first in the lowest bits. */
 uint64_t daly_bits(const struct modbus_window *window, unsigned reg, unsigned count);
-
-/** For simulated packs: a value as raw = value * divisor - offset, 0 … FFFE; `blank` if it is
- * unknown. */
-uint16_t daly_raw(const struct pack *pack, enum pack_value id, int offset, unsigned divisor,
-                  uint16_t blank);
-
-/** For simulated packs: the raw temperature of the hottest or coldest sensor, or 255 if there is
- * none. */
-uint16_t daly_raw_extreme_temp(const struct pack *pack, bool hottest);

@@ -158,37 +158,13 @@ static uint16_t encode_faults(const struct pack *pack, unsigned reg)
 
 static uint16_t encode_rest(const struct pack *pack, unsigned reg)
 {
-    uint64_t mask = pack_known(pack, BALANCE_MASK) ? (uint64_t) pack->value[BALANCE_MASK] : 0;
-    uint32_t mah = pack_known(pack, RATED_AH) ? (uint32_t) lround(pack->value[RATED_AH] * 1000) : 0;
+    const uint32_t mah = (uint32_t) lround(pack_value_or(pack, RATED_AH, 0) * 1000);
     if (reg >= FAULTS && reg < FAULTS + FAULT_COUNT)
         return encode_faults(pack, reg);
-    if (reg >= MASK && reg < MASK + 3)
-        return (uint16_t) (mask >> 16 * (reg - MASK));
-    switch (reg) {
-    case 0x42:
-        return daly_raw(pack, CELL_DELTA_MV, 0, 1, 0);
-    case 0x43:
-    case 0x45:
-        return daly_raw_extreme_temp(pack, reg == 0x43);
-    case 0x47:
-        return (uint16_t) (daly_raw_extreme_temp(pack, true) - daly_raw_extreme_temp(pack, false));
-    case 0x57:
-        return (uint16_t) (pack_known(pack, CELL_AVG_MV) ? pack->value[CELL_AVG_MV] : 0);
-    case 0x58:
-        return (uint16_t) (pack_known(pack, POWER_W) ? fmin(fabs(pack->value[POWER_W]), 65534) : 0);
-    case 0x60: /* limit: none */
+    if (reg == 0x60) /* limit: none */
         return 30000;
-    case RATED_MAH:
-    case RATED_MAH + 2:
-        return (uint16_t) (mah >> 16);
-    case RATED_MAH + 1:
-    case RATED_MAH + 3:
-        return (uint16_t) mah;
-    case CHARGE_SWITCH:
-        return daly_raw(pack, CHARGE_MOS, 0, 1, 0);
-    case DISCHARGE_SWITCH:
-        return daly_raw(pack, DISCHARGE_MOS, 0, 1, 0);
-    }
+    if (reg >= RATED_MAH && reg < RATED_MAH + 4) /* twice */
+        return (uint16_t) ((reg - RATED_MAH) % 2 == 0 ? mah >> 16 : mah);
     /* The registers from the fault words up to 0x100 do not exist. */
     return reg >= FAULTS + FAULT_COUNT && reg < 0x100 ? 0xFFFF : 0;
 }
@@ -213,5 +189,13 @@ const struct daly_map daly_p81_map = {
     .soc_setting = 0x116,
     .last_reg = 0x24C,
     .heartbeat = 0x3B,
+    .cell_average = 0x57,
+    .cell_delta = 0x42,
+    .power = 0x58,
+    .hottest = 0x43,
+    .coldest = 0x45,
+    .temp_delta = 0x47,
+    .mask = MASK,
+    .mask_count = 3,
     .encode_rest = encode_rest,
 };

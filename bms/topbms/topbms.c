@@ -242,15 +242,6 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
     return true;
 }
 
-static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes, size_t size,
-                                     int *address)
-{
-    struct bms_span span = ydt_frame(bms, NULL, bytes, size);
-    if (span.kind == BMS_FRAME && !topbms_read_question(bytes, span.size, address))
-        span.kind = BMS_SKIP;
-    return span;
-}
-
 /* Whether a frame can be decoded as 42H or 44H of some pack, or of all. */
 static bool is_readable(struct topbms_reply *reply, bool all)
 {
@@ -593,7 +584,7 @@ const struct bms_driver topbms_driver = {
     BMS_GUESSES(guesses),
     .build = build,
     .frame = ydt_frame,
-    .question = find_question,
+    .question = topbms_question,
     .decode = decode,
     .control = build_switch,
     .emulate = topbms_emulate,

@@ -107,19 +107,25 @@ bool topbms_read_reply(const struct bms *bms, const struct bms_request *request,
     return true;
 }
 
-bool topbms_read_question(const uint8_t *bytes, size_t size, int *address)
+struct bms_span topbms_question(const struct bms *bms, const uint8_t *bytes, size_t size,
+                                int *address)
 {
     struct ydt_frame frame;
     uint8_t info[YDT_INFO_MAX];
     size_t length = 0;
-    if (!ydt_parse(bytes, size, &frame) || is_return_code(frame.head.code) ||
-        !ydt_read_info(&frame, info, &length))
-        return false;
-    const bool values = frame.head.code == TOPBMS_ANALOG || frame.head.code == TOPBMS_STATUS;
-    if (values && length > 1)
-        return false; /* a reply of TDT boards */
-    *address = length == 1 ? info[0] : frame.head.address;
-    return true;
+    struct bms_span span = ydt_frame(bms, NULL, bytes, size);
+    if (span.kind != BMS_FRAME)
+        return span;
+    bool asks = ydt_parse(bytes, span.size, &frame) && !is_return_code(frame.head.code) &&
+                ydt_read_info(&frame, info, &length);
+    /* With more than the number of a pack it is a reply of TDT boards. */
+    if (asks && (frame.head.code == TOPBMS_ANALOG || frame.head.code == TOPBMS_STATUS))
+        asks = length <= 1;
+    if (asks)
+        *address = length == 1 ? info[0] : frame.head.address;
+    else
+        span.kind = BMS_SKIP;
+    return span;
 }
 
 /* ---- the structure of 42H and 44H ---- */

@@ -28,9 +28,9 @@ struct topbms_reply {
 bool topbms_read_reply(const struct bms *bms, const struct bms_request *request,
                        const uint8_t *bytes, size_t size, struct topbms_reply *reply);
 
-/** Whether a frame is a request of some master, and its destination: the pack in its INFO, else
- * ADR. */
-bool topbms_read_question(const uint8_t *bytes, size_t size, int *address);
+/** The `question` of the driver: the destination is the pack in INFO, else ADR. */
+struct bms_span topbms_question(const struct bms *bms, const uint8_t *bytes, size_t size,
+                                int *address);
 
 enum topbms_kind { KIND_ANALOG, KIND_STATUS };
 

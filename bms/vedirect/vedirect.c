@@ -378,14 +378,14 @@ static void decode_main(struct bms *bms, const struct vedirect_block *block, str
     double number;
     /* The main block is complete: values that it lacks are unknown from now on. */
     static const enum pack_value others[] = {REMAINING_AH, RATED_AH, TEMP_COUNT, CYCLES};
-    for (size_t i = 0; i < COUNT(text_values); i++)
-        pack_unset(pack, text_values[i].id);
     for (size_t i = 0; i < COUNT(others); i++)
         pack_unset(pack, others[i]);
     pack_clear_alarms(pack);
-    for (size_t i = 0; i < COUNT(text_values); i++)
+    for (size_t i = 0; i < COUNT(text_values); i++) {
+        pack_unset(pack, text_values[i].id);
         if (read_number(vedirect_value(block, text_values[i].label), &number))
             vedirect_set_value(bms, pack, text_values[i].id, number / text_values[i].per_unit);
+    }
     if (read_number(vedirect_value(block, "AR"), &number) && number >= 0 && number <= UINT16_MAX)
         vedirect_set_alarms(pack, (uint16_t) number);
     read_fact(block, "CE", 1000, &notes->consumed_ah);
@@ -470,15 +470,14 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     if (!block.sound)
         return BMS_FOREIGN;
     /* The result of the records inside a block: one answer among them makes it an answer. */
-    enum bms_result all = BMS_FOREIGN;
+    enum bms_result records = BMS_FOREIGN;
     for (unsigned i = 0; i < block.record_count; i++) {
         struct vedirect_piece piece = block.records[i];
         enum bms_result result = take_record(bms, request, frame + piece.at, piece.size, pack);
-        bool answered = all == BMS_DONE || all == BMS_REFUSED;
+        bool answered = records == BMS_DONE || records == BMS_REFUSED;
         if (!answered && result != BMS_FOREIGN && result != BMS_INVALID)
-            all = result;
+            records = result;
     }
-    enum bms_result records = all;
     enum bms_result text = decode_text(bms, &block, pack);
     if (text == BMS_FOREIGN)
         return records;

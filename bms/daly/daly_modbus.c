@@ -478,11 +478,7 @@ const struct bms_driver daly_d2_driver = {
 };
 
 static const struct bms_guess p81_guesses[] = {
-    {.address = 1},
-    {.address = 2},
-    {.address = 3},
-    {.address = 4},
-};
+    {.address = 1}, {.address = 2}, {.address = 3}, {.address = 4}};
 
 const struct bms_driver daly_p81_driver = {
     .name = "daly-p81",

@@ -47,35 +47,29 @@ struct message {
     take_reply *take; /* NULL: contains nothing useful */
 };
 
-const struct jbd_layout *jbd_layout_of(const struct bms *bms)
-{
-    static const struct jbd_layout plain = {.header = 4, .sum_from = 2};
-    static const struct jbd_layout addressed = {.header = 5, .sum_from = 1, .addressed = true};
-    return bms->driver == &jbd_addressed_driver ? &addressed : &plain;
-}
-
 /* ---- frames (section 2) ---- */
 
-static uint16_t frame_sum(const struct jbd_layout *layout, const uint8_t *frame, size_t size)
+/* Of the address on, or the second of the bytes behind the start. */
+static uint16_t frame_sum(const struct bms *bms, const uint8_t *frame, size_t size)
 {
-    size_t count = size - TRAILER - layout->sum_from;
-    return (uint16_t) (0x10000 - sum_bytes(frame + layout->sum_from, count));
+    const size_t from = jbd_is_addressed(bms) ? 1 : 2;
+    return (uint16_t) (0x10000 - sum_bytes(frame + from, size - TRAILER - from));
 }
 
 size_t jbd_put_frame(const struct bms *bms, uint8_t *out, uint8_t first, uint8_t second,
                      const uint8_t *data, size_t count)
 {
-    const struct jbd_layout *layout = jbd_layout_of(bms);
-    size_t size = layout->header + count + TRAILER;
+    const size_t head = jbd_head_size(bms);
+    size_t size = head + count + TRAILER;
     out[0] = START;
-    if (layout->addressed)
+    if (jbd_is_addressed(bms))
         out[1] = (uint8_t) bms_address(bms);
-    out[layout->header - 3] = first;
-    out[layout->header - 2] = second;
-    out[layout->header - 1] = (uint8_t) count;
+    out[head - 3] = first;
+    out[head - 2] = second;
+    out[head - 1] = (uint8_t) count;
     if (count > 0)
-        memcpy(out + layout->header, data, count);
-    put_be16(out + size - TRAILER, frame_sum(layout, out, size));
+        memcpy(out + head, data, count);
+    put_be16(out + size - TRAILER, frame_sum(bms, out, size));
     out[size - 1] = END;
     return size;
 }
@@ -83,20 +77,20 @@ size_t jbd_put_frame(const struct bms *bms, uint8_t *out, uint8_t first, uint8_t
 struct bms_span jbd_find_frame(const struct bms *bms, const struct bms_request *request,
                                const uint8_t *bytes, size_t size)
 {
-    const struct jbd_layout *layout = jbd_layout_of(bms);
+    const size_t head = jbd_head_size(bms);
     const uint8_t *start = memchr(bytes, START, size);
     if (start != bytes)
         return (struct bms_span){BMS_SKIP, start ? (size_t) (start - bytes) : size};
-    if (size < layout->header)
+    if (size < head)
         return (struct bms_span){BMS_MORE, 0};
     /* Whether it is a request (an echo), or a reply with a valid status. */
-    uint8_t first = bytes[layout->header - 3], second = bytes[layout->header - 2];
+    uint8_t first = bytes[head - 3], second = bytes[head - 2];
     if (first != JBD_READ && first != JBD_WRITE && second != STATUS_DONE && second < STATUS_UNKNOWN)
         return (struct bms_span){BMS_SKIP, 1};
-    size_t whole = layout->header + bytes[layout->header - 1] + TRAILER;
+    size_t whole = head + bytes[head - 1] + TRAILER;
     if (size < whole)
         return (struct bms_span){BMS_MORE, 0};
-    if (bytes[whole - 1] != END || be16(bytes + whole - TRAILER) != frame_sum(layout, bytes, whole))
+    if (bytes[whole - 1] != END || be16(bytes + whole - TRAILER) != frame_sum(bms, bytes, whole))
         return (struct bms_span){BMS_DAMAGED, 1};
     return (struct bms_span){BMS_FRAME, whole};
 }
@@ -106,13 +100,12 @@ struct bms_span jbd_find_frame(const struct bms *bms, const struct bms_request *
 static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes, size_t size,
                                      int *address)
 {
-    const struct jbd_layout *layout = jbd_layout_of(bms);
     struct bms_span span = jbd_find_frame(bms, NULL, bytes, size);
     if (span.kind != BMS_FRAME)
         return span;
-    const uint8_t *head = bytes + layout->header - 3;
-    const bool asks = (head[0] == JBD_READ && head[1] != 0 && head[2] == 0) || head[0] == JBD_WRITE;
-    if (layout->addressed)
+    const uint8_t *h = bytes + jbd_head_size(bms) - 3;
+    const bool asks = (h[0] == JBD_READ && h[1] != 0 && h[2] == 0) || h[0] == JBD_WRITE;
+    if (jbd_is_addressed(bms))
         *address = bytes[1];
     return (struct bms_span){asks ? BMS_FRAME : BMS_SKIP, asks ? span.size : 1};
 }
@@ -445,29 +438,28 @@ static uint8_t register_of(const struct reply *reply)
 /* Whether a frame answers the request; without a request, whether it identifies itself. */
 static bool is_answer(const struct bms *bms, const struct reply *reply, const uint8_t *frame)
 {
-    const struct jbd_layout *layout = jbd_layout_of(bms);
+    const size_t head = jbd_head_size(bms);
     const struct bms_request *request = reply->request;
     if (request->size == 0) {
         bool ours =
-            !layout->addressed || bms->options.address < 0 || frame[1] == bms->options.address;
+            !jbd_is_addressed(bms) || bms->options.address < 0 || frame[1] == bms->options.address;
         return ours && reply->status == STATUS_DONE && reply->size > 0;
     }
-    if (request->size < layout->header + TRAILER ||
-        request->bytes[layout->header - 2] != reply->reg)
+    if (request->size < head + TRAILER || request->bytes[head - 2] != reply->reg)
         return false;
-    return !layout->addressed || frame[1] == request->bytes[1];
+    return !jbd_is_addressed(bms) || frame[1] == request->bytes[1];
 }
 
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
-    const struct jbd_layout *layout = jbd_layout_of(bms);
-    const uint8_t *data = frame + layout->header;
-    struct reply reply = {request, data[-3], data[-2], data, size - layout->header - TRAILER};
-    if (!layout->addressed)
+    const size_t head = jbd_head_size(bms);
+    const uint8_t *data = frame + head;
+    struct reply reply = {request, data[-3], data[-2], data, size - head - TRAILER};
+    if (!jbd_is_addressed(bms))
         reply.reg = register_of(&reply);
-    const struct message *rows = layout->addressed ? addressed_messages : plain_messages;
-    const size_t count = layout->addressed ? COUNT(addressed_messages) : COUNT(plain_messages);
+    const struct message *rows = jbd_is_addressed(bms) ? addressed_messages : plain_messages;
+    const size_t count = jbd_is_addressed(bms) ? COUNT(addressed_messages) : COUNT(plain_messages);
     const struct message *message = NULL;
     for (size_t i = 0; i < count; i++)
         if (rows[i].reg == reply.reg)

@@ -55,14 +55,6 @@ struct jbd_memory {
 };
 _Static_assert(sizeof(struct jbd_memory) <= BMS_MEMORY, "a driver's notes must fit");
 
-/* The differences between the formats. In both, register, status and length come right before the
- * data. */
-struct jbd_layout {
-    size_t header;   /* bytes before the data */
-    size_t sum_from; /* first byte that the sum covers */
-    bool addressed;  /* byte 1 is an address */
-};
-
 extern const struct bms_driver jbd_addressed_driver;
 
 extern const uint8_t jbd_enter_key[JBD_KEY_SIZE]; /* of factory mode */
@@ -75,7 +67,18 @@ extern const struct alarm_bit jbd_plain_warnings[12];
 extern const struct alarm_bit jbd_addressed_warnings[13];
 #define ROWS(table) (table), COUNT(table)
 
-const struct jbd_layout *jbd_layout_of(const struct bms *bms);
+/** Whether byte 1 of a frame is an address. Register, status and length come right before the data in
+ * both formats. */
+static inline bool jbd_is_addressed(const struct bms *bms)
+{
+    return bms->driver == &jbd_addressed_driver;
+}
+
+/** Bytes before the data. */
+static inline size_t jbd_head_size(const struct bms *bms)
+{
+    return jbd_is_addressed(bms) ? 5 : 4;
+}
 
 /** Writes a frame. Requests have direction and register where replies have register and status. Returns its size. */
 size_t jbd_put_frame(const struct bms *bms, uint8_t *out, uint8_t first, uint8_t second,

@@ -25,7 +25,7 @@ static size_t put_temps(const struct pack *pack, uint8_t *d, size_t at)
 static size_t put_basic(const struct bms *bms, const struct pack *pack, uint8_t *d)
 {
     const struct jbd_memory *memory = (const void *) bms->memory.bytes;
-    const bool addressed = jbd_layout_of(bms)->addressed;
+    const bool addressed = jbd_is_addressed(bms);
     const double most_ah =
         fmax(fmax(pack->value[REMAINING_AH], pack->value[FULL_AH]), pack->value[RATED_AH]);
     const bool coarse =
@@ -159,13 +159,12 @@ static enum jbd_status emulate_factory(struct jbd_memory *memory, struct pack *p
 size_t jbd_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                    struct bms_output *out)
 {
-    const struct jbd_layout *layout = jbd_layout_of(bms);
     struct bms_span span = jbd_find_frame(bms, NULL, bytes, size);
     if (span.kind != BMS_FRAME)
         return span.size;
-    const uint8_t *data = bytes + layout->header;
+    const uint8_t *data = bytes + jbd_head_size(bms);
     uint8_t direction = data[-3], reg = data[-2], d[255] = {0};
-    bool called = !layout->addressed || bytes[1] == bms_address(bms);
+    bool called = !jbd_is_addressed(bms) || bytes[1] == bms_address(bms);
     if (!called || (direction != JBD_READ && direction != JBD_WRITE))
         return span.size;
     enum jbd_status status = STATUS_UNKNOWN;
@@ -173,7 +172,7 @@ size_t jbd_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, siz
     keep_held(bms_memory(bms), pack);
     if (direction == JBD_READ && put_register(bms, pack, reg, d, &count))
         status = STATUS_DONE;
-    const bool writes = direction == JBD_WRITE && !layout->addressed;
+    const bool writes = direction == JBD_WRITE && !jbd_is_addressed(bms);
     const bool parameter = (reg >= 0x10 && reg <= 0xA2) || reg == REG_REMAINING || reg == 0xFA;
     if (writes && reg == REG_SWITCH)
         status = emulate_switch(bms, pack, data, data[-1]);

@@ -497,24 +497,22 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
 
 /* The addresses that a board's switches can set; 9600 baud is protocol 013. The second poll has a
  * wake-up before the status. */
-static const struct bms_guess guesses[] = {
-    {.address = 1, .polls = 2},
-    {.address = 2},
-    {.address = 3},
-    {.address = 4},
-    {.address = 5},
-    {.address = 6},
-    {.address = 7},
-    {.address = 8},
-    {.address = 9},
-    {.address = 10},
-    {.address = 11},
-    {.address = 12},
-    {.address = 13},
-    {.address = 14},
-    {.address = 15},
-    {.address = 1, .baud = 9600},
-};
+static const struct bms_guess guesses[] = {{.address = 1, .polls = 2},
+                                           {.address = 2},
+                                           {.address = 3},
+                                           {.address = 4},
+                                           {.address = 5},
+                                           {.address = 6},
+                                           {.address = 7},
+                                           {.address = 8},
+                                           {.address = 9},
+                                           {.address = 10},
+                                           {.address = 11},
+                                           {.address = 12},
+                                           {.address = 13},
+                                           {.address = 14},
+                                           {.address = 15},
+                                           {.address = 1, .baud = 9600}};
 
 const struct bms_driver jk_pb_driver = {
     .name = "jk-pb",

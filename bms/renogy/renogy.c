@@ -183,11 +183,7 @@ static const struct modbus_board board = {
 
 /* Section 1: as it comes, and what linked packs give themselves. */
 static const struct bms_guess guesses[] = {
-    {.address = 247},
-    {.address = 48},
-    {.address = 49},
-    {.address = 1},
-};
+    {.address = 247}, {.address = 48}, {.address = 49}, {.address = 1}};
 
 const struct bms_driver renogy_driver = {
     .name = "renogy",

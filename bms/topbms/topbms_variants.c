@@ -16,7 +16,7 @@ const char *const topbms_names[] = {"auto",      "topbms", "topband",  "pace", "
 /* ---- 42H behind the sensors ---- */
 
 /* Section 4. The document has count 5, the wire 6: humidity takes two bytes, and a second balance
- * word follows. */
+ * word follows. Topband has the first eight (section 8.1); two bytes defined by its maker may follow. */
 static const struct topbms_field topbms_fields[] = {
     /* id                size count unit */
     {CURRENT_A,            2, 0, 0.01},
@@ -30,18 +30,6 @@ static const struct topbms_field topbms_fields[] = {
     {FIELD_BALANCE_LOW,    2, 0, 1},
     {FIELD_OTHER,          2, 6, 1},   /* relative humidity */
     {FIELD_BALANCE_HIGH,   2, 6, 1},
-};
-
-/* Section 8.1. Two bytes defined by the maker may follow. */
-static const struct topbms_field topband_fields[] = {
-    {CURRENT_A,            2, 0, 0.01},
-    {VOLTAGE_V,            2, 0, 0.01},
-    {REMAINING_AH,         2, 0, 0.01},
-    {FIELD_COUNT,          1, 0, 1},
-    {FULL_AH,              2, 0, 0.01},
-    {CYCLES,               2, 0, 1},
-    {SOC_PERCENT,          1, 0, 1},
-    {SOH_PERCENT,          1, 0, 1},
 };
 
 static const struct topbms_field pace_fields[] = {
@@ -279,7 +267,7 @@ const struct topbms_variant topbms_variants[TOPBMS_IDS] = {
         .version = 0x21, .reply_version = 0x21, .names_pack = true, .master = 1,
         .flag_absent = true,
         KELVIN(2731), .mos_sensor = LAST_SENSOR,
-        .count_at = 6, .lengths = {{0, 15}, {0, 13}}, .may_end_early = true, FIELDS(topband_fields),
+        .count_at = 6, .lengths = {{0, 15}, {0, 13}}, .may_end_early = true, .fields = topbms_fields, .field_count = 8,
         .tails = {{11, 3, 8}}, .tail_count_at = 2, .tail_count = 8, ALARMS(topband_alarms),
         .charge_mos = 9, .discharge_mos = 10, .balance_at = NOWHERE,
         .identity = TOPBMS_MAKER,

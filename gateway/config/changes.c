@@ -134,10 +134,9 @@ static void tell_section(const struct telling *telling, const void *old, const v
 
 static void tell_named(struct telling *telling, const struct config *config, bool old)
 {
-    const char *list = config_structs(config, telling->section);
-    unsigned count = config_struct_count(config, telling->section);
-    for (unsigned i = 0; i < count; i++) {
-        const char *settings = list + i * telling->section->size;
+    const char *settings = config_structs(config, telling->section);
+    const unsigned count = config_struct_count(config, telling->section);
+    for (unsigned i = 0; i < count; i++, settings += telling->section->size) {
         telling->name = telling->section->times == SECTION_NAMED ? settings : "";
         const void *other = struct_of(telling, old ? telling->fresh : telling->old);
         if (!other)

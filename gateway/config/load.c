@@ -172,27 +172,20 @@ static void read_drafts(struct loader *loader, const char *text, size_t size)
 
 /* ---- from drafts to the structs that the gateway runs on ---- */
 
-/* Allocates `count` structs of a section; an empty list is not NULL. */
-static bool make_structs(struct config *config, const struct config_section *section,
-                         unsigned count)
-{
-    if (section->times == SECTION_ALWAYS || (section->times == SECTION_ONCE && count == 0))
-        return true;
-    void *structs = calloc(count + 1, section->size);
-    memcpy((char *) config + section->at, &structs, sizeof structs);
-    if (structs && section->times == SECTION_NAMED)
-        memcpy((char *) config + section->count, &count, sizeof count);
-    return structs;
-}
-
 static bool parse_section(struct config *config, const struct config_section *section,
                           const struct config_drafts *drafts)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < drafts->count; i++)
         count += drafts->list[i].section == section;
-    if (!make_structs(config, section, count))
-        return false;
+    if (section->times == SECTION_NAMED || (section->times == SECTION_ONCE && count > 0)) {
+        void *structs = calloc(count + 1, section->size); /* an empty list is not NULL */
+        if (!structs)
+            return false;
+        memcpy((char *) config + section->at, &structs, sizeof structs);
+    }
+    if (section->times == SECTION_NAMED)
+        memcpy((char *) config + section->count, &count, sizeof count);
     char *next = config_structs(config, section);
     for (unsigned i = 0; i < drafts->count; i++) {
         struct config_draft *draft = &drafts->list[i];

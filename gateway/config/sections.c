@@ -28,7 +28,8 @@
 
 #define NUMBER_32(member) {GATEWAY(member), .type = &type_whole, .max = 4294967295.0}
 
-#define SPIKES "as a reading that jumps is always read again before it is published"
+#define SPIKE_ROW(name) CONFIG_WITHOUT_EFFECT(name, "as a reading that jumps is always read again before it is published")
+#define SPIKE_ROWS SPIKE_ROW("spike_soc"), SPIKE_ROW("spike_voltage"), SPIKE_ROW("spike_cell"), SPIKE_ROW("spike_temperature")
 
 static const struct config_key gateway_keys[] = {
     {.name = "name", GATEWAY(title), .type = &type_title, .web = true,
@@ -91,11 +92,8 @@ static const struct config_key gateway_keys[] = {
      CONFIG_FOLDED("leave c out, and write f in 'base', as in 'base = 290, 100 fahrenheit'")},
     {.name = "max_clients", GATEWAY(max_clients), .type = &type_whole, .min = 1, .max = 1000,
      .start = "256", .on_change = CHANGE_RESTART, CONFIG_FOLDED("leave it out, 256 clients are served at the same time")},
-    CONFIG_WITHOUT_EFFECT("spikes", SPIKES),
-    CONFIG_WITHOUT_EFFECT("spike_soc", SPIKES),
-    CONFIG_WITHOUT_EFFECT("spike_voltage", SPIKES),
-    CONFIG_WITHOUT_EFFECT("spike_cell", SPIKES),
-    CONFIG_WITHOUT_EFFECT("spike_temperature", SPIKES),
+    SPIKE_ROW("spikes"),
+    SPIKE_ROWS,
     {.name = "idle_timeout", GATEWAY(idle_timeout_s), .type = &type_duration, .min = 1, .max = 86400, .start = "10m",
      CONFIG_FOLDED("leave it out, a client is disconnected after 10 minutes without a request")},
     {.name = "dashboard_id", GATEWAY(map.display[0]), .type = &type_whole, .min = 0, .max = 65535,
@@ -227,10 +225,7 @@ static const struct config_key pack_keys[] = {
      .on_change = CHANGE_LINE, CONFIG_FOLDED("write it behind the protocol, as in 'protocol = modbus /etc/packgate/my-bms.txt'")},
     {.name = "adr", PACK(options.adr), .type = &type_whole, .min = 0, .max = 255,
      .on_change = CHANGE_LINE, CONFIG_FOLDED("write 'address = ADDRESS, ADR'")},
-    CONFIG_WITHOUT_EFFECT("spike_soc", SPIKES),
-    CONFIG_WITHOUT_EFFECT("spike_voltage", SPIKES),
-    CONFIG_WITHOUT_EFFECT("spike_cell", SPIKES),
-    CONFIG_WITHOUT_EFFECT("spike_temperature", SPIKES),
+    SPIKE_ROWS,
 };
 
 static void init_pack(void *settings)

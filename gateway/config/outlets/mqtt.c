@@ -49,26 +49,32 @@ static const struct config_type type_topic = {
     .expects =
         "1 to 64 of a-z, A-Z, 0-9 and signs, levels with / between, without blanks, + and #"};
 
+/* Warns of each of the keys that the file has; `keys` ends with NULL. */
+static void warn_of(const struct config_draft *draft, const char *const *keys, const char *why)
+{
+    for (; *keys; keys++)
+        if (config_draft_given(draft, *keys))
+            config_warn(draft, *keys, "'%s' has no effect %s", *keys, why);
+}
+
 static void check_keys(const struct config_draft *draft)
 {
-    static const char *const tls_only[] = {"ca_file", "client_cert", "client_key", "verify"};
+    static const char *const tls_only[] = {"ca_file", "client_cert", "client_key", "verify", NULL};
     const struct mqtt_config *mqtt = draft->as.mqtt;
     bool tls = strncmp(mqtt->broker, "mqtts:", 6) == 0;
     if (mqtt->password_file[0] && !mqtt->user[0])
         config_mistake(draft, "password_file",
                        "'password_file' without 'user'; expected both or none");
     outlet_check_certificate(draft, "client_cert", mqtt->client_cert, mqtt->client_key);
-    for (size_t i = 0; i < sizeof tls_only / sizeof *tls_only; i++)
-        if (!tls && mqtt->broker[0] && config_draft_given(draft, tls_only[i]))
-            config_warn(draft, tls_only[i], "'%s' has no effect here: the broker is not mqtts://",
-                        tls_only[i]);
+    if (!tls && mqtt->broker[0])
+        warn_of(draft, tls_only, "here: the broker is not mqtts://");
 }
 
 /* The layouts of other devices have no room for the name of a pack. */
 static void check_layout(const struct config_draft *draft)
 {
     static const char *const without_effect[] = {"discovery", "discovery_prefix", "entities",
-                                                 "retain"};
+                                                 "retain", NULL};
     const struct mqtt_config *mqtt = draft->as.mqtt;
     unsigned count = 0;
     if (mqtt->layout == LAYOUT_PACKGATE)
@@ -81,10 +87,7 @@ static void check_layout(const struct config_draft *draft)
             "'layout' is that of a device with one pack, and these are %u; expected one "
             "name in 'packs', and a section with a topic of its own for each further pack",
             count);
-    for (size_t i = 0; i < sizeof without_effect / sizeof *without_effect; i++)
-        if (config_draft_given(draft, without_effect[i]))
-            config_warn(draft, without_effect[i], "'%s' has no effect with this layout",
-                        without_effect[i]);
+    warn_of(draft, without_effect, "with this layout");
 }
 
 /* Whether two names become the same id of Home Assistant. */

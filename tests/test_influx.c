@@ -50,6 +50,12 @@ TEST(gaps)
     assert_string_equal(text_of(&gaps), "0-1000");
     gaps_remove(&gaps, 0, 1000);
     assert_int_equal(gaps.count, 0);
+    /* With one too many, the two closest are joined: here around the hole. */
+    for (int i = 0; i < GAPS_MAX; i++)
+        gaps_add(&gaps, 100 * i, 100 * i + 50);
+    gaps_remove(&gaps, 120, 130);
+    assert_int_equal(gaps.count, GAPS_MAX);
+    assert_int_equal(gaps_total(&gaps), 50 * GAPS_MAX);
 }
 
 /* Compares with a bitmap: whatever is added and removed, no gap is ever lost. */

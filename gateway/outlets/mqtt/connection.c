@@ -627,9 +627,6 @@ static bool has_ended(int error)
 bool connection_publish(struct connection *connection, const char *topic, const void *payload,
                         size_t size, int qos, bool retained, int *mid)
 {
-    int number = 0;
-    if (!mid)
-        mid = &number;
     if (connection_room(connection) == 0) {
         connection_drop(connection);
         return false;

@@ -2,7 +2,6 @@
 """Part of `make bench`: what publishing by MQTT takes, how soon a value is at the broker, and whether a Modbus client notices
 what a broker does. Prints, and fails only when something cannot be measured. Argument: the folder with the programs."""
 
-import json
 import os
 import signal
 import socket
@@ -18,7 +17,6 @@ BUILD = os.path.abspath(sys.argv[1])
 sys.argv[1] = os.path.join(BUILD, "packgate")
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
 
-import paho.mqtt.client as paho  # noqa: E402
 from harness import Gateway, outlet_pid, simulate  # noqa: E402
 from mqtt_harness import Broker, Liar, Listener, Proxy, flood, huge, name_servers_silent  # noqa: E402
 
@@ -68,27 +66,6 @@ def measure_fleet():
     print(f"MQTT, {PACKS} packs each second: gateway {load[0]:.1f} % of a core (without MQTT {alone:.1f} %), outlet {load[1]:.1f} %, "
           f"together {sum(load):.1f} %; {memory[0]:.1f} + {memory[1]:.1f} MiB; {count / SECONDS:.0f} messages/s of "
           f"{len(seen[-1])} bytes")
-    return json.loads(seen[-1])
-
-
-def measure_paho(values):
-    """The same values the way scripts do it: a topic a value."""
-    with Broker() as broker:
-        client = paho.Client()
-        client.connect("127.0.0.1", broker.port)
-        client.loop_start()
-        before, end, sent = time.process_time(), time.monotonic() + SECONDS, 0
-        while time.monotonic() < end:
-            started = time.monotonic()
-            for pack in range(PACKS):
-                for name, value in values.items():
-                    client.publish(f"packs/p{pack}/{name}", str(value))
-                    sent += 1
-            time.sleep(max(0, 1 - (time.monotonic() - started)))
-        used = time.process_time() - before
-        client.loop_stop()
-    print(f"MQTT, the same values with paho, a topic a value: {100 * used / SECONDS:.1f} % of a core without any polling, "
-          f"{sent / SECONDS:.0f} messages/s")
 
 
 class Relay:
@@ -236,7 +213,7 @@ def measure_faults(plain):
           f"{usual:.1f} and {control:.1f} ms)")
 
 
-measure_paho(measure_fleet())
+measure_fleet()
 # In a jbd all replies differ; daly and topbms end their rounds with one that says what the one before said, and such a reply is
 # believed only when the line has been quiet behind it for a moment (lines/poller.h).
 for bms in "jbd", "daly", "topbms":

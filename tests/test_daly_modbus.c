@@ -145,15 +145,6 @@ TEST(write_replies)
     assert_int_equal(receive_frame(&d2, &clock, done, sizeof done, &pack), BMS_DONE);
 }
 
-/* Section 9: an echo with a wrong CRC has been recorded; it confirms nothing. */
-TEST(wrong_crc)
-{
-    struct bms bms = new_bms(&daly_d2_driver);
-    struct bms_request request = request_of("D2 06 00 CF 00 01 6B 96");
-    struct bms_request reply = request_of("D2 06 00 CF 00 01 1C 8A");
-    assert_int_equal(bms.driver->frame(&bms, &request, reply.bytes, reply.size).kind, BMS_DAMAGED);
-}
-
 /* A D2 unit answers a write with the very bytes that a two-wire adapter sends back. Once a read has
  * shown that the line echoes, the first copy does not count. */
 TEST(echoing_line)
@@ -181,30 +172,6 @@ TEST(exceptions)
     assert_int_equal(receive_frame(&bms, &read, frame, 5, &pack), BMS_REFUSED);
     assert_int_equal(receive_frame(&bms, &other, frame, 5, &pack), BMS_FOREIGN);
     assert_int_equal(receive_frame(&bms, &write, frame, 5, &pack), BMS_FOREIGN);
-}
-
-/* The maker's example of a reply, after noise that begins like frames; each prefix needs more bytes or is skipped. */
-TEST(noise)
-{
-    struct bms bms = new_bms(&daly_d2_driver);
-    struct bms_request request = request_of("D2 03 00 0C 00 01 57 AA");
-    uint8_t bytes[64];
-    size_t noise = parse_hex("00 D2 FF D2 03 03 D2 06 51 03 02", bytes);
-    size_t size = noise + parse_hex("D2 03 02 00 01 FC 56", bytes + noise);
-    struct pack pack = cleared_pack();
-    size_t at = 0;
-    bool done = false;
-    while (at < size && !done) {
-        struct bms_span span = bms.driver->frame(&bms, &request, bytes + at, size - at);
-        if (span.kind == BMS_FRAME) {
-            done = bms.driver->decode(&bms, &request, bytes + at, span.size, &pack) == BMS_DONE;
-            assert_int_equal(at, noise);
-        }
-        at += span.kind == BMS_MORE ? 1 : span.size;
-    }
-    assert_true(done);
-    assert_int_equal(at, size);
-    assert_values(&pack, {CELL_MV + 12 - 1, NAN}, {CELL_MV + 12, 1});
 }
 
 /* Cells whose bytes look like the CRC of a request that ends there: it is still a reply. */

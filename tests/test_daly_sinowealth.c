@@ -62,39 +62,6 @@ static void settle(struct bms *bms, struct pack *pack)
 
 /* ---- frames ---- */
 
-/* Section 4: replies recorded from packs of three makers. */
-static const struct {
-    const char *request, *reply;
-    enum pack_value id;
-    double value;
-} recorded[] = {
-    {"0A 01 02", "0D 03 FD", CELL_MV, 3331},          {"0A 0B 02", "34 0D 0F", VOLTAGE_V, 13.325},
-    {"0A 01 02", "0E 7D BF", CELL_MV, 3709},          {"0A 02 02", "0E 7D 85", CELL_MV + 1, 3709},
-    {"0A 03 02", "0E 7D 93", CELL_MV + 2, 3709},      {"0A 04 02", "0E 7E F8", CELL_MV + 3, 3710},
-    {"0A 05 02", "0E 7F E9", CELL_MV + 4, 3711},      {"0A 01 02", "0D 3D 47", CELL_MV, 3389},
-    {"0A 03 02", "0E 7E 9A", CELL_MV + 2, 3710},      {"0A 06 02", "0E 7E D4", CELL_MV + 5, 3710},
-    {"0A 07 02", "0E 7F C5", CELL_MV + 6, 3711},      {"0A 08 02", "0E 7D 19", CELL_MV + 7, 3709},
-    {"0A 10 04", "FF FF FF 6B 79", CURRENT_A, -.149}, {"0A 0C 02", "0A 56 C4", TEMP_C, -8.5},
-};
-
-TEST(recorded)
-{
-    for (size_t i = 0; i < COUNT(recorded); i++) {
-        struct bms bms = new_bms(&daly_sinowealth_driver);
-        struct pack pack = cleared_pack();
-        struct bms_request request = request_of(recorded[i].request);
-        uint8_t bytes[8];
-        size_t size = parse_hex(recorded[i].reply, bytes);
-        struct bms_span span = bms.driver->frame(&bms, &request, bytes, size);
-        assert_int_equal(span.kind, BMS_FRAME);
-        assert_int_equal(span.size, size);
-        for (size_t part = 1; part < size; part++)
-            assert_int_equal(bms.driver->frame(&bms, &request, bytes, part).kind, BMS_MORE);
-        assert_int_equal(bms.driver->decode(&bms, &request, bytes, size, &pack), BMS_DONE);
-        assert_values(&pack, {recorded[i].id, recorded[i].value});
-    }
-}
-
 /* The CRC covers the request: a reply never matches another command of the same length. */
 TEST(reply_to_another_command)
 {
@@ -129,21 +96,6 @@ TEST(surroundings)
         size_t size = parse_hex(cases[i].bytes, bytes);
         if (feed(&bms, &request, bytes, size, &pack) != BMS_DONE || pack.value[CELL_MV] != 3331)
             fail_msg("%s: got %g", cases[i].name, pack.value[CELL_MV]);
-    }
-}
-
-/* An echo of a request is never accepted as its reply. */
-TEST(echo_is_no_reply)
-{
-    struct bms bms = new_bms(&daly_sinowealth_driver);
-    for (unsigned command = 0; command <= 255; command++) {
-        struct bms_request request =
-            make_request(command, command >= 0x10 && command <= 0x12 ? 4 : 2);
-        struct bms_span span = bms.driver->frame(&bms, &request, request.bytes, 3);
-        assert_int_equal(span.kind, BMS_SKIP);
-        assert_int_equal(span.size, 3);
-        if (request.bytes[2] == 2 && command <= 0x18)
-            assert_int_not_equal(crc8(crc8(0, request.bytes, 3), request.bytes, 2), 2);
     }
 }
 
@@ -491,22 +443,6 @@ TEST(round_trip)
         check_same(&simulated, &pack);
         assert_int_equal(poll(&host, &simulated, &pack), cells > 10 ? 16 : cells + 11);
         check_same(&simulated, &pack);
-    }
-}
-
-/* The emulator produces the recorded replies of section 4. */
-TEST(emulates_recording)
-{
-    for (size_t i = 0; i < COUNT(recorded); i++) {
-        struct pack simulated;
-        make_pack(&simulated, 10, 2, 0);
-        pack_set(&simulated, recorded[i].id, recorded[i].value);
-        struct bms_request request = request_of(recorded[i].request);
-        struct bms_output out;
-        uint8_t expected[8];
-        size_t size = parse_hex(recorded[i].reply, expected);
-        assert_int_equal(ask(&simulated, &request, &out), size);
-        assert_memory_equal(out.bytes, expected, size);
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * TopBMS and siblings, emulated: encoded packs are decoded unchanged, even unusual ones; refusals,
- * switches, and how `auto` identifies a pack.
+ * TopBMS and siblings, emulated: refusals, switches, and how `auto` identifies a pack. That what is
+ * encoded is decoded again is in test_property.
  */
 #include "topbms_text.h"
 
@@ -50,43 +50,6 @@ static void poll(struct bms *bms, struct bms *emulated, struct pack *pack, struc
             fail_msg("step %u: %d for %.*s", step, result, (int) out.size, (char *) out.bytes);
     }
 }
-
-static const enum pack_value always_sent[] = {CELL_COUNT,   VOLTAGE_V, CURRENT_A,
-                                              REMAINING_AH, FULL_AH,   CYCLES};
-
-/* Each value that a sibling sends is decoded again, whatever the size of the pack. */
-TEST(round_trips)
-{
-    for (int variant = TOPBMS; variant < VARIANTS; variant++)
-        for (unsigned cells = 1;
-             cells <= (variant == PACE || variant == PYLONTECH ? 18 : MAX_CELLS); cells++) {
-            unsigned sensors = variant == EG4 ? 2 + cells % 15 : cells % (MAX_TEMPS + 1);
-            struct bms bms = new_bms((enum variant) variant, 5, -1);
-            struct bms emulated = bms;
-            struct pack pack = new_pack(cells, sensors), read;
-            poll(&bms, &emulated, &pack, &read);
-            for (size_t i = 0; i < sizeof always_sent / sizeof *always_sent; i++)
-                assert_values(&read, {always_sent[i], pack.value[always_sent[i]]});
-            for (unsigned i = 0; i < cells; i++)
-                assert_values(&read, {CELL_MV + i, pack.value[CELL_MV + i]});
-            assert_values(&read, {TEMP_COUNT, sensors});
-            for (unsigned i = 0; i < sensors; i++)
-                assert_values(&read, {TEMP_C + i, pack.value[TEMP_C + i]});
-            assert_values(&read, {SOC_PERCENT, 50}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 0});
-            bool balances =
-                variant == TOPBMS || variant == PACE || variant == SEPLOS || variant == EG4;
-            assert_values(&read, {BALANCE_MASK, balances ? pack.value[BALANCE_MASK] : NAN});
-            bool identity = variant == TOPBMS || variant == TOPBAND;
-            assert_string_equal(read.text[MODEL],
-                                identity || variant == SEPLOS || variant == PYLONTECH ? "MODEL-1"
-                                                                                      : "");
-            assert_string_equal(read.text[FIRMWARE], variant == EG4 ? "" : "2.7");
-            assert_string_equal(read.text[SERIAL],
-                                variant == EG4 || variant == SEPLOS ? "" : "SN-0042");
-        }
-}
-
-/* Topband distinguishes over- and undertemperature, but not charging and discharging. */
 
 /* In auto any pack is identified by its answers alone. */
 TEST(auto_finds_each)

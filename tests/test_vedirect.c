@@ -124,19 +124,6 @@ TEST(worked_example)
     assert_values(&pack, {REMAINING_AH, NAN}, {CYCLES, NAN}, {TEMP_COUNT, NAN});
 }
 
-TEST(byte_by_byte)
-{
-    struct bms_request none = {.size = 0};
-    struct bms bms = new_bms(&vedirect_driver);
-    for (size_t size = 1; size < strlen(worked); size++)
-        assert_int_equal(vedirect_driver.frame(&bms, &none, (const uint8_t *) worked, size).kind,
-                         BMS_MORE);
-    struct bms_span span =
-        vedirect_driver.frame(&bms, &none, (const uint8_t *) worked, strlen(worked));
-    assert_int_equal(span.kind, BMS_FRAME);
-    assert_int_equal(span.size, strlen(worked));
-}
-
 /* All 256 of them: a colon, an LF and a NUL are valid checksums. The next block and a record follow at once. */
 TEST(any_checksum)
 {
@@ -414,15 +401,6 @@ TEST(history)
     assert_values(&pack, {CYCLES, NAN});
     assert_int_equal(receive_block(&bms, MAIN, &pack), BMS_DONE);
     assert_values(&pack, {CYCLES, NAN});
-}
-
-TEST(inverted)
-{
-    struct bms bms = new_bms(&vedirect_driver);
-    struct pack pack = cleared_pack();
-    bms.options.current = BMS_CURRENT_INVERTED;
-    assert_int_equal(receive_block(&bms, MAIN, &pack), BMS_DONE);
-    assert_values(&pack, {CURRENT_A, -23.866}, {POWER_W, -1277});
 }
 
 /* ---- HEX ---- */

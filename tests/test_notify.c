@@ -27,13 +27,13 @@ static double at; /* clock */
 static char told[2000];
 static double began, lasted; /* of the last event */
 
-static void note(unsigned watch, const struct happening *happening)
+static void note(const struct happening *happening)
 {
     static const char *const phases[] = {"began", "lasts", "ended"};
     char line[120];
     snprintf(line, sizeof line, "%s%.0f %s %s%s", told[0] ? ", " : "", at,
-             watch < WATCHES ? events_watch_name(watch) : "full", phases[happening->phase],
-             happening->level == 2 ? "!" : "");
+             happening->watch < WATCHES ? events_watch_name(happening->watch) : "full",
+             phases[happening->phase], happening->level == 2 ? "!" : "");
     began = happening->began;
     lasted = happening->lasted_s;
     assert_true(strlen(told) + strlen(line) < sizeof told);
@@ -66,11 +66,11 @@ static void pass(double seconds)
 {
     for (double end = at + seconds; at < end; at++) {
         const struct seen seen = {.fresh = fresh, .silent = silent, .values = &values};
-        struct reported reported[WATCHES + 1];
+        struct happening happened[WATCHES + 1];
         const unsigned count = events_look(&events, &config, &seen, at, START + clock_by + at,
-                                           20251122 + (int) (at / 86400), reported);
+                                           20251122 + (int) (at / 86400), happened);
         for (unsigned i = 0; i < count; i++)
-            note(reported[i].watch, &reported[i].happening);
+            note(&happened[i]);
     }
 }
 
@@ -240,36 +240,36 @@ TEST(words)
         bool fresh;
         const char *title, *text;
     } cases[] = {
-        {{NOTIFY_ALARM, CELL_OVER_VOLTAGE, 2, PHASE_BEGAN, START, NAN},
+        {{NOTIFY_ALARM, CELL_OVER_VOLTAGE, 2, PHASE_BEGAN, START, NAN, 0},
          true,
          "Küche: cell over voltage, protection",
          "Pack Küche of gateway hut: cell over voltage, protection, since 08:26, highest cell 7 "
          "3.652 V, SOC 50.0 %, "
          "54.20 V, 12.3 A."},
-        {{NOTIFY_ALARM, CELL_OVER_VOLTAGE, 1, PHASE_ENDED, START, 840},
+        {{NOTIFY_ALARM, CELL_OVER_VOLTAGE, 1, PHASE_ENDED, START, 840, 0},
          true,
          "Küche: cell over voltage is over",
          "Pack Küche of gateway hut: cell over voltage is over, it began at 08:26 and lasted 14 "
          "min, highest cell 7 3.652 V, "
          "SOC 50.0 %, 54.20 V, 12.3 A."},
-        {{NOTIFY_ALARM, CHARGE_OVER_TEMPERATURE, 1, PHASE_LASTS, START - 2 * HOUR, NAN},
+        {{NOTIFY_ALARM, CHARGE_OVER_TEMPERATURE, 1, PHASE_LASTS, START - 2 * HOUR, NAN, 0},
          true,
          "Küche: still: charge over temperature, warning",
          "Pack Küche of gateway hut: charge over temperature, warning, since 06:26, that is 2 h 1 "
          "min, sensor 2 51.5 °C, sensor 1 "
          "21.0 °C, SOC 50.0 %, 54.20 V, 12.3 A."},
-        {{NOTIFY_CELL_DELTA, -1, 1, PHASE_BEGAN, START, NAN},
+        {{NOTIFY_CELL_DELTA, -1, 1, PHASE_BEGAN, START, NAN, 0},
          true,
          "Küche: cells differ by more than 100 mV",
          "Pack Küche of gateway hut: cells differ by more than 100 mV, since 08:26, highest cell 7 "
          "3.652 V, lowest cell 3 3.312 V, "
          "difference 340 mV, SOC 50.0 %, 54.20 V, 12.3 A."},
-        {{NOTIFY_STALE, -1, 1, PHASE_BEGAN, START - 86400, NAN},
+        {{NOTIFY_STALE, -1, 1, PHASE_BEGAN, START - 86400, NAN, 0},
          false,
          "Küche: does not answer",
          "Pack Küche of gateway hut: does not answer, since 2025-11-21 08:26, last known SOC 50.0 "
          "%."},
-        {{NOTIFY_SOC_BELOW, -1, 1, PHASE_ENDED, NAN, NAN},
+        {{NOTIFY_SOC_BELOW, -1, 1, PHASE_ENDED, NAN, NAN, 0},
          true,
          "Küche: state of charge is back above 20 %",
          "Pack Küche of gateway hut: state of charge is back above 20 %, SOC 50.0 %, 54.20 V, 12.3 "

@@ -4,6 +4,7 @@
 #include "process.h"
 
 #include "config/outlets.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <stdio.h>
@@ -148,8 +149,9 @@ static void withdraw_former(struct outlets *outlets, const struct config_section
     process_leave(process, true);
 }
 
-static void renew_processes(struct outlets *outlets)
+static void renew_processes(void *data, double now)
 {
+    struct outlets *outlets = data;
     const struct config *config = packs_config(outlets->packs);
     struct process *kept = NULL;
     for (size_t i = 0; config_sections[i]; i++) {
@@ -192,11 +194,6 @@ static void renew_processes(struct outlets *outlets)
     process_start_waiting(outlets);
 }
 
-static void on_renewed(void *data, double now)
-{
-    renew_processes(data);
-}
-
 static void on_late_turn(void *data, double since, double now)
 {
     struct outlets *outlets = data;
@@ -222,10 +219,10 @@ struct outlets *outlets_new(struct ev_loop *loop, struct packs *packs, struct ke
     outlets->kept = kept;
     outlets->observer = (struct observer){.changed = process_tell_changed,
                                           .ordered = process_tell_ordered,
-                                          .renewed = on_renewed,
+                                          .renewed = renew_processes,
                                           .data = outlets};
     packs_observe(packs, &outlets->observer);
-    renew_processes(outlets);
+    renew_processes(outlets, clock_now());
     return outlets;
 }
 

@@ -158,19 +158,15 @@ static void give_up_calls(const struct outlet_kind *kind)
                                 SCMP_SYS(setns)};
     const size_t first = !kind->local && !kind->programs;
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-    int error = filter ? forbid(filter, never, COUNT(never)) : -ENOMEM;
-    error = error ? error : forbid_namespaces(filter);
+    bool failed = !filter || forbid(filter, never, COUNT(never)) || forbid_namespaces(filter);
 #ifndef __SANITIZE_ADDRESS__ /* its runtime needs both */
     static const int look[] = {SCMP_SYS(ptrace)};
     static const int programs[] = {SCMP_SYS(execve), SCMP_SYS(execveat)};
-    error = error ? error : forbid(filter, look, COUNT(look));
-    error = error || kind->programs ? error : forbid(filter, programs, COUNT(programs));
+    failed = failed || forbid(filter, look, COUNT(look)) ||
+             (!kind->programs && forbid(filter, programs, COUNT(programs)));
 #endif
-    if (!error)
-        error = forbid_sockets(filter, all + first, kind->network ? count - first : 1 - first);
-    if (!error && !kind->programs && !kind->local)
-        error = forbid_connecting(filter);
-    if (!filter || error || seccomp_load(filter) < 0)
+    if (failed || forbid_sockets(filter, all + first, kind->network ? count - first : 1 - first) ||
+        (!kind->programs && !kind->local && forbid_connecting(filter)) || seccomp_load(filter) < 0)
         log_debug("system calls are not limited");
     seccomp_release(filter);
 }

@@ -64,26 +64,26 @@ static void note_level(struct watch *watch, int level, double now, double time)
 
 /* Returns 1 if the section wants to report it. */
 static unsigned report_watch(const struct notify_config *config, unsigned number,
-                             const struct watch *watch, enum phase phase, struct reported *out)
+                             const struct watch *watch, enum phase phase, struct happening *out)
 {
     const enum notify_event event = number < PACK_ALARM_COUNT ? NOTIFY_ALARM
                                     : number == WATCH_SOC     ? NOTIFY_SOC_BELOW
                                     : number == WATCH_CELLS   ? NOTIFY_CELL_DELTA
                                     : phase == PHASE_ENDED    ? NOTIFY_BACK
                                                               : NOTIFY_STALE;
-    *out = (struct reported){
-        number,
-        {.event = event,
-         .alarm = number < PACK_ALARM_COUNT ? (int) number : -1,
-         .level = watch->last,
-         .phase = phase,
-         .began = watch->began,
-         .lasted_s = phase == PHASE_ENDED ? watch->ended - watch->began : (double) NAN}};
+    *out = (struct happening){.event = event,
+                              .alarm = number < PACK_ALARM_COUNT ? (int) number : -1,
+                              .level = watch->last,
+                              .phase = phase,
+                              .began = watch->began,
+                              .lasted_s =
+                                  phase == PHASE_ENDED ? watch->ended - watch->began : (double) NAN,
+                              .watch = number};
     return config->events >> event & 1;
 }
 
 static unsigned update_watch(const struct notify_config *config, unsigned number,
-                             struct watch *watch, double now, struct reported *out)
+                             struct watch *watch, double now, struct happening *out)
 {
     const double hold = config->hold_s;
     const bool again = isnan(watch->told_at) || now - watch->told_at >= config->repeat_s;
@@ -106,7 +106,7 @@ static unsigned update_watch(const struct notify_config *config, unsigned number
 
 /* 100 % for the first time of the day, after it was below. */
 static unsigned judge_full(struct events *events, double soc, double hold_s, double now, int day,
-                           struct reported *out)
+                           struct happening *out)
 {
     if (soc < FULL_PERCENT) {
         events->below_full = true;
@@ -121,15 +121,18 @@ static unsigned judge_full(struct events *events, double soc, double hold_s, dou
     const bool first = events->full_day != day;
     events->below_full = false;
     events->full_day = day;
-    *out = (struct reported){
-        WATCHES,
-        {.event = NOTIFY_FULL, .alarm = -1, .phase = PHASE_BEGAN, .began = NAN, .lasted_s = NAN}};
+    *out = (struct happening){.event = NOTIFY_FULL,
+                              .alarm = -1,
+                              .phase = PHASE_BEGAN,
+                              .began = NAN,
+                              .lasted_s = NAN,
+                              .watch = WATCHES};
     return first;
 }
 
 unsigned events_look(struct events *events, const struct notify_config *config,
                      const struct seen *seen, double now, double time, int day,
-                     struct reported out[WATCHES + 1])
+                     struct happening out[WATCHES + 1])
 {
     unsigned count = 0;
     /* The clock was wrong when an event began and was set since: its beginning is moved by as much. */

@@ -45,17 +45,11 @@ struct seen {
 
 void events_init(struct events *events);
 
-/* An event to report, and the number of its watch (WATCHES: full). */
-struct reported {
-    unsigned watch;
-    struct happening happening;
-};
-
 /** Checks the state, and returns the number of events to report. `now` is the clock, `time` Unix
- * seconds, `day` the local day as yyyymmdd. */
+ * seconds, `day` the local day as yyyymmdd. The watch of "full" is WATCHES. */
 unsigned events_look(struct events *events, const struct notify_config *config,
                      const struct seen *seen, double now, double time, int day,
-                     struct reported out[WATCHES + 1]);
+                     struct happening out[WATCHES + 1]);
 
 /** The name of a watch for notes: "soc_low", "stale", "soc_below", "cell_delta". */
 const char *events_watch_name(unsigned watch);

@@ -34,6 +34,7 @@ struct happening {
     enum phase phase;
     double began;    /* Unix seconds; NaN: unknown */
     double lasted_s; /* PHASE_ENDED; NaN: unknown */
+    unsigned watch;  /* of events.h, for its note */
 };
 
 /** Composes the text: what, where, which cell, how much, since when. `time` is now in Unix seconds,

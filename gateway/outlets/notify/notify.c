@@ -249,17 +249,17 @@ static void note_tallies(struct notify *notify)
 /* ---- what happens ---- */
 
 static void report_event(struct notify *notify, struct notify_pack *pack,
-                         const struct reported *event, bool fresh)
+                         const struct happening *event, bool fresh)
 {
     struct message message;
-    const bool full = event->happening.event == NOTIFY_FULL;
+    const bool full = event->event == NOTIFY_FULL;
     for (unsigned i = 0; full && i < notify->config->reports.count; i++)
         if (notify->config->reports.at[i].when == NOTIFY_AT_FULL)
             send_report(notify, pack);
     if (full && !(notify->config->events & 1u << NOTIFY_FULL))
         return;
-    message_of(&message, &event->happening, &pack->pack->source, notify->config, notify->gateway,
-               fresh, clock_wall());
+    message_of(&message, event, &pack->pack->source, notify->config, notify->gateway, fresh,
+               clock_wall());
     queue_message(notify, &message, (unsigned) (pack - notify->packs), event->watch);
 }
 
@@ -273,7 +273,7 @@ static void check_events(struct notify *notify, struct notify_pack *pack, double
         .silent = !fresh && now - notify->started > source->settle_s,
         .values = source->values,
     };
-    struct reported events[WATCHES + 1];
+    struct happening events[WATCHES + 1];
     if (notify->ending)
         return;
     const unsigned count =

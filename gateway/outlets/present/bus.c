@@ -168,9 +168,9 @@ static ssize_t receive(const struct bus_link *link, uint8_t *bytes, size_t room)
         errno = EAGAIN;
     if (got <= 0)
         return -1;
-    const size_t size = slcan_write(&frame, line);
-    memcpy(bytes, line, size < room ? size : room);
-    return (ssize_t) (size < room ? size : room);
+    const size_t written = slcan_write(&frame, line), size = written < room ? written : room;
+    memcpy(bytes, line, size);
+    return (ssize_t) size;
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)

@@ -250,12 +250,11 @@ static void *start_web(struct outlet *outlet)
             past_new(outlet_loop(outlet), web->count, web->config->history, web->config->commit_s);
     web->comparers = workers_new(outlet_loop(outlet), PASSWORD_CHECKS_MAX, PASSWORD_LONGEST_S,
                                  log_unusable, NULL);
-    if (!web->packs || !web->stream || !web->comparers || (!web->past && web->config->history[0])) {
+    const bool good =
+        web->packs && web->stream && web->comparers && (web->past || !web->config->history[0]);
+    if (!good)
         log_error("web: out of memory");
-        free_web(web);
-        return NULL;
-    }
-    if (!open_server(web)) {
+    if (!good || !open_server(web)) {
         free_web(web);
         return NULL;
     }

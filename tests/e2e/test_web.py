@@ -287,13 +287,11 @@ def past(rows=(), packs=PACKS):
 
 
 def await_file(file, table="minute", column="c1"):
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
+    def columns():
         with contextlib.suppress(sqlite3.OperationalError), contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
-            if column in [row[1] for row in database.execute(f"PRAGMA table_info({table})")]:
-                return
-        time.sleep(0.1)
-    raise AssertionError("no history")
+            return [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+        return []
+    until(columns, lambda found: column in found)
 
 
 def history(page, **arguments):
@@ -331,14 +329,12 @@ def test_history_ends_now():
     """Rows that are not in the database yet come from memory."""
     with past() as page:
         page.await_fresh()
-        deadline = time.monotonic() + PATIENCE
-        while True:
+
+        def times():
             got = history(page, **{"from": int(time.time()) - 60, "values": "soc_percent,cell_mv.16"})
-            known = [t for t, soc in zip(got["t"], got["soc_percent"]) if soc is not None]
-            assert got["step"] == 10 and time.monotonic() < deadline
-            if len(known) >= 3 and known[-1] > time.time() - 21:
-                break
-            time.sleep(0.3)
+            assert got["step"] == 10
+            return [t for t, soc in zip(got["t"], got["soc_percent"]) if soc is not None]
+        known = until(times, lambda known: len(known) >= 3 and known[-1] > time.time() - 21)
         # No value is counted twice, and none is lost between database and memory.
         assert known == list(range(known[0], known[-1] + 1, 10)), known
         day = history(page, **{"from": int(time.time()) - 60, "values": "soc_percent,charged_wh", "level": "day"})
@@ -546,9 +542,7 @@ def test_switching():
                 pass
             assert event["pack"] == "shed" and event["confirmed"] == 1
         page.wait_for(r"web: 127\.0\.0\.1 orders shed")
-        deadline = time.monotonic() + PATIENCE
-        while page.json("/api/v1/packs/shed")["charge_mos"] != 0:
-            assert time.monotonic() < deadline
+        until(lambda: page.json("/api/v1/packs/shed")["charge_mos"], lambda on: on == 0)
         assert post(page, "packs/shed/switch", {"charge_mos": True, "discharge_mos": 1}, cookie)[0] == 200
         assert post(page, "packs/boat/switch", order, cookie)[0] == 403  # not writable
         assert post(page, "packs/all/switch", order, cookie)[0] == 403
@@ -596,9 +590,7 @@ def test_old_orders():
                 break
         assert page.json("/api/v1/packs/shed")["charge_mos"] == 1 and not page.json("/api/v1/gateway")["tunnels"][0]["open"]
         assert post(page, "packs/shed/switch", {"charge_mos": 0}, cookie)[0] == 200
-        deadline = time.monotonic() + PATIENCE
-        while page.json("/api/v1/packs/shed")["charge_mos"] != 0:
-            assert time.monotonic() < deadline
+        until(lambda: page.json("/api/v1/packs/shed")["charge_mos"], lambda on: on == 0)
 
         page.process.send_signal(signal.SIGSTOP)
         try:

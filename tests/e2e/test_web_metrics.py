@@ -112,18 +112,14 @@ def test_prometheus():
             with Program("prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
                          f"--web.listen-address=127.0.0.1:{port}") as prometheus:
                 prometheus.wait_for("Server is ready")
-                deadline = time.monotonic() + PATIENCE
-                while True:
-                    query = urllib.parse.urlencode({"query": 'packgate_cell_mv{pack="shed",cell="16"}'})
-                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?{query}", timeout=PATIENCE) as answer:
-                        result = json.load(answer)["data"]["result"]
-                    if result:
-                        break
-                    assert time.monotonic() < deadline
-                    time.sleep(0.2)
+
+                def ask(path):
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/{path}", timeout=PATIENCE) as answer:
+                        return json.load(answer)["data"]
+                query = urllib.parse.urlencode({"query": 'packgate_cell_mv{pack="shed",cell="16"}'})
+                result = until(lambda: ask("query?" + query)["result"])
                 assert 3000 < float(result[0]["value"][1]) < 3600
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/targets", timeout=PATIENCE) as answer:
-                    target = json.load(answer)["data"]["activeTargets"][0]
+                target = ask("targets")["activeTargets"][0]
                 assert target["health"] == "up" and not target["lastError"], target
     finally:
         shutil.rmtree(folder)

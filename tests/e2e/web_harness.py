@@ -6,9 +6,8 @@ import http.client
 import contextlib
 import json
 import socket
-import time
 
-from harness import Gateway, PATIENCE
+from harness import Gateway, PATIENCE, until
 
 PACKS = """
 [line shed]
@@ -70,14 +69,10 @@ class Page(Gateway):
 
     def await_fresh(self, *names):
         """Waits until these packs, or all, have all values: the vital ones come first."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            packs = {pack["pack"]: pack for pack in self.json("/api/v1/packs")}
-            if all(packs[name]["fresh"] and "alarm_level" in packs[name] and
-                   ("cell_mv.1" in packs[name] or packs[name]["kind"] == "bank") for name in names or packs):
-                return packs
-            time.sleep(0.1)
-        raise AssertionError(packs)
+        def are_fresh(packs):
+            return all(packs[name]["fresh"] and "alarm_level" in packs[name] and
+                       ("cell_mv.1" in packs[name] or packs[name]["kind"] == "bank") for name in names or packs)
+        return until(lambda: {pack["pack"]: pack for pack in self.json("/api/v1/packs")}, are_fresh)
 
 
 def read_all(connection):

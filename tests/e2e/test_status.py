@@ -81,6 +81,8 @@ def health():
             assert "does not answer" in run("health", "-c", gateway.path, status=1)
         finally:
             gateway.process.send_signal(signal.SIGCONT)
+        # It may close connections that it finds when it goes on.
+        gateway.wait_for("held up for")
         assert "1 pack" in run("health", "-c", gateway.path)
         # A file with mistakes does not matter for the running gateway.
         with open(gateway.path, "a") as file:

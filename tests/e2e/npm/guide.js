@@ -195,7 +195,7 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
     return {
         // From the page without packs to the kept configuration; what is applied is what a person saw, and nothing else. On a light desktop.
         async guide_walk() {
-            const page = await open({ colorScheme: 'light', bypassCSP: true }), fake = new Fake();
+            const page = await open({ colorScheme: 'light', reducedMotion: 'no-preference', bypassCSP: true }), fake = new Fake();
             await page.evaluate(axe());
             await fake.answer(page);
             await page.locator('.empty a.button').click();

@@ -39,12 +39,13 @@ async function fresh(options, kind) {
 }
 const isReset = error => /ERR_CONNECTION_RESET/.test(error);
 
-async function open({ viewport = { width: 1280, height: 860 }, colorScheme = 'light', ...options } = {}, hash = '', url = asked.url) {
+// Without motion, except where a case asks for it: each value that comes would keep the processor busy with frames for a while.
+async function open({ viewport = { width: 1280, height: 860 }, colorScheme = 'light', reducedMotion = 'reduce', ...options } = {}, hash = '', url = asked.url) {
     const kind = JSON.stringify(options), kept = spare.find(one => one.kind === kind), one = kept || await fresh(options, kind), { page } = one;
     spare = spare.filter(other => other !== kept);
     lent.push(one);
     await page.setViewportSize(viewport);
-    await page.emulateMedia({ colorScheme, media: null });
+    await page.emulateMedia({ colorScheme, reducedMotion, media: null });
     // Except for what reading pixels brings about, which only this file does.
     page.on('console', message => {
         if (['error', 'warning'].includes(message.type()) && !message.text().includes('willReadFrequently') && !isReset(message.text())) complaints.push(message.text());
@@ -555,7 +556,7 @@ const cases = {
             await page.evaluate(h => { location.hash = h; }, hash);
             await settled(page, hash);
         }
-        const page = await open({ viewport: { width: 320, height: 640 }, hasTouch: true, isMobile: true, reducedMotion: 'reduce', colorScheme: 'dark', bypassCSP: true });
+        const page = await open({ viewport: { width: 320, height: 640 }, hasTouch: true, isMobile: true, colorScheme: 'dark', bypassCSP: true });
         for (const language of LANGUAGES) {
             const isFirst = language === LANGUAGES[0];
             await speak(page, language);
@@ -622,7 +623,7 @@ const cases = {
             seen.add(await page.locator('nav').textContent());
         }
         check(seen.size === LANGUAGES.length, `${seen.size} languages`);
-        const wide = await open({ colorScheme: 'light', bypassCSP: true });
+        const wide = await open({ colorScheme: 'light', reducedMotion: 'no-preference', bypassCSP: true });
         await wide.evaluate(axe);
         // Tables are cards on a phone.
         for (const hash of ['#/setup', '']) {
@@ -664,7 +665,7 @@ const cases = {
 
     // Everything can be reached and used without a mouse.
     async keyboard() {
-        const page = await open();
+        const page = await open({ reducedMotion: 'no-preference' });
         await card(page, 'shed').waitFor();
         await page.keyboard.press('Tab');
         await page.locator('.skip:focus').waitFor();
@@ -1182,7 +1183,7 @@ const cases = {
 
     // By finger: two zoom, one moves the cursor, a tap opens a pack and picks a cell; nothing needs a mouse above it.
     async touch() {
-        const page = await open({ viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true });
+        const page = await open({ viewport: { width: 390, height: 800 }, reducedMotion: 'no-preference', hasTouch: true, isMobile: true });
         await card(page, 'shed').waitFor();
         await card(page, 'shed').locator('.ends').tap({ force: true });
         await page.locator('h1:text-is("shed")').waitFor();

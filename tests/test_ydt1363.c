@@ -28,39 +28,6 @@ static enum ydt_state find(const char *text, size_t *span)
     return ydt_find((const uint8_t *) text, strlen(text), span);
 }
 
-TEST(worked_examples)
-{
-    static const struct {
-        struct ydt_head head;
-        uint8_t info;
-        size_t size;
-        const char *text;
-    } cases[] = {
-        {{0x21, 0x01, 0x46, 0x42}, 0x01, 1, REQUEST},
-        {{0x21, 0x10, 0x46, 0x42}, 0x10, 1, "~21104642E00210FD34\r"}, /* the same sum */
-        {{0x21, 0x0A, 0x46, 0x42}, 0x0A, 1, "~210A4642E0020AFD14\r"},
-        {{0x52, 0x01, 0x46, 0x04}, 0, 0, "~520146040000FDAA\r"},
-        {{0x20, 0x00, 0x46, 0x04}, 0, 0, "~200046040000FDB0\r"},
-        {{0x20, 0x01, 0x46, 0x90}, 0, 0, "~200146900000FDAA\r"},
-        {{0x25, 0x00, 0x46, 0x9A}, 0x00, 1, "~2500469AE00200FD1E\r"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        size_t span;
-        assert_string_equal(written(cases[i].head, &cases[i].info, cases[i].size), cases[i].text);
-        assert_int_equal(find(cases[i].text, &span), YDT_GOOD);
-        assert_int_equal(span, strlen(cases[i].text));
-    }
-}
-
-/* LENGTH: 084H gives 4084, 012H gives D012. */
-TEST(length)
-{
-    uint8_t info[0x084 / 2] = {0};
-    struct ydt_head head = {0x52, 1, 0x46, 0};
-    assert_memory_equal(written(head, info, 0x084 / 2) + 9, "4084", 4);
-    assert_memory_equal(written(head, info, 0x012 / 2) + 9, "D012", 4);
-}
-
 TEST(lower_case_and_line_feed)
 {
     /* The sum covers the characters as sent: 'e' is 20H more than 'E'. */
@@ -71,14 +38,6 @@ TEST(lower_case_and_line_feed)
     assert_int_equal(find("~21014642E00201FD35\r", &span), YDT_BAD_SUM);
     assert_int_equal(find("~21014642E00201FDG4\r", &span), YDT_BAD_SUM);
     assert_int_equal(find("~21014642D00201FD35\r", &span), YDT_BAD_LENGTH);
-}
-
-TEST(every_prefix_needs_more)
-{
-    for (size_t size = 1; size < strlen(REQUEST); size++) {
-        size_t span = 99;
-        assert_int_equal(ydt_find((const uint8_t *) REQUEST, size, &span), YDT_MORE);
-    }
 }
 
 /* Bytes before a frame are skipped without damaging the frame. */

@@ -17,8 +17,7 @@
 struct outlets;
 
 /** Starts the outlets of the configuration of `packs`, and follows its reloads: only outlets whose
- * section or packs have changed are restarted. NULL: out of memory. All pointers must outlive it.
- */
+ * section or packs have changed are restarted. NULL: out of memory. All pointers must outlive it. */
 struct outlets *outlets_new(struct ev_loop *loop, struct packs *packs, struct kept *kept);
 
 /** Asks them to end, without waiting. */
@@ -41,8 +40,7 @@ bool outlets_commit(const struct outlets *outlets);
 /* The state of an outlet, for `packgate status`. */
 struct outlet_state {
     const char *kind, *section;
-    bool
-        stores; /* outlets_commit has it write to its file; `sent` of its report counts how often it did */
+    bool stores;    /* outlets_commit is for it; `sent` of its report counts how often it wrote */
     pid_t pid;      /* 0: it does not run */
     unsigned ended; /* how often it ended by itself */
     uint64_t sent;  /* messages that its pipe accepted */

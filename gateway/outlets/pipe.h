@@ -66,11 +66,10 @@ struct pipe_config {
 };
 
 struct pipe_values {
-    unsigned pack;    /* its place in the config */
-    unsigned changes; /* enum source_change, all since the message before */
-    uint32_t
-        sequence; /* one more for each published change: a larger step means that some were merged */
-    double at;    /* when it was sent, by the clock of both */
+    unsigned pack;     /* its place in the config */
+    unsigned changes;  /* enum source_change, all since the message before */
+    uint32_t sequence; /* one more for each published change; a larger step: some were merged */
+    double at;         /* when it was sent, by the clock of both */
     /* Time of day, of the same clock for all outlets: when it was published, or of a message without new values, up to
      * when all was sent that had been published. 0: not all was. */
     double wall;

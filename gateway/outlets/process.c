@@ -500,8 +500,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
         process_start(process);
 }
 
-/* In the child. Only the first three descriptors and the pipe stay open; standard input is empty.
- */
+/* In the child. Only the first three descriptors and the pipe stay open; standard input is empty. */
 static void run_program(const struct process *process, int fd, pid_t parent)
 {
     char program[PORT_SIZE];

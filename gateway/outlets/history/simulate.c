@@ -67,8 +67,7 @@ struct past {
     unsigned count;
     struct made *current;
     time_t now;
-    long
-        zone_s; /* the present UTC offset is used for all days: a day with 23 hours would contain a step */
+    long zone_s; /* the present UTC offset for all days: one with 23 hours would have a step */
     unsigned waiting;
     bool as_outlet;
     time_t committed_at;

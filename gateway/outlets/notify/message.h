@@ -38,8 +38,7 @@ struct happening {
 };
 
 /** Composes the text: what, where, which cell, how much, since when. `time` is now in Unix seconds,
- * `gateway` the name of the host. Values are those of the source, and only included while `fresh`.
- */
+ * `gateway` the name of the host. Values are those of the source, and only included while `fresh`. */
 void message_of(struct message *message, const struct happening *happening,
                 const struct source *source, const struct notify_config *config,
                 const char *gateway, bool fresh, double time);

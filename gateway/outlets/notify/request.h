@@ -27,8 +27,7 @@ struct request {
     char *body; /* on the heap */
     size_t size, at;
     unsigned accepted; /* commands of a mail, so far */
-    char refused
-        [120]; /* what a mail server has said of an address that it does not take; empty: it takes all */
+    char refused[120]; /* a mail server's words on an address that it rejects; empty: none */
 };
 
 /** Whether an address is one of this host, by its name or number alone: 127.x, ::1, localhost. */

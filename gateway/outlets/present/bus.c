@@ -44,8 +44,7 @@ struct bus {
     void *data;
     enum { BUS_SERIAL, BUS_LISTENS, BUS_CAN } kind;
     struct port *port; /* of a serial port */
-    ev_io
-        quiet; /* of a serial port: a kernel timer, because those of libev are up to 1 ms late; fd < 0: none */
+    ev_io quiet; /* of a serial port; fd < 0: none. A kernel timer: libev's are up to 1 ms late */
     struct listeners listeners; /* of a TCP port */
     bool open;
     ev_timer retry;

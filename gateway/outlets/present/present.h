@@ -58,8 +58,7 @@ struct speaker {
 /* Modbus RTU; a BMS's own protocol; CAN. */
 extern const struct speaker modbus_speaker, battery_speaker, can_speaker;
 
-#define PRESENT_UNTOLD                                                                             \
-    320 /* bytes; the list of all values has 139, for a stack as well as for one battery */
+#define PRESENT_UNTOLD 320 /* bytes; the list of all values has 139, of a stack or one battery */
 
 #define PRESENT_LIMITS 64 /* bytes of the limits in an answer, as text */
 
@@ -77,11 +76,10 @@ struct present {
     double *until; /* by pack: see present_state */
     bool ending;   /* the gateway is gone, or has asked this process to end */
     ev_timer end;
-    enum present_state said;     /* the state of the presented pack that was logged last */
-    struct shown shown;          /* of the last fresh values */
-    char untold[PRESENT_UNTOLD]; /* those of them that the protocol cannot report */
-    bool known[SHOWN_NUMBERS +
-               1]; /* the values that were known when `untold` was written; the last one: alarms */
+    enum present_state said;       /* the state of the presented pack that was logged last */
+    struct shown shown;            /* of the last fresh values */
+    char untold[PRESENT_UNTOLD];   /* those of them that the protocol cannot report */
+    bool known[SHOWN_NUMBERS + 1]; /* values known when `untold` was written; the last: alarms */
     double duplicate_at;       /* when another device last answered at our address; NaN: never */
     struct pipe_report report; /* the last one */
     struct {

@@ -532,7 +532,7 @@ TEST(folded)
             for (unsigned row = 0; a && row < section->key_count; row++) {
                 const struct config_key *key = &section->keys[row];
                 const bool text = key->type == &type_path && key->words;
-                for (const struct config_part *part = key->parts; part && part->type; part++)
+                for (const struct config_key *part = key->parts; part && part->type; part++)
                     if (memcmp(a + part->offset, b + part->offset, part->size) != 0)
                         fail_msg("%s: %s", key->name, cases[i].old);
                 if (!text && !key->type->same && !key->parts &&

@@ -2,7 +2,7 @@
 /* The sections of outlets: valid values and mistakes. */
 #include "config_test.h"
 
-#include "config/outlets.h"
+#include "config/outlet_config.h"
 
 static const char packs[] = "[line a]\nport = sim:\nprotocol = daly\n"
                             "[pack a.b]\nline = a\nunit = 1\nwritable = yes\n"

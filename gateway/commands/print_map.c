@@ -6,7 +6,7 @@
 
 #include "config/keys.h"
 #include "config/load.h"
-#include "config/outlets.h"
+#include "config/outlet_config.h"
 #include "config/row.h"
 #include "packs/kept.h"
 #include "base/address.h"

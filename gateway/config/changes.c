@@ -7,7 +7,7 @@
 
 static bool same_key(const struct config_key *key, const void *a, const void *b)
 {
-    for (const struct config_part *part = key->parts; part && part->size > 0; part++)
+    for (const struct config_key *part = key->parts; part && part->size > 0; part++)
         if (memcmp((const char *) a + part->offset, (const char *) b + part->offset, part->size) !=
             0)
             return false;

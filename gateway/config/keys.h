@@ -46,25 +46,18 @@ enum config_change {
     CHANGE_RESTART  /* logs that a restart is needed */
 };
 
-/* One of the values of a key with several of them (type_parts), or a field that a reload compares for another type. */
-struct config_part {
-    const struct config_type *type;
-    size_t offset, size; /* as in struct config_key, whose own are those of the whole struct */
-    double min, max;
-    char unit;
-    const char *const *words;
-    bool required; /* of the first: a value without it is invalid */
-};
-
 struct config_key {
     const char *name;
     const struct config_type *type;
     size_t offset, size; /* of the field in the section's struct */
     double min, max;     /* numbers; durations in seconds; lists of names: how many at most */
     char unit;           /* may follow the number; 0: none */
-    const struct config_part *parts; /* {0} at the end */
-    const char *const *words;        /* choices, NULL at the end, in the order of their enum */
-    const char *preset;              /* what holds when the key is not given */
+    /* The values of a key with several of them (type_parts), or the fields that a reload compares for another type, {0} at the end: a type
+     * and field each, with offsets as in the whole struct, of which `offset` and `size` here are then. */
+    const struct config_key *parts;
+    bool required;            /* of the first part: a value without it is invalid */
+    const char *const *words; /* choices, NULL at the end, in the order of their enum */
+    const char *preset;       /* what holds when the key is not given */
     const char
         /* describes the default if it depends on others; without both, the key is required */
         *otherwise;
@@ -102,7 +95,7 @@ struct config_key {
 #define CONFIG_PARTS(owner, ...) CONFIG_FIELDS(owner, __VA_ARGS__), .type = &type_parts
 /* Of a type that fills several fields: those that a reload compares. */
 #define CONFIG_FIELDS(owner, ...)                                                                  \
-    .offset = 0, .size = sizeof(struct owner), .parts = (const struct config_part[])               \
+    .offset = 0, .size = sizeof(struct owner), .parts = (const struct config_key[])                \
     {                                                                                              \
         __VA_ARGS__,                                                                               \
         {                                                                                          \

@@ -2,9 +2,6 @@
 /* What the sections that are outlets share, and those of [history], [web], [influx NAME] and [print NAME]. */
 #include "outlets.h"
 
-#include "draft.h"
-#include "types.h"
-
 #include <ctype.h>
 #include <math.h>
 #include <stdio.h>

@@ -2,10 +2,9 @@
 /* The types, checks and rows that sections of outlets share. */
 #pragma once
 
-#include "outlet_config.h"
+#include "draft.h"
+#include "types.h"
 
-struct config_type;
-struct config_draft;
 /* Shared by all outlets: the key `packs`, whose field is their struct outlet_config, and its
  * check. */
 extern const struct config_type type_outlet_packs;

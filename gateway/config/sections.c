@@ -21,7 +21,7 @@
 /* A reload compares the variant as well. */
 #define PROTOCOL(owner, variant) \
     CONFIG_FIELD(owner, driver), .type = &type_protocol, \
-    .parts = (const struct config_part[]) {{CONFIG_FIELD(owner, driver), .type = &type_protocol}, {CONFIG_FIELD(owner, variant), .type = &type_variant}, {0}}
+    .parts = (const struct config_key[]) {{CONFIG_FIELD(owner, driver), .type = &type_protocol}, {CONFIG_FIELD(owner, variant), .type = &type_variant}, {0}}
 /* Whether it is given is a part of it: a configured gap of 0 differs from none. */
 #define GAP .offset = offsetof(struct line_config, gap_ms), .size = offsetof(struct line_config, gap_set) + 1 - offsetof(struct line_config, gap_ms)
 #define WHOLE(owner) .offset = 0, .size = sizeof(struct owner) /* of more than one field */

@@ -461,24 +461,12 @@ const struct config_type type_substitute = {
 
 /* ---- values of several kinds in one key ---- */
 
-/* What a part is parsed and described by. */
-static struct config_key key_of(const struct config_part *part)
-{
-    return (struct config_key){.type = part->type,
-                               .size = part->size,
-                               .min = part->min,
-                               .max = part->max,
-                               .unit = part->unit,
-                               .words = part->words};
-}
-
 /* Finds the first part, of those that `done` does not have, that accepts the text. */
 static bool parse_part(const struct config_key *key, const char *text, void *field, unsigned *done)
 {
     for (unsigned i = 0; key->parts[i].type; i++) {
-        const struct config_key one = key_of(&key->parts[i]);
-        if (!(*done >> i & 1) &&
-            one.type->parse(&one, text, (char *) field + key->parts[i].offset)) {
+        const struct config_key *part = &key->parts[i];
+        if (!(*done >> i & 1) && part->type->parse(part, text, (char *) field + part->offset)) {
             *done |= 1u << i;
             return true;
         }
@@ -510,7 +498,7 @@ static bool parse_piece(const struct config_key *key, char *piece, void *field, 
     return good;
 }
 
-static bool alike(const struct config_part *a, const struct config_part *b)
+static bool alike(const struct config_key *a, const struct config_key *b)
 {
     return a->type == b->type && a->min == b->min && a->max == b->max && a->words == b->words;
 }
@@ -534,10 +522,9 @@ static void describe_parts(const struct config_key *key, char *out, size_t size)
     char expected[EXPECTED_SIZE];
     out[0] = '\0';
     for (unsigned i = 0, count; key->parts[i].type; i += count) {
-        const struct config_key one = key_of(&key->parts[i]);
         for (count = 1; alike(&key->parts[i], &key->parts[i + count]);)
             count++;
-        config_append(out, size, i > 0 ? "; " : "", config_key_expected(&one, expected));
+        config_append(out, size, i > 0 ? "; " : "", config_key_expected(&key->parts[i], expected));
         if (count > 1) {
             const size_t used = strlen(out);
             snprintf(out + used, size - used, ", up to %u of them with commas between", count);
@@ -548,9 +535,9 @@ static void describe_parts(const struct config_key *key, char *out, size_t size)
 static const char *parts_word(const struct config_key *key, unsigned n)
 {
     for (unsigned i = 0; key->parts[i].type; i++) {
-        const struct config_key one = key_of(&key->parts[i]);
+        const struct config_key *part = &key->parts[i];
         const char *word;
-        for (unsigned k = 0; one.type->word && (word = one.type->word(&one, k)); k++)
+        for (unsigned k = 0; part->type->word && (word = part->type->word(part, k)); k++)
             if (n-- == 0)
                 return word;
     }

@@ -3,7 +3,7 @@
 #include "outlets.h"
 #include "process.h"
 
-#include "config/outlets.h"
+#include "config/outlet_config.h"
 #include "base/clock.h"
 #include "base/log.h"
 

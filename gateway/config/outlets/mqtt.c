@@ -2,9 +2,6 @@
 /* The section [mqtt NAME]: its keys, and sections that share a broker. */
 #include "config/outlets.h"
 
-#include "config/draft.h"
-#include "config/types.h"
-
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>

@@ -2,9 +2,6 @@
 /* The section [notify NAME]: its keys, and which of them belong to which service. */
 #include "config/outlets.h"
 
-#include "config/draft.h"
-#include "config/types.h"
-
 #include "bms/count.h"
 
 #include <math.h>

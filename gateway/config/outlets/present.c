@@ -2,7 +2,6 @@
 /* The section [present NAME]: a port on which inverters, PLCs and other masters poll values. */
 #include "config/check.h"
 #include "config/outlets.h"
-#include "config/types.h"
 
 #include "base/address.h"
 

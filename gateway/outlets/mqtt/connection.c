@@ -2,7 +2,7 @@
 /* The connection to a broker. */
 #include "connection.h"
 
-#include "config/outlets.h"
+#include "config/outlet_config.h"
 #include "outlets/certificate.h"
 #include "outlets/names.h"
 #include "base/backoff.h"

@@ -2,7 +2,7 @@
 #include "message.h"
 
 #include "packs/json.h"
-#include "config/outlets.h"
+#include "config/outlet_config.h"
 #include "base/duration.h"
 #include "base/text.h"
 

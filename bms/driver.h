@@ -66,8 +66,7 @@ struct bms {
 
 struct bms_request {
     uint8_t bytes[BMS_REQUEST_MAX];
-    size_t
-        size; /* 0: nothing was asked; the device talks by itself, or the line is only listened to */
+    size_t size; /* 0: nothing was asked: the device sends by itself, or the line is listened to */
 };
 
 /* What `frame` finds at the start of the received bytes. */
@@ -117,11 +116,10 @@ struct bms_step {
 struct bms_line {
     unsigned baud;
     const char *framing; /* "8N1" */
-    unsigned
-        reply_ms; /* silence after the request's last byte (or inside the reply) that means: no answer */
-    unsigned gap_ms; /* ms of silence before a request */
-    unsigned tries;  /* attempts before a request counts as unanswered; 0: 3 */
-    bool one_pack;   /* no addresses: a second pack on the line is a configuration mistake */
+    unsigned reply_ms;   /* silence after the request, or inside a reply, that means: no answer */
+    unsigned gap_ms;     /* ms of silence before a request */
+    unsigned tries;      /* attempts before a request counts as unanswered; 0: 3 */
+    bool one_pack;       /* no addresses: a second pack on the line is a configuration mistake */
 };
 
 enum bms_switch { BMS_CHARGE_MOS, BMS_DISCHARGE_MOS };
@@ -140,13 +138,12 @@ struct bms_output {
 
 /* For the owner, in docs/packs.md; Markdown, without '|'. */
 struct bms_guide {
-    const char *makes;   /* makes and boards, by the names on them */
-    const char *port;    /* in a word or two: "RS485" */
-    const char *wires;   /* the port, its plug and pins */
-    const char *setting; /* to be set in the maker's app or on the board; NULL: nothing */
-    const char *address; /* meaning of addresses and variants; NULL: nothing */
-    const char
-        *switching;     /* which of its variants can switch a MOS; NULL: all, if the driver can */
+    const char *makes;     /* makes and boards, by the names on them */
+    const char *port;      /* in a word or two: "RS485" */
+    const char *wires;     /* the port, its plug and pins */
+    const char *setting;   /* to be set in the maker's app or on the board; NULL: nothing */
+    const char *address;   /* meaning of addresses and variants; NULL: nothing */
+    const char *switching; /* its variants that can switch a MOS; NULL: all, if the driver can */
     const char *unseen; /* what no search can find and the owner has to configure; NULL: nothing */
 };
 
@@ -183,8 +180,7 @@ struct bms_driver {
     bool on_air;          /* also found behind Bluetooth modules */
     const struct bms_step *plan; /* NULL: the device sends without being polled */
     unsigned steps;
-    unsigned
-        ways; /* of asking that `build` goes through for the first variant while nothing answers; 0: one */
+    unsigned ways; /* that `build` tries for the first variant while nothing answers; 0: one */
     const struct bms_guess *guesses; /* for searches, likely ones first; NULL: the defaults */
     unsigned guess_count;
 

@@ -131,8 +131,7 @@ struct pack {
 
 /* The description of a value. Rows with a NULL name are internal and not published. */
 struct pack_value_info {
-    const char
-        *name; /* as in design: "voltage_v"; CELL_MV and TEMP_C: the stem, "cell_mv" and "temp_c" */
+    const char *name; /* "voltage_v"; of CELL_MV and TEMP_C the stem: "cell_mv" and "temp_c" */
     const char *unit; /* "V", "" where there is none */
     double min, max;  /* plausible range, both ends included */
     int decimals;     /* worth printing */

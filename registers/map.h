@@ -120,8 +120,7 @@ struct map_allowed {
     bool configured;         /* false: it has no [limits], and all below is meaningless */
     double charge_voltage_v; /* NaN: not known */
     double charge_current_a, discharge_current_a;
-    bool
-        discharges_stale; /* discharging stays allowed when the values become stale, until the next update */
+    bool discharges_stale; /* discharging stays allowed while stale, until the next update */
     enum limit_reason charge_limited_by, discharge_limited_by;
     /* The limiting pack of a bank, from 1 in the order of the configuration; 0: no single one. */
     unsigned charge_limited_pack, discharge_limited_pack;

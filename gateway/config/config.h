@@ -42,10 +42,9 @@ struct gateway_config {
     struct listen_list listen;
     struct allow_list allow;
     struct allow_list allow_write; /* clients that may switch, of packs that are writable */
-    struct map_settings
-        map;       /* base, also_at, float order, temperature unit, dashboard and display words */
-    double poll_s; /* default interval of the packs */
-    double stale_after_s; /* 0: five poll intervals, at least 10 s */
+    struct map_settings map; /* base, also_at, float order, temperature unit, dashboard, display */
+    double poll_s;           /* default interval of the packs */
+    double stale_after_s;    /* 0: five poll intervals, at least 10 s */
     enum on_stale on_stale;
     unsigned max_clients;
     double idle_timeout_s;
@@ -66,8 +65,7 @@ struct line_config {
     unsigned baud; /* 0 or "" where the driver's usual setting holds, as with reply_ms and gap_ms */
     char framing[4]; /* "8N1" */
     enum rts_mode rts;
-    unsigned
-        given_baud; /* with `protocol = auto`: the one of the file, `baud` may have been found */
+    unsigned given_baud; /* with `protocol = auto`: that of the file; `baud` may have been found */
     unsigned reply_ms;
     unsigned gap_ms;
     bool gap_set;             /* a gap of 0 can be meant */
@@ -76,9 +74,8 @@ struct line_config {
     char key_file[PORT_SIZE]; /* of advertisements that are encrypted; empty: none */
     bool searching; /* for packs with `protocol = auto`: none of its packs is polled meanwhile */
     bool searched;  /* beside packs that were known: over, in the life of this process */
-    unsigned
-        settle_ms; /* after each exchange nothing is sent for so long, and what comes is dropped */
-    bool any_age;  /* of a search: any reply counts, however old it may be */
+    unsigned settle_ms; /* nothing is sent so long after an exchange, and bytes are discarded */
+    bool any_age;       /* of a search: any reply counts, however old it may be */
 };
 
 /* `protocol = auto`: takes the place of the driver until one is found. Not in the list of drivers;

@@ -142,12 +142,11 @@ struct config_section {
     bool mentions_page; /* that process gets the page's address, and is restarted when it changes */
     bool lingers; /* that process outlives the gateway and its section by up to OUTLET_WITHDRAW_S */
     /* Offsets of a bool, or of a text, in its struct; 0: there is none. */
-    size_t
-        may_order; /* whether that process may switch packs for its clients; without: it may not */
-    size_t runs;   /* whether it gets a process; without: always */
-    bool may_set;  /* its orders may also write settings */
-    bool stores;   /* it writes values to a file, and at once on request */
-    size_t owned;  /* offset of a pointer to what its struct holds on the heap; 0: nothing */
+    size_t may_order; /* whether that process may switch packs for its clients; 0: it may not */
+    size_t runs;      /* whether it gets a process; without: always */
+    bool may_set;     /* its orders may also write settings */
+    bool stores;      /* it writes values to a file, and at once on request */
+    size_t owned;     /* offset of a pointer to what its struct holds on the heap; 0: nothing */
     const struct config_key *keys;
     unsigned key_count;
 

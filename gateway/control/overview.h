@@ -15,8 +15,7 @@
 
 /* What set-up in the browser needs from the program that runs the gateway. */
 struct overview_host {
-    const char
-        *first; /* the file that is read while the configuration does not exist; NULL: none */
+    const char *first;  /* the file to read while the configuration does not exist; NULL: none */
     const char *helper; /* socket of the program that may write the configuration; NULL: none */
     /** Reloads the configuration. False: it was rejected, and the reason logged. */
     bool (*reload)(void *data);

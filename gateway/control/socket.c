@@ -43,8 +43,7 @@ struct control_client {
     ev_io readable, writable;
     ev_timer deadline;
     double active_at;
-    bool
-        ended; /* the client will send nothing more, or we read nothing more: close it once its answer is sent */
+    bool ended; /* the client sends, or we read, nothing more: closed once its answer is sent */
     size_t in_size;
     char in[CONTROL_REQUEST_MAX + 1];
     char *out; /* the answer; for a listening client a fixed buffer */

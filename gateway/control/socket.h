@@ -26,8 +26,7 @@ struct control_peer {
     pid_t pid;
     uid_t uid;
     bool may_read; /* root, the gateway's own user, or a member of its group */
-    bool
-        may_act; /* root or the gateway's own user, but not a process that the gateway has started */
+    bool may_act;  /* root or the gateway's user, but no process that the gateway has started */
 };
 
 struct control_events {

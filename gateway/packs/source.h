@@ -63,8 +63,7 @@ enum source_change {                            /* bits; one turn can bring seve
 /* An order for a pack, and the receiver of its result. */
 struct order_request {
     struct switches ordered;
-    const char
-        *from; /* for the log and the observers: "client 192.0.2.7:4711", "mqtt home", "web" */
+    const char *from; /* for log and observers: "client 192.0.2.7:4711", "mqtt home", "web" */
     void (*done)(void *data, uint64_t ticket, enum order_result result);
     void *data;
     uint64_t ticket; /* chosen by the caller */

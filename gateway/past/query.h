@@ -26,8 +26,7 @@ struct query_ask {
     int64_t from, to; /* UTC in seconds; for days the local day that contains them */
     bool wanted[ROW_VALUES];
     bool extremes;
-    bool
-        only_wanted; /* without energy, flags and what else is kept beside: several times as fast */
+    bool only_wanted; /* without energy, flags and what else is kept: several times as fast */
 };
 
 /** Requests all values with the first `cells` cells and, if there were `limits`, the allowed

@@ -2,13 +2,12 @@
 /* Connecting without blocking: addresses, names, refusal, and stopping at any time. */
 #include "base/dial.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "unit.h"
+#include "loopback.h"
 
 /* Replaces the C library's connect, to control what the system does at random. */
 static bool own_end_is_target;
@@ -42,19 +41,6 @@ static void on_failed(void *data, const char *why)
 
 static const struct dial_events events = {.opened = on_opened, .failed = on_failed};
 
-/* A listening socket on a free port of 127.0.0.1. */
-static int listen_anywhere(unsigned *port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, (const struct sockaddr *) &address, size), 0);
-    assert_int_equal(listen(fd, 8), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *) &address, &size), 0);
-    *port = ntohs(address.sin_port);
-    return fd;
-}
-
 static void dial_to(struct dial *dial, struct outcome *outcome, const char *host, unsigned port)
 {
     char address[64];
@@ -67,8 +53,8 @@ static void dial_to(struct dial *dial, struct outcome *outcome, const char *host
 /* Bytes pass, and the peer sees the end when the connection is stopped. */
 static void check_connection(const char *host)
 {
-    unsigned port;
-    int listener = listen_anywhere(&port);
+    unsigned port = 0;
+    int listener = listen_on_loopback(&port);
     struct dial dial;
     struct outcome outcome;
     char byte = 0;
@@ -98,8 +84,8 @@ TEST(name)
 
 TEST(refused)
 {
-    unsigned port;
-    close(listen_anywhere(&port));
+    unsigned port = 0;
+    close(listen_on_loopback(&port));
     struct dial dial;
     struct outcome outcome;
     dial_to(&dial, &outcome, "127.0.0.1", port);
@@ -113,8 +99,8 @@ TEST(refused)
 /* Nobody listens on the port, and the system has chosen it as the local port of the connection. */
 TEST(never_itself)
 {
-    unsigned port;
-    close(listen_anywhere(&port));
+    unsigned port = 0;
+    close(listen_on_loopback(&port));
     struct dial dial;
     struct outcome outcome;
     own_end_is_target = true;
@@ -131,8 +117,8 @@ TEST(stopped)
 {
     static const char *const hosts[] = {"127.0.0.1", "localhost"};
     for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
-        unsigned port;
-        int listener = listen_anywhere(&port);
+        unsigned port = 0;
+        int listener = listen_on_loopback(&port);
         struct dial dial;
         struct outcome outcome;
         dial_to(&dial, &outcome, hosts[i], port);

@@ -12,7 +12,6 @@
 #include "base/clock.h"
 #include "simulator/link.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -27,8 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "unit.h"
-
+#include "loopback.h"
 #include "turned_clock.h"
 
 #define PATIENCE_S 120
@@ -291,18 +289,8 @@ static void await_published(struct bench *bench, unsigned count)
 
 static void listen_on(struct bench *bench, unsigned port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t) port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    const int on = 1;
-    bench->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    setsockopt(bench->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    assert_int_equal(bind(bench->listener, (const struct sockaddr *) &address, size), 0);
-    assert_int_equal(listen(bench->listener, 8), 0);
-    assert_int_equal(getsockname(bench->listener, (struct sockaddr *) &address, &size), 0);
-    snprintf(bench->line_config.port, sizeof bench->line_config.port, "tcp://127.0.0.1:%u",
-             ntohs(address.sin_port));
+    bench->listener = listen_on_loopback(&port);
+    snprintf(bench->line_config.port, sizeof bench->line_config.port, "tcp://127.0.0.1:%u", port);
     ev_io_set(&bench->accepting, bench->listener, EV_READ);
     ev_io_start(bench->loop, &bench->accepting);
 }

@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "simulator/options.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -27,6 +26,7 @@
 
 #include "pack_test.h"
 
+#include "loopback.h"
 #include "turned_clock.h"
 
 #define PACKS_MOST 3
@@ -278,15 +278,8 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int revents)
 
 static void open_far_end(struct bench *bench)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
     bench->peer = -1;
-    bench->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    assert_int_equal(bind(bench->listener, (const struct sockaddr *) &address, size), 0);
-    assert_int_equal(listen(bench->listener, 8), 0);
-    assert_int_equal(getsockname(bench->listener, (struct sockaddr *) &address, &size), 0);
-    snprintf(bench->line_config.port, sizeof bench->line_config.port, "tcp://127.0.0.1:%u",
-             ntohs(address.sin_port));
+    bench->listener = listen_as_line(bench->line_config.port, sizeof bench->line_config.port);
     ev_init(&bench->accepting, on_accept);
     ev_init(&bench->hearing, on_heard);
     bench->accepting.data = bench->hearing.data = bench;

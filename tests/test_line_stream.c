@@ -11,7 +11,6 @@
 #include "base/log.h"
 #include "simulator/options.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <math.h>
 #include <netinet/tcp.h>
@@ -23,6 +22,7 @@
 
 #include "pack_test.h"
 
+#include "loopback.h"
 #include "turned_clock.h"
 
 #define READ_ABOUT 0x97
@@ -105,15 +105,8 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int revents)
 
 static void open_board(struct bench *bench)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
     bench->peer = -1;
-    bench->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    assert_int_equal(bind(bench->listener, (const struct sockaddr *) &address, size), 0);
-    assert_int_equal(listen(bench->listener, 8), 0);
-    assert_int_equal(getsockname(bench->listener, (struct sockaddr *) &address, &size), 0);
-    snprintf(bench->line_config.port, sizeof bench->line_config.port, "tcp://127.0.0.1:%u",
-             ntohs(address.sin_port));
+    bench->listener = listen_as_line(bench->line_config.port, sizeof bench->line_config.port);
     ev_io_init(&bench->accepting, on_accept, bench->listener, EV_READ);
     ev_init(&bench->hearing, on_heard);
     ev_timer_init(&bench->streaming, on_stream, 1, 1);

@@ -11,7 +11,6 @@
 #include "base/clock.h"
 #include "simulator/link.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -21,6 +20,7 @@
 
 #include "pack_test.h"
 
+#include "loopback.h"
 #include "turned_clock.h"
 
 #define TURN_S                                                                                     \
@@ -218,13 +218,7 @@ static void open_far_end(struct bench *bench)
         attach(bench, master);
         return;
     }
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    bench->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    assert_int_equal(bind(bench->listener, (const struct sockaddr *) &address, size), 0);
-    assert_int_equal(listen(bench->listener, 8), 0);
-    assert_int_equal(getsockname(bench->listener, (struct sockaddr *) &address, &size), 0);
-    snprintf(port, sizeof bench->line_config.port, "tcp://127.0.0.1:%u", ntohs(address.sin_port));
+    bench->listener = listen_as_line(port, sizeof bench->line_config.port);
     ev_io_set(&bench->accepting, bench->listener, EV_READ);
     ev_io_start(bench->loop, &bench->accepting);
 }

@@ -2,7 +2,6 @@
 /* A far end that sends without end, on a test-controlled clock. */
 #include "lines/wire.h"
 
-#include <arpa/inet.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "unit.h"
 
 #include "base/clock.h"
+#include "loopback.h"
 #include "turned_clock.h"
 
 #define WIRE_BYTES_PER_S 92160 /* bytes: 921,600 baud, more than almost any wire */
@@ -66,16 +66,9 @@ static int set_up(void **state)
                                               .next_due = next_due,
                                               .closed = on_closed,
                                               .down = on_down};
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t size = sizeof address;
-    const int listening = socket(AF_INET, SOCK_STREAM, 0);
     turned_clock_patience_ms = 1; /* TCP may take a moment */
     bench = (struct bench){.received = 0};
-    assert_int_equal(bind(listening, (struct sockaddr *) &address, size), 0);
-    assert_int_equal(listen(listening, 1), 0);
-    assert_int_equal(getsockname(listening, (struct sockaddr *) &address, &size), 0);
-    snprintf(bench.config.port, sizeof bench.config.port, "tcp://127.0.0.1:%u",
-             ntohs(address.sin_port));
+    const int listening = listen_as_line(bench.config.port, sizeof bench.config.port);
     assert_true(wire_init(&bench.wire, ev_default_loop(0), &bench.config, bms_driver_find("renogy"),
                           NULL, &events, &bench));
     wire_start(&bench.wire, clock_now());

@@ -50,7 +50,7 @@ struct bench {
 
 static void say(struct bench *bench, enum jk_type type)
 {
-    struct jk_image image = {.big_endian = false};
+    uint8_t record[JK_RECORD_SIZE];
     struct pack pack = cleared_pack();
     const double mv = bench->moves ? simulator_clock_cell_mv(clock_now()) : 3300;
     for (int c = 0; c < 16; c++)
@@ -58,10 +58,9 @@ static void say(struct bench *bench, enum jk_type type)
     set_values(&pack, {CELL_COUNT, 16}, {VOLTAGE_V, mv * 16 / 1000}, {SOC_PERCENT, 60},
                {CURRENT_A, 5}, {RATED_AH, 100});
     pack_derive(&pack);
-    jk_encode(&image, type, JK_32S, bench->counter++, 1, &pack);
+    jk_encode(record, false, type, JK_32S, bench->counter++, 1, &pack);
     if (bench->peer >= 0 && !bench->silent)
-        assert_int_equal(send(bench->peer, image.bytes, JK_RECORD_SIZE, MSG_NOSIGNAL),
-                         JK_RECORD_SIZE);
+        assert_int_equal(send(bench->peer, record, JK_RECORD_SIZE, MSG_NOSIGNAL), JK_RECORD_SIZE);
 }
 
 static void on_stream(struct ev_loop *loop, ev_timer *timer, int revents)

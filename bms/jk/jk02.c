@@ -195,9 +195,8 @@ static void write_reply(struct bms *bms, const struct pack *pack, enum jk_type t
                         struct bms_output *out)
 {
     struct memory *memory = bms_memory(bms);
-    struct jk_image image = {.big_endian = false};
-    jk_encode(&image, type, (enum jk_layout) bms->options.variant, memory->counter++, 1, pack);
-    memcpy(out->bytes + out->size, image.bytes, JK_RECORD_SIZE);
+    jk_encode(out->bytes + out->size, false, type, (enum jk_layout) bms->options.variant,
+              memory->counter++, 1, pack);
     out->size += JK_RECORD_SIZE;
 }
 

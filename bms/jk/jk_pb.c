@@ -422,11 +422,11 @@ static void emulate_read(const uint8_t *request, const struct pack *pack, struct
     } else if (!source || start - source->block + 2 * words > BLOCK_END) {
         write_exception(request, MODBUS_BAD_ADDRESS, out);
     } else {
-        struct jk_image image = {.big_endian = true};
-        jk_encode(&image, source->type, JK_32S, 0, request[0], pack);
+        uint8_t record[JK_RECORD_SIZE];
+        jk_encode(record, true, source->type, JK_32S, 0, request[0], pack);
         memcpy(out->bytes, request, 2);
         out->bytes[2] = (uint8_t) (2 * words);
-        memcpy(out->bytes + 3, image.bytes + BLOCK_DATA + (start - source->block), 2u * words);
+        memcpy(out->bytes + 3, record + BLOCK_DATA + (start - source->block), 2u * words);
         out->size = modbus_put_crc(out->bytes, 3 + 2u * words);
     }
 }
@@ -454,9 +454,7 @@ static void emulate_write(const struct bms_request *request, struct pack *pack,
         }
         return;
     }
-    struct jk_image image = {.big_endian = false};
-    jk_encode(&image, type, JK_32S, 5, request->bytes[0], pack);
-    memcpy(out->bytes, image.bytes, JK_RECORD_SIZE);
+    jk_encode(out->bytes, false, type, JK_32S, 5, request->bytes[0], pack);
     out->size = JK_RECORD_SIZE;
     acknowledge(request->bytes, out);
 }

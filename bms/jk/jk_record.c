@@ -467,13 +467,19 @@ void jk_record_mask(uint8_t *bytes, size_t first)
 
 #define NO_SENSOR (-200.0)
 
-static void put(struct jk_image *image, size_t at, enum kind kind, double value)
+/* A record being written; offsets are those of the frame. */
+struct image {
+    uint8_t *bytes;
+    bool big_endian;
+};
+
+static void put(const struct image *image, size_t at, enum kind kind, double value)
 {
     put_sized(image->bytes + at, (uint64_t) llround(value), kind_size[kind], image->big_endian);
 }
 
 /* Limited to the size of the field; the frame was zeroed before. */
-static void put_text(struct jk_image *image, size_t at, size_t size, const char *text)
+static void put_text(const struct image *image, size_t at, size_t size, const char *text)
 {
     memcpy(image->bytes + at, text, strnlen(text, size));
 }
@@ -492,7 +498,7 @@ static const char *software(const struct pack *pack, enum jk_layout layout)
     return usable ? own : old ? "10.08" : "15.41";
 }
 
-static void put_fields(struct jk_image *image, const struct field *fields, size_t count,
+static void put_fields(const struct image *image, const struct field *fields, size_t count,
                        enum jk_layout layout, const struct pack *pack)
 {
     for (size_t i = 0; i < count; i++) {
@@ -520,7 +526,8 @@ static uint32_t alarm_word(const struct pack *pack)
            1u << PASSWORD_REMINDER_BIT;
 }
 
-static void encode_cells(struct jk_image *image, const struct places *at, const struct pack *pack)
+static void encode_cells(const struct image *image, const struct places *at,
+                         const struct pack *pack)
 {
     double count = fmin(pack_value_or(pack, CELL_COUNT, at->cells), at->cells);
     unsigned highest = 0, lowest = 0, present = 0;
@@ -554,7 +561,7 @@ static double sensor(const struct pack *pack, unsigned number)
                          : NO_SENSOR);
 }
 
-static void encode_status(struct jk_image *image, enum jk_layout layout, const struct pack *pack)
+static void encode_status(const struct image *image, enum jk_layout layout, const struct pack *pack)
 {
     const struct places *at = &places[layout == JK_24S ? JK_24S : JK_32S];
     const double voltage = pack_value_or(pack, VOLTAGE_V, 0),
@@ -602,13 +609,14 @@ static const struct {
 };
 // clang-format on
 
-void jk_encode(struct jk_image *image, enum jk_type type, enum jk_layout layout, uint8_t counter,
-               uint8_t address, const struct pack *pack)
+void jk_encode(uint8_t bytes[JK_RECORD_SIZE], bool big_endian, enum jk_type type,
+               enum jk_layout layout, uint8_t counter, uint8_t address, const struct pack *pack)
 {
-    memset(image->bytes, 0, sizeof image->bytes);
-    memcpy(image->bytes, header, sizeof header);
-    image->bytes[4] = (uint8_t) type;
-    image->bytes[5] = counter;
+    const struct image whole = {bytes, big_endian}, *image = &whole;
+    memset(bytes, 0, JK_RECORD_SIZE);
+    memcpy(bytes, header, sizeof header);
+    bytes[4] = (uint8_t) type;
+    bytes[5] = counter;
     if (type == JK_STATUS)
         encode_status(image, layout, pack);
     else if (type == JK_SETTINGS) {
@@ -635,5 +643,5 @@ void jk_encode(struct jk_image *image, enum jk_type type, enum jk_layout layout,
         put_text(image, 78, 8, "260101");
         put_text(image, 86, 16, text_or(pack, SERIAL, "0123456789"));
     }
-    image->bytes[JK_RECORD_SIZE - 1] = (uint8_t) sum_bytes(image->bytes, JK_RECORD_SIZE - 1);
+    bytes[JK_RECORD_SIZE - 1] = (uint8_t) sum_bytes(bytes, JK_RECORD_SIZE - 1);
 }

@@ -53,13 +53,7 @@ void jk_alarm_by_direction(struct pack *pack, enum pack_alarm charge, enum pack_
  * header are missing. */
 void jk_record_mask(uint8_t *bytes, size_t first);
 
-/* A record being written; offsets are those of the 300-byte frame. */
-struct jk_image {
-    uint8_t bytes[JK_RECORD_SIZE];
-    bool big_endian; /* as in the registers */
-};
-
-/** Writes a record of the pack into the image and appends its sum. JK_LAYOUT_AUTO is the 32-cell
- * layout. */
-void jk_encode(struct jk_image *image, enum jk_type type, enum jk_layout layout, uint8_t counter,
-               uint8_t address, const struct pack *pack);
+/** Writes a record of the pack, as the frame or with the byte order of the registers. JK_LAYOUT_AUTO is
+ * the 32-cell layout. */
+void jk_encode(uint8_t bytes[JK_RECORD_SIZE], bool big_endian, enum jk_type type,
+               enum jk_layout layout, uint8_t counter, uint8_t address, const struct pack *pack);

@@ -421,9 +421,9 @@ static unsigned gather(const struct view_config *view, struct row *rows)
         snprintf(row->meaning, sizeof row->meaning, "each of them, unless a row says otherwise");
     }
     for (unsigned i = 0; i < view->copies.count; i++) {
-        const struct view_copy *copy = &view->copies.list[i];
+        const struct view_fill *copy = &view->copies.list[i];
         struct row *row = &rows[count++];
-        *row = row_without_value("copy", copy->to, copy->last - copy->first + 1);
+        *row = row_without_value("copy", copy->value, copy->last - copy->first + 1);
         snprintf(row->name, sizeof row->name, "copy of %u to %u", copy->first, copy->last);
     }
     qsort(rows, count, sizeof *rows, by_address);

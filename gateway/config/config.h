@@ -240,14 +240,9 @@ struct push_config {
 #define VIEW_UNITS 16 /* of one view */
 #define VIEW_FILLS 64 /* of one view; the same for copies */
 
-/* Registers that return a constant where nothing else is defined. */
+/* Registers that return a constant where nothing else is defined; of a copy, those that are repeated from address `value` on. */
 struct view_fill {
     unsigned first, last, value;
-};
-
-/* Registers that repeat others at another address. */
-struct view_copy {
-    unsigned first, last, to;
 };
 
 struct view_units {
@@ -258,10 +253,6 @@ struct view_fills {
     struct view_fill list[VIEW_FILLS];
     unsigned count;
 };
-struct view_copies {
-    struct view_copy list[VIEW_FILLS];
-    unsigned count;
-};
 
 struct view_config {
     char name[NAME_SIZE];
@@ -270,8 +261,7 @@ struct view_config {
     struct view_units units;
     bool big_words; /* these three: of registers that say nothing else */
     struct substitute on_unknown, on_stale;
-    struct view_fills fills;
-    struct view_copies copies;
+    struct view_fills fills, copies;
     struct register_row *registers; /* by address, those that share bits one behind the other */
     unsigned register_count;
 };

@@ -37,35 +37,28 @@ static const char *parse_range(const char *text, unsigned *first, unsigned *last
     return end && *first <= *last ? end + strspn(end, " \t") : NULL;
 }
 
-static bool parse_copy(const struct config_key *key, const char *text, void *field)
-{
-    struct view_copies *copies = field;
-    struct view_copy copy;
-    const char *rest = parse_range(text, &copy.first, &copy.last);
-    if (!rest || strncmp(rest, "->", 2) != 0 || copies->count == VIEW_FILLS)
-        return false;
-    const char *end = parse_address(rest + 2 + strspn(rest + 2, " \t"), &copy.to);
-    if (!end || *end)
-        return false;
-    copies->list[copies->count++] = copy;
-    return true;
-}
-
+/* Of the copies and the constants of a view, whichever it is. */
 static bool parse_fill(const struct config_key *key, const char *text, void *field)
 {
     struct view_config *view = field;
-    struct view_fills *fills = &view->fills;
     struct view_fill fill;
-    if (strstr(text, "->"))
-        return parse_copy(key, text, &view->copies);
     const char *rest = parse_range(text, &fill.first, &fill.last);
-    if (!rest || rest == text || !isspace((unsigned char) rest[-1]) || fills->count == VIEW_FILLS)
+    const bool copy = rest && strncmp(rest, "->", 2) == 0;
+    struct view_fills *fills = copy ? &view->copies : &view->fills;
+    if (copy)
+        rest += 2 + strspn(rest + 2, " \t");
+    else if (!rest || !isspace((unsigned char) rest[-1]))
         return false;
     const char *end = parse_address(rest, &fill.value);
-    if (!end || *end)
+    if (!end || *end || fills->count == VIEW_FILLS)
         return false;
     fills->list[fills->count++] = fill;
     return true;
+}
+
+static bool parse_copy(const struct config_key *key, const char *text, void *field)
+{
+    return strstr(text, "->") && parse_fill(key, text, field);
 }
 
 static bool parse_units(const struct config_key *key, const char *text, void *field)
@@ -121,7 +114,7 @@ static void check_fills(const struct config_draft *draft)
         }
 }
 
-static bool has_any(const struct view_config *view, const struct view_copy *copy, unsigned n)
+static bool has_any(const struct view_config *view, const struct view_fill *copy, unsigned n)
 {
     for (unsigned i = 0; i < view->register_count; i++)
         if (view->registers[i].address <= copy->last &&
@@ -131,8 +124,9 @@ static bool has_any(const struct view_config *view, const struct view_copy *copy
         if (view->fills.list[i].first <= copy->last && copy->first <= view->fills.list[i].last)
             return true;
     for (unsigned i = 0; i < n; i++) {
-        const struct view_copy *other = &view->copies.list[i];
-        if (other->to <= copy->last && copy->first <= other->to + (other->last - other->first))
+        const struct view_fill *other = &view->copies.list[i];
+        if (other->value <= copy->last &&
+            copy->first <= other->value + (other->last - other->first))
             return true;
     }
     return false;
@@ -141,34 +135,34 @@ static bool has_any(const struct view_config *view, const struct view_copy *copy
 static void check_copy(const struct config_draft *draft, unsigned n)
 {
     const struct view_config *view = draft->as.view;
-    const struct view_copy *copy = &view->copies.list[n];
+    const struct view_fill *copy = &view->copies.list[n];
     const unsigned line = line_of(draft, true, n);
-    const unsigned end = copy->to + (copy->last - copy->first);
+    const unsigned end = copy->value + (copy->last - copy->first);
     if (end >= REGISTERS) {
         config_mistake_at(draft, line, "the copy would reach to %u, %u is the last register", end,
                           REGISTERS - 1);
         return;
     }
-    if (copy->to <= copy->last && copy->first <= end)
-        config_mistake_at(draft, line, "the copy (%u to %u) overlaps what it is made of", copy->to,
-                          end);
+    if (copy->value <= copy->last && copy->first <= end)
+        config_mistake_at(draft, line, "the copy (%u to %u) overlaps what it is made of",
+                          copy->value, end);
     else if (!has_any(view, copy, n))
         config_mistake_at(draft, line,
                           "nothing is defined from %u to %u, so there is nothing to copy",
                           copy->first, copy->last);
     for (unsigned i = 0; i < view->register_count; i++) {
         const struct register_row *reg = &view->registers[i];
-        if (reg->address <= end && copy->to < reg->address + reg->size) {
+        if (reg->address <= end && copy->value < reg->address + reg->size) {
             config_mistake_at(draft, line, "register %u is already that of line %u",
-                              (unsigned) fmax(reg->address, copy->to), reg->line_number);
+                              (unsigned) fmax(reg->address, copy->value), reg->line_number);
             return;
         }
     }
     for (unsigned i = 0; i < n; i++) {
-        const struct view_copy *other = &view->copies.list[i];
-        if (other->to <= end && copy->to <= other->to + (other->last - other->first)) {
+        const struct view_fill *other = &view->copies.list[i];
+        if (other->value <= end && copy->value <= other->value + (other->last - other->first)) {
             config_mistake_at(draft, line, "register %u is already copied to in line %u",
-                              (unsigned) fmax(other->to, copy->to), line_of(draft, true, i));
+                              (unsigned) fmax(other->value, copy->value), line_of(draft, true, i));
             return;
         }
     }

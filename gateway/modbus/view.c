@@ -199,10 +199,10 @@ static void encode_registers(const struct view *view)
 /* If nothing is to be copied, a fill at the same place remains. */
 static void copy_registers(const struct view *view)
 {
-    const struct view_copies *copies = &view->config->copies;
+    const struct view_fills *copies = &view->config->copies;
     for (unsigned i = 0; i < copies->count; i++) {
-        const struct view_copy *copy = &copies->list[i];
-        for (unsigned from = copy->first, to = copy->to; from <= copy->last; from++, to++)
+        const struct view_fill *copy = &copies->list[i];
+        for (unsigned from = copy->first, to = copy->value; from <= copy->last; from++, to++)
             if (view->states[from] != OUTSIDE) {
                 view->registers[to] = view->registers[from];
                 view->states[to] = view->states[from];
@@ -250,8 +250,8 @@ static unsigned find_size(const struct view_config *config)
     for (unsigned i = 0; i < config->fills.count; i++)
         size = config->fills.list[i].last + 1 > size ? config->fills.list[i].last + 1 : size;
     for (unsigned i = 0; i < config->copies.count; i++) {
-        const struct view_copy *copy = &config->copies.list[i];
-        const unsigned end = copy->to + (copy->last - copy->first) + 1;
+        const struct view_fill *copy = &config->copies.list[i];
+        const unsigned end = copy->value + (copy->last - copy->first) + 1;
         size = copy->last + 1 > size ? copy->last + 1 : size;
         size = end > size ? end : size;
     }

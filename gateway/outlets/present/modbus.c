@@ -125,12 +125,12 @@ static size_t limit_of(const struct register_row *entry)
     return n;
 }
 
-static bool range_has_copy(const struct view_copies *copies, const struct mbap_range *range,
+static bool range_has_copy(const struct view_fills *copies, const struct mbap_range *range,
                            const struct register_row *entry)
 {
-    for (const struct view_copy *copy = copies->list; copy < copies->list + copies->count; copy++)
+    for (const struct view_fill *copy = copies->list; copy < copies->list + copies->count; copy++)
         if (entry->address >= copy->first && entry->address <= copy->last &&
-            range_has(range, entry->address - copy->first + copy->to, entry->size))
+            range_has(range, entry->address - copy->first + copy->value, entry->size))
             return true;
     return false;
 }

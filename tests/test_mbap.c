@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Framing and the checks of a request. Lengths and quantities are those of "MODBUS Application
- * Protocol Specification V1.1b3", section 6. Every frame is handed over in memory of its own size,
- * so that the address sanitizer sees a read behind its end.
+ * The checks of a request; its framing is in test_conformance and test_sessions. Lengths and
+ * quantities are those of "MODBUS Application Protocol Specification V1.1b3", section 6. Every frame
+ * is handed over in memory of its own size, so that the address sanitizer sees a read behind its end.
  */
 #include "modbus/mbap.h"
 #include "bms/count.h"
@@ -11,16 +11,6 @@
 #include <string.h>
 
 #include "unit.h"
-
-static struct mbap_span find(const uint8_t *bytes, size_t size)
-{
-    uint8_t *copy = malloc(size ? size : 1);
-    assert_non_null(copy);
-    memcpy(copy, bytes, size);
-    const struct mbap_span span = mbap_find(copy, size);
-    free(copy);
-    return span;
-}
 
 /* Adds the header to a PDU and checks the frame. */
 static uint8_t check(const uint8_t *pdu, size_t size, struct mbap_request *request)
@@ -39,56 +29,6 @@ static uint8_t check(const uint8_t *pdu, size_t size, struct mbap_request *reque
         assert_int_equal(request->write.count, 0);
     }
     return result;
-}
-
-static const uint8_t read_two[] = {0, 1, 0, 0, 0, 6, 1, 3, 0x01, 0x22, 0, 2};
-
-TEST(find_grows)
-{
-    for (size_t size = 0; size < sizeof read_two; size++)
-        assert_int_equal(find(read_two, size).kind, MBAP_MORE);
-    assert_int_equal(find(read_two, sizeof read_two).kind, MBAP_FRAME);
-    assert_int_equal(find(read_two, sizeof read_two).size, sizeof read_two);
-}
-
-/* Bytes after a frame do not change the result. */
-TEST(find_first)
-{
-    uint8_t bytes[2 * sizeof read_two];
-    memcpy(bytes, read_two, sizeof read_two);
-    memset(bytes + sizeof read_two, 0xFF, sizeof read_two);
-    for (size_t size = sizeof read_two; size <= sizeof bytes; size++) {
-        assert_int_equal(find(bytes, size).kind, MBAP_FRAME);
-        assert_int_equal(find(bytes, size).size, sizeof read_two);
-    }
-}
-
-/* The length counts from the unit id: 2 (no more than a function) to 254 (the longest PDU, 253). */
-TEST(find_lengths)
-{
-    for (unsigned length = 0; length <= 0xFFFF; length++) {
-        uint8_t bytes[260] = {0, 1, 0, 0, (uint8_t) (length >> 8), (uint8_t) length, 1, 3};
-        const struct mbap_span span = mbap_find(bytes, sizeof bytes);
-        const bool possible = length >= 2 && length <= 254;
-        assert_int_equal(span.kind, possible ? MBAP_FRAME : MBAP_BROKEN);
-        if (possible)
-            assert_int_equal(span.size, 6 + length);
-        assert_int_equal(mbap_find(bytes, 5).kind, MBAP_MORE);
-        assert_int_equal(mbap_find(bytes, 6).kind, possible ? MBAP_MORE : MBAP_BROKEN);
-    }
-}
-
-TEST(find_protocol)
-{
-    for (unsigned protocol = 1; protocol <= 0xFFFF; protocol++) {
-        uint8_t bytes[sizeof read_two];
-        memcpy(bytes, read_two, sizeof bytes);
-        bytes[2] = (uint8_t) (protocol >> 8);
-        bytes[3] = (uint8_t) protocol;
-        assert_int_equal(mbap_find(bytes, sizeof bytes - 1).kind, MBAP_MORE);
-        assert_int_equal(mbap_find(bytes, sizeof bytes).kind, MBAP_FOREIGN);
-        assert_int_equal(mbap_find(bytes, sizeof bytes).size, sizeof bytes);
-    }
 }
 
 /* A valid request of each function, with its ranges. */
@@ -145,20 +85,6 @@ TEST(check_lengths)
     }
 }
 
-TEST(check_functions)
-{
-    for (unsigned function = 0; function < 256; function++) {
-        bool served = false;
-        for (size_t i = 0; i < COUNT(good_requests); i++)
-            served = served || good_requests[i].pdu[0] == function;
-        const uint8_t pdu[5] = {(uint8_t) function, 0, 0, 0, 1};
-        struct mbap_request request;
-        const uint8_t result = check(pdu, sizeof pdu, &request);
-        if ((result == 1) == (served && function != 43))
-            fail_msg("function %u: %u", function, result);
-    }
-}
-
 /* Reads: every possible quantity. */
 TEST(check_read_quantities)
 {
@@ -202,17 +128,6 @@ TEST(check_write_quantities)
     check_write_quantities(23, 10, 121, 16);
 }
 
-/* The byte count must match the length of the PDU, too. */
-TEST(check_byte_counts)
-{
-    uint8_t pdu[] = {16, 0, 1, 0, 2, 4, 0, 10, 1, 2};
-    struct mbap_request request;
-    for (unsigned bytes = 0; bytes < 256; bytes++) {
-        pdu[5] = (uint8_t) bytes;
-        assert_int_equal(check(pdu, sizeof pdu, &request), bytes == 4 ? 0 : 3);
-    }
-}
-
 TEST(check_read_of_read_write)
 {
     for (unsigned quantity = 0; quantity <= 0xFFFF; quantity++) {
@@ -220,16 +135,6 @@ TEST(check_read_of_read_write)
                                2,  0, 9};
         struct mbap_request request;
         const bool good = quantity >= 1 && quantity <= 125;
-        assert_int_equal(check(pdu, sizeof pdu, &request), good ? 0 : 3);
-    }
-}
-
-TEST(check_coil_values)
-{
-    for (unsigned value = 0; value <= 0xFFFF; value++) {
-        const uint8_t pdu[] = {5, 0, 0, (uint8_t) (value >> 8), (uint8_t) value};
-        struct mbap_request request;
-        const bool good = value == 0x0000 || value == 0xFF00;
         assert_int_equal(check(pdu, sizeof pdu, &request), good ? 0 : 3);
     }
 }

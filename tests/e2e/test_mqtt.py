@@ -275,6 +275,7 @@ def tells_an_alarm_once_and_for_sure():
     with Broker() as broker, Proxy(broker) as proxy, Listener(broker) as listener, \
             Gateway(LINE.format("shed", alarm, 1, "") + section(proxy)) as gateway:
         assert listener.wait_json("packgate/shed/event")["active"] is True
+        listener.wait_for("packgate/shed/state")  # behind which the outlet has noted that the event is sent
         before = len(listener.came)
         os.kill(outlet_pid(gateway, "mqtt"), signal.SIGKILL)
         gateway.wait_for("mqtt home: connected to")

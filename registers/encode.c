@@ -153,8 +153,6 @@ void map_encode(const struct map_settings *settings, const struct pack *pack,
                MAP_COMPAT_SIZE * sizeof *registers);
 }
 
-/* ---- numbers by name ---- */
-
 /* Names of the pack's own numbers are in pack.h. */
 static bool is_single_number(const struct map_row *row)
 {
@@ -198,8 +196,6 @@ double map_number_named(const char *name, const struct pack *pack, const struct 
             return map_number(row, pack, status);
     return NAN;
 }
-
-/* ---- bits ---- */
 
 static bool bit_of(const struct map_bit *bit, const struct pack *pack, const bool *states)
 {

@@ -52,8 +52,6 @@ static bool failed(const struct template *template)
     return template->fault->line > 0;
 }
 
-/* ---- tokens ---- */
-
 static void skip_blanks(struct template *template)
 {
     template->at += strspn(template->at, " \t\n");
@@ -110,8 +108,6 @@ static void pass_to(struct template *template, const char *closing)
     }
     set_fault(template, "expected '%s'", closing);
 }
-
-/* ---- expressions ---- */
 
 static void evaluate(struct template *template, struct template_value *value);
 
@@ -365,8 +361,6 @@ static void evaluate(struct template *template, struct template_value *value)
     template->depth--;
 }
 
-/* ---- blocks ---- */
-
 enum ending { AT_THE_END, AT_END, AT_ELSE };
 
 static enum ending run_blocks(struct template *template, bool active);
@@ -581,8 +575,6 @@ static enum ending run_blocks(struct template *template, bool active)
     template->depth--;
     return ending;
 }
-
-/* ---- lines that contain only tags ---- */
 
 /* The end of a tag or comment that begins here; NULL: none begins. */
 static const char *end_of_tag(const char *at)

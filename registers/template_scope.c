@@ -36,8 +36,6 @@ static const char *or_nothing(const char *text)
     return text ? text : "";
 }
 
-/* ---- rows ---- */
-
 /* Whether a loop over numbers stands at one of the row's elements. */
 static bool is_element(const struct template_scope *scope)
 {
@@ -171,8 +169,6 @@ static bool look_up_row(const struct template_scope *scope, const struct wanted 
            look_up_array(scope, wanted) || look_up_place(scope, wanted);
 }
 
-/* ---- units, groups, bits, MQTT ---- */
-
 static bool look_up_unit(const struct template_scope *scope, const struct wanted *wanted)
 {
     const struct map_unit *unit = scope->unit;
@@ -256,8 +252,6 @@ static bool look_up_gateway(const struct template_scope *scope, const struct wan
            is(wanted, "last", "%d", scope->last) ||
            (scope->n > 0 && is(wanted, "n", "%u", scope->n));
 }
-
-/* ---- the kinds of items ---- */
 
 /* A loop over them has the name that their values have before the dot. */
 static const struct {

@@ -143,8 +143,6 @@ struct value_traits value_traits(const struct value_ref *ref)
     return (struct value_traits){.min = 0, .max = three ? 2 : 1};
 }
 
-/* ---- for people ---- */
-
 // clang-format off
 static const struct {
     const char *unit, *device_class, *state_class;

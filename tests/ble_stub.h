@@ -114,8 +114,6 @@ void bluez_remove(struct bluez *bluez, const char *device)
     stub_note(bluez, "RemoveDevice", device, NULL);
 }
 
-/* ---- what a test says ---- */
-
 static void stub_begin(void)
 {
     stub_count = stub_looked = 0;

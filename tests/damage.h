@@ -62,8 +62,6 @@ struct damage {
     bool known; /* `truth` has been read */
 };
 
-/* ---- damage ---- */
-
 static inline void damage_flip(uint8_t *bytes, size_t size, uint64_t *seed)
 {
     unsigned bit = (unsigned) (prng_next(seed) % (8 * size));
@@ -147,8 +145,6 @@ static inline bool damage_is_due(struct damage *damage)
     return true;
 }
 
-/* ---- what is published ---- */
-
 static inline void damage_note(struct damage *damage, unsigned long *count, const char *name,
                                double got, double expected)
 {
@@ -212,8 +208,6 @@ static inline void damage_published(struct damage *damage)
     if (damage->known)
         damage_compare(damage);
 }
-
-/* ---- polling, as a line does it ---- */
 
 static inline enum reply_state damage_decode(struct damage *damage,
                                              const struct bms_request *request, bool silent)
@@ -338,8 +332,6 @@ static inline void damage_cycle(struct damage *damage)
     if (published)
         damage_published(damage);
 }
-
-/* ---- the whole ---- */
 
 static inline unsigned damage_variants(const struct bms_driver *driver)
 {

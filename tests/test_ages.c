@@ -37,8 +37,6 @@
 #define STALLS_AGREE_S 6000
 #define TOO_OLD_S (SIMULATOR_CLOCK_S - 15) /* the clock in the values wraps: too old to tell */
 
-/* ---- one line ---- */
-
 static unsigned settle_ms;
 
 struct bench {

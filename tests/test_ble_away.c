@@ -46,8 +46,6 @@ static struct world {
     int real_stderr;
 } world;
 
-/* ---- BlueZ ---- */
-
 static void tell_device(struct far *far, bool heard)
 {
     struct bluez_object device = {STUB_UNTOLD, .path = far->device, .interface = BLUEZ_DEVICE,
@@ -172,8 +170,6 @@ static void run_until(double until)
     dup2(world.real_stderr, STDERR_FILENO);
 }
 
-/* ---- lines ---- */
-
 static void on_published(void *data, struct poller *poller, double now)
 {
 }
@@ -264,8 +260,6 @@ static size_t heap_in_use(void)
         return __sanitizer_get_current_allocated_bytes();
     return mallinfo2().uordblks;
 }
-
-/* ---- hours ---- */
 
 /* Runs for hours without the device. Attempts continue, no more than `apart_s` apart; memory does not grow, and one
  * message is logged. */

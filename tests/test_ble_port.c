@@ -54,8 +54,6 @@ static struct bluez *bluez_of(const struct port *port)
     return &((struct ble *) port->state)->bluez;
 }
 
-/* ---- what BlueZ tells ---- */
-
 static void tell_adapter(struct bluez *bluez, int powered)
 {
     struct bluez_object adapter = {STUB_UNTOLD, .path = ADAPTER, .interface = BLUEZ_ADAPTER};
@@ -112,8 +110,6 @@ static void tell_value(struct bluez *bluez, const char *uuid, const char *bytes)
               &(struct bluez_object){STUB_UNTOLD, .path = path, .interface = BLUEZ_CHARACTERISTIC,
                                      .value = bytes, .size = strlen(bytes)});
 }
-
-/* ---- the way to an open line ---- */
 
 /* What BlueZ has: an adapter, and a device that is not connected. */
 static void look_around(struct port *port)

@@ -34,8 +34,6 @@ struct capture {
 static struct capture captures[MAX_FILES];
 static size_t capture_count;
 
-/* ---- loading ---- */
-
 static char *read_file(const char *path, size_t *size)
 {
     FILE *file = fopen(path, "rb");
@@ -135,8 +133,6 @@ BEFORE_ALL
     }
 }
 
-/* ---- comparing ---- */
-
 /* NAN: unknown, or not a number. */
 static double number_at(const struct pack *pack, const struct place *place)
 {
@@ -182,8 +178,6 @@ static unsigned count_unmet(const struct capture *capture, const struct pack *pa
     }
     return unmet;
 }
-
-/* ---- variations of an exchange ---- */
 
 /* Copies an exchange and passes each reply through `change`, which may return several pieces. */
 struct variation {
@@ -307,8 +301,6 @@ TEST(variations)
     print_message("%u replays of %zu captures\n", checked, capture_count);
     assert_int_equal(failed, 0);
 }
-
-/* ---- damage ---- */
 
 static bool known(const struct pack *pack, const struct place *place)
 {

@@ -11,8 +11,6 @@
 
 extern const struct bms_driver daly_d2_driver, daly_p81_driver;
 
-/* ---- helpers ---- */
-
 /* A reply to a read, made of registers. */
 static size_t make_reply(uint8_t address, const uint16_t *registers, unsigned count, uint8_t *out)
 {
@@ -61,8 +59,6 @@ static void fill_d2(uint16_t r[80])
     r[33] = 61;
     memcpy(r + 40, tail, sizeof tail);
 }
-
-/* ---- requests ---- */
 
 TEST(requests)
 {
@@ -119,8 +115,6 @@ TEST(switches)
         assert_memory_equal(request.bytes, expected.bytes, expected.size);
     }
 }
-
-/* ---- frames ---- */
 
 TEST(write_replies)
 {
@@ -207,8 +201,6 @@ TEST(foreign)
     for (int i = 0; i < PACK_VALUES; i++)
         assert_values(&pack, {i, NAN});
 }
-
-/* ---- values ---- */
 
 TEST(not_ready)
 {
@@ -481,8 +473,6 @@ TEST(mos_step_unanswered)
         assert_true(bms.driver->build(&bms, 1, &request));
 }
 
-/* ---- current ---- */
-
 TEST(current)
 {
     const double unknown = NAN;
@@ -523,8 +513,6 @@ TEST(current)
                      notes.learned);
     }
 }
-
-/* ---- alarms ---- */
 
 struct expected_fault {
     uint8_t word; /* counted from the first fault register */
@@ -675,8 +663,6 @@ TEST(p81_old_faults)
     assert_int_equal(pack.alarms_protection, 1u << SOC_LOW);
     assert_int_equal(pack.raw_alarm_count, 4);
 }
-
-/* ---- emulator ---- */
 
 /* Passes a request to the emulator byte by byte. */
 static size_t ask(struct bms *bms, struct pack *pack, const struct bms_request *request,

@@ -10,8 +10,6 @@
 
 extern const struct bms_driver daly_sinowealth_driver;
 
-/* ---- helpers ---- */
-
 /* A request and what answers it; `wanted` data bytes, the value in the first two or four of them.
  */
 static struct bms_request make_request(unsigned command, unsigned wanted)
@@ -59,8 +57,6 @@ static void settle(struct bms *bms, struct pack *pack)
     bms->driver->finish(bms, pack);
     pack_derive(pack);
 }
-
-/* ---- frames ---- */
 
 /* The CRC covers the request: a reply never matches another command of the same length. */
 TEST(reply_to_another_command)
@@ -121,8 +117,6 @@ TEST(other_requests)
     assert_int_equal(answer(&bms, 0x10, 2, 0x1234, &pack), BMS_FOREIGN);
     assert_values(&pack, {CELL_MV, 3331}, {CELL_MV + 1, 3332}, {SOC_PERCENT, 77}, {CURRENT_A, NAN});
 }
-
-/* ---- values ---- */
 
 TEST(ranges)
 {
@@ -346,8 +340,6 @@ TEST(last_cell_lost)
     settle(&bms, &pack);
     assert_values(&pack, {CELL_COUNT, 15});
 }
-
-/* ---- plan and emulator ---- */
 
 TEST(requests)
 {

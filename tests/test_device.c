@@ -15,8 +15,6 @@
 
 #include "unit.h"
 
-/* ---- a port with a clock ---- */
-
 /* The kernel's struct termios2, which cannot be included together with <termios.h>: four words of flags, the line
  * discipline and 19 characters, and the two rates. */
 struct kernel_termios {

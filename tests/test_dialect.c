@@ -47,8 +47,6 @@ static const struct protocol *find_protocol(const char *driver, const char *vari
     return NULL;
 }
 
-/* ---- batteries ---- */
-
 static struct shown new_shown(void)
 {
     struct shown shown;
@@ -104,8 +102,6 @@ static struct shown mixed_bank(uint64_t *seed)
     bank_combine(members, COUNT(members), &shown.values, &extras);
     return shown;
 }
-
-/* ---- what is read ---- */
 
 static double step_of(const struct protocol *protocol, int id)
 {
@@ -220,8 +216,6 @@ TEST(banks)
             fail_msg("%s: a bank has no cells or sensors", protocols[p].driver);
     }
 }
-
-/* ---- single requests ---- */
 
 static struct bytes ask(struct dialect *dialect, const struct shown *shown,
                         const struct bms_request *request)

@@ -202,8 +202,6 @@ TEST(questions_that_are_none)
     tear_down();
 }
 
-/* ---- a helper that hangs ---- */
-
 /* Listens in place of the helper. */
 static int listen_as_helper(struct sockaddr_un *address)
 {

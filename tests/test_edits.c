@@ -18,8 +18,6 @@
 
 #include "unit.h"
 
-/* ---- edits ---- */
-
 #define TEXT "[pack a]\nunit = 1 ; one\n\n[mqtt home]\nbroker = mqtt://h\n"
 
 TEST(edits)
@@ -158,8 +156,6 @@ TEST(password_of_a_pack)
     }
 }
 
-/* ---- the difference ---- */
-
 static void add_line(void *data, char op, unsigned number, const char *text, size_t size)
 {
     char *out = data;
@@ -197,8 +193,6 @@ TEST(diff)
                "8\n-10b\n+10B\n");
     check_diff("x\na\nb\nc\n", "a\nb\nc\nx\n", "-1x\n 1a\n 2b\n 3c\n+4x\n");
 }
-
-/* ---- a power cut ---- */
 
 /* The calls of config/ini/save.c that reach the disk. Before call number `steps_left` the power fails: this process
  * exits, and files that were written but not synced lose their contents. */
@@ -245,8 +239,6 @@ int unlink(const char *name)
     step();
     return (int) syscall(SYS_unlinkat, AT_FDCWD, name, 0);
 }
-
-/* ---- the file ---- */
 
 static char folder[40], path[60];
 

@@ -136,8 +136,6 @@ TEST(clashes_with_nothing)
     config_free(beside);
 }
 
-/* ---- ports ---- */
-
 static void make_link(const char *folder, const char *kind, const char *name, const char *target)
 {
     char path[300];

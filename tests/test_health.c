@@ -22,8 +22,6 @@
 #define START 1767225600 /* 2026-01-01 00:00 UTC */
 #define DAY_S 86400
 
-/* ---- many days ---- */
-
 static struct health_day days[DAYS];
 
 static double noise(double most)
@@ -254,8 +252,6 @@ TEST(pack)
     assert_string_equal(judge(50), "");
 }
 
-/* ---- one day ---- */
-
 /* A pack of 100 Ah, half charged, whose cells have 1 mOhm each, except cell 7 with two. */
 static struct history_row row_of(int64_t t, double ampere, double soc)
 {
@@ -314,8 +310,6 @@ TEST(no_steps)
     }
 }
 
-/* ---- capacity ---- */
-
 struct course {
     double soc_to, ampere; /* discharged down to this with this current */
     uint64_t flags;        /* of the last minute */
@@ -366,8 +360,6 @@ TEST(capacity)
             fail_msg("course %zu: %f instead of %f", c, seen, course->capacity);
     }
 }
-
-/* ---- from the database and back ---- */
 
 static struct history_row energy(int64_t t, double charged_wh, double discharged_wh, int peak)
 {

@@ -22,8 +22,6 @@
 #define START 1763769600 /* 2025-11-22 00:00:00 UTC */
 #define KEPT_MOST 2000
 
-/* ---- rows ---- */
-
 struct kept_rows {
     unsigned count[HISTORY_LEVELS];
     struct history_row row[HISTORY_LEVELS][KEPT_MOST];
@@ -254,8 +252,6 @@ TEST(counter_begun_anew)
     assert_int_equal(kept.row[LEVEL_RECENT][0].charged_mwh, 3000);
     assert_int_equal(kept.row[LEVEL_RECENT][0].discharged_mwh, 0);
 }
-
-/* ---- the database ---- */
 
 static char folder[64], path[128];
 static const struct store_limits limits = {
@@ -658,8 +654,6 @@ HISTORY_TEST(old_rows_go)
     assert_int_equal(ask("SELECT count(*) FROM day"), 1);
     assert_in_range(steps, 2, 4);
 }
-
-/* ---- reading ---- */
 
 struct found {
     unsigned count;

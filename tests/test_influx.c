@@ -17,8 +17,6 @@
 
 #include "pack_test.h"
 
-/* ---- gaps ---- */
-
 static const char *text_of(const struct gaps *gaps)
 {
     static char text[400];
@@ -118,8 +116,6 @@ TEST(gaps_file)
     assert_true(gaps_load(&read, path));
     unlink(path);
 }
-
-/* ---- points ---- */
 
 TEST(tags)
 {
@@ -316,8 +312,6 @@ TEST(the_longest)
     }
 }
 
-/* ---- answers ---- */
-
 TEST(answers)
 {
     static const struct {
@@ -371,8 +365,6 @@ TEST(answers)
             assert_string_equal(outcome.words, cases[i].words);
     }
 }
-
-/* ---- what is sent later ---- */
 
 #define NOW 1795377600 /* a full hour */
 

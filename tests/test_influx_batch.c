@@ -10,8 +10,6 @@
 
 #include "unit.h"
 
-/* ---- a database in place of post.c ---- */
-
 struct post {
     void (*done)(void *data, const struct post_outcome *outcome);
     void *data;
@@ -82,8 +80,6 @@ static struct post_outcome judge(const char *lines)
     }
     return outcome;
 }
-
-/* ---- cases ---- */
 
 static bool is_over;
 

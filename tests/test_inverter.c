@@ -74,8 +74,6 @@ static void expect_frame(const struct table *table, const struct shown *shown, u
                  data[6], data[7], hex);
 }
 
-/* ---- recordings ---- */
-
 /* Calls `each` for each frame of a candump log. Returns the number of frames. */
 static unsigned for_frames(const char *path,
                            void (*do_it)(const struct table *, unsigned, const struct bytes *,
@@ -158,8 +156,6 @@ TEST(quoted_frames)
     expect_frame(table_of("victron"), &shown, 0x35A, "AA AA AA 02 AA AA AA 02");
 }
 
-/* ---- alarms ---- */
-
 TEST(alarm_bits)
 {
     struct shown shown = us5000();
@@ -183,8 +179,6 @@ TEST(unknown_alarms)
     assert_int_equal(table_write(table_of("victron"), 0x35A, &shown, data), 0);
     assert_int_equal(table_write(table_of("pylon-1.2"), 0x359, &shown, data), 0);
 }
-
-/* ---- unknown and odd numbers ---- */
 
 /* A missing number suppresses its messages, or shortens them. All others are sent. */
 TEST(unknown_numbers)
@@ -278,8 +272,6 @@ TEST(victron)
     shown.name[0] = '\0';
     expect_frame(table, &shown, 0x370, "");
 }
-
-/* ---- Pylontech, system level ---- */
 
 static void expect_answer(const struct shown *shown, const char *request, const char *expected)
 {

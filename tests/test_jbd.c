@@ -36,8 +36,6 @@ static int exchange_data(struct bms *bms, const char *asked, const uint8_t *data
     return receive_all(bms, &request, reply.bytes, reply.size, pack);
 }
 
-/* ---- requests ---- */
-
 TEST(requests)
 {
     static const struct {
@@ -69,8 +67,6 @@ TEST(lost_first_request_is_repeated)
     assert_int_not_equal(jbd_driver.line.tries, 1);
     assert_true(jbd_driver.line.one_pack);
 }
-
-/* ---- replies ---- */
 
 /* Recorded, section 4.3. */
 static const char held_off[] =
@@ -116,8 +112,6 @@ TEST(silence_on_name)
     assert_string_equal(pack.text[MODEL], "LH");
     assert_true(jbd_driver.build(&bms, 2, &request));
 }
-
-/* ---- register 03 and 04 beyond the recordings ---- */
 
 /* 03 of a board without sensors: 52.00 V, -100 units of current, 40000 of 50000 units, SOC 80. */
 static void fill_basic(uint8_t d[64], uint8_t fet, uint8_t cells, uint16_t protections)
@@ -262,8 +256,6 @@ TEST(listening)
     assert_int_equal(exchange(&bms, "", "DD 03 80 00 FF 80 77", &pack), BMS_FOREIGN);
 }
 
-/* ---- switches (section 7) ---- */
-
 static void expect_switch(struct bms *bms, enum bms_switch which, bool on, const char *expected)
 {
     struct bms_request request;
@@ -361,8 +353,6 @@ TEST(new_switch)
                      BMS_DONE);
 }
 
-/* ---- addressed (section 9.1) ---- */
-
 TEST(addresses)
 {
     static const char reply[] = "DD 02 04 00 02 0C EF FE FD 77";
@@ -380,8 +370,6 @@ TEST(addresses)
     bms.options.address = 2;
     assert_int_equal(exchange(&bms, "", reply, &pack), BMS_DONE);
 }
-
-/* ---- emulator ---- */
 
 static void sample_pack(struct pack *pack, unsigned cells, unsigned temps)
 {
@@ -471,8 +459,6 @@ TEST(emulated_switch)
     assert_int_equal(ask(&host, &device, &request, &pack, &got), BMS_REFUSED);
     assert_values(&pack, {CHARGE_MOS, 1});
 }
-
-/* ---- settings (section 7.1) ---- */
 
 /* Byte by byte, and the effect on an emulated board. */
 TEST(settings)

@@ -31,8 +31,6 @@ static int exchange_data(struct bms *bms, const char *asked, const uint8_t *data
     return receive_all(bms, &request, reply.bytes, reply.size, pack);
 }
 
-/* ---- requests ---- */
-
 TEST(requests)
 {
     static const struct {
@@ -69,8 +67,6 @@ TEST(silence_on_serial)
     assert_string_equal(pack.text[SERIAL], "UP16S");
     assert_true(jbd_up_driver.build(&bms, BOARD, &request));
 }
-
-/* ---- replies ---- */
 
 /* Recorded, as the capture of address 1 (two packs on one bus): what the master reports of pack 2. */
 static const char behind_master[] = "02 78 10 00 10 A0 00 96 14 C9 14 C9 00 04 93 E0 1C 84 1C 9F "
@@ -237,8 +233,6 @@ TEST(alarm_bits)
     }
 }
 
-/* ---- switches ---- */
-
 static void read_state(struct bms *bms, uint16_t switches, uint32_t protections)
 {
     uint8_t d[256];
@@ -314,8 +308,6 @@ TEST(switch_and_protections)
     read_state(&bms, 1, 0);
     assert_int_equal(built(&bms, BMS_DISCHARGE_MOS, false), 0x00);
 }
-
-/* ---- emulator ---- */
 
 /* No answer to other addresses, other ranges, a wrong CRC, or a write without the key. */
 TEST(emulated_silence)

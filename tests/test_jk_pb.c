@@ -116,8 +116,6 @@ static enum reply_state receive_wire(struct bms *bms, const struct bms_request *
     return state == REPLY_WAITING ? reply_decode(&feed, bms, request, true, pack) : state;
 }
 
-/* ---- requests ---- */
-
 TEST(requests)
 {
     static const struct {
@@ -246,8 +244,6 @@ TEST(refusals)
                          0);
     }
 }
-
-/* ---- whose record it is ---- */
 
 /* Builds the bytes that a line receives from a list of words. */
 enum part {
@@ -439,8 +435,6 @@ TEST(fifteen_packs)
     }
 }
 
-/* ---- registers ---- */
-
 static enum reply_state read_words(struct bms *bms, uint16_t start, uint16_t words, unsigned cells,
                                    struct pack *pack)
 {
@@ -521,10 +515,6 @@ TEST(damaged_registers)
     }
 }
 
-/* ---- round trips ---- */
-
-/* ---- wake-up rule ---- */
-
 static void take_status(struct bms *bms, const struct bms_request *request)
 {
     struct bms_output out;
@@ -564,8 +554,6 @@ TEST(wake_up)
         assert_false(driver->build(&bms, STEP_WAKE, &request));
     }
 }
-
-/* ---- secrets ---- */
 
 TEST(mask)
 {

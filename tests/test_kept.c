@@ -685,8 +685,6 @@ KEPT_TEST(large)
     assert_false(exists(place->aside));
 }
 
-/* ---- packs come and go ---- */
-
 /* A configuration that contains only names. */
 static void take_up(struct kept *kept, const char *const *names, unsigned count, int year)
 {

@@ -111,8 +111,6 @@ static void expect_dropped(int fd)
     close(fd);
 }
 
-/* ---- turns ---- */
-
 struct watch {
     struct late_turn_watcher watcher;
     unsigned times;
@@ -242,8 +240,6 @@ LATE_TURN_TEST(turns_by_itself)
     late_turn_unwatch(loop, &watch.watcher);
     ev_loop_destroy(loop);
 }
-
-/* ---- the Modbus server ---- */
 
 /* A client that was quiet for minutes: its order is executed. */
 LATE_TURN_TEST(in_time)

@@ -8,8 +8,6 @@
 
 #include "unit.h"
 
-/* ---- a protocol: a request is its kind and a number, an answer its kind and a value; '?' answers anything ---- */
-
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {

@@ -123,8 +123,6 @@ static void expect_discharge(const char *what, const struct source *source, doub
         fail_msg("%s: %g A, expected %g A", what, found, amps);
 }
 
-/* ---- reloads ---- */
-
 TEST(unchanged)
 {
     struct world world;
@@ -217,8 +215,6 @@ TEST(shares_survive)
     close_world(&world);
 }
 
-/* ---- packs with limits of their own ---- */
-
 TEST(own_limits)
 {
     struct world world;
@@ -239,8 +235,6 @@ TEST(own_limits)
     expect_charge("its cells", &world.bank.source, 10 / 0.75, LIMITED_BY_CELL_HIGH);
     close_world(&world);
 }
-
-/* ---- stale values that allow discharging ---- */
 
 static const struct map_status *stale_bank(struct world *world, struct limiter *all[],
                                            unsigned count)

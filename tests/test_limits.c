@@ -433,8 +433,6 @@ TEST(a_pause_is_no_wait)
     expect("the clock goes back", after(&memory, &pack, &now, 400), 5, BY(RAMP), 5, BY(RAMP));
 }
 
-/* ---- voltage ---- */
-
 static void expect_volts(const char *what, double found, double expected)
 {
     if (!(fabs(found - expected) < 1e-6))
@@ -558,8 +556,6 @@ TEST(voltage_of_the_bms)
     assert_true(isnan(settled(&pack).charge_voltage_v));
 }
 
-/* ---- banks ---- */
-
 struct member {
     double current_a, charge_limit_a, age_s;
     bool charge_mos;
@@ -656,8 +652,6 @@ TEST(which_pack)
             fail_msg("%s: %u, expected %u", cases[i].what, found, cases[i].pack);
     }
 }
-
-/* ---- any course ---- */
 
 #define COURSES 400
 #define STEPS 400

@@ -33,8 +33,6 @@
 #define PACKS_MOST 10
 #define NOBODY 0xEE /* no pack has this address */
 
-/* ---- the protocol ---- */
-
 enum { VOLTAGE, CELL, STEPS };
 static const struct bms_step plan[STEPS] = {
     [VOLTAGE] = {.name = "voltage", .vital = true}, [CELL] = {.name = "cell"}};
@@ -101,8 +99,6 @@ static const struct bms_driver patient = {
     .line = {.baud = 115200, .framing = "8N1", .reply_ms = 1000, .tries = 3},
     TOY};
 
-/* ---- a protocol of devices that talk: a first half with the voltage, a second one with the cell ---- */
-
 static enum bms_result hear_half(struct bms *bms, const struct bms_request *request,
                                  const uint8_t *frame, size_t size, struct pack *pack)
 {
@@ -115,8 +111,6 @@ static const struct bms_driver talker = {
     .line = {.baud = 19200, .framing = "8N1", .reply_ms = 1500},
     .frame = find_frame,
     .decode = hear_half};
-
-/* ---- the far end, and all that is watched ---- */
 
 struct bench;
 typedef void answer_request(struct bench *bench, const uint8_t *request);
@@ -379,8 +373,6 @@ static struct bench *begin(struct bench *bench, const struct bms_driver *driver,
 
 #define LINE_TEST(name) TEST_WITH(name, set_up, tear_down)
 
-/* ---- replies in all shapes ---- */
-
 LINE_TEST(polls_and_publishes)
 {
     struct bench *bench = begin(*state, &toy, answer_well);
@@ -466,8 +458,6 @@ LINE_TEST(puts_pieces_together)
     start(bench, answer_in_pieces);
     await(bench, is_never_99, "published");
 }
-
-/* ---- far ends with habits ---- */
 
 static void answer_and_close(struct bench *bench, const uint8_t *request)
 {
@@ -567,8 +557,6 @@ LINE_TEST(publishes_what_there_is_in_spite_of_lost_connections)
     await_published(bench, 2);
     assert_true(isnan(bench->cell));
 }
-
-/* ---- a plan of three steps: the second is slow, and the third is never answered ---- */
 
 enum { EXTRA = STEPS };
 static const struct bms_step plan_of_three[] = {[VOLTAGE] = {.name = "voltage", .vital = true},
@@ -755,8 +743,6 @@ LINE_TEST(takes_a_reply_that_a_late_loop_finds)
     assert_int_equal(bench->pollers[0]->counters.timeouts + bench->pollers[0]->counters.repeats, 0);
 }
 
-/* ---- several packs ---- */
-
 LINE_TEST(keeps_packs_apart)
 {
     struct bench *bench = *state;
@@ -832,8 +818,6 @@ LINE_TEST(is_not_starved_by_silent_neighbours)
         assert_true(bench->asked[address] >= 3);
 }
 
-/* ---- talkers ---- */
-
 static bool talker_missed(struct bench *bench)
 {
     return bench->missed >= 1;
@@ -869,8 +853,6 @@ LINE_TEST(listens_again_after_a_loss)
     await_published(bench, 1);
     assert_true(bench->voltage == 70 && bench->cell == 71);
 }
-
-/* ---- orders ---- */
 
 static void on_order_over(void *data, enum order_result result)
 {
@@ -992,8 +974,6 @@ LINE_TEST(takes_no_order_while_down)
     assert_int_equal(bench->orders_over, 0);
 }
 
-/* ---- a process that was stopped, or a host that slept ---- */
-
 static void stall(double seconds)
 {
     turned_clock_at += seconds;
@@ -1059,8 +1039,6 @@ LINE_TEST(carries_out_nothing_of_a_late_turn)
     await_published(bench, 1);
     assert_int_equal(bench->connections, 1);
 }
-
-/* ---- ports that come and go ---- */
 
 static bool is_down(struct bench *bench)
 {

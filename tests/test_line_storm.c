@@ -123,8 +123,6 @@ static void fault(struct bench *bench, const char *what, double seconds)
                       bench->keeps ? ", server" : "", clock_now() - bench->began_at, what, seconds);
 }
 
-/* ---- the far end ---- */
-
 static void write_out(struct bench *bench, const uint8_t *bytes, size_t size, enum tag tag)
 {
     if (bench->peer < 0 || bench->written + size > STREAM)
@@ -287,8 +285,6 @@ static void open_far_end(struct bench *bench)
     ev_io_start(bench->loop, &bench->accepting);
 }
 
-/* ---- what passes ---- */
-
 static void on_passed(void *data, char direction, const uint8_t *bytes, size_t size)
 {
     struct bench *bench = data;
@@ -321,8 +317,6 @@ static void on_gone(void *data)
 {
 }
 
-/* ---- the values ---- */
-
 static double measured_ago(double cell_mv, double now)
 {
     double then = round((cell_mv - SIMULATOR_CLOCK_FROM_MV) / 10) / 4;
@@ -352,8 +346,6 @@ static void on_published(void *data, struct poller *poller, double now)
             look_at(bench, i);
         }
 }
-
-/* ---- orders ---- */
 
 static void on_ordered(void *data, enum order_result result)
 {
@@ -401,8 +393,6 @@ static void run_customers(struct bench *bench)
         give_order(bench, i);
     }
 }
-
-/* ---- loans ---- */
 
 static void draw_request(struct bench *bench, struct bms_request *request)
 {
@@ -503,8 +493,6 @@ static void run_borrower(struct bench *bench)
         bench->loan_next_at = now + 1;
 }
 
-/* ---- the weather ---- */
-
 static double sometimes(struct bench *bench, double probability, double most)
 {
     return chance(bench) < probability ? most * chance(bench) : 0;
@@ -559,8 +547,6 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
         bench->last_sent_at = now;
     }
 }
-
-/* ---- a scene ---- */
 
 static void open_bench(struct bench *bench, const struct bms_driver *driver, unsigned count,
                        bool keeps, unsigned seed)

@@ -28,8 +28,6 @@
 
 static const struct line_config line_config = {.name = "line", .listen = true};
 
-/* ---- a master with its packs, and a listener beside them ---- */
-
 enum pieces {
     WHOLE,  /* one frame at a time */
     BYTES,  /* one byte at a time */
@@ -243,8 +241,6 @@ static bool listens(const struct bms_driver *driver)
     return driver->question != NULL;
 }
 
-/* ---- cases ---- */
-
 TEST(hears_what_the_master_reads)
 {
     unsigned drivers = 0;
@@ -304,8 +300,6 @@ TEST(takes_one_long_round_for_a_pause)
     assert_false(poller_stale(bench.pollers[0], bench.now + 12));
     close_bench(&bench);
 }
-
-/* ---- what is not whole ---- */
 
 static bool lose_questions(struct bench *bench, uint8_t *bytes, size_t *size, bool question)
 {
@@ -543,8 +537,6 @@ TEST(reckons_with_a_backlog)
     close_bench(&bench);
 }
 
-/* ---- damage ---- */
-
 static uint64_t damage_random;
 
 /* Every third frame has wrong bits, is truncated, or has garbage before it. */
@@ -711,8 +703,6 @@ TEST(hides_what_a_master_sets)
     assert_int_equal(bench.withheld, sizeof order);
     close_bench(&bench);
 }
-
-/* ---- recordings ---- */
 
 static const struct exchange *load(const char *path, struct exchange **owned)
 {

@@ -87,8 +87,6 @@ struct bench {
     double longest_s; /* longest wait of the program for its turn */
 };
 
-/* ---- the far end ---- */
-
 /* The answers and their recipients: the same bytes may have been sent to both. */
 static void remember(struct bench *bench, const struct answer *answer)
 {
@@ -223,8 +221,6 @@ static void open_far_end(struct bench *bench)
     ev_io_start(bench->loop, &bench->accepting);
 }
 
-/* ---- the gateway ---- */
-
 static void on_published(void *data, struct poller *poller, double now)
 {
     struct bench *bench = data;
@@ -241,8 +237,6 @@ static void on_missed(void *data, struct poller *poller, double now)
 static void on_down(void *data, const char *why)
 {
 }
-
-/* ---- the program ---- */
 
 static void on_begun(void *data)
 {
@@ -312,8 +306,6 @@ static void on_turn(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     send_answers(timer->data);
 }
-
-/* ---- a scene ---- */
 
 static void open_bench(struct bench *bench, const struct scene *scene)
 {

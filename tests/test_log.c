@@ -204,8 +204,6 @@ TEST(stream)
     assert_string_equal(output, "error: a.ini:3: no such key\nwarning: a.ini:4: odd\nerror: end\n");
 }
 
-/* ---- nobody reads ---- */
-
 #define MANY 20000 /* messages; more bytes than any of these outputs can hold */
 
 /* The ends of something that can be standard error: bytes written to [1] can be read from [0]. */

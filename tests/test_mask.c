@@ -159,8 +159,6 @@ TEST(4e57_password)
     assert_false(contains_secret(&shown));
 }
 
-/* ---- damage that keeps the sum ---- */
-
 #define STREAMS 200000
 
 /* Changes two bytes, one up by as much as the other one down. */
@@ -235,8 +233,6 @@ TEST(damaged_4e57_answer)
     put_be16(frame + size - 2, sum_bytes(frame, size - 4));
     try_streams(&jk_4e57_driver, frame, size, (const size_t[]){at, at}, 10);
 }
-
-/* ---- what a board says is never in doubt ---- */
 
 static bool same_packs(const struct pack *a, const struct pack *b)
 {

@@ -179,8 +179,6 @@ TEST(counted)
     }
 }
 
-/* ---- frames ---- */
-
 TEST(frames)
 {
     struct bms bms = new_bms(&driver);
@@ -268,8 +266,6 @@ TEST(written)
     modbus_put_crc(answer, 6);
     assert_int_equal(receive_all(&bms, &request, answer, 8, &pack), NOTHING);
 }
-
-/* ---- the slave ---- */
 
 TEST(board)
 {

@@ -443,8 +443,6 @@ TEST(limits)
     mistakes_free(&mistakes);
 }
 
-/* ---- the maps in conf/maps, each on its exchange in tests/maps ---- */
-
 static const char *const maps[] = {"vatrer",     "lipower",       "buknuwo", "saihang",
                                    "huawei-esm", "felicity-lpbf", "byd-lvs"};
 
@@ -679,8 +677,6 @@ TEST(boards_by_maps)
     }
 }
 
-/* ---- over a reload ---- */
-
 static struct config *configure(void)
 {
     struct config *config =
@@ -715,8 +711,6 @@ TEST(reload)
     config_free(renewed);
     ev_loop_destroy(loop);
 }
-
-/* ---- in the configuration ---- */
 
 #define PACK "[line l]\nport = tcp://h:1\n[pack p]\nline = l\nunit = 1\n"
 

@@ -22,8 +22,6 @@ extern const struct outlet_kind outlet_mqtt;
 #define SENT 512
 #define ORDERS 40
 
-/* ---- the gateway ---- */
-
 struct outlet {
     struct pipe_config config;
     struct outlet_pack pack;
@@ -138,8 +136,6 @@ void outlet_over(struct outlet *outlet)
     outlet->over = true;
 }
 
-/* ---- the connection ---- */
-
 static struct connection {
     const struct connection_events *events;
     void *data;
@@ -202,8 +198,6 @@ struct connection_counters connection_counters(const struct connection *connecti
 {
     return (struct connection_counters){.words = "", .queued = connection->unconfirmed};
 }
-
-/* ---- a bench ---- */
 
 static struct mqtt_config settings;
 static struct outlet gateway;
@@ -273,8 +267,6 @@ static unsigned count(const char *topic, const char **last)
         }
     return found;
 }
-
-/* ---- tests ---- */
 
 static void set_alarm(bool on)
 {

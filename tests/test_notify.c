@@ -218,8 +218,6 @@ TEST(another_life)
     assert_false(events_take_note(&events, 0, "", 0, 0));
 }
 
-/* ---- words ---- */
-
 TEST(words)
 {
     setenv("TZ", "UTC", 1);
@@ -286,8 +284,6 @@ TEST(words)
         free(message.values);
     }
 }
-
-/* ---- delivery ---- */
 
 static void add(struct delivery *delivery, const char *title, double now)
 {
@@ -424,8 +420,6 @@ TEST(flood)
     delivery_free(delivery);
     free(delivery);
 }
-
-/* ---- the sun and the report ---- */
 
 static double utc(int day, int hour, int minute)
 {

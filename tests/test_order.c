@@ -150,8 +150,6 @@ ORDER_TEST(not_now)
     assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_NOT_NOW);
 }
 
-/* ---- what is read back ---- */
-
 static void read_back(enum pack_value id, double value, double at)
 {
     pack_clear(&step.part);
@@ -290,8 +288,6 @@ ORDER_TEST(blind_driver)
     read_back(DISCHARGE_MOS, 0, NOW);
     assert_int_equal(order_look(&order, false, NOW), ORDER_DONE);
 }
-
-/* ---- settings ---- */
 
 static void want_setting(enum pack_value id, double value)
 {
@@ -628,8 +624,6 @@ ORDER_TEST(setting_in_several_late)
     assert_string_equal(device.parts, "02");
     assert_int_equal(order_settle(&order, REPLY_DONE, true, late), ORDER_LOOK);
 }
-
-/* ---- refusals ---- */
 
 /* After a refusal: the request that the driver builds next, and the result of the order. */
 // clang-format off

@@ -43,8 +43,6 @@ TEST(seconds)
     assert_int_equal(packs_host_status(1000, 77, &local, 1000).memory_mib, 77);
 }
 
-/* ---- energy ---- */
-
 #define WATTS_IN 15000.0
 #define WATTS_OUT 7500.0
 #define PERIOD_S 7.3141 /* s: edges are anywhere between two cycles */

@@ -9,8 +9,6 @@
 
 #include "pack_test.h"
 
-/* ---- a driver that is easy to follow: the request is the step's number, nothing is decoded ---- */
-
 enum { VITAL, CELLS, SLOW, STEPS };
 
 static const struct bms_step plan[STEPS] = {

@@ -14,8 +14,6 @@
 
 #include "unit.h"
 
-/* ---- frames ---- */
-
 static const uint8_t read_290[] = {0x02, 0x03, 0x01, 0x22, 0x00, 0x02, 0x65, 0xCE};
 
 /* Adds address and CRC to a PDU in hexadecimal. */
@@ -168,8 +166,6 @@ TEST(silence)
     assert_true(rtu_silence_s(19200, "8E1") > 0.0020 && rtu_silence_s(115200, "8N1") == 0.00175);
 }
 
-/* ---- diagnostics ---- */
-
 static unsigned ask(struct diagnostics *counted, unsigned what, unsigned data)
 {
     const uint8_t pdu[] = {8, (uint8_t) (what >> 8), (uint8_t) what, (uint8_t) (data >> 8),
@@ -206,8 +202,6 @@ TEST(diagnostics)
     uint8_t answer[DIAGNOSTICS_ANSWER];
     assert_int_equal(diagnostics_answer(&counted, (const uint8_t[]){8, 0}, 2, answer), 3);
 }
-
-/* ---- states ---- */
 
 TEST(states)
 {

@@ -16,8 +16,6 @@
 
 #include "unit.h"
 
-/* ---- the kernel ---- */
-
 static int far = -1; /* the other end of the interface; -1: not open */
 
 int socket(int family, int type, int protocol)
@@ -46,8 +44,6 @@ unsigned if_nametoindex(const char *name)
 {
     return strcmp(name, "can0") == 0;
 }
-
-/* ---- a speaker ---- */
 
 static struct {
     unsigned opened, gone;

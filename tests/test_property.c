@@ -38,8 +38,6 @@ static double step_of(const struct protocol *protocol, int id)
     return 0;
 }
 
-/* ---- both ends of a line ---- */
-
 struct bench {
     const struct protocol *protocol;
     struct line_config line;
@@ -268,8 +266,6 @@ static void poll(struct bench *bench)
     assert_memory_equal(&bench->told, &before, sizeof before);
 }
 
-/* ---- what is told ---- */
-
 /* A random pack within the limits of the protocol. */
 static void invent_pack(struct bench *bench, uint64_t *seed)
 {
@@ -303,8 +299,6 @@ static void invent_pack(struct bench *bench, uint64_t *seed)
     pack_unset(told, TEMP_AVG_C);
     pack_derive(told);
 }
-
-/* ---- what is to be read ---- */
 
 static const enum pack_value of_cells[] = {CELL_MAX_MV,    CELL_MIN_MV,   CELL_MAX_INDEX,
                                            CELL_MIN_INDEX, CELL_DELTA_MV, CELL_AVG_MV};
@@ -392,8 +386,6 @@ static uint32_t with_twins(const struct protocol *protocol, uint32_t alarms)
     }
     return alarms;
 }
-
-/* ---- tests ---- */
 
 /* The alarms that may be reported when all are active: those that are sent and carried. If random MOS states decide
  * the direction of a temperature alarm, either direction is right. */
@@ -633,8 +625,6 @@ static bool has_row(const struct bms_driver *driver, const char *variant)
             return true;
     return false;
 }
-
-/* ---- protocols without a row ---- */
 
 /* What a protocol carries according to its driver. A value may be off by the last digit that most boards send; values
  * that are coarser or special need a row in property_protocols.h, which defines their exact resolution. */

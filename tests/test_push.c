@@ -15,8 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- numbers by name ---- */
-
 TEST(names)
 {
     static const struct {
@@ -117,8 +115,6 @@ TEST(mapped_values)
     assert_true(look_up_with(&pack, &status, "temp_max_pack") == 3);
     assert_true(isnan(look_up_with(&pack, &status, "cell_min_pack")));
 }
-
-/* ---- numbers in registers ---- */
 
 // clang-format off
 TEST(encode)
@@ -233,8 +229,6 @@ TEST(encode_bounds)
     assert_int_equal(words[0], 0xFFFF);
 }
 
-/* ---- requests and answers ---- */
-
 static void expect_bytes(const char *name, const struct push_request *request, const uint8_t *bytes,
                          size_t size)
 {
@@ -310,8 +304,6 @@ TEST(answers)
     }
 }
 // clang-format on
-
-/* ---- what is due ---- */
 
 #define WRITES_MAX 130
 #define SETTLE_S 10
@@ -675,8 +667,6 @@ BENCH_TEST(lost)
     EXPECT(bench, "again, with the value of now", 1, 51);
     expect_nothing(bench, "sent");
 }
-
-/* ---- what the target does not take ---- */
 
 /* The next span, which must have these registers. */
 static struct push_span take(struct bench *bench, const char *name, bool last, unsigned address,

@@ -24,8 +24,6 @@
 #define ADDRESSES 256
 #define LOOK_S 0.1
 
-/* ---- far ends ---- */
-
 static const struct bms_driver *real_driver;
 static bool dead[ADDRESSES];
 static bool vital_only;         /* only vital requests are answered */
@@ -102,8 +100,6 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     bms->driver = wrapper;
     return used;
 }
-
-/* ---- a line ---- */
 
 struct bench {
     struct ev_loop *loop;
@@ -224,8 +220,6 @@ static double last_first(const struct bench *bench)
     return last;
 }
 
-/* ---- the start ---- */
-
 /* With a weak checksum a second reading confirms the first, unless others wait. */
 static unsigned readings_of_first(const struct bms_driver *driver, unsigned packs)
 {
@@ -317,8 +311,6 @@ TEST(stays_fresh_from_the_first_round_on)
         close_bench(&bench);
     }
 }
-
-/* ---- dead neighbours ---- */
 
 static double oldest_of(const char *protocol, unsigned dead_count)
 {
@@ -412,8 +404,6 @@ TEST(asks_the_dead_once_after_a_disturbance)
     }
 }
 
-/* ---- much damage ---- */
-
 /* If more than half of the replies of a pack are damaged, three must agree before values are published. Damaged
  * replies still show how it is asked, and that it is there. */
 TEST(hears_a_pack_that_is_hard_to_understand)
@@ -439,8 +429,6 @@ TEST(hears_a_pack_that_is_hard_to_understand)
     print_message("the last of 60 had values after %.0f s\n", longest_s);
     assert_true(longest_s < 90);
 }
-
-/* ---- the end of a silence ---- */
 
 TEST(comes_back_together)
 {

@@ -149,8 +149,6 @@ TEST(stopped)
     assert_false(outcome.done);
 }
 
-/* ---- dial, which asks it ---- */
-
 static void on_opened(void *data, int fd)
 {
     struct outcome *outcome = data;

@@ -26,8 +26,6 @@
 #define ALL_MOST_S 150.0
 #define SILENCE_MOST_S 120.0 /* s: "a minute or two" of docs/finding.md, if nothing answers */
 
-/* ---- the bus that the port of a search leads to ---- */
-
 static struct bms devices[DEVICES_MOST];
 static unsigned device_count;
 
@@ -80,8 +78,6 @@ const struct port_kind port_sim_kind = {
     .open = open_bus,
     .close = close_bus,
 };
-
-/* ---- one search ---- */
 
 struct result {
     struct ev_loop *loop;
@@ -201,8 +197,6 @@ static const char *cells_for(const struct bms_driver *driver)
     return strcmp(driver->name, "daly-sinowealth") == 0 ? "cells=8" : "cells=16";
 }
 
-/* ---- alone ---- */
-
 /* Devices that are only reachable by Bluetooth are not searched for. */
 static unsigned searched_variants(const struct bms_driver *driver)
 {
@@ -282,8 +276,6 @@ TEST(goes_on_with_what_it_found)
     assert_null(line.why);
 }
 
-/* ---- beside one another ---- */
-
 /* Every pair of protocols on one bus, including those without addresses: each pack is found as what it is. Either of a
  * pair has the lower address in half of them. */
 TEST(finds_every_pair)
@@ -300,8 +292,6 @@ TEST(finds_every_pair)
             expect_all(&all);
         }
 }
-
-/* ---- nobody ---- */
 
 TEST(is_over_soon_where_nobody_answers)
 {

@@ -58,8 +58,6 @@ static struct poller *new_poller(const struct attempt *attempt, struct line_conf
     return poller;
 }
 
-/* ---- the list ---- */
-
 /* Duration of an attempt without an answer. */
 static double seconds_of_silence(const struct line_config *wanted, const struct attempt *attempt)
 {
@@ -159,8 +157,6 @@ TEST(guesses)
         assert_true(attempt->polls > 0);
     }
 }
-
-/* ---- each against each ---- */
 
 /* The reply of an emulated BMS to a request, whole or in parts. */
 static void hear(struct bms *device, struct pack *values, const struct bms_request *request,
@@ -264,8 +260,6 @@ TEST(pairs)
             check_guess(driver, driver->guesses[g].address, driver->guesses[g].variant, &list);
     }
 }
-
-/* ---- a wrong word in a configuration ---- */
 
 /* A pack in any possible state: few cells, many, full, empty, with any current. */
 static const struct battery_settings packs[] = {

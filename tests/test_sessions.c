@@ -58,8 +58,6 @@ static unsigned word(const uint8_t *bytes)
     return (unsigned) bytes[0] << 8 | bytes[1];
 }
 
-/* ---- what the specification wants ---- */
-
 enum values { NONE, SERVED, STALE };
 
 static enum values values_of(uint8_t unit)
@@ -241,8 +239,6 @@ static void expect_answers(struct session *session)
     }
     session->orders = 0;
 }
-
-/* ---- sessions ---- */
 
 // clang-format off
 static const uint8_t good_requests[][20] = {

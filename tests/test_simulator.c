@@ -33,8 +33,6 @@
 #define PATIENCE_S 60 /* s until an awaited event counts as missing */
 #define LONG_REPLY 400
 
-/* ---- protocols of our own ---- */
-
 /* "[1x]" asks address 1 and gets "<1x>"; "[1L]" gets 400 bytes, and "[1S]" opens the charge MOS. "(" begins a frame
  * of 50 bytes that nothing answers. */
 static size_t parrot_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
@@ -92,8 +90,6 @@ static size_t greedy_emulate(struct bms *bms, struct pack *pack, const uint8_t *
 
 static const struct bms_driver greedy = {
     .name = "greedy", .plan = one_step, .steps = 1, .emulate = greedy_emulate};
-
-/* ---- a bus on the bench ---- */
 
 static struct bench {
     struct ev_loop *loop; /* NULL: not set up */
@@ -220,8 +216,6 @@ static void assert_nothing(void)
     assert_int_equal(read(bench.fd, &byte, 1), -1);
     assert_int_equal(errno, EAGAIN);
 }
-
-/* ---- options ---- */
 
 TEST(options)
 {
@@ -386,8 +380,6 @@ SIMULATOR_TEST(fixed_alarms_and_texts)
     assert_string_equal(pack->text[FIRMWARE], "1.08");
 }
 
-/* ---- hearing and saying ---- */
-
 SIMULATOR_TEST(addresses)
 {
     set_up_parrots("delay=0");
@@ -540,8 +532,6 @@ SIMULATOR_TEST(unread)
     ask("[1x]");
     await("<1x>");
 }
-
-/* ---- what goes wrong ---- */
 
 SIMULATOR_TEST(delays)
 {
@@ -701,8 +691,6 @@ SIMULATOR_TEST(close)
         close(fd);
     }
 }
-
-/* ---- real protocols ---- */
 
 /* Reads the immediate answer to a request. */
 static enum reply_state exchange(struct bms *bms, const struct bms_request *request,
@@ -888,8 +876,6 @@ SIMULATOR_TEST(lag)
     assert_true(pack->value[CELL_DELTA_MV] > 150);
 }
 
-/* ---- a pty ---- */
-
 static int open_slave(const char *name)
 {
     int fd = open(name, O_RDWR | O_NOCTTY | O_NONBLOCK);
@@ -946,8 +932,6 @@ SIMULATOR_TEST(pty_talker)
     await_bytes(slave, "tick", 4);
     close(slave);
 }
-
-/* ---- the command ---- */
 
 struct child {
     pid_t pid;

@@ -30,8 +30,6 @@ static void expect(const struct pack *pack, enum pack_value id, double expected)
         fail_msg("%s is %g, expected %g", pack_value_name(id, name), pack->value[id], expected);
 }
 
-/* ---- one value, reading by reading ---- */
-
 #define UNKNOWN NAN
 #define END INFINITY
 
@@ -401,8 +399,6 @@ TEST(nothing_is_learned_from_damage)
     assert_int_equal(spike_judge(&spike, &noisy, &before, &reading), SPIKE_DOUBTED);
 }
 
-/* ---- a recorded pack, polled ---- */
-
 /* A poller, and the capture that answers it. One word of one reply can be replaced, with a corrected checksum. */
 struct world {
     struct exchange *exchange;
@@ -745,8 +741,6 @@ TEST(talker)
     assert_true(poller->published_at == 1069);
     poller_free(poller);
 }
-
-/* ---- every capture, every value that is watched ---- */
 
 /* A reading that no pack can reach between two polls. */
 static double far_from(int id, double value)

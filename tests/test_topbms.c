@@ -5,8 +5,6 @@
  */
 #include "topbms_text.h"
 
-/* ---- requests ---- */
-
 TEST(requests_of_topbms)
 {
     static const char *const analog[] = {
@@ -210,8 +208,6 @@ TEST(mos_replies)
     }
 }
 
-/* ---- structure ---- */
-
 /* INFO of 42H as TopBMS sends it: group, cells of 3300 mV and more, sensors, then the other fields for that pack
  * voltage. */
 static const char *topbms_info(unsigned group, unsigned cells, unsigned sensors, const char *flag,
@@ -374,8 +370,6 @@ TEST(missing_cells_and_sensors)
     assert_values(&pack, {VOLTAGE_V, 13.2});
 }
 
-/* ---- who answers what ---- */
-
 #define ANALOG_1                                                                                   \
     "~52014600408401100D120D150D0F0D0D0D130D160D150D210D130D130D130D130D100D160D170D2306003D003E"  \
     "003E003E003B003B018014EE33B3063A9800025864000000000000E20A"
@@ -510,8 +504,6 @@ TEST(board_is_no_serial_number)
     assert_string_equal(pack.text[FIRMWARE], "P16S100A-1812-1.00");
     assert_string_equal(pack.text[SERIAL], "");
 }
-
-/* ---- 44H bit by bit ---- */
 
 /* Section 5: one bit of status 1…15 at a time, and the expected alarm. */
 TEST(status_bits_of_topbms)

@@ -99,8 +99,6 @@ static int receive_block(struct bms *bms, const char *fields, struct pack *pack)
     return receive_stream(bms, "", &stream, pack);
 }
 
-/* ---- text ---- */
-
 #define MAIN                                                                                       \
     "\r\nPID\t0xA389\r\nV\t53509\r\nI\t23866\r\nP\t1277\r\nCE\t-131099\r\nSOC\t548\r\nTTG\t-"      \
     "1\r\nAlarm\tOFF\r\nAR\t0"
@@ -403,8 +401,6 @@ TEST(history)
     assert_values(&pack, {CYCLES, NAN});
 }
 
-/* ---- HEX ---- */
-
 /* Recorded and printed answers of sections 3.1 and 3.2. */
 TEST(answers)
 {
@@ -603,8 +599,6 @@ TEST(endless_block)
     assert_int_equal(receive_stream(&bms, "", &stream, &pack), BMS_DONE);
     assert_values(&pack, {VOLTAGE_V, 53.509});
 }
-
-/* ---- emulator ---- */
 
 static void sample_pack(struct pack *pack)
 {

@@ -220,8 +220,6 @@ TEST(model)
     assert_string_equal(pack.text[MODEL], "BMV-SmartShunt 500A/50mV");
 }
 
-/* ---- the emulator ---- */
-
 /* One cycle as in the poller: each step with its own part, merged in the order of the plan. */
 static void poll(struct bms *host, struct bms *device, struct pack *from, struct pack *got)
 {

@@ -23,8 +23,6 @@
 
 #define GOOD_S 10.0 /* s for which values are fresh, from 100 on */
 
-/* ---- a house to look at ---- */
-
 struct house {
     struct config *config;
     struct pack packs[2];
@@ -118,8 +116,6 @@ static const char *show(struct house *house, unsigned count, double now)
         text[5 * count - 1] = 0;
     return text;
 }
-
-/* ---- what a line means ---- */
 
 TEST(registers)
 {
@@ -265,8 +261,6 @@ TEST(bits)
     close_house(house);
 }
 
-/* ---- which reads are answered ---- */
-
 TEST(ranges)
 {
     struct house *house =
@@ -366,8 +360,6 @@ TEST(time)
     assert_string_equal(show(house, 1, 115), "exception 11");
     close_house(house);
 }
-
-/* ---- what is wrong ---- */
 
 TEST(mistakes)
 {

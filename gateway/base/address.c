@@ -50,8 +50,6 @@ const char *address_format(const struct sockaddr *address, char text[ADDRESS_TEX
     return text;
 }
 
-/* ---- addresses of the configuration ---- */
-
 /* A link-local address needs its interface: fe80::7%eth0. */
 static bool is_ipv6(const char *host)
 {

@@ -240,8 +240,6 @@ void log_frame(const char *prefix, const uint8_t *bytes, size_t size)
     errno = err;
 }
 
-/* ---- messages by a stream ---- */
-
 /* A line that contains "warning: " is a warning. */
 static void write_streamed(const char *text, size_t length)
 {

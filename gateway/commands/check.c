@@ -50,8 +50,6 @@ static const struct bms_driver *driver_of_line(const struct config *config,
     return NULL;
 }
 
-/* ---- what this host lacks ---- */
-
 /* Whether the section is an outlet, which the table lists with its first key. */
 static bool is_other(const struct config_section *section)
 {
@@ -157,8 +155,6 @@ static void look_at_addresses(const struct report *report, const struct config_s
             warn(report, config_entry_find(report->config, section, name, "listen", n),
                  "'listen' has %s, an address that this host does not have", list->at[n]);
 }
-
-/* ---- files with secrets and certificates ---- */
 
 static const char *judge_secret(const char *line)
 {
@@ -284,8 +280,6 @@ void check_host(const char *path, const struct config *config, FILE *out)
         look_at_addresses(&report, &view_section, config->views[i].name, &config->views[i].listen);
     look_at_addresses(&report, &gateway_section, "", &config->gateway.listen);
 }
-
-/* ---- the table of what is served ---- */
 
 /* Each writes a row of its table. */
 

@@ -81,8 +81,6 @@ static void print_usage(FILE *out)
           out);
 }
 
-/* ---- the configuration ---- */
-
 /* Changes a key; `section` is "web" or "line boat". */
 static bool edit(struct demo *demo, const char *section, const char *key, const char *value)
 {
@@ -162,8 +160,6 @@ static bool make_folder(struct demo *demo, const char *folder)
     return true;
 }
 
-/* ---- the past ---- */
-
 /* "shed=16:150:72:1:0", the present state of the pack. */
 static char *describe_pack(const struct config *config, const struct pack_config *pack)
 {
@@ -224,8 +220,6 @@ static void make_past(const struct config *config)
         waitpid(child, NULL, 0);
     free(list);
 }
-
-/* ---- what runs beside the gateway ---- */
 
 static bool gateway_answers(const char *control)
 {
@@ -289,8 +283,6 @@ static void accompany(const struct demo *demo)
         print_address(demo->config->web->listen.at[0]);
     _exit(getppid() == gateway ? run_inverter(demo) : EXIT_DONE);
 }
-
-/* ---- the command ---- */
 
 static bool prepare_demo(struct demo *demo, const char *folder, const char **sets,
                          unsigned set_count)

@@ -41,8 +41,6 @@ void found_print_values(const struct pack *values, FILE *out)
         fprintf(out, "%sSOC %.1f %%", before, values->value[SOC_PERCENT]);
 }
 
-/* ---- what the existing configuration has ---- */
-
 static bool has_unit(const struct config *beside, int unit)
 {
     bool any = false;
@@ -71,8 +69,6 @@ pack_on(const struct config *beside, const struct line_config *line, const struc
     return NULL;
 }
 
-/* ---- what can share a line ---- */
-
 static bool is_loner(const struct bms_driver *driver)
 {
     return bms_talks(driver) || driver->line.one_pack;
@@ -99,8 +95,6 @@ static bool same_values(const struct pack *a, const struct pack *b)
             return false;
     return fabs(a->value[VOLTAGE_V] - b->value[VOLTAGE_V]) < SAME_V;
 }
-
-/* ---- writing ---- */
 
 /* A serial line without settings of its own uses those of its first pack's protocol. */
 static void write_line_section(const struct found *found, const char *name, FILE *out)

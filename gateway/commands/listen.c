@@ -71,8 +71,6 @@ int command_listen(int argc, char **argv)
     return open ? EXIT_FAILED : EXIT_DONE;
 }
 
-/* ---- a request by hand ---- */
-
 static const char send_usage[] =
     "usage: packgate send [-c FILE] LINE HEX...\n\n"
     "Sends bytes on a line of the running gateway, between two polls, and prints the response, "

@@ -83,8 +83,6 @@ __attribute__((format(printf, 1, 2))) static int say_unknown(const char *format,
     return UNKNOWN;
 }
 
-/* ---- the command line ---- */
-
 static int add_rule(struct check *check, const char *text, enum state level)
 {
     struct rule *rule = &check->rules[check->rule_count];
@@ -169,8 +167,6 @@ static int parse_option(struct check *check, int option)
         return say_unknown("wrong options: see packgate nagios --help");
     }
 }
-
-/* ---- evaluation ---- */
 
 /* The packs in an answer, which is released. */
 static json_t *packs_in(json_t *answer)
@@ -302,8 +298,6 @@ static void evaluate_pack(const struct check *check, const json_t *pack, struct 
     judge_alarms(finding, &text);
     judge_rules(check, finding, &text);
 }
-
-/* ---- output ---- */
 
 /* Units of the guidelines: %, s, c for counters, none for all others. */
 static const char *performance_unit(const char *name)

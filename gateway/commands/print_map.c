@@ -119,8 +119,6 @@ static struct map_unit *make_units(const struct config *config, const json_t *ru
     return units;
 }
 
-/* ---- the MQTT sections that client files use ---- */
-
 /* Texts that a section does not have itself. */
 struct details {
     const struct mqtt_config *config;
@@ -201,8 +199,6 @@ static bool add_dashboards(struct dashboards *dashboards, const struct config *c
     clients->mqtt_count = dashboards->count;
     return true;
 }
-
-/* ---- printing ---- */
 
 /* What to print: a format, or the template in a file. */
 struct form {
@@ -302,8 +298,6 @@ static int print_configured(const struct config *config, const struct form *form
     kept_free(kept);
     return status;
 }
-
-/* ---- the registers of a view ---- */
 
 /* Defined, filled and copied registers, in the order of their addresses. The columns are those of the map, so that programs that
  * read its JSON or CSV can read this. */

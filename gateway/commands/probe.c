@@ -75,8 +75,6 @@ static bool is_on_air(const char *port)
     return strncmp(port, "ble:", 4) == 0;
 }
 
-/* ---- the report of what was tried ---- */
-
 /* "0 to 17, 48 to 63, 247" */
 static void print_addresses(const bool tried[MOST_ADDRESSES])
 {
@@ -162,8 +160,6 @@ static void print_not_tried(const struct probing *probing)
             probing->line->port);
 }
 
-/* ---- events of the search ---- */
-
 static void on_trying(void *data, const struct attempt *attempt)
 {
     struct probing *probing = data;
@@ -224,8 +220,6 @@ static void on_done(void *data, const struct search_found *found, const char *wh
     probing->done = true;
     ev_break(probing->loop, EVBREAK_ALL);
 }
-
-/* ---- the configuration ---- */
 
 static bool deliver(const struct probing *probing, const char *text)
 {
@@ -292,8 +286,6 @@ static struct config *load_beside(const struct arguments *arguments)
     return config;
 }
 
-/* ---- the ports of this host ---- */
-
 static void print_port(const struct port_listed *port, const struct config *beside)
 {
     char text[PORT_SIZE];
@@ -332,8 +324,6 @@ static int list_ports(const struct arguments *arguments)
     config_free(beside);
     return EXIT_DONE;
 }
-
-/* ---- the Bluetooth devices in range ---- */
 
 struct scanning {
     struct ev_loop *loop;
@@ -403,8 +393,6 @@ static int scan_devices(const struct arguments *arguments)
     config_free(scanning.beside);
     return scanning.status;
 }
-
-/* ---- the command ---- */
 
 static int probe(const struct line_config *line, const struct arguments *arguments,
                  const struct config *beside)

@@ -69,8 +69,6 @@ struct reading {
     const struct pack_config *packs;
 };
 
-/* ---- the values of a running gateway ---- */
-
 static void report_no_pack(const char *config)
 {
     fprintf(stderr, "packgate: %s has no pack to read; 'packgate probe' finds what is connected\n",
@@ -200,8 +198,6 @@ static int read_running(const struct arguments *arguments)
     return status;
 }
 
-/* ---- selecting the packs ---- */
-
 static struct config *config_of_options(const struct arguments *arguments)
 {
     char port[PORT_SIZE], key_file[PORT_SIZE], protocol[PORT_SIZE];
@@ -253,8 +249,6 @@ static bool names_exist(const struct arguments *arguments, const struct config *
     }
     return found;
 }
-
-/* ---- reading ---- */
 
 static void print_values(struct reading *reading, const struct poller *poller)
 {

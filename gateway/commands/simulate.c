@@ -77,8 +77,6 @@ struct simulation {
     const char *link;   /* the link that was created; NULL: none */
 };
 
-/* ---- the command line ---- */
-
 static void print_protocols(FILE *out)
 {
     fputs("\nProtocols, their addresses and variants:\n", out);
@@ -239,8 +237,6 @@ static int parse_simulate_options(int argc, char **argv, struct arguments *argum
     return check_order(arguments) ? -1 : EXIT_USAGE;
 }
 
-/* ---- ports ---- */
-
 static void on_accepted(void *data, int fd, const struct sockaddr_storage *address)
 {
     struct simulation *simulation = data;
@@ -288,8 +284,6 @@ static bool open_pty(struct simulation *simulation, const char *link)
     printf("pty %s\n", simulation->pty);
     return true;
 }
-
-/* ---- running ---- */
 
 static struct simulator *make_simulator(struct ev_loop *loop, const struct arguments *arguments)
 {
@@ -345,8 +339,6 @@ static int simulate(const struct arguments *arguments)
     simulator_free(simulation.simulator);
     return open ? EXIT_DONE : EXIT_FAILED;
 }
-
-/* ---- an inverter ---- */
 
 struct run {
     struct ev_loop *loop;
@@ -535,8 +527,6 @@ int command_inverter(int argc, char **argv)
     struct port_settings settings = {.baud = (unsigned) baud, .framing = "8N1"};
     return run_inverter(&run, &settings);
 }
-
-/* ---- the command ---- */
 
 static bool is_inverter(int argc, char **argv)
 {

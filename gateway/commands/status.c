@@ -30,8 +30,6 @@ static const char health_usage[] =
     "Checks that the gateway runs and answers, for containers and scripts.\n" ASKING_USAGE
     "Exit status: 0 when it does, 1 when it does not, 2 for a wrong call.\n";
 
-/* ---- cells of the tables ---- */
-
 static void write_number(FILE *out, const json_t *object, const char *name, const char *unit,
                          int decimals)
 {
@@ -71,8 +69,6 @@ static void write_error(FILE *out, const json_t *object, double now)
     if (words[0] && !isnan(at))
         fprintf(out, " (%s ago)", duration_words(fmax(now - at, 0), span));
 }
-
-/* ---- the tables: the first cells of their rows; counts and the last error follow ---- */
 
 static void write_line(FILE *out, const json_t *line, double now)
 {
@@ -257,8 +253,6 @@ static void print_tables(const json_t *status)
         table_end(&table, "\n", "");
     }
 }
-
-/* ---- requests ---- */
 
 static int show_status(struct asking *asking, bool json, bool watch)
 {

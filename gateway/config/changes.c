@@ -28,8 +28,6 @@ bool config_same(const struct config_section *section, const void *a, const void
     return true;
 }
 
-/* ---- what changed, in words ---- */
-
 struct telling {
     const struct config *old, *fresh;
     const struct config_section *section;

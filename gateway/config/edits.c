@@ -146,8 +146,6 @@ static char *apply_edit(const char *text, const struct edit *edit, const char *s
     return NULL;
 }
 
-/* ---- secrets belong to their address ---- */
-
 static bool is_same(const char *a, const char *b)
 {
     return a && b ? strcmp(a, b) == 0 : a == b;

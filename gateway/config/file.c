@@ -17,8 +17,6 @@
 #define KEY_DIGITS 32
 #define LARGEST_FILE (1024 * 1024)
 
-/* ---- secrets ---- */
-
 /* Whether a key holds a secret: an unknown one whose name suggests it. Where the path of a file is expected, the value may
  * be the password itself, by mistake. */
 static bool is_secret(const char *name, size_t size, const char *value)
@@ -119,8 +117,6 @@ char *config_masked(const char *text)
     free(masked);
     return NULL;
 }
-
-/* ---- the file ---- */
 
 struct config *config_file_load(struct config_file *file, const char *path, FILE *errors,
                                 double now)

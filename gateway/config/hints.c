@@ -30,8 +30,6 @@ static bool hint_quotes(const char *text, char out[HINT_SIZE])
     return true;
 }
 
-/* ---- durations without a unit, or with one of another program ---- */
-
 static const char *usual_unit(const char *text)
 {
     static const struct {
@@ -78,8 +76,6 @@ static bool hint_duration(const struct config_key *key, const char *text, char o
     return false;
 }
 
-/* ---- yes and no in other words ---- */
-
 static bool hint_yes_or_no(const struct config_key *key, const char *text, char out[HINT_SIZE])
 {
     static const char *const yes[] = {"true", "on", "1", "y", "enable", "enabled", NULL};
@@ -92,8 +88,6 @@ static bool hint_yes_or_no(const struct config_key *key, const char *text, char 
     }
     return false;
 }
-
-/* ---- addresses ---- */
 
 /* Has the form of an address, but no socket accepts it. */
 static bool hint_unusable(const struct config_key *key, const char *text, char out[HINT_SIZE])
@@ -181,8 +175,6 @@ static bool hint_broker(const struct config_key *key, const char *text, char out
     return strcmp(key->name, "broker") == 0 && propose(key, guess, out);
 }
 
-/* ---- makes of batteries ---- */
-
 const char *config_hint_protocol(const char *word, char out[HINT_SIZE])
 {
     char found[MOST_PROTOCOLS][80];
@@ -212,8 +204,6 @@ const char *config_hint_protocol(const char *word, char out[HINT_SIZE])
         config_append(out, HINT_SIZE, "", " `packgate probe` finds out which");
     return out;
 }
-
-/* ---- all of them ---- */
 
 const char *config_hint(const struct config_key *key, const char *text, char out[HINT_SIZE])
 {

@@ -161,8 +161,6 @@ void config_append_to(char *out, size_t size, unsigned n, unsigned count, const 
     config_append(out, size, n == 0 ? "" : n + 1 < count ? ", " : " or ", word);
 }
 
-/* ---- the manual ---- */
-
 /* For a manual page: a leading dot or apostrophe would be a request to troff, and a plain '-' would become a hyphen,
  * which does not work when copied into a file. */
 static void print_line(const char *before, const char *text, const char *after, bool manual,

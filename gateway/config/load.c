@@ -170,8 +170,6 @@ static void read_drafts(struct loader *loader, const char *text, size_t size)
         mistakes_add(&loader->mistakes, last_line, "there is no [section]");
 }
 
-/* ---- from drafts to the structs that the gateway runs on ---- */
-
 static bool parse_section(struct config *config, const struct config_section *section,
                           const struct config_drafts *drafts)
 {
@@ -234,8 +232,6 @@ static struct config *build_config(const struct config_drafts *drafts)
     config_free(config);
     return NULL;
 }
-
-/* ---- reading ---- */
 
 static struct config *parse_config(const char *text, size_t size, const char *name, FILE *errors)
 {

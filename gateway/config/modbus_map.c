@@ -27,8 +27,6 @@ struct reader {
     unsigned fast, slow; /* reads so far */
 };
 
-/* ---- words ---- */
-
 static bool parse_whole(struct reader *reader, const char *name, unsigned least, unsigned most,
                         void *out, size_t size)
 {
@@ -389,8 +387,6 @@ static void parse_alarm(struct reader *reader)
     else if (has_room(reader, map->alarm_count, MODBUS_USER_ALARMS, "alarms"))
         map->alarms[map->alarm_count++] = test;
 }
-
-/* ---- the file ---- */
 
 static const struct {
     const char *word;

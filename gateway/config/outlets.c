@@ -21,8 +21,6 @@ static bool is_own_url(const char *url)
     return host_is_own(name);
 }
 
-/* ---- types ---- */
-
 static bool parse_outlet_packs(const struct config_key *key, const char *text, void *field)
 {
     struct outlet_config *outlet = field;
@@ -53,8 +51,6 @@ static bool parse_url(const struct config_key *key, const char *text, void *fiel
 static const struct config_type type_url = {
     .parse = parse_url,
     .expects = "an address such as https://HOST:8086/write?db=packgate, without user and password"};
-
-/* ---- checks ---- */
 
 /* `make WITHOUT=mqtt,web` has left these programs out. */
 #ifndef WITHOUT
@@ -165,8 +161,6 @@ static void check_history(struct config_draft *draft)
             "'keep' has rows of 10 seconds for more than 31d, or others for less than 1d");
 }
 
-/* ---- rows ---- */
-
 // clang-format off
 #define HISTORY(member) CONFIG_FIELD(history_config, member), .on_change = CHANGE_SECTION
 
@@ -261,8 +255,6 @@ const struct config_section print_section = {
     .outlet = true, CONFIG_KEYS(print_keys), .check = outlet_check_packs,
 };
 // clang-format on
-
-/* ---- [web] ---- */
 
 /* A host name as in a browser's address line, without a port. */
 static bool parse_host(const char *text, struct web_hosts *hosts)

@@ -67,8 +67,6 @@ struct reading {
     struct register_row row;
 };
 
-/* ---- values ---- */
-
 /* Returns what follows "name." in the text, or NULL. */
 static const char *after_name(const char *text, const char *name)
 {
@@ -226,8 +224,6 @@ static bool parse_terms(struct reading *reading, char *from)
     return good;
 }
 
-/* ---- texts ---- */
-
 static bool report_text(const struct reading *reading)
 {
     return words_mistake(&reading->words,
@@ -300,8 +296,6 @@ static bool parse_from(struct reading *reading)
     return parse_terms(reading, from);
 }
 
-/* ---- where to, and how ---- */
-
 static bool parse_row_options(struct reading *reading)
 {
     struct words *words = &reading->words;
@@ -332,8 +326,6 @@ static bool parse_target(struct reading *reading)
         return false;
     return parse_row_options(reading);
 }
-
-/* ---- whether it fits ---- */
 
 static bool check_options(const struct reading *reading)
 {
@@ -461,8 +453,6 @@ static bool check_overlaps(const struct reading *reading, const struct register_
     return true;
 }
 
-/* ---- all rows ---- */
-
 /* An unknown bit is 0 unless its own line says otherwise: a number for whole registers would set
  * it. */
 static struct substitute for_bit(bool given, const struct substitute *substitute)
@@ -546,8 +536,6 @@ void config_rows_read(const struct row_rules *rules, const struct config_draft *
     }
     qsort(*rows, *count, sizeof **rows, by_address);
 }
-
-/* ---- the keys that have them ---- */
 
 /* Names can be checked only at the end of the file. */
 static bool parse_row(const struct config_key *key, const char *text, void *field)

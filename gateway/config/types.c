@@ -459,8 +459,6 @@ static bool parse_substitute(const struct config_key *key, const char *text, voi
 const struct config_type type_substitute = {
     .parse = parse_substitute, .expects = "%c or a number", .word = choice_word};
 
-/* ---- values of several kinds in one key ---- */
-
 /* Finds the first part, of those that `done` does not have, that accepts the text. */
 static bool parse_part(const struct config_key *key, const char *text, void *field, unsigned *done)
 {

@@ -13,8 +13,6 @@
 
 #define REGISTERS 65536
 
-/* ---- types ---- */
-
 /* Parses a register's address at the start of a text; NULL: none. */
 static const char *parse_address(const char *text, unsigned *address)
 {
@@ -84,8 +82,6 @@ const struct config_type type_units = {.parse = parse_units,
                                        .expects = "unit ids from 0 to 255, at most " CONFIG_SHOW(
                                            VIEW_UNITS) " of them with commas between",
                                        .list = true};
-
-/* ---- what lies around them ---- */
 
 /* The line of the n-th copy or constant of `fill`, and of `copy` in older files. */
 static unsigned line_of(const struct config_draft *draft, bool copy, unsigned n)
@@ -167,8 +163,6 @@ static void check_copy(const struct config_draft *draft, unsigned n)
         }
     }
 }
-
-/* ---- beside the others ---- */
 
 static void check_listen(const struct config_draft *draft)
 {
@@ -271,8 +265,6 @@ void config_check_view(struct config_draft *draft)
     for (unsigned i = 0; draft->drafts->mistakes->count == before && i < view->copies.count; i++)
         check_copy(draft, i);
 }
-
-/* ---- pushes ---- */
 
 /* A register that an earlier push writes into the same server. */
 static void check_others(const struct config_draft *draft, const struct register_row *write)

@@ -30,8 +30,6 @@ struct control {
     double status_at, commit_at;
 };
 
-/* ---- answers ---- */
-
 /* With many packs a status takes a while to build, so it is cached. The cache is dropped as soon
  * as a pack in it turns stale. */
 static char *status_text(struct control *control)
@@ -86,8 +84,6 @@ void control_asked(void *data, const struct pipe_heard *question)
     outlets_answer(control->overview->outlets, question->ticket, text);
     free(text);
 }
-
-/* ---- requests ---- */
 
 static const char *text_of(const json_t *request, const char *name)
 {
@@ -226,8 +222,6 @@ static void on_left(void *data, struct control_client *client)
 {
     listen_left(((struct control *) data)->listeners, client);
 }
-
-/* ---- start, reload and end ---- */
 
 static const struct control_events events = {.asked = on_asked, .left = on_left};
 

@@ -52,8 +52,6 @@ struct query {
     uint64_t ticket;
 };
 
-/* ---- rights ---- */
-
 static const struct web_config *web_of(const struct editing *editing)
 {
     return packs_config(editing->overview->packs)->web;
@@ -83,8 +81,6 @@ static enum entrance entrance_of(struct editing *editing, const struct query *qu
         return web && web->setup == WEB_SETUP_INGRESS ? BY_INGRESS : BY_NOTHING;
     return BY_NOTHING;
 }
-
-/* ---- arming ---- */
 
 /* A search or a trial ends with the session that started it, because a search occupies its port. */
 static void stop_long(struct editing *editing)
@@ -158,8 +154,6 @@ static json_t *ask_leave(struct editing *editing, const struct query *query)
     return json_object();
 }
 
-/* ---- the state ---- */
-
 static json_t *ask_state(struct editing *editing, const struct query *query)
 {
     const double now = clock_now();
@@ -186,8 +180,6 @@ static json_t *ask_state(struct editing *editing, const struct query *query)
         json_object_del(json_object_get(state, "pending"), "hash");
     return state;
 }
-
-/* ---- jobs ---- */
 
 static void on_quick_over(struct job *job, enum job_end end)
 {
@@ -296,8 +288,6 @@ static json_t *ask_progress(struct editing *editing, const struct query *query)
     return object;
 }
 
-/* ---- saving ---- */
-
 /* A search may still use a port that the new configuration names. */
 static json_t *ask_apply(struct editing *editing, const struct query *query)
 {
@@ -309,8 +299,6 @@ static json_t *ask_end(struct editing *editing, const struct query *query)
 {
     return hold_end(editing->hold, strcmp(query->verb, "keep") == 0, query->ticket);
 }
-
-/* ---- questions ---- */
 
 static const struct {
     const char *verb;
@@ -366,8 +354,6 @@ void editing_ask(struct editing *editing, const char *text, uint64_t ticket)
         outlets_answer(editing->overview->outlets, ticket, answer);
     free(answer);
 }
-
-/* ---- life ---- */
 
 struct editing *editing_new(struct ev_loop *loop, const struct overview *overview)
 {

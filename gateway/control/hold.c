@@ -40,8 +40,6 @@ struct hold {
     char undone[200]; /* why the last one was undone; "": it was not */
 };
 
-/* ---- answers ---- */
-
 json_t *setup_refusal(int http, const char *format, ...)
 {
     char text[400];
@@ -73,8 +71,6 @@ static void disconnect(struct hold *hold)
     hold->state = HOLD_NONE;
     hold->keeps = hold->again = false;
 }
-
-/* ---- the process that saves ---- */
 
 const char *hold_way(const struct hold *hold)
 {
@@ -125,8 +121,6 @@ static int start_child(const struct hold *hold)
     fcntl(pair[0], F_SETFL, O_NONBLOCK);
     return pair[0];
 }
-
-/* ---- its replies ---- */
 
 static void handle_applied(struct hold *hold, const char *text)
 {
@@ -254,8 +248,6 @@ static void on_reload(struct ev_loop *loop, ev_timer *timer, int revents)
     }
 }
 
-/* ---- requests ---- */
-
 json_t *hold_apply(struct hold *hold, const char *request, uint64_t ticket)
 {
     if (hold->state != HOLD_NONE)
@@ -292,8 +284,6 @@ void hold_add_state(const struct hold *hold, json_t *state, double now)
                             : json_null());
     json_object_set_new(state, "undone", hold->undone[0] ? json_string(hold->undone) : json_null());
 }
-
-/* ---- life ---- */
 
 struct hold *hold_new(struct ev_loop *loop, const struct overview *overview)
 {

@@ -40,8 +40,6 @@ struct onlookers {
     char text[LINE_ROOM]; /* preallocated: nothing is allocated while packs are polled */
 };
 
-/* ---- creation and release ---- */
-
 static void free_onlooker(struct onlooker *onlooker)
 {
     if (onlooker->line)
@@ -89,8 +87,6 @@ static json_t *refuse_line(const struct onlookers *all, const char *name)
             "line %s is not polled yet: the protocol of its pack is still being searched", name);
     return json_refusal("there is no [line %s]", name);
 }
-
-/* ---- listening in ---- */
 
 static void add_hex(struct text *text, const uint8_t *bytes, size_t size)
 {
@@ -144,8 +140,6 @@ json_t *listen_begin(struct onlookers *all, struct control_client *client, const
     free(head);
     return NULL;
 }
-
-/* ---- a request by hand ---- */
 
 /* Records only the bytes of the loan: earlier polls pass through this tap, too. */
 static void on_own(void *data, char direction, const uint8_t *bytes, size_t size)
@@ -225,8 +219,6 @@ json_t *listen_send(struct onlookers *all, struct control_client *client, const 
              (int) peer->pid, loan.size);
     return NULL;
 }
-
-/* ---- all clients ---- */
 
 void listen_left(struct onlookers *all, struct control_client *client)
 {

@@ -68,8 +68,6 @@ struct control_socket {
     struct control_client clients[CONTROL_CLIENTS];
 };
 
-/* ---- clients ---- */
-
 void control_close(struct control_client *client)
 {
     struct control_socket *socket = client->socket;
@@ -271,8 +269,6 @@ bool control_tell(struct control_client *client, const char *text)
     return true;
 }
 
-/* ---- requests ---- */
-
 static void handle_request(struct control_client *client)
 {
     struct control_socket *socket = client->socket;
@@ -311,8 +307,6 @@ static void on_work(struct ev_loop *loop, ev_timer *timer, int revents)
             return;
         }
 }
-
-/* ---- new clients ---- */
 
 static struct control_peer find_peer(int fd)
 {
@@ -395,8 +389,6 @@ static void on_late_turn(void *data, double since, double now)
     drop_all(socket);
     listeners_turn_away(&socket->listeners);
 }
-
-/* ---- listening ---- */
 
 static void stop_listening(struct control_socket *socket)
 {
@@ -482,8 +474,6 @@ bool control_socket_open(struct control_socket *socket, const char *path, bool w
     listeners_adopt(&socket->listeners, socket->loop, fd, on_accepted, socket);
     return true;
 }
-
-/* ---- start and end ---- */
 
 struct control_socket *control_socket_new(struct ev_loop *loop, const struct control_events *events,
                                           void *data)

@@ -43,8 +43,6 @@ static void add_error(json_t *object, const char *words, double at, double now)
     add_member(object, "error_at", wall_time(at, now));
 }
 
-/* ---- lines ---- */
-
 static void add_packs_of(json_t *object, const struct polling *polling,
                          const struct line_config *line)
 {
@@ -102,8 +100,6 @@ static json_t *line_object(const struct polling *polling, unsigned l, double now
     add_packs_of(object, polling, config);
     return object;
 }
-
-/* ---- packs and banks ---- */
 
 /* The main values of a pack. */
 static const struct {
@@ -256,8 +252,6 @@ json_t *status_values(const struct overview *overview, const json_t *names, doub
     return list;
 }
 
-/* ---- pushes, outlets, clients ---- */
-
 static json_t *pushes_array(const struct overview *overview)
 {
     json_t *list = json_array();
@@ -346,8 +340,6 @@ static json_t *modbus_object(const struct overview *overview, double now)
     add_member(object, "connections", clients);
     return object;
 }
-
-/* ---- everything ---- */
 
 json_t *status_of(const struct overview *overview, double now)
 {

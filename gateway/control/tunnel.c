@@ -74,8 +74,6 @@ struct tunnels {
     TAILQ_HEAD(, tunnel) open;
 };
 
-/* ---- disconnecting the program ---- */
-
 static bool is_connected(const struct tunnel *tunnel)
 {
     return tunnel->readable.fd >= 0;
@@ -109,8 +107,6 @@ static void hang_up(struct tunnel *tunnel, const char *why)
     if (lender)
         line_take_back(lender, &tunnel->loan);
 }
-
-/* ---- from the line to the program ---- */
 
 static void send_out(struct tunnel *tunnel)
 {
@@ -148,8 +144,6 @@ static void on_received(void *data, const uint8_t *bytes, size_t size)
     tunnel->out_size += size;
     send_out(tunnel);
 }
-
-/* ---- from the program to the line ---- */
 
 /* Takes the first request, or as much of it as fits into one loan. Without `bytes` it is dropped. */
 static size_t first_chunk(struct tunnel *tunnel, uint8_t *bytes)
@@ -348,8 +342,6 @@ static void on_idle(struct ev_loop *loop, ev_timer *timer, int revents)
     hang_up(timer->data, "sent nothing for too long; disconnected");
 }
 
-/* ---- connecting the program ---- */
-
 static void tell_refusals(struct tunnel *tunnel)
 {
     if (tunnel->refused > 0)
@@ -402,8 +394,6 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *addre
              tunnel->config.share ? "" : "; its packs are not polled meanwhile");
     proceed(tunnel); /* share = no: it needs the line at once */
 }
-
-/* ---- opening and closing ---- */
 
 static struct tunnel *find_open(const struct tunnels *tunnels, const char *name)
 {
@@ -535,8 +525,6 @@ json_t *tunnels_status(const struct tunnels *tunnels, double now)
         json_array_append_new(list, tunnel_object(tunnels, &config->tunnels[i], now));
     return list;
 }
-
-/* ---- start, reload and end ---- */
 
 static void on_late_turn(void *data, double since, double now)
 {

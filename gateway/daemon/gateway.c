@@ -46,8 +46,6 @@ struct gateway {
     struct late_turn_watcher watcher;
 };
 
-/* ---- values are published and become stale ---- */
-
 static void on_published(void *data, struct poller *poller, double now)
 {
     struct gateway *gateway = data;
@@ -108,8 +106,6 @@ static void on_late_turn(void *data, double since, double now)
              now - since);
     tick(data, now);
 }
-
-/* ---- packs with `protocol = auto` ---- */
 
 /* Packs that were found earlier keep their protocol and address. */
 static void recall_packs(struct gateway *gateway, struct config *config)
@@ -218,8 +214,6 @@ static void doubt_found_packs(struct gateway *gateway, double now)
         ev_timer_start(gateway->loop, &gateway->found);
     }
 }
-
-/* ---- start, reload and end ---- */
 
 static void take_up_kept(struct gateway *gateway, struct config *config)
 {

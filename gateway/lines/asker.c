@@ -11,8 +11,6 @@
 #include <string.h>
 #include <time.h>
 
-/* ---- rests ---- */
-
 void asker_rest(struct asker *asker, struct poller *poller)
 {
     poller->pace.resting = true;
@@ -40,8 +38,6 @@ static void rest_after_cycle(struct asker *asker, struct poller *poller, double 
                                    open_s > poller->config->stale_after_s / 2))
         asker_rest(asker, poller);
 }
-
-/* ---- asking ---- */
 
 void asker_end_orders(struct asker *asker, double now)
 {
@@ -193,8 +189,6 @@ void asker_ask(struct asker *asker, double now)
         order_queue_go_on(&asker->orders, order, result, now);
 }
 
-/* ---- what comes ---- */
-
 /* The exchange is over, answered or not. A gap follows; the values of a cycle that ends here do not wait for it. */
 static void finish(struct asker *asker, double now)
 {
@@ -344,8 +338,6 @@ const struct bms *asker_masked_bms(const struct asker *asker)
             return &turns->list[i].poller->bms;
     return &turns->list[0].poller->bms;
 }
-
-/* ---- life ---- */
 
 void asker_init(struct asker *asker, struct wire *wire, struct turns *turns)
 {

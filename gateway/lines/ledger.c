@@ -90,8 +90,6 @@ void ledger_lend(struct ledger *ledger)
             ledger->open[i].owner = NOBODY;
 }
 
-/* ---- what comes ---- */
-
 /* What the frame at the beginning of the bytes is to an open request. Nothing is learned from it yet: that is done with
  * a copy. */
 static enum bms_result try_frame(const struct open_request *request, const uint8_t *bytes,
@@ -249,8 +247,6 @@ struct bms_span ledger_look(struct ledger *ledger, const uint8_t *bytes, size_t 
         count(ledger, &candidates, bytes, span.size, answer);
     return span;
 }
-
-/* ---- what is open ---- */
 
 const struct open_request *ledger_oldest(const struct ledger *ledger, const struct poller *pack)
 {

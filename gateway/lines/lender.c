@@ -11,8 +11,6 @@
 /* Bytes of a request that are shown: one that reads is no longer, or zero behind. */
 #define HEAD_SIZE 6
 
-/* ---- the queue ---- */
-
 void lender_add(struct lender *lender, struct loan *loan)
 {
     struct loan **last = &lender->queue;
@@ -40,8 +38,6 @@ void lender_refuse(struct lender *lender)
         loan->done(loan->data, LOAN_NO_LINE);
     }
 }
-
-/* ---- when nothing is open ---- */
 
 /* A pack that answered nothing for as long as an answer can take is switched off: a loan waits for its open requests no
  * longer than its replies usually take. */
@@ -102,8 +98,6 @@ double lender_next_at(struct lender *lender, double now)
     const bool polls_first = asker_next_due(lender->asker, now) <= now && lender->owed_s > 0;
     return polls_first ? INFINITY : fmax(now, at);
 }
-
-/* ---- one loan ---- */
 
 static struct bms_request request_of(const struct loan *loan)
 {

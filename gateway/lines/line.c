@@ -26,8 +26,6 @@ struct line {
     bool hears;          /* we send no requests */
 };
 
-/* ---- values, and the next exchange ---- */
-
 static void on_published(void *data, struct member *member, double now)
 {
     struct line *line = data;
@@ -86,8 +84,6 @@ static void go_on(struct line *line, bool asked, double now)
     else
         hearer_due(&line->hearer, now);
 }
-
-/* ---- what the port does ---- */
 
 static void on_opened(void *data, bool away, double now)
 {
@@ -158,8 +154,6 @@ static void on_late_turn(void *data, double since, double now)
     struct line *line = data;
     asker_end_orders(&line->asker, now);
 }
-
-/* ---- life ---- */
 
 static bool open_wire(struct line *line, struct ev_loop *loop, const struct line_config *config)
 {

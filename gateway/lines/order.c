@@ -212,8 +212,6 @@ enum order_result order_look(struct order *order, bool open, double now)
     return ORDER_PENDING;
 }
 
-/* ---- the queue ---- */
-
 void order_queue_add(struct order_queue *queue, struct order *order, double now)
 {
     struct order **last = &queue->first;

@@ -23,8 +23,6 @@ static void next_step(struct poller *poller)
     spike_drop(&poller->spike);
 }
 
-/* ---- the next request ---- */
-
 /* A step that was never answered, or is given up, is worth one request. */
 static bool may_be_unknown(const struct poller *poller, unsigned index)
 {
@@ -118,8 +116,6 @@ bool plan_request(struct poller *poller, double now, struct bms_request *request
         poller->presence.vain_since = now;
     return true;
 }
-
-/* ---- what is answered ---- */
 
 /* The driver forgets what an unusable reply has taught it and builds the same request anew. It only keeps the way in
  * which it was answered, which is worth trying first. */
@@ -225,8 +221,6 @@ bool plan_refused(struct poller *poller, const struct plan_reply *reply, double 
     return true;
 }
 
-/* ---- what is not answered ---- */
-
 bool plan_is_unsure(const struct poller *poller)
 {
     if (plan_of(poller, poller->cycle.step)->vital)
@@ -312,8 +306,6 @@ bool plan_count_damage(struct poller *poller, const struct reply_counters *befor
         plan_disturbed(poller, now);
     return damaged > 0 || after->skipped_bytes != before->skipped_bytes;
 }
-
-/* ---- requests of orders and rests ---- */
 
 static void drop_cycle(struct poller *poller, double now)
 {

@@ -135,8 +135,6 @@ double poller_read_since(const struct poller *poller, enum pack_value id, double
     return reading;
 }
 
-/* ---- the poll cycle ---- */
-
 void poller_begin_cycle(struct poller *poller, double now)
 {
     poller->cycle = (struct poller_cycle){.under_way = true, .started = now};

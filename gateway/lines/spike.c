@@ -157,8 +157,6 @@ static bool agree(const struct spike *spike, const struct spike_rules *rules,
     return all;
 }
 
-/* ---- what becomes of it ---- */
-
 static void learn_move(struct spike *spike, const struct spike_limits *limits, unsigned id,
                        double before, double reading)
 {

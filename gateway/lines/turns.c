@@ -33,8 +33,6 @@ void turns_close(struct turns *turns)
     *turns = (struct turns){0};
 }
 
-/* ---- the next pack ---- */
-
 struct member *turns_next(const struct turns *turns, double now)
 {
     struct member *first[2] = {NULL, NULL}; /* of those that answer, and of the silent ones */
@@ -102,8 +100,6 @@ void turns_expect(struct turns *turns)
         turns->list[i].poller->pace.expected_s = round_s;
 }
 
-/* ---- the time for a reply ---- */
-
 double turns_usual_s(const struct wire *wire, const struct poller *poller)
 {
     const unsigned set = wire->config->reply_ms;
@@ -166,8 +162,6 @@ void turns_report_late(const struct turns *turns)
         log_warn("line %s: %s has a stale_after of %.1f s: its values are too old when they come",
                  line, pack->name, pack->stale_after_s);
 }
-
-/* ---- what is logged of them ---- */
 
 void turns_report_miss(struct turns *turns, struct member *member, double now)
 {

@@ -57,8 +57,6 @@ void wire_hurry(struct wire *wire, double now)
         set_timer(wire, now, now);
 }
 
-/* ---- opened and lost ---- */
-
 static void open_port(struct wire *wire)
 {
     wire->facts.state = LINE_IS_OPENING;
@@ -153,8 +151,6 @@ void wire_reopen(struct wire *wire, const char *why, double now)
     wire_lose(wire, why, now);
 }
 
-/* ---- bytes ---- */
-
 bool wire_send(struct wire *wire, const uint8_t *bytes, size_t size, const uint8_t *shown,
                double now)
 {
@@ -238,8 +234,6 @@ double wire_s(const struct wire *wire, size_t bytes)
 {
     return (double) bytes * 10.0 / wire->baud;
 }
-
-/* ---- life ---- */
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {

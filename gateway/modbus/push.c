@@ -74,8 +74,6 @@ struct pushes {
     unsigned count;
 };
 
-/* ---- the log ---- */
-
 /* "plc, scada": the pushes to this target. */
 static const char *names(const struct push_target *target, char text[NAMES_SIZE])
 {
@@ -112,8 +110,6 @@ static void report_answer(struct push *push)
     for (unsigned i = 0; back && i < target->count; i++)
         push_plan_end_pauses(&target->pushes[i].plan);
 }
-
-/* ---- the connection ---- */
 
 /* Discards unsent data (SO_LINGER): a plain close would let the kernel deliver it later, maybe
  * after writes of the next connection. */
@@ -333,8 +329,6 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     push_plan_all(&push->plan);
     send_due(push->target, clock_now());
 }
-
-/* ---- creation and release ---- */
 
 static const struct source *find_source(const void *data, const char *name)
 {

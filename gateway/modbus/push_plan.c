@@ -192,8 +192,6 @@ bool push_plan_take(struct push_plan *plan, double now, bool last, struct push_s
     return false;
 }
 
-/* ---- responses of the target ---- */
-
 static void keep_due(struct push_item *item)
 {
     item->sent = false;

@@ -42,8 +42,6 @@ static const char *list_registers(const struct push_item *first, const struct pu
     return text;
 }
 
-/* ---- trouble ---- */
-
 static bool is_to_be_logged(const struct push_item *item, double now)
 {
     double patience = item->was_told ? AGAIN_S : item->state == PUSH_PUT_OFF ? PASSING_S : 0;
@@ -80,8 +78,6 @@ void push_report_troubles(struct push_plan *plan, double now)
                 told->told = told->was_told = true;
     }
 }
-
-/* ---- recovery ---- */
 
 void push_report_taken(struct push_plan *plan, const struct push_span *span)
 {

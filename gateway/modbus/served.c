@@ -163,8 +163,6 @@ struct server *served_server(const struct served *served)
     return served->server;
 }
 
-/* ---- orders ---- */
-
 static void on_order_over(void *data, uint64_t ticket, enum order_result result)
 {
     const struct served *served = data;
@@ -182,8 +180,6 @@ static uint8_t carry_out(void *data, struct unit *unit, const struct switches *s
         packs_order(served->packs, unit->source,
                     &(struct order_request){*switches, from, on_order_over, served, ticket}));
 }
-
-/* ---- ports ---- */
 
 static struct port *find_port(const struct served *served, const char *at)
 {

@@ -50,8 +50,6 @@ struct view {
     bool ticks;    /* an item changes each second without new values */
 };
 
-/* ---- values of the registers ---- */
-
 static double term_number(const struct view *view, const struct item *item, unsigned n)
 {
     const struct row_term *term = &item->config->terms[n];
@@ -210,8 +208,6 @@ static void copy_registers(const struct view *view)
     }
 }
 
-/* ---- creation ---- */
-
 static void make_item(struct view *view, unsigned i, view_find *find, void *data)
 {
     struct item *item = &view->items[i];
@@ -325,8 +321,6 @@ unsigned view_size(const struct view *view)
 {
     return view->size;
 }
-
-/* ---- updates ---- */
 
 void view_update(struct view *view, const struct source *source, double now)
 {

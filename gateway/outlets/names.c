@@ -90,8 +90,6 @@ static int connect_socket(int fd, const struct sockaddr *address, socklen_t size
     return syscall(SYS_connect, fd, address, size) < 0 ? errno : 0;
 }
 
-/* ---- the process that looks up and connects ---- */
-
 struct permitted {
     unsigned ports[PORTS_MAX];
     unsigned count;
@@ -203,8 +201,6 @@ bool names_begin(void)
     child_keep_too(looker); /* a child of base/resolver.c calls this getaddrinfo as well */
     return true;
 }
-
-/* ---- the outlet ---- */
 
 /* `fd`: the socket to connect; -1: none. False: the process that answers is gone. */
 static bool ask_process(const struct question *question, int fd, struct answer *answer)

@@ -96,8 +96,6 @@ double outlet_age(const struct outlet_pack *pack, double now)
     return pack->source.status.age_s + (now - pack->last.at);
 }
 
-/* ---- notes ---- */
-
 static struct note *find_note(const struct outlet *outlet, const char *key)
 {
     for (struct note *note = outlet->notes; note; note = note->next)
@@ -136,8 +134,6 @@ static struct note *set_note(struct outlet *outlet, const char *key, const char 
     snprintf(note->note.text, sizeof note->note.text, "%s", text);
     return note;
 }
-
-/* ---- to the gateway ---- */
 
 /* Never waits. A message that the gateway does not take is small and rare: it is logged. */
 static bool transmit(struct outlet *outlet, const struct pipe_message *message, int file)
@@ -224,8 +220,6 @@ bool outlet_ask(struct outlet *outlet, const char *what,
         close(text);
     return sent;
 }
-
-/* ---- from the gateway ---- */
 
 static void handle_values(struct outlet *outlet, const struct pipe_values *values)
 {
@@ -389,8 +383,6 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     outlet_over(timer->data);
 }
-
-/* ---- beginning ---- */
 
 static void describe_pack(struct outlet_pack *pack)
 {

@@ -203,8 +203,6 @@ static void on_late_turn(void *data, double since, double now)
     }
 }
 
-/* ---- life ---- */
-
 struct outlets *outlets_new(struct ev_loop *loop, struct packs *packs, struct kept *kept)
 {
     struct outlets *outlets = calloc(1, sizeof *outlets);

@@ -77,8 +77,6 @@ ssize_t pipe_receive(int fd, struct pipe_message *message, int *file)
     return size;
 }
 
-/* ---- the config ---- */
-
 /* Without members that a pack does not have. */
 static size_t pack_size(const struct pipe_pack *pack)
 {
@@ -141,8 +139,6 @@ const char *pipe_parse_pack(const char *at, struct pipe_pack *pack)
            pack->member_count * sizeof *pack->members);
     return at + pack_size(pack);
 }
-
-/* ---- files ---- */
 
 int pipe_text_file(const char *text, size_t size)
 {

@@ -33,8 +33,6 @@
 #define TURN_MESSAGES 32   /* messages of one outlet, before others have their turn */
 #define REST_S 0.02 /* seconds, after TURN_MESSAGES or a message that takes time to carry out */
 
-/* ---- to the outlet ---- */
-
 /*
  * Each outlet is owed at most one message per pack: the changes since the last accepted message,
  * with the values at the time when the next one is accepted. A change of state, switches or alarms
@@ -223,8 +221,6 @@ void process_tell_ordered(void *data, const struct source *source,
                 send_event(process, &message);
 }
 
-/* ---- from the outlet ---- */
-
 static void send_done(struct process *process, uint64_t ticket, enum order_result result)
 {
     send_event(process, &(struct pipe_message){.type = PIPE_DONE, .done = {ticket, result}});
@@ -396,8 +392,6 @@ static void on_rested(struct ev_loop *loop, ev_timer *timer, int revents)
     struct process *process = timer->data;
     ev_io_start(loop, &process->readable);
 }
-
-/* ---- life ---- */
 
 void process_free(struct process *process)
 {

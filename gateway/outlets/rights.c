@@ -33,8 +33,6 @@ static void give_up_capabilities(void)
     syscall(SYS_capset, &header, none);
 }
 
-/* ---- files ---- */
-
 #define READING (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE)
 #define ALL_FILES (LANDLOCK_ACCESS_FS_MAKE_SYM * 2 - 1) /* what the first version knows of */
 
@@ -75,8 +73,6 @@ void rights_give_up_devices(void)
     if (rules >= 0)
         close(rules);
 }
-
-/* ---- system calls ---- */
 
 #ifdef __s390__
 #define CLONE_FLAGS SCMP_A1

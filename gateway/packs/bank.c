@@ -80,8 +80,6 @@ static void set(struct pack *bank, enum pack_value id, double value)
         pack_set(bank, id, value);
 }
 
-/* ---- weighted averages ---- */
-
 /* The weight of a pack: a value of it, else another one, else for capacities the configured one. */
 static double weigh(const struct bank_member *member, enum pack_value id, enum pack_value or_id)
 {
@@ -114,8 +112,6 @@ static double weighted_average(const struct fresh *fresh, enum pack_value id, en
     return sum / weights;
 }
 
-/* ---- limits of the current ---- */
-
 /* A pack whose MOS is off carries no current, even if it still reports a limit. */
 static double summed_limit(const struct fresh *fresh, enum pack_value limit, enum pack_value mos)
 {
@@ -125,8 +121,6 @@ static double summed_limit(const struct fresh *fresh, enum pack_value limit, enu
             sum += reported(fresh, i, limit);
     return sum;
 }
-
-/* ---- extremes ---- */
 
 static void combine_cells(const struct fresh *fresh, struct pack *bank, struct map_bank *extras)
 {
@@ -165,8 +159,6 @@ static void combine_temperatures(const struct fresh *fresh, struct map_bank *ext
             }
         }
 }
-
-/* ---- alarms ---- */
 
 /* Raw alarm words are not combined: each protocol has its own. */
 static void combine_alarms(const struct fresh *fresh, const struct map_bank *extras,

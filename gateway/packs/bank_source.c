@@ -69,8 +69,6 @@ static double longest_settle_s(const struct bank_source *bank)
     return longest;
 }
 
-/* ---- log messages about the packs ---- */
-
 static void report_missing_packs(struct bank_source *bank, double now)
 {
     const struct bank_config *config = bank->config;
@@ -120,8 +118,6 @@ static void report_shunt(struct bank_source *bank, const struct pack *measured, 
     else
         log_info("bank %s: %s and the packs together measure the same current again", name, shunt);
 }
-
-/* ---- an update ---- */
 
 /* Replaces the sums of the packs by the measurements of the shunt. */
 static void apply_shunt(struct bank_source *bank, const struct bank_member *members, double now)

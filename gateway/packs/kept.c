@@ -65,8 +65,6 @@ static void load(struct kept *kept, const char *path)
     fclose(file);
 }
 
-/* ---- where the file is ---- */
-
 static void report_write(struct kept *kept, const char *path, int result)
 {
     if (kept->foreign)
@@ -293,8 +291,6 @@ void kept_save_finish(struct kept *kept, const char *path, int status)
     errno = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
     note_written(kept, path, text, good ? 0 : -1);
 }
-
-/* ---- once a minute ---- */
 
 #define SAVE_S 60.0 /* s; a host that loses its power loses at most this much of the counters */
 

@@ -38,8 +38,6 @@ struct kept_entry *kept_get(struct kept *kept, const char *name)
     return entry;
 }
 
-/* ---- packs are added and removed ---- */
-
 #define FIRST_YEAR 2020 /* an earlier date means that the clock was never set */
 
 static int day_of(const struct tm *local)
@@ -128,8 +126,6 @@ void kept_take_up(struct kept *kept, const struct config *config, const struct t
             mark_removed(entry, fresh, today);
 }
 
-/* ---- notes of outlets ---- */
-
 /* Writes a text so that a line of the file brings it back unchanged, "%5B" for "[". */
 static void escape(const char *text, char out[ESCAPED_SIZE])
 {
@@ -196,8 +192,6 @@ const struct kept_note *kept_next_note(const struct kept *kept, const char *outl
     return at;
 }
 
-/* ---- the last trouble ---- */
-
 /* The worst of what has changed; NULL: no trouble. */
 static const char *name_trouble(const struct map_status *before, const struct map_status *now)
 {
@@ -226,8 +220,6 @@ void kept_note_trouble(struct kept_entry *entry, const struct map_status *before
     source->trouble = entry->trouble;
     source->trouble_at = entry->trouble_at;
 }
-
-/* ---- the day's highest state of charge, and full charges ---- */
 
 void soc_peak_update(struct kept_entry *entry, double soc_percent, const struct tm *local)
 {
@@ -262,8 +254,6 @@ struct map_soc_peak soc_peak_today(const struct kept_entry *entry, const struct 
     return (struct map_soc_peak){
         .percent = entry->peak_percent, .hour = entry->peak_hour, .minute = entry->peak_minute};
 }
-
-/* ---- the text of the file ---- */
 
 #define TRAILER_FORMAT "\n[end]\nchecksum = %04x\n"
 #define TRAILER_SIZE 23

@@ -95,8 +95,6 @@ static double limits_share(const struct curve *curve, double value)
     return last->share;
 }
 
-/* ---- one pack ---- */
-
 /* Lowers the limit to `amps`; NaN is unknown and allows nothing. False: it is not lower. */
 static bool lower(struct part *part, double amps, enum limit_reason reason)
 {
@@ -249,8 +247,6 @@ static double freshness_of_needed(const struct input *input, enum limits_directi
     return most;
 }
 
-/* ---- packs in parallel ---- */
-
 static double directed(const struct pack *pack, enum limits_direction direction)
 {
     const double amps = pack->value[CURRENT_A];
@@ -368,8 +364,6 @@ static struct part limit_stale(const struct input *input, unsigned usable, doubl
     return part;
 }
 
-/* ---- up by ramp ---- */
-
 static enum limit_reason follow_target(struct limits_ramp *ramp, struct part target, double most,
                                        double since, double now)
 {
@@ -394,8 +388,6 @@ static enum limit_reason follow_target(struct limits_ramp *ramp, struct part tar
     *ramp = (struct limits_ramp){target.amps, NAN};
     return target.reason;
 }
-
-/* ---- voltage ---- */
 
 static double step_towards(double from, double to, double step)
 {
@@ -479,8 +471,6 @@ static double limit_voltage(const struct input *input)
     return fmin(fmax(volts, config->cells * config->cell_float_v), bms);
 }
 
-/* ---- an update ---- */
-
 struct map_allowed limits_update(const struct limits_config *config,
                                  const struct limits_pack *packs, unsigned count, unsigned needed,
                                  struct limits_state *state, double now)
@@ -530,8 +520,6 @@ struct map_allowed limits_update(const struct limits_config *config,
         .age_s = oldest_s,
     };
 }
-
-/* ---- what limits ---- */
 
 /* In the process of an outlet a bank can have members whose values the outlet does not receive. */
 static void find_cell(struct limited *limited, const struct pack *values)

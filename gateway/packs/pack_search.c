@@ -132,8 +132,6 @@ static bool has_all(struct pack_search *search)
     return search->count >= wanted;
 }
 
-/* ---- assigning what was found ---- */
-
 static void store_found(struct pack_search *search, const struct pack_config *pack,
                         const struct pack_found *found, int address)
 {

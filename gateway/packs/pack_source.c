@@ -28,8 +28,6 @@ struct pack_source *pack_source_new(struct poller *poller, struct line *line,
     return source;
 }
 
-/* ---- the log of orders ---- */
-
 #define MINUTE_S 60
 /* Orders in a minute: a client that sends them without end must not fill the log. */
 #define LOGGED_MOST 10
@@ -63,8 +61,6 @@ static void log_order(struct pack_source *source, const char *from, const struct
     log_info("pack %s: %s orders %s: %s", source->source.name, from, switches_format(ordered, text),
              words[result]);
 }
-
-/* ---- values ---- */
 
 void pack_source_free(struct pack_source *source)
 {
@@ -190,8 +186,6 @@ unsigned pack_source_tick(struct pack_source *source, const struct map_status *h
         end_minute(source);
     return SOURCE_AGED | refresh_source(source, host, local, now);
 }
-
-/* ---- switching ---- */
 
 static void on_switched(void *data, enum order_result result)
 {

@@ -69,8 +69,6 @@ double packs_started_at(const struct packs *packs)
     return packs->started_at;
 }
 
-/* ---- look-up ---- */
-
 const struct source *packs_at(const struct packs *packs, unsigned n)
 {
     const struct sources *sources = &packs->sources;
@@ -99,8 +97,6 @@ double packs_next_stale(const struct packs *packs)
     return first;
 }
 
-/* ---- observers ---- */
-
 void packs_observe(struct packs *packs, struct observer *observer)
 {
     TAILQ_INSERT_TAIL(&packs->observers, observer, entry);
@@ -118,8 +114,6 @@ static void notify_observers(struct packs *packs, const struct source *source, u
     TAILQ_FOREACH(observer, &packs->observers, entry)
     observer->changed(observer->data, source, changes, now);
 }
-
-/* ---- values are published and become stale ---- */
 
 /* Reads MemAvailable from the first lines of /proc/meminfo. Without stdio, because it runs every
  * second and a running gateway allocates nothing. */
@@ -196,8 +190,6 @@ void packs_tick(struct packs *packs, double now)
     update_sources(packs, NULL, false, now);
 }
 
-/* ---- orders ---- */
-
 static void on_order_over(void *data, struct pack_source *pack, const struct order_report *report)
 {
     struct packs *packs = data;
@@ -218,8 +210,6 @@ enum order_result packs_order(struct packs *packs, const struct source *source,
     }
     return ORDER_NOT_ALLOWED;
 }
-
-/* ---- creating the sources ---- */
 
 /* The existing source of a pack if its poller continues, else a new one. */
 static bool make_packs(struct packs *packs, struct sources *old, const struct polling *polling)

@@ -9,8 +9,6 @@
 
 #define SOC_OFF_PERCENT 1 /* tolerated difference: many BMS round the state of charge */
 
-/* ---- limits ---- */
-
 /* A direction is switched on if current is allowed in it: with its MOS off, none is. */
 static void set_direction(struct pack *values, enum pack_value limit, enum pack_value mos,
                           double allowed_a)
@@ -22,8 +20,6 @@ static void set_direction(struct pack *values, enum pack_value limit, enum pack_
     pack_set(values, limit, allowed_a);
     pack_set(values, mos, allowed_a > 0);
 }
-
-/* ---- measured values ---- */
 
 /* Some protocols have no state of charge, only capacities: these must yield the same percentage. */
 static void complete_capacities(struct pack *values, double capacity_ah)

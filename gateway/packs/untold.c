@@ -17,8 +17,6 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- the battery ---- */
-
 static void keep_carried(const struct bms_driver *driver, const struct bms_options *options,
                          struct pack *pack)
 {
@@ -90,8 +88,6 @@ static void model_source(const struct config *config, const struct present_confi
     show_allowed(shown, &source);
     show_settings(shown, present);
 }
-
-/* ---- what is read of it ---- */
 
 /* A table answers requests about a stack of batteries, a driver those about a single battery. */
 enum level { LEVEL_TABLE, LEVEL_BATTERY, LEVELS };

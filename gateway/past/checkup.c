@@ -38,8 +38,6 @@ int64_t checkup_due(struct query *query, const char *pack, int64_t now)
     return next_midnight(next) <= last ? next : 0;
 }
 
-/* ---- cells ---- */
-
 static bool read_cells(struct query *query, const struct query_ask *day, struct health_day *result)
 {
     struct query_ask ask = *day;
@@ -53,8 +51,6 @@ static bool read_cells(struct query *query, const struct query_ask *day, struct 
     free(work);
     return good;
 }
-
-/* ---- capacity ---- */
 
 struct runs {
     struct health_run run;
@@ -83,8 +79,6 @@ static bool read_capacity(struct query *query, const struct query_ask *day,
     result->capacity_ah = runs.capacity;
     return good;
 }
-
-/* ---- energy ---- */
 
 struct energies {
     int64_t first_full, last_full, from; /* 0: none */
@@ -155,8 +149,6 @@ bool checkup_day(struct query *query, const char *pack, int64_t midnight, struct
     return read_cells(query, &ask, day) && read_capacity(query, &ask, day) &&
            read_energy(query, &ask, day);
 }
-
-/* ---- what is kept ---- */
 
 struct taking {
     struct health_day *days;

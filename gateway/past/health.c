@@ -46,8 +46,6 @@
 #define SILENT_S 3600.0
 #define SILENT_DAYS 7
 
-/* ---- numbers ---- */
-
 static int compare_numbers(const void *a, const void *b)
 {
     const double x = *(const double *) a, y = *(const double *) b;
@@ -85,8 +83,6 @@ void health_clear(struct health_day *day)
     for (unsigned i = 0; i < MAX_CELLS; i++)
         day->load_mv[i] = day->rest_mv[i] = day->milliohm[i] = NAN;
 }
-
-/* ---- of a day ---- */
 
 struct mean {
     double sum;
@@ -219,8 +215,6 @@ void health_result(const struct health_work *work, struct health_day *day)
     }
 }
 
-/* ---- capacity ---- */
-
 static bool is_empty(const struct history_row *row)
 {
     const uint64_t low = FLAG_WARNING(CELL_UNDER_VOLTAGE) | FLAG_PROTECTION(CELL_UNDER_VOLTAGE) |
@@ -256,8 +250,6 @@ double health_capacity(struct health_run *run, const struct history_row *row)
     }
     return capacity;
 }
-
-/* ---- over many days ---- */
 
 struct judging {
     const struct health_day *days;
@@ -481,8 +473,6 @@ unsigned health_judge(const struct health_day *days, unsigned count,
     free(room);
     return judging.found;
 }
-
-/* ---- words ---- */
 
 /* A sentence gets the cell, if it is about one, the number, and the days. */
 static const struct {

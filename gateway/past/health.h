@@ -30,8 +30,6 @@ struct health_day {
 /** Sets everything to unknown. */
 void health_clear(struct health_day *day);
 
-/* ---- of a day: its rows, the oldest first ---- */
-
 struct health_work;
 /** From malloc. NULL: out of memory. */
 struct health_work *health_work_new(void);
@@ -40,8 +38,6 @@ struct health_work *health_work_new(void);
 bool health_row(void *work, const struct history_row *row);
 /** Writes the figures of cells and temperature. */
 void health_result(const struct health_work *work, struct health_day *day);
-
-/* ---- capacity: rows of a minute over several days ---- */
 
 struct health_run {
     bool running;
@@ -52,8 +48,6 @@ struct health_run {
 /** The capacity shown by a discharge that ends with this row; NaN: none ends here. A zeroed run is
  * a new one. */
 double health_capacity(struct health_run *run, const struct history_row *row);
-
-/* ---- over many days ---- */
 
 enum health_kind {
     HEALTH_CELL_FALLS,       /* under load, `number` mV a week */

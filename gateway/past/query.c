@@ -224,8 +224,6 @@ int64_t query_last_before(struct query *query, const char *pack, enum history_le
     return file_number(prepare(query, sql, pack, before, 0), NULL, INT64_MIN);
 }
 
-/* ---- CSV ---- */
-
 /* "2026-11-22T13:05:10+01:00" */
 #define CSV_TIME_SIZE 40
 static const char *format_time(int64_t at, char out[CSV_TIME_SIZE])
@@ -268,8 +266,6 @@ size_t csv_line(const struct query_ask *ask, const struct history_row *row, char
     text_add(&text, "\r\n");
     return text.size;
 }
-
-/* ---- health ---- */
 
 int64_t query_checked(struct query *query, const char *pack, int64_t now)
 {
@@ -382,8 +378,6 @@ void query_events(struct query *query, int64_t before, unsigned count,
                                          text_at(statement, 4), text_at(statement, 5)});
     sqlite3_reset(statement);
 }
-
-/* ---- alarms ---- */
 
 /* Backwards from the first end at `to` or later: an alarm may have begun long before `from` and
  * ended long after `to`. */

@@ -83,8 +83,6 @@ enum pack_value history_pack_value(enum history_value value)
                             : (enum pack_value)(CELL_MV + (int) (value - ROW_CELL));
 }
 
-/* ---- intervals ---- */
-
 static struct tm local_of(int64_t wall)
 {
     const time_t at = (time_t) wall;
@@ -243,8 +241,6 @@ bool history_so_far(const struct history_series *series, struct history_row *row
     *row = recent.row;
     return true;
 }
-
-/* ---- a poll cycle ---- */
 
 static int32_t to_integer(enum history_value value, const struct pack *pack,
                           const struct map_allowed *allowed)

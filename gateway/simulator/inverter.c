@@ -42,8 +42,6 @@ bool inverter_init(struct inverter *inverter, const char *name, int address)
     return true;
 }
 
-/* ---- asking ---- */
-
 void inverter_ask(struct inverter *inverter, struct bms_request *out)
 {
     static const uint8_t commands[] = {PYLON_SYSTEM_LIMITS, PYLON_SYSTEM_ANALOG};
@@ -59,8 +57,6 @@ void inverter_ask(struct inverter *inverter, struct bms_request *out)
             slcan_write(&(struct can_message){.id = CAN_INVERTER_ALIVE, .size = 8}, out->bytes);
     inverter->request = *out;
 }
-
-/* ---- received values ---- */
 
 static void apply_limits(struct inverter *inverter, double now)
 {
@@ -134,8 +130,6 @@ size_t inverter_hear(struct inverter *inverter, const uint8_t *bytes, size_t siz
     }
     return at;
 }
-
-/* ---- what it does ---- */
 
 static bool is_lost(const struct inverter *inverter, double now)
 {

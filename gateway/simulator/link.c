@@ -64,8 +64,6 @@ static void clear_slots(struct simulator_link *link)
     ev_timer_stop(link->loop, &link->speaker);
 }
 
-/* ---- a pty and its clients ---- */
-
 /* Prepares for the next client: raw mode, and unread bytes are discarded. The kernel reports a missing client only after one was
  * there: open the slave once. */
 static void pty_reset(int master)
@@ -109,8 +107,6 @@ static void on_presence(struct ev_loop *loop, ev_timer *timer, int revents)
     ev_timer_stop(loop, timer);
     ev_io_start(loop, &link->readable);
 }
-
-/* ---- sending ---- */
 
 static struct slot *next_slot(struct simulator_link *link)
 {
@@ -248,8 +244,6 @@ void simulator_link_say(struct simulator_link *link, const uint8_t *bytes, size_
     queue_bytes(link, bytes, size, delay_s, false);
 }
 
-/* ---- receiving ---- */
-
 static void on_quiet(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct simulator_link *link = timer->data;
@@ -280,8 +274,6 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
         link->events.closed(link->data);
     }
 }
-
-/* ---- creation and release ---- */
 
 struct simulator_link *simulator_link_new(struct ev_loop *loop, int fd,
                                           const struct simulator_options *options, uint64_t seed,

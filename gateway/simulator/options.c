@@ -112,8 +112,6 @@ static bool parse_profile(const struct parser *parser, const char *text)
         parser, "'profile' is '%s', expected cycle, idle, charge, discharge or fixed", text);
 }
 
-/* ---- fixed values ---- */
-
 static bool parse_fixed_value(const struct parser *parser, enum pack_value id, const char *key,
                               const char *text)
 {
@@ -157,8 +155,6 @@ static bool set_text(const struct parser *parser, enum pack_text id, const char 
     memcpy(fixed->text[id], text, length + 1);
     return true;
 }
-
-/* ---- keys ---- */
 
 static bool fail_unknown(const struct parser *parser, const char *key)
 {
@@ -305,8 +301,6 @@ struct battery_settings simulator_options_battery(const struct simulator_options
                                      .seed = (uint64_t) options->seed + n};
 }
 
-/* ---- values that encode the time ---- */
-
 #define TICKS_IN_SECOND 4
 #define TICK_MV 10
 
@@ -315,8 +309,6 @@ double simulator_clock_cell_mv(double at)
     double ticks = floor(fmod(at, SIMULATOR_CLOCK_S) * TICKS_IN_SECOND);
     return SIMULATOR_CLOCK_FROM_MV + TICK_MV * ticks;
 }
-
-/* ---- help ---- */
 
 void simulator_options_print(FILE *out)
 {

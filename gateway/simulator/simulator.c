@@ -62,8 +62,6 @@ struct simulator {
     struct member members[];
 };
 
-/* ---- the model ---- */
-
 static void put_fixed(const struct simulator_fixed *fixed, struct pack *pack)
 {
     for (int id = 0; id < PACK_VALUES; id++)
@@ -153,8 +151,6 @@ static void apply_commands(struct member *member, const double before[COMMANDED]
         move(member, 0);
 }
 
-/* ---- replies and their faults ---- */
-
 static bool happens(struct simulator *simulator, double probability)
 {
     return prng_unit(&simulator->random) < probability;
@@ -187,8 +183,6 @@ static void send_delayed_reply(struct simulator *simulator, const struct member 
     if (member->options.repeat_ms > 0)
         simulator_link_say(link, bytes, junk + size, delay_s + member->options.repeat_ms / 1e3);
 }
-
-/* ---- receiving ---- */
 
 static void discard_bytes(struct ear *ear, size_t size)
 {
@@ -276,8 +270,6 @@ static void on_quiet(void *data)
     }
 }
 
-/* ---- once a second ---- */
-
 static void send_unsolicited(struct simulator *simulator, struct member *member)
 {
     struct bms *bms = &member->bms;
@@ -332,8 +324,6 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     }
 }
 
-/* ---- connections ---- */
-
 static void connection_free(struct connection *connection)
 {
     if (!connection)
@@ -377,8 +367,6 @@ bool simulator_attach(struct simulator *simulator, int fd)
     *place = connection;
     return true;
 }
-
-/* ---- creation and release ---- */
 
 bool simulator_check(const char *options, char *error, size_t error_size)
 {

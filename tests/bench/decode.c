@@ -44,8 +44,6 @@ struct session {
     uint16_t *registers;
 };
 
-/* ---- one exchange ---- */
-
 static void emulate(struct session *session, struct exchange *exchange)
 {
     exchange->reply.size = 0;
@@ -84,8 +82,6 @@ static struct exchange *exchange_for(struct session *session, const struct bms_r
     }
     return exchange;
 }
-
-/* ---- one cycle ---- */
 
 static void encode(struct session *session)
 {
@@ -172,8 +168,6 @@ static void run_trickle(struct session *session, double now)
             session->trouble = "a reply that comes byte by byte is taken in another way";
     }
 }
-
-/* ---- measuring ---- */
 
 static double cpu_s(void)
 {

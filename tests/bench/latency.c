@@ -91,8 +91,6 @@ static uint64_t now_ns(void)
     return (uint64_t) time.tv_sec * S_NS + (uint64_t) time.tv_nsec;
 }
 
-/* ---- connections ---- */
-
 static void watch_connection(struct connection *connection, int fd)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
@@ -169,8 +167,6 @@ static size_t mbap_frame(const struct connection *connection)
     return connection->size >= size ? size : 0;
 }
 
-/* ---- what is measured ---- */
-
 /* A cycle's values are there after its last reply, which may be a later one than that with the
  * voltage; but not later than a cycle can have steps. */
 static uint64_t cycle_ended_at(const struct source *source, unsigned reply)
@@ -193,8 +189,6 @@ static bool note_value(struct source *source, enum place place, long dv)
         watch->us[watch->count++] = (double) (now_ns() - began_at) / 1e3;
     return true;
 }
-
-/* ---- the clients ---- */
 
 static void ask(struct source *source)
 {
@@ -244,8 +238,6 @@ static void connect_client(struct source *source, uint16_t port)
     source->asking = false;
     ask(source);
 }
-
-/* ---- the BMS ---- */
 
 /* The cells add up to it: some drivers look. */
 static void set_voltage(struct pack *pack, unsigned dv)
@@ -307,8 +299,6 @@ static void hear_gateway(struct connection *listener)
     source->output.size = 0;
 }
 
-/* ---- the target of the pushes ---- */
-
 static void take_write(const uint8_t *frame)
 {
     const unsigned first = be16(frame + 8);
@@ -338,8 +328,6 @@ static void hear_pusher(struct connection *listener)
 {
     accept_into(listener, &bench.target);
 }
-
-/* ---- results ---- */
 
 static int compare(const void *a, const void *b)
 {
@@ -379,8 +367,6 @@ static void end_measurement(void)
     fflush(stdout);
 }
 
-/* ---- orders ---- */
-
 static void begin_measurement(uint16_t port, double seconds, bool clients)
 {
     bench.ends_at = now_ns() + (uint64_t) (seconds * S_NS);
@@ -407,8 +393,6 @@ static void hear_order(struct connection *orders)
     if (sscanf((const char *) orders->bytes, "%u %lf %d", &port, &seconds, &clients) == 3)
         begin_measurement((uint16_t) port, seconds, clients);
 }
-
-/* ---- all of it ---- */
 
 static void make_source(const struct bms_driver *driver)
 {

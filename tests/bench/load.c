@@ -91,8 +91,6 @@ static void lose(struct load *load, struct client *client)
     load->lost++;
 }
 
-/* ---- asking ---- */
-
 static void put_request(const struct words *words, const struct asked *asked, uint8_t *request)
 {
     memset(request, 0, REQUEST_SIZE);
@@ -127,8 +125,6 @@ static void ask(struct load *load, struct client *client, unsigned count, uint64
     if (send(client->fd, requests, size, MSG_NOSIGNAL) != (ssize_t) size)
         lose(load, client);
 }
-
-/* ---- hearing ---- */
 
 /* Answers may come in any order. NULL: nobody asked for this one, or it is wrong. */
 static struct asked *find_asked(const struct load *load, struct client *client,
@@ -210,8 +206,6 @@ static void turn(struct load *load, int timeout_ms)
     }
 }
 
-/* ---- connecting: each connection has been answered once before anything is measured ---- */
-
 static void connect_client(struct load *load, struct client *client)
 {
     const struct sockaddr_in address = {.sin_family = AF_INET,
@@ -251,8 +245,6 @@ static void connect_all(struct load *load)
     }
     load->answered = load->samples = 0;
 }
-
-/* ---- measuring ---- */
 
 static void ask_all(struct load *load)
 {
@@ -299,8 +291,6 @@ static unsigned drain(struct load *load)
     return left;
 }
 
-/* ---- the server's side ---- */
-
 /* User and system time; 0 when there is no such process any more. */
 static double server_cpu_s(pid_t pid)
 {
@@ -321,8 +311,6 @@ static long server_rss_kib(pid_t pid)
         fclose(file);
     return kib;
 }
-
-/* ---- the result ---- */
 
 static int compare(const void *a, const void *b)
 {

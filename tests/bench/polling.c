@@ -114,8 +114,6 @@ static void on_missed(void *data, struct poller *poller, double now)
     (void) now;
 }
 
-/* ---- life ---- */
-
 static void make_member(struct row *row, unsigned n)
 {
     struct bench_member *member = &row->members[n];
@@ -169,8 +167,6 @@ static void stop_row(struct row *row)
     cable_stop(&row->wire);
 }
 
-/* ---- results ---- */
-
 static void print_single(const struct row *row)
 {
     const struct bench_member *member = &row->members[0];
@@ -216,8 +212,6 @@ static void print_shared(struct row *row, double now)
            intervals > 0 ? intervals_s / intervals : 0, longest_s,
            watched_s > 0 ? 100 * stale_s / watched_s : 100);
 }
-
-/* ---- all of it ---- */
 
 static unsigned choose_rows(struct row *rows)
 {

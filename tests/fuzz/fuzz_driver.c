@@ -79,8 +79,6 @@ static uint8_t *exact_copy(const uint8_t *bytes, size_t size)
     return copy;
 }
 
-/* ---- input ---- */
-
 static unsigned take_byte(struct input *input)
 {
     if (input->size == 0)
@@ -102,8 +100,6 @@ static struct input take_bytes(struct input *input, size_t size)
     input->size -= taken.size;
     return taken;
 }
-
-/* ---- packs ---- */
 
 static bool same_number(double a, double b)
 {
@@ -173,8 +169,6 @@ static void check_map(const struct pack *pack)
     map_encode_bits(pack, &status, inputs, coils);
     free(registers);
 }
-
-/* ---- what the contract says of one frame ---- */
 
 struct outcome {
     enum bms_result result;
@@ -270,8 +264,6 @@ static void check_buffer(const struct session *session)
     }
     free(bytes);
 }
-
-/* ---- events ---- */
 
 static void decode_all(struct session *session, bool silent)
 {
@@ -468,8 +460,6 @@ static void run_event(struct session *session, struct input *input)
         break;
     }
 }
-
-/* ---- one input ---- */
 
 static unsigned variant_count(void)
 {

@@ -48,8 +48,6 @@ static void close_seed(FILE *file)
         fail("writing a seed");
 }
 
-/* ---- drivers ---- */
-
 static void put_head(FILE *out, unsigned variant, unsigned cells, unsigned temps)
 {
     const unsigned char head[SCRIPT_HEAD] = {
@@ -156,8 +154,6 @@ static void make_conversations(const char *folder, const struct bms_driver *driv
     }
 }
 
-/* ---- server ---- */
-
 /* The same by Modbus RTU, cut before its last byte. */
 static void put_on_line(const char *folder, const char *name, const unsigned char *bytes,
                         size_t size)
@@ -226,8 +222,6 @@ static void put_requests(const char *folder)
     close_seed(all);
     put_long_streams(folder);
 }
-
-/* ---- maps ---- */
 
 static void copy_map(const char *folder, const char *path, const char *name)
 {

@@ -230,8 +230,6 @@ static size_t jk_balancer(const struct bms_request *request, uint8_t *bytes, siz
     return 74;
 }
 
-/* ---- which of them a protocol has ---- */
-
 /* The one that knows records and registers is behind those that know one of them. */
 static repair_frame *const forms[] = {
     modbus, jk02,    jk_pb,         daly,     ant,         ant_old,     topbms,     jbd,

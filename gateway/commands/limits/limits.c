@@ -70,8 +70,6 @@ static const char lfp[] =
     "; What stale values allow: nothing, or discharge, as before for 10 s:\n"
     ";on_stale = stop\n";
 
-/* ---- rows of a history ---- */
-
 /* The rows to read from a database; a CSV is read whole. NULL: the default of `packgate export`. */
 struct past_ask {
     const char *pack, *from, *to;
@@ -265,8 +263,6 @@ static bool past_next(void *data, struct past_row *row)
     return true;
 }
 
-/* ---- what would have been allowed ---- */
-
 /* What to print, and how. */
 struct print {
     const struct limits_config *limits;
@@ -311,8 +307,6 @@ static void print_row(const struct print *print, const char *time,
                 name_of(print, allowed->discharge_limited_pack));
     fputc('\n', print->out);
 }
-
-/* ---- a history ---- */
 
 static const struct limits_config *limits_of(const struct config *config, const char *name)
 {

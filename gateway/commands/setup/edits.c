@@ -17,8 +17,6 @@
 
 #define EDITS_MOST 2000
 
-/* ---- the request ---- */
-
 static bool parse_edit(json_t *from, struct edit *edit)
 {
     const json_t *value = json_object_get(from, "value"), *secret = json_object_get(from, "secret");
@@ -115,8 +113,6 @@ void setup_edits_free(struct setup_edits *edits)
     free(edits->edits);
     json_decref(edits->request);
 }
-
-/* ---- remarks ---- */
 
 #define NAME "packgate.ini"
 

@@ -46,8 +46,6 @@ struct saving {
     gid_t group;
 };
 
-/* ---- the connection ---- */
-
 /* Waits for a line until `until`. NULL: none arrived; `*ended` is true if the connection has ended. */
 static const char *wait_for_line(struct saving *saving, double until, bool *ended)
 {
@@ -80,8 +78,6 @@ static void send_object(json_t *object)
     json_print(stdout, object, false);
     fflush(stdout);
 }
-
-/* ---- saving ---- */
 
 static bool write_secrets(const struct saving *saving, const struct setup_edits *edits)
 {

@@ -128,8 +128,6 @@ static void on_done(void *data, const struct search_found *found, const char *wh
     ev_break(report->loop, EVBREAK_ALL);
 }
 
-/* ---- the Bluetooth devices in range ---- */
-
 static void on_scanned(void *data, const struct scan_device *devices, unsigned count,
                        const char *why)
 {
@@ -149,8 +147,6 @@ static void on_scanned(void *data, const struct scan_device *devices, unsigned c
     snprintf(report->advice, sizeof report->advice, "%s", why ? why : "");
     ev_break(report->loop, EVBREAK_ALL);
 }
-
-/* ---- a port ---- */
 
 static bool search(struct report *report, bool all)
 {

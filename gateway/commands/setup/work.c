@@ -33,8 +33,6 @@ struct work {
     char *request; /* unparsed */
 };
 
-/* ---- config ---- */
-
 struct listing {
     json_t *sections, *keys; /* keys: of the last section */
     char word[64];
@@ -106,8 +104,6 @@ static json_t *show_config(const struct work *work)
                      listing.sections, "remarks", remarks);
 }
 
-/* ---- keys ---- */
-
 static json_t *choices_of(const struct config_key *key)
 {
     json_t *list = json_array();
@@ -155,8 +151,6 @@ static json_t *show_keys(const struct work *work)
     return object;
 }
 
-/* ---- ports ---- */
-
 static bool has_bluetooth(void)
 {
     DIR *list = opendir("/sys/class/bluetooth");
@@ -196,8 +190,6 @@ static json_t *show_ports(const struct work *work)
     config_free(config);
     return json_pack("{s:o, s:b}", "ports", list, "bluetooth", has_bluetooth());
 }
-
-/* ---- check ---- */
 
 static void add_line(void *data, char op, unsigned number, const char *text, size_t size)
 {
@@ -276,8 +268,6 @@ static json_t *show_text(const struct setup_edits *edits)
     return json_pack("{s:s}", "text", edits->fresh);
 }
 
-/* ---- probe ---- */
-
 /* setup_search has printed the answer. */
 static json_t *run_search(const struct work *work)
 {
@@ -287,8 +277,6 @@ static json_t *run_search(const struct work *work)
     json_decref(request);
     return NULL;
 }
-
-/* ---- the command ---- */
 
 static const struct {
     const char *verb;

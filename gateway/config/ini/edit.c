@@ -169,8 +169,6 @@ static char *make_text(const char *text,
     return NULL;
 }
 
-/* ---- one key ---- */
-
 /* Writes a line with another value, and keeps the text before and after the value; the rest of a line that is too long is dropped. */
 static void write_changed(FILE *out, const struct line *line, const char *value)
 {
@@ -257,8 +255,6 @@ char *config_value(const char *text, const char *section, const char *name, cons
     return value;
 }
 
-/* ---- a whole section ---- */
-
 static bool write_without(FILE *out, const struct lines *lines, const struct config_edit *edit)
 {
     const struct line *end = lines->list; /* of the lines that go */
@@ -281,8 +277,6 @@ char *config_without(const char *text, const char *section, const char *name)
 {
     return make_text(text, write_without, &(struct config_edit){section, name, "", NULL});
 }
-
-/* ---- the order of sections ---- */
 
 /* The lines of a section, without blank ones at its end. */
 struct block {

@@ -51,8 +51,6 @@ static bool path_beside(const char *path, const char *what, char out[PATH_MAX])
     return false;
 }
 
-/* ---- old configurations ---- */
-
 static unsigned entry_number(const struct dirent *entry)
 {
     char *end;
@@ -123,8 +121,6 @@ static bool store_old(const char *path, const char *from,
         closedir(list);
     return true;
 }
-
-/* ---- the file ---- */
 
 bool save_is_pending(const char *path)
 {

@@ -193,8 +193,6 @@ static void link_mqtt(const struct config *config, void *settings, const struct 
                         strcmp(other->discovery_prefix, mqtt->discovery_prefix) == 0;
 }
 
-/* ---- rows ---- */
-
 // clang-format off
 #define MQTT(member) CONFIG_FIELD(mqtt_config, member), .on_change = CHANGE_SECTION
 

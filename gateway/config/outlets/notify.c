@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- types ---- */
-
 /* In `events` of the file: alarms at that level only. */
 #define PROTECTION_ONLY (1u << NOTIFY_EVENTS)
 
@@ -165,8 +163,6 @@ static const struct config_type type_mails = {
     .parse = parse_mails,
     .expects = MAIL_EXPECTED ", or several with commas between, one of them with from before it"};
 
-/* ---- checks ---- */
-
 /* The services that accept a key and those that require it, as bits. */
 #define TO(service) (1u << NOTIFY_##service)
 static const struct {
@@ -277,8 +273,6 @@ static void link_notify(const struct config *config, void *settings,
     if (notify->reports.count > 0)
         notify->events |= 1u << NOTIFY_REPORT;
 }
-
-/* ---- rows ---- */
 
 // clang-format off
 #define NOTIFY(member) CONFIG_FIELD(notify_config, member), .on_change = CHANGE_SECTION

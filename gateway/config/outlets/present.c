@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- types ---- */
-
 static bool is_can(const char *port)
 {
     return strncmp(port, "can:", 4) == 0;
@@ -76,8 +74,6 @@ static const char *protocol_at(const struct config_key *key, unsigned n)
 
 static const struct config_type type_presented_protocol = {
     .parse = parse_presented_protocol, .expects = "%c", .word = protocol_at};
-
-/* ---- checks ---- */
 
 static bool is_modbus(const struct config_draft *draft)
 {
@@ -227,8 +223,6 @@ static void check_present(struct config_draft *draft)
     check_limits(draft);
     check_view(draft);
 }
-
-/* ---- what the outlet needs from other sections ---- */
 
 static void add_needed_pack(struct outlet_config *outlet, const char *name)
 {

@@ -34,8 +34,6 @@ void hearer_due(struct hearer *hearer, double now)
         wire_wait(turns->wire, next, now);
 }
 
-/* ---- what comes ---- */
-
 /* New values of one of the packs. */
 static void on_heard(void *data, struct poller *poller, double now)
 {
@@ -97,8 +95,6 @@ void hearer_received(struct hearer *hearer, const uint8_t *bytes, size_t size, d
         hear_talk(hearer, bytes, size, now);
     hearer_due(hearer, now);
 }
-
-/* ---- life ---- */
 
 void hearer_opened(struct hearer *hearer, bool away, double now)
 {

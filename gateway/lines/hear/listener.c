@@ -92,8 +92,6 @@ void listener_reset(struct listener *listener)
     listener->heard_at = -INFINITY;
 }
 
-/* ---- bytes, and when they were said ---- */
-
 static void drop(struct listener *listener, size_t size)
 {
     reply_drop(&listener->heard, size);
@@ -107,8 +105,6 @@ static double said_at(const struct listener *listener)
     return fmin(listener->first_at,
                 listener->last_at - (double) listener->heard.size * listener->byte_s);
 }
-
-/* ---- what passes is shown ---- */
 
 static void show_skipped(struct listener *listener)
 {
@@ -129,8 +125,6 @@ static void show_reply(struct listener *listener, const struct bms_driver *drive
         driver->mask(masked, size);
     listener->events.show(listener->data, '<', masked, size);
 }
-
-/* ---- values, round by round ---- */
 
 /* Whether it holds more than values that hardly ever change. */
 static bool tells_values(const struct pack *pack)
@@ -252,8 +246,6 @@ static uint32_t hash_of(const uint8_t *bytes, size_t size)
         hash = (hash ^ bytes[i]) * 16777619;
     return hash;
 }
-
-/* ---- frames ---- */
 
 /* Finds a question of the master at the beginning of the buffer; its size is in *span. */
 static bool find_question(struct listener *listener, struct bms_span *span)
@@ -390,8 +382,6 @@ static void go_through(struct listener *listener, bool quiet, double now)
     }
     show_skipped(listener);
 }
-
-/* ---- what comes ---- */
 
 void listener_take(struct listener *listener, const uint8_t *bytes, size_t size, double now,
                    double lag_s)

@@ -116,8 +116,6 @@ static void close_port(struct search *search)
     search->sharing = 0;
 }
 
-/* ---- the end ---- */
-
 static void fail(struct search *search, const char *why)
 {
     ev_timer_stop(search->loop, &search->timer);
@@ -246,8 +244,6 @@ static void report_found(struct search *search)
     else
         go_on_from(search, only_its_like ? search->count : search->first + 1);
 }
-
-/* ---- attempts on an open port ---- */
 
 static struct poller *add_poller(struct search *search, const struct attempt *attempt)
 {
@@ -452,8 +448,6 @@ static void try_next_port(struct search *search)
     go_on_from(search, search->first + search->sharing);
 }
 
-/* ---- confirmation ---- */
-
 static void go_on_behind(struct search *search)
 {
     go_on_from(search, search->first + 1);
@@ -502,8 +496,6 @@ static void confirm(struct search *search)
         fail(search, "out of memory");
 }
 
-/* ---- events of the line ---- */
-
 /* No more requests until the port is closed. */
 static void hold(struct search *search, double now)
 {
@@ -548,8 +540,6 @@ static void on_missed(void *data, struct poller *poller, double now)
         announce(search);
     }
 }
-
-/* ---- life ---- */
 
 static void begin(struct search *search)
 {

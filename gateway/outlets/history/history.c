@@ -53,16 +53,12 @@ static void keep_row(void *data, enum history_level level, const struct history_
     store_row(history->store, history->naming, level, row);
 }
 
-/* ---- events ---- */
-
 static void note_event(struct history *history, const char *pack, const char *kind,
                        const char *name, int level, const char *text)
 {
     store_event(history->store, &(struct store_event){(int64_t) floor(clock_wall()), pack, kind,
                                                       name, level, text});
 }
-
-/* ---- what the gateway says ---- */
 
 static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, double now)
 {
@@ -106,8 +102,6 @@ static void on_ordered(void *self, const struct outlet_pack *pack,
     note_event(history, pack->source.name, "switched", switches_format(&report->ordered, switches),
                report->result == ORDER_DONE, report->from);
 }
-
-/* ---- writing ---- */
 
 /* Intervals that were over by `heard` have all their polls. The first commit does not claim that:
  * the process before may still be writing its last rows. */
@@ -184,8 +178,6 @@ static void on_prune(struct ev_loop *loop, ev_timer *timer, int revents)
         !store_prune(history->store, (int64_t) floor(wall)))
         ev_timer_stop(loop, timer);
 }
-
-/* ---- life ---- */
 
 static void free_history(void *self)
 {

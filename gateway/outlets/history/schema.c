@@ -78,8 +78,6 @@ static void list_columns(struct text *sql, enum history_level level, unsigned ce
             add_pattern(sql, pattern, others[i].kind, others[i].name);
 }
 
-/* ---- the statements ---- */
-
 static bool has_column(sqlite3 *db, enum history_level level, enum history_value value)
 {
     char name[HISTORY_NAME_SIZE];

@@ -332,8 +332,6 @@ static bool make_past(struct past *past, double days, double minutes, long long 
     return commit(past);
 }
 
-/* ---- arguments ---- */
-
 static bool add_pack(struct past *past, const char *text)
 {
     const char *equals = strchr(text, '=');

@@ -55,8 +55,6 @@ struct store {
     unsigned prune_level;
 };
 
-/* ---- errors ---- */
-
 /* Of the database of another program, whose path was configured by mistake. */
 #define FOREIGN_TABLES                                                                             \
     "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name NOT IN ('pack', 'event', "   \
@@ -111,8 +109,6 @@ static bool set_aside(struct store *store)
     }
     return true;
 }
-
-/* ---- the file ---- */
 
 /* False: `why` has the error, and the file is closed. */
 static bool open_once(struct store *store, char *why, size_t size, bool *damaged)
@@ -174,8 +170,6 @@ static bool open_file(struct store *store)
     log_store_failure(store, why);
     return false;
 }
-
-/* ---- what waits ---- */
 
 struct store *store_new(const char *path, const struct store_limits *limits)
 {
@@ -285,8 +279,6 @@ unsigned store_failures(const struct store *store)
 {
     return store->failures;
 }
-
-/* ---- writing ---- */
 
 /* Called for each row, so its statement is prepared once; writes nothing for a known pack. */
 static int64_t pack_id(struct store *store, const char *name)
@@ -430,8 +422,6 @@ bool store_commit(struct store *store)
     return true;
 }
 
-/* ---- health ---- */
-
 static void bind_scaled(sqlite3_stmt *statement, int at, double number, double scale)
 {
     if (isnan(number))
@@ -479,8 +469,6 @@ bool store_health(struct store *store, const char *pack, const struct health_day
     file_run(store->db, "ROLLBACK");
     return false;
 }
-
-/* ---- growing old ---- */
 
 int64_t store_newest(struct store *store)
 {

@@ -17,8 +17,6 @@ static void finish_batch(struct batch *batch, enum batch_state state)
     batch->done(batch->data);
 }
 
-/* ---- what it takes for certain ---- */
-
 /* The row `n` begins here. */
 static char *row_at(const struct batch *batch, unsigned n)
 {
@@ -48,8 +46,6 @@ void batch_proof_free(struct batch_proof *proof)
     free(proof->line);
     *proof = (struct batch_proof){0};
 }
-
-/* ---- the turns ---- */
 
 static void try_part(struct batch *batch, enum batch_turn turn)
 {

@@ -121,8 +121,6 @@ static int64_t behind(const struct influx *influx)
     return influx->current - oldest_owed(influx, influx->current);
 }
 
-/* ---- what is kept ---- */
-
 static void save_gaps(struct influx *influx, double now)
 {
     influx->saved_at = now;
@@ -147,8 +145,6 @@ static void gap_ends(struct influx *influx, int64_t from, int64_t to)
     gaps_remove(&influx->gaps, from, to);
     influx->changed = true;
 }
-
-/* ---- how it goes ---- */
 
 /* Logs rejected rows at intervals: half a year that is too old for a database makes thousands of
  * batches. */
@@ -213,8 +209,6 @@ static bool settle(struct influx *influx, const struct batch *batch, double now)
         log_debug("%s: %s", influx->who, influx->words);
     return false;
 }
-
-/* ---- the interval that has just ended ---- */
 
 static void write_live(struct influx *influx, struct influx_pack *pack, double now)
 {
@@ -289,8 +283,6 @@ static void on_live(void *data)
     batch_release(&influx->live);
     memory_trim();
 }
-
-/* ---- what is owed ---- */
 
 static void fill_later(struct influx *influx, double pause_s)
 {
@@ -437,8 +429,6 @@ static void on_late(void *data)
     fill_later(influx, influx->late_at - now);
 }
 
-/* ---- health, which comes once a day ---- */
-
 /* The packs' results for a day are not ready at the same moment: the days since the last confirmed
  * one are sent every hour until the next one has begun. */
 static void send_health(struct influx *influx, double now)
@@ -470,8 +460,6 @@ static void on_daily(void *data)
         influx->changed = true;
     }
 }
-
-/* ---- time ---- */
 
 static void report_influx(struct influx *influx)
 {
@@ -572,8 +560,6 @@ static void on_changed(void *self, struct outlet_pack *known, unsigned changes, 
         recent_add(&pack->recent, source->values, &source->status, pack->polled);
     }
 }
-
-/* ---- life ---- */
 
 static void free_influx(void *self)
 {

@@ -37,8 +37,6 @@ bool points_tags(const char *gateway, const struct source *source, char out[POIN
     return !text.cut;
 }
 
-/* ---- fields of the line that is being written ---- */
-
 #define TIME_SIZE 32
 
 struct writing {
@@ -126,8 +124,6 @@ static void add_indexed(struct writing *writing, const char *label, const char *
     add_decimal(text, number);
     text_add(text, writing->end);
 }
-
-/* ---- what a pack has ---- */
 
 /* Writes what is known of a silent pack, too. */
 static void add_states(struct writing *writing, const struct points *points)
@@ -247,8 +243,6 @@ void points_write(struct text *text, const struct points *points)
     text_format(text, " pack_info=1%s", writing.end);
 }
 
-/* ---- the gateway itself ---- */
-
 void points_gateway(struct text *text, const char *name, int64_t t, int64_t behind_s, bool version)
 {
     text_add(text, "packgate");
@@ -261,8 +255,6 @@ void points_gateway(struct text *text, const char *name, int64_t t, int64_t behi
     add_tag(text, "version", PACKGATE_VERSION);
     text_format(text, " build_info=1 %" PRId64 "000000000\n", t);
 }
-
-/* ---- health ---- */
 
 void points_health(struct text *text, const char *tags, enum influx_layout layout,
                    const struct health_day *day)
@@ -306,8 +298,6 @@ void points_findings(struct text *text, const char *tags, enum influx_layout lay
     }
     end_line(&writing);
 }
-
-/* ---- rows ---- */
 
 static void take_flags(const struct history_row *row, const struct pack *now, struct pack *values)
 {

@@ -28,8 +28,6 @@ struct post {
     void *data;
 };
 
-/* ---- what an answer means ---- */
-
 /* Quotes {"error":"…"} and {"code":"…","message":"…"}, but no page of HTML. */
 static void quote_answer(const char *answer, char *out, size_t size)
 {
@@ -94,8 +92,6 @@ void post_judge(long status, const char *answer, struct post_outcome *outcome)
             status == 400 || status == 413 || status == 422 ? POST_REFUSED : POST_FAILED;
     }
 }
-
-/* ---- the request ---- */
 
 static void on_done(void *data, CURLcode code, const char *words)
 {
@@ -233,8 +229,6 @@ bool post_send(struct post *post, const char *lines, size_t size, struct post_ou
     transfer_start(&post->transfer);
     return true;
 }
-
-/* ---- a trial ---- */
 
 struct trial {
     struct ev_loop *loop;

@@ -73,8 +73,6 @@ bool connection_is_up(const struct connection *connection)
     return connection->mosquitto && connection->stage == CONNECTION_UP;
 }
 
-/* ---- what the log says ---- */
-
 /* Logs a failure once, and again if the reason changes; but only a few times the ends of a connection
  * that keeps coming and going, as with two clients of the same id. */
 static void log_broker_failure(struct connection *connection, bool was_up)
@@ -160,8 +158,6 @@ static const char *error_text(const struct connection *connection, int error)
     }
 }
 
-/* ---- the end of an attempt ---- */
-
 static void destroy(struct connection *connection)
 {
     ev_io_stop(connection->loop, &connection->io);
@@ -238,8 +234,6 @@ static void check_result(struct connection *connection, int error)
     else
         watch(connection);
 }
-
-/* ---- callbacks of the library ---- */
 
 static void on_connect(struct mosquitto *mosquitto, void *data, int code)
 {
@@ -360,8 +354,6 @@ static void on_log(struct mosquitto *mosquitto, void *data, int level, const cha
     else if (strcmp(last, "unexpected eof while reading") != 0)
         snprintf(out, size, "encryption: %s", last);
 }
-
-/* ---- an attempt ---- */
 
 static int set_user(struct connection *connection)
 {
@@ -547,8 +539,6 @@ static void on_misc(struct ev_loop *loop, ev_timer *timer, int revents)
     else
         check_result(connection, MOSQ_ERR_SUCCESS);
 }
-
-/* ---- life ---- */
 
 struct connection *connection_new(struct ev_loop *loop, const struct connection_settings *settings,
                                   const struct connection_events *events, void *data)

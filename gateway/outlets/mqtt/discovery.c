@@ -18,16 +18,12 @@ unsigned announce_expiry(double interval_s)
     return expiry < SHORTEST_EXPIRY_S ? SHORTEST_EXPIRY_S : (unsigned) expiry;
 }
 
-/* ---- pieces of JSON ---- */
-
 static void put_topic(struct text *text, const char *key, const char *base, const char *pack,
                       const char *leaf)
 {
     char topic[TOPIC_SIZE];
     text_member(text, key, topic_of(base, pack, leaf, topic));
 }
-
-/* ---- ids and topics ---- */
 
 /* "packgate_ID_PACK", without a pack "packgate_ID". Returns `out`. */
 static const char *device_id(const char *id, const char *pack, char out[OBJECT_SIZE])
@@ -83,8 +79,6 @@ bool announce_topic(const struct announcer *announcer, const char *pack, unsigne
                     entity_platform_name(entity.platform), device, entity.key);
     return true;
 }
-
-/* ---- what components and devices have in common ---- */
 
 static void put_origin(struct text *text, const struct announcer *announcer)
 {
@@ -239,8 +233,6 @@ static void put_component(struct text *text, const struct announcer *announcer,
         put_availability(text, announcer->topic, NULL);
 }
 
-/* ---- the gateway ---- */
-
 static void put_gateway_part(struct text *text, const struct announcer *announcer,
                              const struct entity *part)
 {
@@ -258,8 +250,6 @@ static void put_gateway_part(struct text *text, const struct announcer *announce
         text_member(text, "pl_off", "offline");
     }
 }
-
-/* ---- both ---- */
 
 void announce_device(struct text *text, const struct announcer *announcer,
                      const struct source *source, struct entity_set set, struct entity_set gone)

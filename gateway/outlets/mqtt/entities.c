@@ -169,8 +169,6 @@ void entity_describe(unsigned n, struct entity *entity)
     describe_meaning(&row, is_mapped ? row.name : value, &entity->meaning);
 }
 
-/* ---- values ---- */
-
 double entity_value(unsigned n, const struct source *source, double age_s, double time)
 {
     const struct row row = row_of(n);
@@ -202,8 +200,6 @@ double entity_value(unsigned n, const struct source *source, double age_s, doubl
         return true;
     }
 }
-
-/* ---- sets ---- */
 
 bool entity_in(const struct entity_set *set, unsigned n)
 {
@@ -259,8 +255,6 @@ struct entity_set entity_known(const struct source *source)
             set.bits[n / 64] |= UINT64_C(1) << n % 64;
     return set;
 }
-
-/* ---- sets over a restart ---- */
 
 /* Changes when the table does. */
 static unsigned table_sum(void)

@@ -34,8 +34,6 @@ struct mqtt_pack *mqtt_find_pack(struct mqtt *mqtt, const char *name)
     return NULL;
 }
 
-/* ---- what comes from the gateway ---- */
-
 /* A lower limit is sent at once, without waiting for the interval. */
 static bool has_fallen(const struct map_allowed *before, const struct map_allowed *now)
 {
@@ -75,8 +73,6 @@ static void on_changed(void *self, struct outlet_pack *known, unsigned changes, 
     pack->heard = true;
     send_soon(mqtt);
 }
-
-/* ---- what comes from the broker ---- */
 
 /* A message on our own status topic that we have not sent is from another gateway, whose end is not ours. */
 static void hear_status(struct mqtt *mqtt, bool online)
@@ -121,8 +117,6 @@ static void on_message(void *data, const char *topic, const void *payload, size_
         orders_take(mqtt, topic, payload, size, retained, since);
     }
 }
-
-/* ---- the connection ---- */
 
 static void do_everything(struct mqtt *mqtt)
 {
@@ -197,8 +191,6 @@ static void on_answered(void *data)
     mqtt->answered_at = clock_now();
     send_soon(mqtt);
 }
-
-/* ---- life ---- */
 
 /* Sends the last messages until all have left. */
 static void on_farewell(struct ev_loop *loop, ev_timer *timer, int revents)

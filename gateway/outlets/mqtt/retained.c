@@ -129,8 +129,6 @@ bool note_same_place(const struct mqtt *mqtt)
     return same_announcements(mqtt) && strcmp(a->topic, b->topic) == 0 && a->retain == b->retain;
 }
 
-/* ---- withdrawal ---- */
-
 /* The gateway goes last, because the packs' devices are linked to it. */
 bool withdraw_noted(struct mqtt *mqtt, bool all)
 {

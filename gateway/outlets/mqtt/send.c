@@ -217,8 +217,6 @@ static bool send_due(struct mqtt *mqtt, struct mqtt_pack *who, double now)
     return sent;
 }
 
-/* ---- when ---- */
-
 /* Sends as much as the broker accepts, one message per pack in turn. */
 static void send_queued(struct mqtt *mqtt, double now)
 {

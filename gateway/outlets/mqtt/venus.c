@@ -37,8 +37,6 @@ static double mapped(const struct told *told, const char *name)
     return told->fresh ? map_number_named(name, told->source->values, &told->status) : (double) NAN;
 }
 
-/* ---- parts of a message ---- */
-
 static double alarm_level_of(const struct told *told, uint32_t alarms)
 {
     const struct pack *pack = told->source->values;

@@ -60,8 +60,6 @@ static int local_day(double time)
     return (int) history_day((int64_t) time);
 }
 
-/* ---- notes ---- */
-
 #define NOTE_DAY (WATCHES + 1) /* WATCHES itself: the day on which it was full */
 
 static void note_key(const struct notify_pack *pack, unsigned note, char key[PIPE_KEY_SIZE])
@@ -100,8 +98,6 @@ static void take_notes(struct notify *notify, struct notify_pack *pack)
             tally_take_note(&pack->tally, text);
     }
 }
-
-/* ---- sending ---- */
 
 static void send_next(struct notify *notify)
 {
@@ -168,8 +164,6 @@ static void queue_message(struct notify *notify, struct message *message, unsign
             notify->name, notify->config->limit);
     send_next(notify);
 }
-
-/* ---- the report ---- */
 
 static void post_report(struct notify *notify, struct message *message, const char *name,
                         unsigned pack, unsigned watch)
@@ -245,8 +239,6 @@ static void note_tallies(struct notify *notify)
         outlet_keep(notify->outlet, key, text);
     }
 }
-
-/* ---- what happens ---- */
 
 static void report_event(struct notify *notify, struct notify_pack *pack,
                          const struct happening *event, bool fresh)
@@ -353,8 +345,6 @@ static void on_second(void *self, double now)
                     note_watch(notify, &notify->packs[i], k);
 }
 
-/* ---- life ---- */
-
 static void on_farewell(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct notify *notify = timer->data;
@@ -432,8 +422,6 @@ static void *start_notify(struct outlet *outlet)
     tell_start(notify);
     return notify;
 }
-
-/* ---- packgate notify --test NAME ---- */
 
 struct trial {
     struct ev_loop *loop;

@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <time.h>
 
-/* ---- the day ---- */
-
 void tally_look(struct tally *tally, const struct source *source, bool fresh, int day,
                 double elapsed_s, double time)
 {
@@ -49,8 +47,6 @@ bool tally_take_note(struct tally *tally, const char *text)
     *tally = found;
     return true;
 }
-
-/* ---- words ---- */
 
 static void add_alarms(struct text *text, const char *when, uint32_t alarms)
 {
@@ -157,8 +153,6 @@ void report_pack(struct text *text, const struct source *source, const struct ta
     add_alarms(text, "Alarms today", tally->alarms);
     text_format(text, "Without data: %s.\n", duration_words(round(tally->silent_s), silent));
 }
-
-/* ---- times ---- */
 
 /* Unix seconds of a minute of the local day of `time`. */
 static double local_minute(double time, int minute)

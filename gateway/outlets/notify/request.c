@@ -18,8 +18,6 @@
 #define WORD_BYTES 36 /* 48 as base64: an encoded word has 12 more, after "Subject: " */
 #define MAIL_COLUMNS 75
 
-/* ---- secrets ---- */
-
 bool secrets_read(struct secrets *secrets, const struct notify_config *config, const char *who,
                   bool *told, char *why, size_t size)
 {
@@ -57,8 +55,6 @@ bool secrets_read(struct secrets *secrets, const struct notify_config *config, c
     }
     return true;
 }
-
-/* ---- parts of a request ---- */
 
 size_t request_text_most(enum notify_type type)
 {
@@ -159,8 +155,6 @@ static void log_in(CURL *easy, const struct notify_config *config, const struct 
         curl_easy_setopt(easy, CURLOPT_XOAUTH2_BEARER, secrets->line[0]);
     }
 }
-
-/* ---- the services ---- */
 
 static bool set_ntfy(struct request *request, struct transfer *transfer,
                      const struct notify_config *config, const struct secrets *secrets,

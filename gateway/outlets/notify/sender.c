@@ -96,8 +96,6 @@ static bool start_transfer(struct sender *sender, const struct message *message)
     return true;
 }
 
-/* ---- a program ---- */
-
 static void on_child(struct ev_loop *loop, ev_child *child, int revents)
 {
     struct sender *sender = child->data;
@@ -178,8 +176,6 @@ static bool start_program(struct sender *sender, const struct message *message)
     timer_restart(sender->loop, &sender->deadline, PROGRAM_S);
     return true;
 }
-
-/* ---- both ---- */
 
 void sender_send(struct sender *sender, const struct message *message)
 {

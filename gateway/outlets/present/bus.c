@@ -241,8 +241,6 @@ bool bus_send_all(struct bus *bus, const uint8_t *bytes, size_t size)
     return sent;
 }
 
-/* ---- serial ---- */
-
 static void on_opened(void *data, int fd)
 {
     struct bus *bus = data;
@@ -265,8 +263,6 @@ static bool new_port(struct bus *bus)
     return bus->port != NULL;
 }
 
-/* ---- TCP ---- */
-
 static void on_accepted(void *data, int fd, const struct sockaddr_storage *address)
 {
     struct bus *bus = data;
@@ -287,8 +283,6 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *addre
     place->address = *address;
     open_link(place, fd);
 }
-
-/* ---- life ---- */
 
 static void open_bus_port(struct bus *bus)
 {

@@ -62,8 +62,6 @@ static struct outlet_pack *pack_of(const struct modbus *modbus, const struct uni
     return unit->view ? present->pack : present_find(present, unit->source->name);
 }
 
-/* ---- the limits in an answer, for the status: as rounded there ---- */
-
 static const struct {
     const char *name;
     enum pack_value value;
@@ -161,8 +159,6 @@ static bool read_limits(const struct unit *unit, const struct mbap_range *range,
     return unit->view ? read_view(unit->view, range, told) : read_map(unit, range, told);
 }
 
-/* ---- answers ---- */
-
 static void send_pdu(struct modbus *modbus, struct bus_link *link, uint8_t address,
                      const uint8_t *pdu, size_t size)
 {
@@ -230,8 +226,6 @@ static void answer_request(struct modbus *modbus, struct bus_link *link, const u
     memcpy(modbus->ordered.frame, adu, question.size);
 }
 
-/* ---- orders ---- */
-
 static void on_order_over(void *data, uint64_t ticket, enum order_result result)
 {
     struct modbus *modbus = data;
@@ -255,8 +249,6 @@ static uint8_t carry_out(void *data, struct unit *unit, const struct switches *s
                ? 0
                : MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY;
 }
-
-/* ---- frames ---- */
 
 /* Two-wire adapters echo what is sent. A repeated write request looks like the echo of our answer:
  * it counts as an echo until the line is known to have none. Returns how many bytes are echo. */
@@ -370,8 +362,6 @@ static void gone(void *self, const struct bus_link *link)
     modbus->sent_size = 0;
 }
 
-/* ---- values ---- */
-
 static void changed(void *self, struct outlet_pack *pack, unsigned changes, double now)
 {
     struct modbus *modbus = self;
@@ -385,8 +375,6 @@ static void changed(void *self, struct outlet_pack *pack, unsigned changes, doub
                         pack->last.at);
     }
 }
-
-/* ---- life ---- */
 
 /* The callback view_find. */
 static const struct source *find_source(void *data, const char *name)

@@ -57,8 +57,6 @@ bool present_answers(const struct present *present, const struct outlet_pack *pa
     return present_speaks(present, pack, now) && !has_duplicate(present, now);
 }
 
-/* ---- status and log ---- */
-
 static const char *const states[] = {"waiting for the first values", "answers",
                                      "sending stop, its values are stale",
                                      "silent, its values are stale"};
@@ -208,8 +206,6 @@ void present_note_duplicate(struct present *present, const char *what, double no
                   present->title, present->config->port, what, PRESENT_STOP_S);
     present->duplicate_at = now;
 }
-
-/* ---- life ---- */
 
 static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, double now)
 {

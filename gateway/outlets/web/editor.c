@@ -17,8 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- credentials ---- */
-
 /* The credentials of the browser, as the gateway expects them. */
 struct proof {
     const char *by;
@@ -52,8 +50,6 @@ static bool is_own_site(struct web_request *request)
             (!origin || guard_same_page(origin, &request->host))) ||
            http_error(request->http, MHD_HTTP_FORBIDDEN, "not from a page of this server");
 }
-
-/* ---- answers ---- */
 
 static void answer_browser(struct pending *pending, json_t *object)
 {
@@ -96,8 +92,6 @@ static void on_answer(void *data, uint64_t ticket, const char *text, size_t size
     json_decref(object);
     free(pending);
 }
-
-/* ---- requests ---- */
 
 static void ask_gateway(struct web *web, struct web_request *request, const char *verb,
                         const char *body, bool arms)

@@ -22,8 +22,6 @@
 #define REPORT_S 10.0
 #define PEM_MOST 1000000 /* bytes of a certificate with its chain */
 
-/* ---- reports of the gateway ---- */
-
 static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, double now)
 {
     struct web *web = self;
@@ -43,8 +41,6 @@ static void on_ordered(void *self, const struct outlet_pack *pack,
 {
     news_ordered(self, &pack->source, report);
 }
-
-/* ---- requests ---- */
 
 static bool admit(void *data, const struct sockaddr *peer, bool *is_proxy)
 {
@@ -148,8 +144,6 @@ bool web_is_this_host(const struct web_request *request)
     return !request->unclear &&
            host_is_own(address_format_host((const struct sockaddr *) &request->http->client, host));
 }
-
-/* ---- life ---- */
 
 static void free_web(void *self)
 {

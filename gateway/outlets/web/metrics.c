@@ -23,8 +23,6 @@ struct page {
     bool *fresh; /* of each pack */
 };
 
-/* ---- one metric ---- */
-
 static void begin_metric(const struct page *page, const char *name, const char *type,
                          const char *help)
 {
@@ -42,8 +40,6 @@ static void put_sample(const struct page *page, const char *name, unsigned n, do
     if (!isnan(number))
         fprintf(page->out, "packgate_%s{pack=\"%s\"} %.10g\n", name, pack_name(page, n), number);
 }
-
-/* ---- values ---- */
 
 static void put_array(const struct page *page, enum pack_value first, unsigned count,
                       const char *label, const char *help)
@@ -161,8 +157,6 @@ static void put_states(const struct page *page)
         fputs("} 1\n", page->out);
     }
 }
-
-/* ---- the gateway ---- */
 
 static void put_one(const struct page *page, const char *name, const char *type, const char *help,
                     double number)

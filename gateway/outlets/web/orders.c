@@ -22,8 +22,6 @@ static const struct sockaddr *client_of(const struct web_request *request)
     return (const struct sockaddr *) &request->http->client;
 }
 
-/* ---- rights ---- */
-
 bool orders_from_page(struct web_request *request)
 {
     struct http_request *http = request->http;
@@ -77,8 +75,6 @@ json_t *orders_body(struct http_request *request)
     return body;
 }
 
-/* ---- answering later ---- */
-
 static void on_gone(void *data)
 {
     ((struct pending *) data)->request = NULL;
@@ -104,8 +100,6 @@ void orders_fail(struct pending *pending, unsigned status, const char *why)
     http_error(pending->request, status, why);
     free(pending);
 }
-
-/* ---- logging in ---- */
 
 void orders_answer_cookie(struct http_request *request, bool encrypted, unsigned status,
                           const char *body, const char *cookie, const char *token)
@@ -204,8 +198,6 @@ void orders_logout(struct web *web, struct web_request *request)
                          "");
 }
 
-/* ---- switching ---- */
-
 static void on_done(void *data, uint64_t ticket, enum order_result result)
 {
     static const struct {
@@ -278,8 +270,6 @@ void orders_switch(struct web *web, struct web_request *request, const struct re
     else if (pending)
         orders_fail(pending, MHD_HTTP_CONFLICT, "busy");
 }
-
-/* ---- tunnels ---- */
 
 #define TUNNEL_LONGEST_S 86400
 

@@ -17,8 +17,6 @@
 #define FILE_DEFAULT "/etc/packgate/web-password"
 #define SHORTEST 8
 
-/* ---- comparing ---- */
-
 void password_compare(void *data, struct worker_result *result)
 {
     struct password_check *check = data;
@@ -38,8 +36,6 @@ void password_compare(void *data, struct worker_result *result)
         free(room);
     }
 }
-
-/* ---- writing ---- */
 
 static bool read_line(char line[PASSWORD_MAX])
 {

@@ -31,8 +31,6 @@ struct past {
     struct workers *workers;
 };
 
-/* ---- the rows ---- */
-
 /* Rows in order, the oldest first: from the database, then those that only memory has. An hour or
  * day that is in both is returned once, joined. */
 struct walk {
@@ -137,8 +135,6 @@ void past_recent(const struct past *past, unsigned pack, struct query *query, co
     const struct query_ask ask = {.pack = name, .level = LEVEL_RECENT, .to = INT64_MAX};
     recent_walk(&past->recents[pack], memory_from(query, &ask), each, data);
 }
-
-/* ---- JSON: columns ---- */
 
 struct column {
     char name[HISTORY_NAME_SIZE + 4];
@@ -289,8 +285,6 @@ static char *print_table(const struct table *table)
     return bytes;
 }
 
-/* ---- which level ---- */
-
 /* The finest level that reaches back to the beginning of the request, or as far as any coarser one, and fits
  * into the number of steps. */
 static enum history_level choose_level(struct query *query, const struct ask *ask)
@@ -403,8 +397,6 @@ void past_answer_asked(struct past_asked *asked)
     if (parse_ask(asked))
         past_answer(asked);
 }
-
-/* ---- CSV: piece by piece ---- */
 
 /* What a worker reads, and where the next one continues. No file stays open while a client reads
  * slowly. */
@@ -547,8 +539,6 @@ void past_answer_csv(struct past_asked *asked)
     }
     http_answer(asked->request, MHD_HTTP_OK, response);
 }
-
-/* ---- life ---- */
 
 void past_add(struct past *past, unsigned pack, const struct pack *values,
               const struct map_status *status, double wall)

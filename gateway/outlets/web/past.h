@@ -24,8 +24,6 @@ struct workers *past_workers(struct past *past);
 void past_add(struct past *past, unsigned pack, const struct pack *values,
               const struct map_status *status, double wall);
 
-/* ---- for use in a worker ---- */
-
 /** Calls `each` for the rows of the database (NULL: none) and then for those of memory, the oldest first, until it returns false.
  * An hour or day that is in both is passed once, joined. False: the database cannot be read. */
 bool past_rows(const struct past *past, unsigned pack, struct query *query,
@@ -33,8 +31,6 @@ bool past_rows(const struct past *past, unsigned pack, struct query *query,
 /** Calls `each` for the ten-second rows, which exist only in memory. */
 void past_recent(const struct past *past, unsigned pack, struct query *query, const char *name,
                  void (*each)(void *data, const struct history_row *row), void *data);
-
-/* ---- answers ---- */
 
 #define ASK_POINTS 1500
 #define ASK_POINTS_MAX 20000

@@ -108,8 +108,6 @@ static void get_health(struct web *web, struct web_request *request)
         http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway does not answer");
 }
 
-/* ---- the page ---- */
-
 static void get_asset(struct web *web, struct web_request *request, const struct web_asset *asset)
 {
     char policy[400];
@@ -136,8 +134,6 @@ static void get_asset(struct web *web, struct web_request *request, const struct
     }
     http_answer(request->http, same ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK, response);
 }
-
-/* ---- addresses ---- */
 
 /* Whether the method fits the address; if not, the request was answered. */
 static bool is_method(struct web_request *request, const char *method)

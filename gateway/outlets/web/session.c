@@ -59,8 +59,6 @@ void session_end(struct sessions *sessions, const char *token)
             memset(&sessions->list[i], 0, sizeof sessions->list[i]);
 }
 
-/* ---- tries ---- */
-
 /* An IPv6 client can use a whole /64 network. */
 static void key_of(const struct sockaddr *client, uint8_t key[16])
 {

@@ -28,8 +28,6 @@ struct waiting {
     setup_told *told;
 };
 
-/* ---- the answer ---- */
-
 static const struct {
     const char *name, *format, *type;
 } files[] = {
@@ -126,8 +124,6 @@ static void answer_setup(struct web *web, struct web_request *request, const jso
         on_composed(request->http, &(struct worker_result){0}, &asked);
 }
 
-/* ---- asking the gateway ---- */
-
 static void on_gone(void *data)
 {
     struct waiting *waiting = data;
@@ -194,8 +190,6 @@ void setup_answer(struct web *web, struct web_request *request)
 {
     setup_ask(web, request, answer_setup);
 }
-
-/* ---- files ---- */
 
 static unsigned count_of(const struct outlet_pack *pack, enum pack_value value, unsigned usual)
 {

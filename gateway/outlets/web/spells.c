@@ -66,8 +66,6 @@ static int by_time(const void *a, const void *b)
     return (left->since > right->since) - (left->since < right->since);
 }
 
-/* ---- where it was ---- */
-
 #define TOLD_S 10 /* the alarm of a bank begins with that of its pack, or soon after it */
 
 /* Where an alarm began. */

@@ -59,8 +59,6 @@ struct stream {
     } shown[]; /* by pack */
 };
 
-/* ---- rendering ---- */
-
 /* Whether two events of a pack differ only in the age and time of its values, which are between "age_s" and "alarms". */
 static bool is_same_but_age(const char *a, const char *b)
 {
@@ -105,8 +103,6 @@ static bool is_late(const struct stream *stream)
 {
     return late_turn_is_on(outlet_loop(stream->outlet), clock_now());
 }
-
-/* ---- a viewer's buffer ---- */
 
 static bool append_bytes(struct viewer *viewer, const char *bytes, size_t size)
 {
@@ -181,8 +177,6 @@ static void hand_out(struct viewer *viewer)
         http_wake(viewer->request);
 }
 
-/* ---- sending through the library ---- */
-
 static ssize_t on_taken(void *data, uint64_t position, char *room, size_t most)
 {
     struct viewer *viewer = data;
@@ -210,8 +204,6 @@ static void on_over(void *data)
     viewer->stream->viewer_count--;
     free_viewer(viewer);
 }
-
-/* ---- time ---- */
 
 static size_t compose_beat(char text[64])
 {
@@ -286,8 +278,6 @@ void stream_event(struct stream *stream, const char *name, const char *data)
             http_cut(viewer->request);
     }
 }
-
-/* ---- life ---- */
 
 static struct viewer *new_viewer(struct stream *stream, struct http_request *request,
                                  const char *detail)

@@ -69,8 +69,6 @@ void worker_cancel(void *data)
     start_jobs(workers);
 }
 
-/* ---- in the child ---- */
-
 /* Closes the page's sockets, so that cutting a client in the parent closes its connection. */
 static void work_in_child(struct job *job, int fd, pid_t parent)
 {
@@ -86,8 +84,6 @@ static void work_in_child(struct job *job, int fd, pid_t parent)
     _exit(!write_fully(fd, &result, sizeof result) || !write_fully(fd, job->data, job->data_size) ||
           !write_fully(fd, result.text, result.size));
 }
-
-/* ---- in the page ---- */
 
 /* The child has written its result, whose text is elsewhere here, the data, and the text. All is dropped if it was not
  * received whole. */
@@ -206,8 +202,6 @@ struct job *worker_start(struct workers *workers, worker_work *work, const void 
     start_jobs(workers);
     return job;
 }
-
-/* ---- life ---- */
 
 struct workers *workers_new(struct ev_loop *loop, unsigned most, double longest_s,
                             void (*told)(void *data, const char *why), void *data)

@@ -29,8 +29,6 @@
 #define SCAN_AGAIN_S 1.0
 #define SIGNAL_UNKNOWN 127 /* as controllers report it */
 
-/* ---- messages ---- */
-
 /* A word of a list, or how it begins, and the bit that stands for it. */
 struct word {
     const char *begins;
@@ -156,8 +154,6 @@ static void tell_interfaces(struct bluez *bluez, sd_bus_message *message, const 
     sd_bus_message_exit_container(message);
 }
 
-/* ---- signals ---- */
-
 /* Every user of the bus may send us a signal that claims to be BlueZ'. */
 static bool is_from_bluez(const struct bluez *bluez, sd_bus_message *message)
 {
@@ -208,8 +204,6 @@ static void match(struct bluez *bluez, const char *rule, sd_bus_message_handler_
     if (sd_bus_add_match_async(bluez->bus, NULL, rule, handler, NULL, bluez) < 0)
         bluez_fail(bluez, NO_MESSAGES);
 }
-
-/* ---- under the loop ---- */
 
 /* What the bus waits for. Something that failed in a call of ours is looked at from the loop. */
 static void arm(struct bluez *bluez)
@@ -263,8 +257,6 @@ static void on_due(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     process(timer->data);
 }
-
-/* ---- calls ---- */
 
 static void end_call(struct bluez_call *call, sd_bus_message *message)
 {
@@ -483,8 +475,6 @@ void bluez_remove(struct bluez *bluez, const char *device)
     sd_bus_message *message = make_call(bluez, bluez->adapter, BLUEZ_ADAPTER, "RemoveDevice");
     tell(bluez, message, message && sd_bus_message_append(message, "o", device) >= 0);
 }
-
-/* ---- life ---- */
 
 void bluez_init(struct bluez *bluez, struct ev_loop *loop, const char *adapter,
                 const struct bluez_events *events, void *data)

@@ -96,8 +96,6 @@ struct ble {
     unsigned serviceless; /* times in a row that it had no serial line */
 };
 
-/* ---- messages of BlueZ ---- */
-
 static bool is_wanted(const struct ble *ble, const struct bluez_object *object)
 {
     const size_t length = strlen(ble->bluez.adapter);
@@ -175,8 +173,6 @@ static void on_gone(void *data, const char *path)
     else
         ble->device[0] = '\0';
 }
-
-/* ---- opening, step by step ---- */
 
 static void go(struct ble *ble, enum step step, double limit_s)
 {
@@ -402,8 +398,6 @@ static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
     on_settled(ble);
 }
 
-/* ---- sending ---- */
-
 static void write_on(struct ble *ble);
 
 static void on_written(void *data, const struct bluez_error *error)
@@ -477,8 +471,6 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     ble->pending_size += (size_t) size;
     write_on(ble);
 }
-
-/* ---- life ---- */
 
 static const struct bluez_events events = {
     .object = on_object, .gone = on_gone, .settled = on_settled};

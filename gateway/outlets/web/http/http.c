@@ -64,8 +64,6 @@ static struct client *client_of(const struct http_request *request)
                                           offsetof(struct client, request));
 }
 
-/* ---- the library in the loop ---- */
-
 static void run_library(struct http *http)
 {
     ev_idle_stop(http->loop, &http->at_once);
@@ -102,8 +100,6 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *prepare, int revents)
     ev_timer_set(&http->due, (double) ms / 1e3, 0);
     ev_timer_start(loop, &http->due);
 }
-
-/* ---- connections ---- */
 
 static bool same_host(const struct sockaddr_storage *a, const struct sockaddr *b)
 {
@@ -344,8 +340,6 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
         cut(client);
 }
 
-/* ---- a request ---- */
-
 static void enter(struct client *client, enum client_state state)
 {
     client->state = state;
@@ -510,8 +504,6 @@ static size_t keep_escapes(void *data, struct MHD_Connection *connection, char *
     return strlen(text);
 }
 
-/* ---- for handlers ---- */
-
 void http_answer(struct http_request *request, unsigned status, struct MHD_Response *response)
 {
     struct client *client = client_of(request);
@@ -574,8 +566,6 @@ void http_wake(struct http_request *request)
     MHD_resume_connection(request->connection);
     ev_idle_start(request->http->loop, &request->http->at_once);
 }
-
-/* ---- life ---- */
 
 unsigned http_port(const struct http *http, unsigned n)
 {

@@ -7,6 +7,8 @@
 
 #include "outlets/history/store.h"
 
+#include <dlfcn.h>
+#include <errno.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -467,6 +469,44 @@ TEST(levels)
     recent_free(&pack.recent);
     store_free(store);
     unlink(path);
+}
+
+static unsigned
+    until_short; /* memory is short at this call of realloc, and not after it; 0: never */
+
+void *realloc(void *old, size_t size)
+{
+    static void *(*libc)(void *, size_t);
+    if (!libc)
+        *(void **) &libc = dlsym(RTLD_NEXT, "realloc");
+    if (until_short == 0 || --until_short > 0)
+        return libc(old, size);
+    errno = ENOMEM;
+    return NULL;
+}
+
+/* A span with a row that found no memory is not complete, though the rows after it found some. */
+TEST(short_memory)
+{
+    char why[200];
+    struct outlet_pack known = {.source = {.name = "shed"}};
+    struct pack values = cleared_pack();
+    pack_clear(&known.values);
+    struct influx_pack pack = {.pack = &known, .tags = "packgate,pack=shed"};
+    assert_true(recent_init(&pack.recent, 100));
+    pack_set(&values, VOLTAGE_V, 52);
+    for (int s = 0; s < 60; s++)
+        recent_add(&pack.recent, &values, &(struct map_status){.charged_wh = NAN}, NOW + s);
+    const struct influx_config config = {.interval_s = 10};
+    struct backlog backlog = {&config, &pack, 1, NOW + 60, NOW};
+    struct batch batch = {.post = NULL};
+    until_short = 1;
+    assert_int_equal(backlog_read(&backlog, NULL, NOW, NOW + 50, 1 << 20, &batch, why, sizeof why),
+                     -1);
+    assert_string_equal(why, "out of memory");
+    assert_int_equal(until_short, 0);
+    batch_free(&batch);
+    recent_free(&pack.recent);
 }
 
 /* Rows in the database and rows in memory only: each is read once. */

@@ -34,7 +34,7 @@ static void write_held(struct reading *reading)
         .all_alarms = reading->held.t % 60 == 0,
     };
     struct text *text = batch_row(reading->batch);
-    reading->failed = !text;
+    reading->failed |= !text;
     if (!text)
         return;
     points_write(text, &points);

@@ -76,8 +76,12 @@ static bool connect_to(struct asking *asking, const char *path)
 /* Waits for a line, within the time that is set for the socket. */
 static json_t *read_answer(struct asking *asking)
 {
-    errno = 0;
-    const ssize_t size = getline(&asking->line, &asking->room, asking->answers);
+    ssize_t size;
+    do { /* Stopping and continuing this process ends a wait with a time-out. */
+        clearerr(asking->answers);
+        errno = 0;
+        size = getline(&asking->line, &asking->room, asking->answers);
+    } while (size < 0 && errno == EINTR);
     if (size <= 0 || asking->line[size - 1] != '\n') {
         set_why(asking, errno == EAGAIN ? "the gateway does not answer"
                                         : "the gateway closed the connection");

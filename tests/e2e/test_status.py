@@ -93,6 +93,30 @@ def health():
         assert "is it running" in run("status", "-c", gateway.path, status=1)
 
 
+def goes_on_after_a_stop():
+    """A command that is stopped while it waits (Ctrl-Z) and continued still gets its answer."""
+    def state(process):
+        with open(f"/proc/{process.pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0]
+
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
+        server.bind(folder + "/control")
+        server.listen()
+        with subprocess.Popen([PACKGATE, "send", "--control", folder + "/control", "a", "A5"], stdout=subprocess.PIPE) as process:
+            client, _ = server.accept()
+            with client, client.makefile("rw") as file:
+                assert json.loads(file.readline())["ask"] == "send"
+                until(lambda: state(process), "S".__eq__)  # it waits
+                process.send_signal(signal.SIGSTOP)
+                until(lambda: state(process), "T".__eq__)
+                process.send_signal(signal.SIGCONT)
+                until(lambda: state(process), "T".__ne__)
+                time.sleep(0.1)
+                file.write('{"result":"answered","sent":["A5"],"received":["01"]}\n')
+                file.flush()
+                assert process.communicate(timeout=PATIENCE)[0] == b"> A5\n< 01\n" and process.returncode == 0
+
+
 def configuration_without_secrets():
     """The text as it was last read, with passwords masked, and the mistakes that a failed reload found in it."""
     with Gateway(PACK.format("a", "sim:", 1) + "; password = hunter2\n") as gateway, Link(gateway) as link:
@@ -269,5 +293,5 @@ def bad_input():
         assert sum("more than 64 clients" in line for line in gateway.lines) == 1, gateway.lines
 
 
-main([health, tells_everything, watches, configuration_without_secrets, reads_beside_the_gateway,
+main([health, tells_everything, watches, goes_on_after_a_stop, configuration_without_secrets, reads_beside_the_gateway,
       file_name_in_another_encoding, socket_file, who_may_ask, bad_input], at_once=3)

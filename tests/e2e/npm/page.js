@@ -633,7 +633,8 @@ const cases = {
         check(await wide.locator('.fill').first().evaluate(n => parseFloat(getComputedStyle(n).transitionDuration)) > 0, 'the level moves');
         // Beside one another two cards are as narrow as on a phone: a sign stands beside its words.
         const tablet = await open({ viewport: { width: 768, height: 1024 }, locale: 'fr-FR' });
-        const [sign, words] = await Promise.all(['.bands .icon', '.bands b'].map(part => tablet.locator(part).first().evaluate(n => n.getClientRects()[0].top)));
+        await tablet.locator('.bands b').first().waitFor();
+        const [sign, words] = await tablet.evaluate(() => ['.bands .icon', '.bands b'].map(part => document.querySelector(part).getClientRects()[0].top));
         check(Math.abs(sign - words) < 12, `the sign of an alarm at ${sign}, its words at ${words}`);
         for (const width of [768, 900, 1024, 1440]) {
             await tablet.setViewportSize({ width, height: 1024 });

@@ -288,7 +288,7 @@ static struct config *read_config(FILE *file, const char *why, const char *name,
 struct config *config_load(const char *path, FILE *errors)
 {
     if (strcmp(path, "-") == 0)
-        return read_config(stdin, NULL, "standard input", errors);
+        return read_config(stdin, "", "standard input", errors);
     FILE *file = fopen(path, "re");
     return read_config(file, strerror(errno), path, errors);
 }

@@ -430,6 +430,55 @@ TEST(hears_a_pack_that_is_hard_to_understand)
     assert_true(longest_s < 90);
 }
 
+/* The time until all packs of a bus have cells, but the silent one. One pack is hard to understand, one often late. */
+static double cells_after(const char *protocol, const char *stalls, unsigned seed)
+{
+    struct bench bench;
+    char text[300];
+    const unsigned first = (unsigned) bms_driver_find(protocol)->address_default;
+    snprintf(text, sizeof text,
+             ",delay=2,seed=%u,@%u:noise=0.4,@%u:flip=0.2,@%u:cut=0.1,@%u:drop=0.1,@%u:late=0.2,"
+             "@%u:late_ms=270%s",
+             seed, first + 2, first + 2, first + 2, first + 2, first + 3, first + 3, stalls);
+    faults = text;
+    dead[first] = true;
+    open_bench(&bench, protocol, 6);
+    bench.line_config.reply_ms = 250;
+    bench.line_config.gap_ms = 20;
+    bench.line_config.gap_set = true;
+    for (unsigned i = 0; i < bench.count; i++) {
+        bench.packs[i].poll_s = 0.1;
+        bench.packs[i].stale_after_s = 3600;
+        bench.packs[i].stale_fixed = true;
+    }
+    const double start = clock_now();
+    unsigned known = 1;
+    while (known < bench.count && clock_now() < start + 600) {
+        ev_run(bench.loop, EVRUN_ONCE);
+        known = 1;
+        for (unsigned i = 1; i < bench.count; i++)
+            known += pack_known(&bench.pollers[i]->values, CELL_MV);
+    }
+    close_bench(&bench);
+    return clock_now() - start;
+}
+
+/* An answer that is taken for that of the step before must not stay so for ever. */
+TEST(knows_the_cells_of_a_late_pack)
+{
+    static const char *const protocols[] = {"jbd-addressed", "daly-p81"};
+    static const char *const stalls[] = {"", ",stall=0.2,stall_every=1.3",
+                                         ",stall=0.6,stall_every=3.1"};
+    for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++) {
+        double longest_s = 0;
+        for (size_t k = 0; k < sizeof stalls / sizeof *stalls; k++)
+            for (unsigned seed = 1; seed <= 40; seed++)
+                longest_s = fmax(longest_s, cells_after(protocols[i], stalls[k], seed));
+        print_message("%s: the last cells after %.0f s\n", protocols[i], longest_s);
+        assert_true(longest_s < 120);
+    }
+}
+
 TEST(comes_back_together)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {

@@ -26,26 +26,12 @@ bool asker_end_rest(struct asker *asker, struct poller *poller, double rested_at
     return false;
 }
 
-static void end_rest_early(struct asker *asker, struct poller *poller, double now)
-{
-    if (!poller->pace.resting || ledger_oldest(&asker->ledger, poller))
-        return;
-    poller->pace.resting = false;
-    poller->pace.due = now;
-}
-
-/* A cycle that settled a lost answer publishes nothing: the pack goes first then, as its next values will be new. */
 static void rest_after_cycle(struct asker *asker, struct poller *poller, double now)
 {
     const struct open_request *oldest = ledger_oldest(&asker->ledger, poller);
     const struct poller_cycle *cycle = &poller->cycle;
-    if (poller_is_silent(poller) && !(poller->presence.last_answer >= cycle->started))
+    if (!oldest || (poller_is_silent(poller) && !(poller->presence.last_answer >= cycle->started)))
         return;
-    if (!oldest) {
-        if (!cycle->incomplete && poller->published_at < cycle->started)
-            poller->pace.due = -INFINITY;
-        return;
-    }
     const double open_s = now - oldest->sent_at;
     /* With open requests for several steps, each answer may be taken for that of the step before, for ever. */
     const bool behind = open_s > ANSWER_MOST_S;
@@ -237,7 +223,6 @@ static bool settle_answer(struct asker *asker, const struct answer *answer, bool
     const double sent_at = answer->oldest.sent_at;
     if (wire_answered(asker->wire, now))
         turns_wake(asker->turns, poller, now);
-    end_rest_early(asker, poller, now);
     poller->presence.vain_since = NAN;
     const bool polls = in_flight && flight->owner == POLL;
     if (!answer->usable) {
@@ -377,7 +362,6 @@ void asker_opened(struct asker *asker, bool away, double now)
     ledger_expire(&asker->ledger, now - ANSWER_MOST_S);
     for (unsigned i = 0; i < asker->turns->count; i++) {
         struct poller *poller = asker->turns->list[i].poller;
-        end_rest_early(asker, poller, now);
         asker->turns->list[i].missing_since = NAN;
         if (away)
             poller_reset(poller, now);

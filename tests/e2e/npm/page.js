@@ -56,16 +56,21 @@ async function open({ viewport = { width: 1280, height: 860 }, colorScheme = 'li
     return page;
 }
 
-// Keeps the pages of a case for those behind it, except for set-up, which asks before it is left.
+// Keeps the pages of a case for those behind it. Set-up asks before it is left.
 async function putBack() {
     for (const one of lent.splice(0)) {
         const { page } = one;
-        if (page.isClosed() || asked.case.startsWith('guide_')) continue;
+        if (page.isClosed()) continue;
         page.removeAllListeners();
+        page.on('dialog', dialog => dialog.accept());
         await page.unrouteAll({ behavior: 'ignoreErrors' });
         await page.context().clearCookies();
-        await page.evaluate(() => localStorage.clear());
+        await page.evaluate(() => {
+            localStorage.clear();
+            sessionStorage.clear();
+        });
         await page.goto('about:blank');
+        page.removeAllListeners();
         for (const other of page.context().pages()) if (other !== page) await other.close();
         spare.push(one);
     }

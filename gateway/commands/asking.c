@@ -45,6 +45,17 @@ __attribute__((format(printf, 2, 3))) static bool set_why(struct asking *asking,
     return false;
 }
 
+/* Stopping and continuing this process (Ctrl-Z, fg) ends a wait with a time-out. */
+static ssize_t read_on(void *asking, char *out, size_t size)
+{
+    return TEMP_FAILURE_RETRY(recv(((struct asking *) asking)->fd, out, size, 0));
+}
+
+static int close_connection(void *asking)
+{
+    return close(((struct asking *) asking)->fd);
+}
+
 static bool connect_to(struct asking *asking, const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -55,8 +66,9 @@ static bool connect_to(struct asking *asking, const char *path)
         return set_why(asking, "%.100s...: too long for the path of a socket; choose a shorter one",
                        path);
     memcpy(address.sun_path, path, strlen(path));
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    asking->answers = fd >= 0 ? fdopen(fd, "r") : NULL;
+    const cookie_io_functions_t functions = {.read = read_on, .close = close_connection};
+    const int fd = asking->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    asking->answers = fd >= 0 ? fopencookie(asking, "r", functions) : NULL;
     if (!asking->answers)
         return set_why(asking, "%s: %s", path, strerror(errno));
     /* connect() blocks while the queue of a hanging gateway is full. */
@@ -76,12 +88,8 @@ static bool connect_to(struct asking *asking, const char *path)
 /* Waits for a line, within the time that is set for the socket. */
 static json_t *read_answer(struct asking *asking)
 {
-    ssize_t size;
-    do { /* Stopping and continuing this process ends a wait with a time-out. */
-        clearerr(asking->answers);
-        errno = 0;
-        size = getline(&asking->line, &asking->room, asking->answers);
-    } while (size < 0 && errno == EINTR);
+    errno = 0;
+    const ssize_t size = getline(&asking->line, &asking->room, asking->answers);
     if (size <= 0 || asking->line[size - 1] != '\n') {
         set_why(asking, errno == EAGAIN ? "the gateway does not answer"
                                         : "the gateway closed the connection");
@@ -99,7 +107,7 @@ static json_t *read_answer(struct asking *asking)
 json_t *asking_next(struct asking *asking)
 {
     const struct timeval without_end = {0};
-    setsockopt(fileno(asking->answers), SOL_SOCKET, SO_RCVTIMEO, &without_end, sizeof without_end);
+    setsockopt(asking->fd, SOL_SOCKET, SO_RCVTIMEO, &without_end, sizeof without_end);
     return read_answer(asking);
 }
 
@@ -113,7 +121,7 @@ json_t *asking_request(struct asking *asking, json_t *request)
     struct iovec parts[] = {{text, strlen(text)}, {(char[]){'\n'}, 1}};
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
     /* A rejected client gets an error message, and may find the connection closed already. */
-    ssize_t sent = sendmsg(fileno(asking->answers), &message, MSG_NOSIGNAL);
+    ssize_t sent = sendmsg(asking->fd, &message, MSG_NOSIGNAL);
     (void) sent;
     free(text);
     return read_answer(asking);

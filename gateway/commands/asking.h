@@ -15,7 +15,8 @@ struct asking {
     const char *control;       /* the socket; NULL: as configured */
     const char *command;       /* "status", for error messages; NULL: none are printed */
     char why[PORT_SIZE + 200]; /* the last error */
-    FILE *answers;             /* the connection; NULL: none */
+    FILE *answers;             /* reads from the connection; NULL: none */
+    int fd;
     char *line;
     size_t room;
 };

@@ -93,7 +93,7 @@ def health():
         assert "is it running" in run("status", "-c", gateway.path, status=1)
 
 
-def goes_on_after_a_stop():
+def goes_on_after_a_stop(begun=""):
     """A command that is stopped while it waits (Ctrl-Z) and continued still gets its answer."""
     def state(process):
         with open(f"/proc/{process.pid}/stat") as file:
@@ -106,15 +106,23 @@ def goes_on_after_a_stop():
             client, _ = server.accept()
             with client, client.makefile("rw") as file:
                 assert json.loads(file.readline())["ask"] == "send"
+                file.write(begun)
+                file.flush()
+                time.sleep(0.1 if begun else 0)
                 until(lambda: state(process), "S".__eq__)  # it waits
                 process.send_signal(signal.SIGSTOP)
                 until(lambda: state(process), "T".__eq__)
                 process.send_signal(signal.SIGCONT)
                 until(lambda: state(process), "T".__ne__)
                 time.sleep(0.1)
-                file.write('{"result":"answered","sent":["A5"],"received":["01"]}\n')
+                file.write('{"result":"answered","sent":["A5"],"received":["01"]}\n'[len(begun):])
                 file.flush()
                 assert process.communicate(timeout=PATIENCE)[0] == b"> A5\n< 01\n" and process.returncode == 0
+
+
+def goes_on_after_a_stop_within_the_answer():
+    """The part of the answer that was received before the stop is kept."""
+    goes_on_after_a_stop('{"result":"answ')
 
 
 def configuration_without_secrets():
@@ -293,5 +301,5 @@ def bad_input():
         assert sum("more than 64 clients" in line for line in gateway.lines) == 1, gateway.lines
 
 
-main([health, tells_everything, watches, goes_on_after_a_stop, configuration_without_secrets, reads_beside_the_gateway,
-      file_name_in_another_encoding, socket_file, who_may_ask, bad_input], at_once=3)
+main([health, tells_everything, watches, goes_on_after_a_stop, goes_on_after_a_stop_within_the_answer,
+      configuration_without_secrets, reads_beside_the_gateway, file_name_in_another_encoding, socket_file, who_may_ask, bad_input], at_once=3)

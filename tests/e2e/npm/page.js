@@ -1496,6 +1496,10 @@ const cases = {
         await has(page.locator('h1'), 'Charts');
         await page.goto(asked.url + '#');
         await page.locator('.empty a[href="#/setup/ports"]').waitFor();
+        await page.goto(asked.url + '#/setup');
+        await page.locator('[data-section=gateway]').waitFor();
+        for (const empty of ['lines', 'packs_h']) check(await page.locator(`[data-section=${empty}]`).isHidden(), `no card of ${empty}`);
+        await page.goto(asked.url + '#');
         say('add a pack');
         await card(page, 'shed').waitFor();
         complaints.splice(0, Infinity, ...complaints.filter(words => !/ERR_CONNECTION_REFUSED/.test(words)));   // while the page's process starts anew

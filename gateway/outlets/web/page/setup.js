@@ -184,10 +184,10 @@ export async function setup(chosen) {
     f.clients.put(typeof modbus.clients === 'number' ? modbus.clients : null);
     f.requests.put(modbus.requests ?? null);
     f.exceptions.put(modbus.exceptions ?? null);
-    parts.lines.fill(table(t('lines'), ['name', 'port', 'protocol', 'state', 'polls', 'timeouts', 'damaged', 'reconnects', 'problem'], (g.lines || []).map(l =>
+    parts.lines.fill(g.lines?.length && table(t('lines'), ['name', 'port', 'protocol', 'state', 'polls', 'timeouts', 'damaged', 'reconnects', 'problem'], g.lines.map(l =>
       [l.name, l.port ? el('code', {}, l.port) : null, l.protocol, pill(l.state), count(l.polls), count(l.timeouts), count(l.checksum_errors), count(l.reconnects), problem(l.error, l.error_at)])));
     const more = new Map((g.packs || []).map(p => [p.pack, p]));
-    parts.packs.fill(table(t('packs_h'), ['name', 'unit', 'line', 'state', 'model', 'serial', 'firmware', 'timeouts', 'problem'], [...packs.values()].map(p => {
+    parts.packs.fill(packs.size && table(t('packs_h'), ['name', 'unit', 'line', 'state', 'model', 'serial', 'firmware', 'timeouts', 'problem'], [...packs.values()].map(p => {
       const { texts } = p.shape, known = more.get(p.pack) || {};
       return [el('span', {}, el('a', { href: hrefOf(p.pack) }, p.title), p.title !== p.pack ? el('small', {}, ` ${p.pack}`) : null), String(texts.unit ?? known.unit ?? '–'), isBank(p) ? t('bank') : texts.line ?? known.line, pill(p.state),
         texts.model, texts.serial, texts.firmware, isBank(p) ? null : count(known.timeouts), problem(known.error, known.error_at)];

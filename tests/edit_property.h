@@ -65,7 +65,7 @@ static void free_findings(struct findings *findings)
     free(findings->list);
 }
 
-static bool is_same_heading(const struct config_edit *edit, const char *text)
+static bool is_same_heading(const struct edit *edit, const char *text)
 {
     char word[300], name[300] = "";
     const int got = sscanf(text, "%299[^ \t] %299[^\n]", word, name);
@@ -73,8 +73,8 @@ static bool is_same_heading(const struct config_edit *edit, const char *text)
 }
 
 /* Marks the lines of the key, from 1; `section`: the lines below the first heading of the section (0: none). */
-static bool *lines_of(const struct findings *findings, const struct config_edit *edit,
-                      unsigned lines, unsigned *section)
+static bool *lines_of(const struct findings *findings, const struct edit *edit, unsigned lines,
+                      unsigned *section)
 {
     bool *of_key = calloc(lines + 2, sizeof *of_key), inside = false;
     if (!of_key)
@@ -160,10 +160,9 @@ static const char *compare_findings(const struct findings *before, const bool *b
 }
 
 /* * Returns NULL if the properties hold. `*made`: whether the change could be made. */
-static const char *edit_property(const char *text, size_t size, const struct config_edit *edit,
-                                 bool *made)
+static const char *edit_property(const char *text, size_t size, const struct edit *edit, bool *made)
 {
-    char why[CONFIG_EDIT_WHY];
+    char why[EDIT_WHY];
     char *edited = config_edited(text, edit, why);
     *made = edited != NULL;
     if (!edited)
@@ -205,7 +204,7 @@ static const char *edit_property(const char *text, size_t size, const struct con
 
 /* The n-th finding from `*at` on that is neither a mistake nor in the section; NULL: no more. */
 static const struct found *next_other(const struct findings *findings, unsigned *at, bool *inside,
-                                      const struct config_edit *edit)
+                                      const struct edit *edit)
 {
     while (*at < findings->count) {
         const struct found *found = &findings->list[(*at)++];
@@ -240,10 +239,10 @@ static bool has_lines_of(const char *before, size_t before_size, const char *aft
 static inline const char *without_property(const char *text, size_t size, const char *section,
                                            const char *name)
 {
-    const struct config_edit edit = {.section = section, .name = name, .key = ""};
+    const struct edit edit = {.section = section, .name = name, .key = ""};
     const bool marked = size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0;
     const size_t skip = marked ? 3 : 0;
-    char *shorter = config_without(text, section, name);
+    char *shorter = config_without(text, &edit);
     if (!shorter)
         return "there is no result";
     const size_t shorter_size = strlen(shorter);
@@ -301,8 +300,8 @@ static char *section_text(const struct findings *findings, unsigned n)
 static inline const char *moved_property(const char *text, size_t size, const char *section,
                                          const char *name, const char *to, bool *made)
 {
-    const struct config_edit which[] = {{.section = section, .name = name},
-                                        {.section = section, .name = to}};
+    const struct edit which[] = {{.section = section, .name = name},
+                                 {.section = section, .name = to}};
     struct findings before = find_all(text, size), after = {0};
     unsigned at[2] = {0}, found[2] = {0}, headings = 0;
     for (unsigned i = 0; i < before.count; i++)
@@ -314,7 +313,7 @@ static inline const char *moved_property(const char *text, size_t size, const ch
                 }
             headings++;
         }
-    char *moved = config_moved(text, section, name, to);
+    char *moved = config_moved(text, &(struct edit){EDIT_ORDER, section, name, NULL, to});
     const size_t moved_size = moved ? strlen(moved) : 0;
     const char *wrong = NULL;
     *made = moved;

@@ -7,10 +7,9 @@
 
 #include <glob.h>
 
-static void check_example(const char *name, const char *before, struct config_edit edit,
-                          const char *after)
+static void check_example(const char *name, const char *before, struct edit edit, const char *after)
 {
-    char why[CONFIG_EDIT_WHY];
+    char why[EDIT_WHY];
     char *edited = config_edited(before, &edit, why);
     if (!edited != !after || (edited && strcmp(edited, after) != 0))
         fail_msg("%s: got\n%s", name, edited ? edited : why);
@@ -19,14 +18,14 @@ static void check_example(const char *name, const char *before, struct config_ed
 
 #define SET(section, name, key, value)                                                             \
     {                                                                                              \
-        section, name, key, value                                                                  \
+        EDIT_VALUE, section, name, key, value                                                      \
     }
 #define LONG "a value of fifty characters and of as many bytes ....."
 
 // clang-format off
 static const struct {
     const char *name, *before;
-    struct config_edit edit;
+    struct edit edit;
     const char *after;
 } examples[] = {
     {"a value, its comment stays", "[pack a]\nunit = 1 ; first\nline = l\n", SET("pack", "a", "unit", "2"),
@@ -67,7 +66,7 @@ TEST(examples)
 {
     for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
         bool made;
-        const struct config_edit *edit = &examples[i].edit;
+        const struct edit *edit = &examples[i].edit;
         check_example(examples[i].name, examples[i].before, *edit, examples[i].after);
         const char *wrong =
             edit_property(examples[i].before, strlen(examples[i].before), edit, &made);
@@ -152,8 +151,8 @@ TEST(generated)
         size_t size = 0;
         char *text = make_text(&size, &seed), word[20], name[20] = "", other[20] = "";
         sscanf(PICK(sections, &seed), "%19s %19s", word, name);
-        const struct config_edit edit = {word, name, PICK(keys, &seed),
-                                         next_random(&seed) % 4 ? PICK(values, &seed) : NULL};
+        const struct edit edit = {EDIT_VALUE, word, name, PICK(keys, &seed),
+                                  next_random(&seed) % 4 ? PICK(values, &seed) : NULL};
         bool made;
         const char *wrong = edit_property(text, size, &edit, &made);
         if (wrong)
@@ -191,7 +190,9 @@ static const struct {
 TEST(moved)
 {
     for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
-        char *moved = config_moved(orders[i].text, "pack", orders[i].name, orders[i].before);
+        char *moved =
+            config_moved(orders[i].text, &(struct edit){EDIT_ORDER, "pack", orders[i].name, NULL,
+                                                        orders[i].before});
         if (!moved != !orders[i].moved || (moved && strcmp(moved, orders[i].moved) != 0))
             fail_msg("case %zu: got\n%s", i, moved ? moved : "nothing");
         free(moved);
@@ -218,7 +219,7 @@ TEST(shipped)
                 sscanf(found.list[i].key, "%299[^ \t] %299[^\n]", word, name);
             const char *key = found.list[i].what == 'e' ? found.list[i].key : "new";
             bool made;
-            const struct config_edit edit = {word, name, key, "value"};
+            const struct edit edit = {EDIT_VALUE, word, name, key, "value"};
             const char *wrong = edit_property(text, size, &edit, &made);
             if (wrong || !made)
                 fail_msg("%s: [%s %s] %s: %s", files.gl_pathv[f], word, name, key, wrong);

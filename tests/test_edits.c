@@ -38,7 +38,7 @@ TEST(edits)
         "password_file = /e/7-mqtt-home-password\n",
         "[pack b]\nunit = 3\n\n[mqtt home]\nbroker = mqtt://h\n"
         "password_file = /e/7-mqtt-home-password\n"};
-    char why[EDITS_WHY];
+    char why[EDIT_WHY];
     for (size_t count = 0; count <= COUNT(edits); count++) {
         char *text = edits_apply(TEXT, edits, count, "/e/7-", why);
         assert_string_equal(text, after[count]);
@@ -58,7 +58,7 @@ TEST(older_variant)
         {"unit", "1", "protocol = topbms\nvariant = eg4\nunit = 1\n"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        char after[200], why[EDITS_WHY];
+        char after[200], why[EDIT_WHY];
         const struct edit edit = {EDIT_VALUE, "pack", "a", cases[i].key, cases[i].value};
         snprintf(after, sizeof after, "[pack a]\n%s", cases[i].after);
         char *text =
@@ -74,7 +74,7 @@ TEST(names)
 {
     static const char *const names[] = {"Command", "/ship", "serial: the grey one"};
     for (size_t i = 0; i < COUNT(names); i++) {
-        char why[EDITS_WHY];
+        char why[EDIT_WHY];
         const struct edit edit = {EDIT_VALUE, "pack", "a", "name", names[i]};
         char *text = edits_apply(TEXT, &edit, 1, "/e/7-", why);
         if (!text || !strstr(text, names[i]))
@@ -109,7 +109,7 @@ TEST(edits_that_are_refused)
         {EDIT_ORDER, "limits", "x", NULL, "y"},
         {EDIT_ORDER, "pack", "a", NULL, "nobody"},
     };
-    char why[EDITS_WHY];
+    char why[EDIT_WHY];
     for (size_t i = 0; i < COUNT(bad); i++) {
         why[0] = '\0';
         char *text = edits_apply(TEXT, &bad[i], 1, "/e/7-", why);
@@ -147,7 +147,7 @@ TEST(password_of_a_pack)
          {{EDIT_SECTION, "pack", "p", NULL, NULL}, {EDIT_VALUE, "line", "a", "port", "tcp://x:1"}}},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        char why[EDITS_WHY] = "";
+        char why[EDIT_WHY] = "";
         const size_t count = cases[i].edits[1].section ? 2 : 1;
         char *after = edits_apply(text, cases[i].edits, count, "/e/7-", why);
         if (!after == cases[i].good || (!after && !strstr(why, "[pack p] has a 'password_file'")))

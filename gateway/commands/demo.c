@@ -84,12 +84,13 @@ static void print_usage(FILE *out)
 /* Changes a key; `section` is "web" or "line boat". */
 static bool edit(struct demo *demo, const char *section, const char *key, const char *value)
 {
-    char word[NAME_SIZE * 2], why[CONFIG_EDIT_WHY];
+    char word[NAME_SIZE * 2], why[EDIT_WHY];
     snprintf(word, sizeof word, "%s", section);
     char *name = word + strcspn(word, " ");
     if (*name)
         *name++ = '\0';
-    char *edited = config_edited(demo->text, &(struct config_edit){word, name, key, value}, why);
+    char *edited =
+        config_edited(demo->text, &(struct edit){EDIT_VALUE, word, name, key, value}, why);
     if (!edited) {
         fprintf(stderr, "packgate demo: [%s] %s = %s: %s\n", section, key, value, why);
         return false;

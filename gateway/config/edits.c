@@ -5,7 +5,6 @@
 #include "keys.h"
 #include "types.h"
 
-#include "ini/edit.h"
 #include "ini/inifile.h"
 
 #include "bms/modbus/modbus_user.h"
@@ -42,7 +41,7 @@ bool edits_is_value_good(const char *value)
     return value[0] != '/' && strcasecmp(value, "command") != 0 && edits_is_port_good(value);
 }
 
-static bool check_edit(const struct edit *edit, char why[EDITS_WHY])
+static bool check_edit(const struct edit *edit, char why[EDIT_WHY])
 {
     const struct config_section *section = config_section_find(edit->section);
     const struct config_key *key = edit->key ? config_key_of(edit->section, edit->key) : NULL;
@@ -53,25 +52,25 @@ static bool check_edit(const struct edit *edit, char why[EDITS_WHY])
                             config_variant_of(edit->value, protocol) &&
                             strcmp(protocol, modbus_user_driver.name) == 0;
     if (!section || (named ? !config_name_good(edit->name) : edit->name[0] != '\0'))
-        snprintf(why, EDITS_WHY, "there is no section [%.40s%s%.40s]", edit->section,
+        snprintf(why, EDIT_WHY, "there is no section [%.40s%s%.40s]", edit->section,
                  edit->name[0] ? " " : "", edit->name);
     else if (edit->kind == EDIT_SECTION && !may_remove(section))
-        snprintf(why, EDITS_WHY, "[%s] is not removed from a browser", section->word);
+        snprintf(why, EDIT_WHY, "[%s] is not removed from a browser", section->word);
     else if (edit->kind == EDIT_ORDER && section != &pack_section)
-        snprintf(why, EDITS_WHY, "[%s] is not moved from a browser", section->word);
+        snprintf(why, EDIT_WHY, "[%s] is not moved from a browser", section->word);
     else if (edit->kind == EDIT_VALUE && !(key && key->web))
-        snprintf(why, EDITS_WHY, "'%.40s' of [%s] is not set from a browser", edit->key,
+        snprintf(why, EDIT_WHY, "'%.40s' of [%s] is not set from a browser", edit->key,
                  section->word);
     else if (edit->kind == EDIT_VALUE && key->type == &type_title)
         return true;
     else if (edit->kind == EDIT_SECRET && !(key && key->secret))
-        snprintf(why, EDITS_WHY, "'%.40s' of [%s] takes no secret from a browser", edit->key,
+        snprintf(why, EDIT_WHY, "'%.40s' of [%s] takes no secret from a browser", edit->key,
                  section->word);
     else if (edit->kind == EDIT_SECRET && edit->value && strlen(edit->value) > SECRET_MOST)
-        snprintf(why, EDITS_WHY, "a secret of more than %d bytes", SECRET_MOST);
+        snprintf(why, EDIT_WHY, "a secret of more than %d bytes", SECRET_MOST);
     else if (edit->kind == EDIT_VALUE && edit->value &&
              (!edits_is_value_good(edit->value) || names_file))
-        snprintf(why, EDITS_WHY, "'%.40s' of [%s] is not set to this from a browser", edit->key,
+        snprintf(why, EDIT_WHY, "'%.40s' of [%s] is not set to this from a browser", edit->key,
                  section->word);
     else
         return true;
@@ -107,43 +106,37 @@ bool edits_is_secret_file(const char *name, unsigned *number)
     return false;
 }
 
-char *edits_with_value(const char *text, const struct edit *edit, const char *value,
-                       char why[EDITS_WHY])
-{
-    const struct config_edit one = {edit->section, edit->name, edit->key, value};
-    return config_edited(text, &one, why);
-}
-
 /* Another protocol has other variants: a separate key `variant`, as in older files, would become a mistake. */
-static char *without_variant(char *text, const struct edit *edit, char why[EDITS_WHY])
+static char *without_variant(char *text, const struct edit *edit, char why[EDIT_WHY])
 {
     if (!text || config_key_of(edit->section, edit->key)->type != &type_protocol)
         return text;
     const struct edit gone = {EDIT_VALUE, edit->section, edit->name, "variant", NULL};
-    char *shorter = edits_with_value(text, &gone, NULL, why);
+    char *shorter = config_edited(text, &gone, why);
     free(text);
     return shorter;
 }
 
 static char *apply_edit(const char *text, const struct edit *edit, const char *secrets,
-                        char why[EDITS_WHY])
+                        char why[EDIT_WHY])
 {
     char path[PORT_SIZE];
+    struct edit written = *edit;
     if (edit->kind == EDIT_SECTION)
-        return config_without(text, edit->section, edit->name);
+        return config_without(text, edit);
     if (edit->kind == EDIT_ORDER) {
-        snprintf(why, EDITS_WHY, "[%s %s] cannot be moved before [%s %.40s]", edit->section,
+        snprintf(why, EDIT_WHY, "[%s %s] cannot be moved before [%s %.40s]", edit->section,
                  edit->name, edit->section, edit->value);
-        return config_moved(text, edit->section, edit->name, edit->value);
+        return config_moved(text, edit);
     }
     if (edit->kind == EDIT_VALUE)
-        return without_variant(edits_with_value(text, edit, edit->value, why), edit, why);
-    if (!edit->value)
-        return edits_with_value(text, edit, NULL, why);
-    if (edits_secret_path(edit, secrets, path))
-        return edits_with_value(text, edit, path, why);
-    snprintf(why, EDITS_WHY, "the path of the file with the secret is too long");
-    return NULL;
+        return without_variant(config_edited(text, edit, why), edit, why);
+    if (edit->value && !edits_secret_path(edit, secrets, path)) {
+        snprintf(why, EDIT_WHY, "the path of the file with the secret is too long");
+        return NULL;
+    }
+    written.value = edit->value ? path : NULL;
+    return config_edited(text, &written, why);
 }
 
 static bool is_same(const char *a, const char *b)
@@ -178,7 +171,7 @@ static bool is_changed(const char *old, const char *fresh, const struct edit *ed
 /* Whether an edit would send a stored secret to another address, or choose from which broker orders are accepted. A browser never
  * gets a secret back, so it must not have it sent to an address of its choice either. The reason is in `why`. */
 static bool redirects_secret(const char *old, const char *fresh, const struct edit *edit,
-                             char why[EDITS_WHY])
+                             char why[EDIT_WHY])
 {
     const struct config_section *section = config_section_find(edit->section);
     const struct config_key *sends =
@@ -195,11 +188,11 @@ static bool redirects_secret(const char *old, const char *fresh, const struct ed
         leads = value && (!switching || strcasecmp(value, "yes") == 0);
         free(value);
         if (leads && switching)
-            snprintf(why, EDITS_WHY,
+            snprintf(why, EDIT_WHY,
                      "'%s' of [%s %s] is not set from a browser, as 'switching' is on", edit->key,
                      edit->section, edit->name);
         else if (leads)
-            snprintf(why, EDITS_WHY,
+            snprintf(why, EDIT_WHY,
                      "'%s' of [%s %s] has changed: enter the password again, which was for the one "
                      "before",
                      edit->key, edit->section, edit->name);
@@ -227,7 +220,7 @@ static void follow_pack(void *user, unsigned line, const char *heading)
     const char *its = strcmp(follow->edit->section, pack.section) == 0 ? pack.name : on;
     if (password && its && strcmp(its, follow->edit->name) == 0) {
         follow->leads = true;
-        snprintf(follow->why, EDITS_WHY,
+        snprintf(follow->why, EDIT_WHY,
                  "'%s' of [%s %s] is not set from a browser, as [pack %.32s] has a 'password_file'",
                  follow->edit->key, follow->edit->section, follow->edit->name, pack.name);
     }
@@ -238,7 +231,7 @@ static void follow_pack(void *user, unsigned line, const char *heading)
 /* Whether an edit would send the password of a pack to another port than that of its line. Passwords of packs are never entered in a
  * browser. */
 static bool leads_pack_away(const char *old, const char *fresh, const struct edit *edit,
-                            char why[EDITS_WHY])
+                            char why[EDIT_WHY])
 {
     static const struct inifile_events events = {.heading = follow_pack};
     struct follow follow = {.old = old, .fresh = fresh, .edit = edit, .why = why};
@@ -251,10 +244,10 @@ static bool leads_pack_away(const char *old, const char *fresh, const struct edi
 }
 
 char *edits_apply(const char *text, const struct edit *edits, size_t count, const char *secrets,
-                  char why[EDITS_WHY])
+                  char why[EDIT_WHY])
 {
     char *now = strdup(text);
-    snprintf(why, EDITS_WHY, "out of memory");
+    snprintf(why, EDIT_WHY, "out of memory");
     for (size_t i = 0; now && i < count; i++) {
         char *next = check_edit(&edits[i], why) ? apply_edit(now, &edits[i], secrets, why) : NULL;
         free(now);

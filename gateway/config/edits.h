@@ -7,38 +7,20 @@
 #pragma once
 
 #include "config.h"
+#include "ini/edit.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
-enum edit_kind {
-    EDIT_VALUE, /* sets the key; NULL: removes it */
-    EDIT_SECRET, /* writes a new file with this secret and sets the key to its path; NULL: removes the key */
-    EDIT_SECTION, /* removes the whole section */
-    EDIT_ORDER    /* moves it before the one that `value` names */
-};
-
-struct edit {
-    enum edit_kind kind;
-    const char *section, *name; /* name: "" for sections without one */
-    const char *key, *value;
-};
-
-#define EDITS_WHY 240
 #define EDITS_HASH 17 /* 16 hex digits and the NUL */
 
 /** Applies all edits in order. Returns the new text on the heap. Paths of secret files are `secrets` ("/etc/packgate/7-") followed by
  * "SECTION-NAME-KEY". NULL: a browser must not make one of the edits, or it cannot be written; `why` says which. */
 char *edits_apply(const char *text, const struct edit *edits, size_t count, const char *secrets,
-                  char why[EDITS_WHY]);
+                  char why[EDIT_WHY]);
 
 /** Writes the path of the file that belongs to an edit of kind EDIT_SECRET. False: too long. */
 bool edits_secret_path(const struct edit *edit, const char *secrets, char out[PORT_SIZE]);
-
-/** Returns `text` with `value` (NULL: none) for the key of an edit, without checking whether a browser may set it. Otherwise like
- * edits_apply. */
-char *edits_with_value(const char *text, const struct edit *edit, const char *value,
-                       char why[EDITS_WHY]);
 
 /** Whether `name` has the form of a file name by edits_secret_path. `*number` is the number before its first '-'. */
 bool edits_is_secret_file(const char *name, unsigned *number);

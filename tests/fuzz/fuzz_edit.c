@@ -7,7 +7,7 @@
 
 #include "tests/edit_property.h"
 
-static void require(const char *text, size_t size, const struct config_edit *edit)
+static void require(const char *text, size_t size, const struct edit *edit)
 {
     bool made;
     const char *wrong = edit_property(text, size, edit, &made);
@@ -35,7 +35,7 @@ static void try_named(const char *text, size_t size)
     char *line = strndup(text, (size_t) (end - text)), *fields[4] = {"", "", "", NULL}, *at = line;
     for (int i = 0; i < 4 && at; i++)
         fields[i] = strsep(&at, "|");
-    const struct config_edit edit = {fields[0], fields[1], fields[2], fields[3]};
+    const struct edit edit = {EDIT_VALUE, fields[0], fields[1], fields[2], fields[3]};
     require(end + 1, size - (size_t) (end + 1 - text), &edit);
     free(line);
 }
@@ -51,10 +51,10 @@ static void try_own(const char *text, size_t size)
             continue;
         const char *key =
             i + 1 < found.count && found.list[i + 1].what == 'e' ? found.list[i + 1].key : "port";
-        require(text, size, &(struct config_edit){word, name, key, "value 7"});
+        require(text, size, &(struct edit){EDIT_VALUE, word, name, key, "value 7"});
         require_without(text, size, word, name);
-        require(text, size, &(struct config_edit){word, name, key, NULL});
-        require(text, size, &(struct config_edit){word, name, "other", "Küche"});
+        require(text, size, &(struct edit){EDIT_VALUE, word, name, key, NULL});
+        require(text, size, &(struct edit){EDIT_VALUE, word, name, "other", "Küche"});
         for (unsigned k = 0; k < found.count; k++) {
             char same[300] = "", to[300] = "";
             bool made;
@@ -68,7 +68,7 @@ static void try_own(const char *text, size_t size)
             }
         }
     }
-    require(text, size, &(struct config_edit){"pack", "new", "unit", "7"});
+    require(text, size, &(struct edit){EDIT_VALUE, "pack", "new", "unit", "7"});
     free_findings(&found);
 }
 

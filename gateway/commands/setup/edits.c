@@ -77,7 +77,7 @@ static bool name_secrets(struct setup_edits *edits)
 
 static json_t *apply_request(struct setup_edits *edits, const char *first, bool tries)
 {
-    char why[EDITS_WHY];
+    char why[EDIT_WHY];
     const char *hash = json_string_value(json_object_get(edits->request, "hash"));
     if (!(tries || (hash && json_object_size(edits->request) == 2)) || !parse_edits(edits))
         return setup_refusal(400, "expected {\"hash\":\"…\",\"edits\":[…]}");

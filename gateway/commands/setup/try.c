@@ -35,12 +35,14 @@ static char *text_to_try(const struct setup_edits *edits)
     char *text = strdup(edits->fresh);
     for (size_t i = 0; text && i < edits->count; i++) {
         const struct edit *edit = &edits->edits[i];
-        char there[PORT_SIZE], path[PROGRAM_FILE_SIZE], why[EDITS_WHY];
+        char there[PORT_SIZE], path[PROGRAM_FILE_SIZE], why[EDIT_WHY];
         if (edit->kind != EDIT_SECRET || !edit->value ||
             !edits_secret_path(edit, edits->secrets, there))
             continue;
         program_put_file(edit->value, strlen(edit->value), path);
-        char *next = edits_with_value(text, edit, path, why);
+        struct edit written = *edit;
+        written.value = path;
+        char *next = config_edited(text, &written, why);
         free(text);
         text = next;
     }

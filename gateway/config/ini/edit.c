@@ -96,14 +96,14 @@ static bool is_in(const struct line *line, const char *section, const char *name
            strcmp(text + length + strspn(text + length, " \t"), name) == 0;
 }
 
-static bool is_key(const struct line *line, const struct config_edit *edit)
+static bool is_key(const struct line *line, const struct edit *edit)
 {
     return line->key && is_in(line, edit->section, edit->name) && strcmp(line->key, edit->key) == 0;
 }
 
 /* The first line with the key from `line` on, or NULL. */
 static const struct line *find_key(const struct lines *lines, const struct line *line,
-                                   const struct config_edit *edit)
+                                   const struct edit *edit)
 {
     const struct line *end = lines->list + lines->count;
     while (line < end && !is_key(line, edit))
@@ -148,9 +148,8 @@ static void write_lines(FILE *out, const struct line *from, const struct line *e
 
 /* Returns the text that `write` makes of the lines; NULL: it cannot, or out of memory. */
 static char *make_text(const char *text,
-                       bool (*write)(FILE *out, const struct lines *lines,
-                                     const struct config_edit *edit),
-                       const struct config_edit *edit)
+                       bool (*write)(FILE *out, const struct lines *lines, const struct edit *edit),
+                       const struct edit *edit)
 {
     struct lines lines;
     char *made = NULL;
@@ -192,7 +191,7 @@ static void write_changed(FILE *out, const struct line *line, const char *value)
 }
 
 /* If the text lacks its last line end (`ended` false), a new line at its end lacks it, too, and the line end is written before it. */
-static bool write_edited(FILE *out, const struct lines *lines, const struct config_edit *edit)
+static bool write_edited(FILE *out, const struct lines *lines, const struct edit *edit)
 {
     const struct line *first = find_key(lines, lines->list, edit), *behind = NULL;
     const char *end = line_end(lines);
@@ -216,7 +215,7 @@ static bool write_edited(FILE *out, const struct lines *lines, const struct conf
     return true;
 }
 
-static bool reads_back(const char *text, const struct config_edit *edit)
+static bool reads_back(const char *text, const struct edit *edit)
 {
     struct lines lines;
     bool good = read_lines(text, &lines);
@@ -228,25 +227,25 @@ static bool reads_back(const char *text, const struct config_edit *edit)
     return good;
 }
 
-char *config_edited(const char *text, const struct config_edit *edit, char why[CONFIG_EDIT_WHY])
+char *config_edited(const char *text, const struct edit *edit, char why[EDIT_WHY])
 {
     char *edited = make_text(text, write_edited, edit);
     if (edited && reads_back(edited, edit))
         return edited;
     if (edited)
-        snprintf(why, CONFIG_EDIT_WHY,
+        snprintf(why, EDIT_WHY,
                  "'%s' cannot be written: its value is too long, or has a line end, a ';' behind a "
                  "blank, or blanks at its ends",
                  edit->key);
     else
-        snprintf(why, CONFIG_EDIT_WHY, "out of memory");
+        snprintf(why, EDIT_WHY, "out of memory");
     free(edited);
     return NULL;
 }
 
 char *config_value(const char *text, const char *section, const char *name, const char *key)
 {
-    const struct config_edit edit = {.section = section, .name = name, .key = key};
+    const struct edit edit = {.section = section, .name = name, .key = key};
     struct lines lines;
     read_lines(text, &lines);
     const struct line *line = find_key(&lines, lines.list, &edit);
@@ -255,7 +254,7 @@ char *config_value(const char *text, const char *section, const char *name, cons
     return value;
 }
 
-static bool write_without(FILE *out, const struct lines *lines, const struct config_edit *edit)
+static bool write_without(FILE *out, const struct lines *lines, const struct edit *edit)
 {
     const struct line *end = lines->list; /* of the lines that go */
     bool any = false;
@@ -273,9 +272,9 @@ static bool write_without(FILE *out, const struct lines *lines, const struct con
     return true;
 }
 
-char *config_without(const char *text, const char *section, const char *name)
+char *config_without(const char *text, const struct edit *edit)
 {
-    return make_text(text, write_without, &(struct config_edit){section, name, "", NULL});
+    return make_text(text, write_without, edit);
 }
 
 /* The lines of a section, without blank ones at its end. */
@@ -330,7 +329,7 @@ static void write_order(FILE *out, const struct lines *lines, const struct block
     }
 }
 
-static bool write_moved(FILE *out, const struct lines *lines, const struct config_edit *edit)
+static bool write_moved(FILE *out, const struct lines *lines, const struct edit *edit)
 {
     const char *const names[] = {edit->name, edit->value};
     unsigned at[2] = {0}, found[2] = {0}, headings = 0;
@@ -350,7 +349,7 @@ static bool write_moved(FILE *out, const struct lines *lines, const struct confi
     return blocks;
 }
 
-char *config_moved(const char *text, const char *section, const char *name, const char *before)
+char *config_moved(const char *text, const struct edit *edit)
 {
-    return make_text(text, write_moved, &(struct config_edit){section, name, "", before});
+    return make_text(text, write_moved, edit);
 }

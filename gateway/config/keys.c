@@ -139,17 +139,6 @@ const char *config_key_expected(const struct config_key *key, char out[EXPECTED_
     return out;
 }
 
-const char *config_key_on_change(const struct config_key *key)
-{
-    static const char *const sentences[] = {
-        [CHANGE_AT_ONCE] = "Reload: applied at once.",
-        [CHANGE_LINE] = "Reload: reopens the line.",
-        [CHANGE_SECTION] = "Reload: restarts what this section describes.",
-        [CHANGE_RESTART] = "Reload: not enough, restart the gateway.",
-    };
-    return sentences[key->on_change];
-}
-
 void config_append(char *out, size_t size, const char *before, const char *word)
 {
     const size_t used = strlen(out);
@@ -181,6 +170,12 @@ static void print_line(const char *before, const char *text, const char *after, 
 
 static void print_key(const struct config_key *key, bool manual, FILE *out)
 {
+    static const char *const on_change[] = {
+        [CHANGE_AT_ONCE] = "Reload: applied at once.",
+        [CHANGE_LINE] = "Reload: reopens the line.",
+        [CHANGE_SECTION] = "Reload: restarts what this section describes.",
+        [CHANGE_RESTART] = "Reload: not enough, restart the gateway.",
+    };
     const char *end = manual ? "\n.br\n" : "\n", *indent = manual ? "" : "      ";
     const char *usual = key->preset ? key->preset : key->otherwise;
     char expected[EXPECTED_SIZE];
@@ -190,7 +185,7 @@ static void print_key(const struct config_key *key, bool manual, FILE *out)
     print_line("Value: ", config_key_expected(key, expected), end, manual, out);
     fputs(indent, out);
     print_line(usual ? "Default: " : "", usual ? usual : "Must be given.", end, manual, out);
-    print_line(indent, config_key_on_change(key), "\n", manual, out);
+    print_line(indent, on_change[key->on_change], "\n", manual, out);
 }
 
 void keys_manual_print(bool manual, FILE *out)

@@ -204,9 +204,6 @@ const char *config_key_alias(const struct config_section *section, const char *n
 #define EXPECTED_SIZE 512
 const char *config_key_expected(const struct config_key *key, char out[EXPECTED_SIZE]);
 
-/** What a reload does when the key changes, as a sentence. */
-const char *config_key_on_change(const struct config_key *key);
-
 /** Appends a word to a list that a message has, with what stands before it. */
 void config_append(char *out, size_t size, const char *before, const char *word);
 

@@ -38,47 +38,32 @@ static void report_section(struct loader *loader, unsigned line, const char *tex
                  suggest.best ? suggest_hint(&suggest, hint) : expected);
 }
 
+/* A repeated heading is a mistake; its keys are checked all the same. */
 static void open_section(struct loader *loader, unsigned line, const struct config_section *section,
                          const char *name)
 {
-    loader->section = config_drafts_add(&loader->drafts, section, name, line);
-    if (!loader->section)
-        mistakes_add(&loader->mistakes, line, "out of memory");
-}
-
-/* A repeated heading is a mistake; its keys are checked all the same. */
-static void open_single(struct loader *loader, unsigned line, const struct config_section *section,
-                        const char *name)
-{
-    struct config_draft *draft = config_drafts_find(&loader->drafts, section, NULL);
-    if (name[0])
+    const bool named = section->times == SECTION_NAMED, good = !named || config_name_good(name);
+    struct config_draft *there = named ? NULL : config_drafts_find(&loader->drafts, section, NULL);
+    if (!named && name[0])
         mistakes_add(&loader->mistakes, line, "[%s %s] has a name; expected %s", section->word,
                      name, section->heading);
-    if (!draft) {
-        open_section(loader, line, section, "");
-        return;
-    }
-    loader->section = draft;
-    if (draft->heading > 0)
+    loader->section =
+        there ? there
+              : config_drafts_add(&loader->drafts, section, named && good ? name : "", line);
+    if (!loader->section)
+        mistakes_add(&loader->mistakes, line, "out of memory");
+    else if (there && there->heading > 0)
         mistakes_add(&loader->mistakes, line, "a second %s; the first is in line %u",
-                     section->heading, draft->heading);
+                     section->heading, there->heading);
     else
-        draft->heading = line;
-}
-
-static void open_named(struct loader *loader, unsigned line, const struct config_section *section,
-                       const char *name)
-{
-    bool good = config_name_good(name);
-    open_section(loader, line, section, good ? name : "");
-    if (good)
-        return;
-    char what[300];
-    snprintf(what, sizeof what, *name ? "'%s' is no name for a %s" : "[%s%s] has no name", name,
-             section->word);
-    mistakes_add(&loader->mistakes, line,
-                 "%s; expected %s with 1 to %d of a-z, A-Z, 0-9, '-', '_' and '.'", what,
-                 section->heading, NAME_SIZE - 1);
+        loader->section->heading = line;
+    if (!good)
+        mistakes_add(&loader->mistakes, line,
+                     name[0] ? "'%s' is no name for a %s; expected %s with 1 to %d of a-z, A-Z, "
+                               "0-9, '-', '_' and '.'"
+                             : "[%s%s] has no name; expected %s with 1 to %d of a-z, A-Z, 0-9, "
+                               "'-', '_' and '.'",
+                     name, section->word, section->heading, NAME_SIZE - 1);
 }
 
 static void parse_heading(void *user, unsigned line, const char *text)
@@ -91,12 +76,10 @@ static void parse_heading(void *user, unsigned line, const char *text)
     const struct config_section *section = config_section_find(word);
     loader->in_section = true;
     loader->section = NULL;
-    if (!section)
-        report_section(loader, line, text, word);
-    else if (section->times == SECTION_NAMED)
-        open_named(loader, line, section, name);
+    if (section)
+        open_section(loader, line, section, name);
     else
-        open_single(loader, line, section, name);
+        report_section(loader, line, text, word);
 }
 
 /* Lists all sections that have the key: "[gateway] or [pack NAME]". False: none has. */

@@ -27,9 +27,9 @@
 
 /* Bytes to be sent. */
 struct slot {
+    struct slot *next;
     double due;
-    uint64_t number; /* order of slots that are due at the same time */
-    size_t room;     /* allocated bytes */
+    size_t room; /* allocated bytes */
     size_t size;
     size_t sent;
     bool is_echo;
@@ -47,20 +47,17 @@ struct simulator_link {
     ev_io readable;
     ev_timer speaker; /* the next slot, or piece of it, is due */
     ev_timer quiet;
-    ev_timer presence;     /* of a pty: checks for a client while there is none */
-    struct slot *speaking; /* partly sent: must not be interrupted */
-    uint64_t next_number;
+    ev_timer presence;  /* of a pty: checks for a client while there is none */
+    struct slot *slots; /* in the order in which they are sent */
     unsigned count;
-    struct slot *slots[SLOTS_MOST];
     struct slot *spare; /* the largest slot sent so far, reused to avoid allocation; NULL: none */
 };
 
 static void clear_slots(struct simulator_link *link)
 {
-    for (unsigned i = 0; i < link->count; i++)
-        free(link->slots[i]);
+    for (struct slot *slot; (slot = link->slots); free(slot))
+        link->slots = slot->next;
     link->count = 0;
-    link->speaking = NULL;
     ev_timer_stop(link->loop, &link->speaker);
 }
 
@@ -108,18 +105,6 @@ static void on_presence(struct ev_loop *loop, ev_timer *timer, int revents)
     ev_io_start(loop, &link->readable);
 }
 
-static struct slot *next_slot(struct simulator_link *link)
-{
-    if (link->speaking)
-        return link->speaking;
-    struct slot *next = NULL;
-    for (unsigned i = 0; i < link->count; i++)
-        if (!next || (link->slots[i]->due < next->due ||
-                      (link->slots[i]->due == next->due && link->slots[i]->number < next->number)))
-            next = link->slots[i];
-    return next;
-}
-
 /* The size of the next piece of a slot, and how long the line is then busy or the sender pauses. */
 static size_t next_piece(struct simulator_link *link, const struct slot *slot, double *pause_s)
 {
@@ -157,7 +142,7 @@ static double stalled_until(const struct simulator_link *link, double now)
 
 static void arm_speaker(struct simulator_link *link)
 {
-    const struct slot *slot = next_slot(link);
+    const struct slot *slot = link->slots;
     double now = clock_now();
     ev_timer_stop(link->loop, &link->speaker);
     if (!slot)
@@ -167,12 +152,11 @@ static void arm_speaker(struct simulator_link *link)
     ev_timer_start(link->loop, &link->speaker);
 }
 
-static void remove_slot(struct simulator_link *link, struct slot *slot)
+static void remove_first_slot(struct simulator_link *link)
 {
-    unsigned i = 0;
-    while (link->slots[i] != slot)
-        i++;
-    link->slots[i] = link->slots[--link->count];
+    struct slot *slot = link->slots;
+    link->slots = slot->next;
+    link->count--;
     struct slot *smaller = slot;
     if (!link->spare || link->spare->room < slot->room) {
         smaller = link->spare;
@@ -190,12 +174,10 @@ static bool send_piece(struct simulator_link *link, struct slot *slot)
         return false;
     slot->sent += piece;
     slot->due += pause_s;
-    link->speaking = slot;
     if (slot->sent < slot->size)
         return true;
-    link->speaking = NULL;
     bool ends = link->options->close != 0 && !link->is_pty && !slot->is_echo;
-    remove_slot(link, slot);
+    remove_first_slot(link);
     return !ends;
 }
 
@@ -204,7 +186,7 @@ static void on_speaker(struct ev_loop *loop, ev_timer *timer, int revents)
     struct simulator_link *link = timer->data;
     double now = clock_now();
     bool stalled = stalled_until(link, now) > now;
-    for (struct slot *slot; !stalled && (slot = next_slot(link)) && slot->due <= now;) {
+    for (struct slot *slot; !stalled && (slot = link->slots) && slot->due <= now;) {
         if (!send_piece(link, slot)) {
             link->events.closed(link->data);
             return;
@@ -228,13 +210,18 @@ static void queue_bytes(struct simulator_link *link, const uint8_t *bytes, size_
             return;
         slot->room = size;
     }
-    link->slots[link->count++] = slot;
     memcpy(slot->bytes, bytes, size);
     slot->size = size;
     slot->sent = 0;
     slot->due = clock_now() + delay_s;
-    slot->number = link->next_number++;
     slot->is_echo = is_echo;
+    /* A slot that is partly sent must not be interrupted. */
+    struct slot **at = &link->slots;
+    while (*at && ((*at)->sent > 0 || (*at)->due <= slot->due))
+        at = &(*at)->next;
+    slot->next = *at;
+    *at = slot;
+    link->count++;
     arm_speaker(link);
 }
 

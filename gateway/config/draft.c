@@ -140,29 +140,30 @@ static bool set_value(struct config_draft *draft, const struct config_key *key, 
 }
 
 /* The next item of a comma-separated list; commas within quotation marks belong to the item. */
-static char *next_item(char **rest)
+static char *next_item(char **rest, bool list)
 {
     char *item = *rest, *end = item;
     bool quoted = false;
     if (!item)
         return NULL;
-    for (; *end && (quoted || *end != ','); end++)
+    for (; *end && (quoted || !list || *end != ','); end++)
         quoted ^= *end == '"';
     *rest = *end ? end + 1 : NULL;
     *end = 0;
     return item;
 }
 
-static bool set_list(struct config_draft *draft, const struct config_key *key, const char *text,
-                     unsigned line)
+/* Sets the value, or each item of a list. */
+static bool set_values(struct config_draft *draft, unsigned row, const char *text, unsigned line)
 {
+    const struct config_key *key = &draft->section->keys[row];
     bool good = true;
     char *copy = strdup(text), *rest = copy;
     if (!copy) {
         config_mistake_at(draft, line, "out of memory");
         return false;
     }
-    for (char *item = next_item(&rest); item; item = next_item(&rest)) {
+    for (char *item; (item = next_item(&rest, key->type->list));) {
         size_t length = strlen(item);
         while (length > 0 && isspace((unsigned char) item[length - 1]))
             item[--length] = 0;
@@ -171,14 +172,6 @@ static bool set_list(struct config_draft *draft, const struct config_key *key, c
     }
     free(copy);
     return good;
-}
-
-static bool set_any(struct config_draft *draft, unsigned row, const char *text, unsigned line)
-{
-    const struct config_key *key = &draft->section->keys[row];
-    if (key->type->list)
-        return set_list(draft, key, text, line);
-    return set_value(draft, key, text, line);
 }
 
 /* A key of older versions does not change what a newer one in front of it says: a browser sets the newer one only,
@@ -203,7 +196,7 @@ void config_draft_set(struct config_draft *draft, unsigned row, const char *text
                           draft->given[row]);
         return;
     }
-    bool good = text && set_any(draft, row, text, line);
+    bool good = text && set_values(draft, row, text, line);
     if (key->folded)
         repeat_newer(draft);
     draft->usable[row] = good && (first || draft->usable[row]);
@@ -218,7 +211,7 @@ void config_draft_complete(struct config_draft *draft)
         if (draft->given[row] > 0)
             continue;
         if (key->preset)
-            draft->usable[row] = set_any(draft, row, key->preset, draft->heading);
+            draft->usable[row] = set_values(draft, row, key->preset, draft->heading);
         else if (!key->otherwise)
             config_mistake(draft, NULL, "[%s%s%s] has no '%s'; expected %s%s%s",
                            draft->section->word, draft->name[0] ? " " : "", draft->name, key->name,

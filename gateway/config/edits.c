@@ -139,33 +139,20 @@ static char *apply_edit(const char *text, const struct edit *edit, const char *s
     return config_edited(text, &written, why);
 }
 
-static bool is_same(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
-/* The value of a key that is equal in both texts; NULL: it differs or is missing. The caller frees it. */
-static char *unchanged(const char *old, const char *fresh, const struct edit *edit, const char *key)
+/* Whether a key is equal in both texts, or missing; `*value` (NULL: not needed), which the caller frees, is its new value. A key
+ * that was missing may be changed, too: where messages are sent is then the address of their service. */
+static bool is_unchanged(const char *old, const char *fresh, const struct edit *edit,
+                         const char *key, char **value)
 {
     char *was = config_value(old, edit->section, edit->name, key);
     char *is = config_value(fresh, edit->section, edit->name, key);
-    const bool same = was && is_same(was, is) && strcasecmp(was, "none") != 0;
-    free(is);
-    if (same)
-        return was;
+    const bool same = was && is ? strcmp(was, is) == 0 : was == is;
     free(was);
-    return NULL;
-}
-
-/* A key that was missing may be changed, too: where messages are sent is then the address of their service. */
-static bool is_changed(const char *old, const char *fresh, const struct edit *edit)
-{
-    char *was = config_value(old, edit->section, edit->name, edit->key);
-    char *is = config_value(fresh, edit->section, edit->name, edit->key);
-    const bool changed = !is_same(was, is);
-    free(was);
-    free(is);
-    return changed;
+    if (value)
+        *value = is;
+    else
+        free(is);
+    return same;
 }
 
 /* Whether an edit would send a stored secret to another address, or choose from which broker orders are accepted. A browser never
@@ -177,15 +164,17 @@ static bool redirects_secret(const char *old, const char *fresh, const struct ed
     const struct config_key *sends =
         edit->kind == EDIT_VALUE ? config_key_of(edit->section, edit->key) : NULL;
     bool leads = false;
-    if (!sends || !sends->sends || !is_changed(old, fresh, edit))
+    if (!sends || !sends->sends || is_unchanged(old, fresh, edit, edit->key, NULL))
         return false;
     for (unsigned row = 0; row < section->key_count && !leads; row++) {
         const struct config_key *key = &section->keys[row];
         const bool switching = strcmp(key->name, "switching") == 0;
         /* token_file is a key of older versions that files may still have. */
         const bool secret = key->secret || strcmp(key->name, "token_file") == 0;
-        char *value = switching || secret ? unchanged(old, fresh, edit, key->name) : NULL;
-        leads = value && (!switching || strcasecmp(value, "yes") == 0);
+        char *value = NULL;
+        leads = (switching || secret) && is_unchanged(old, fresh, edit, key->name, &value) &&
+                value &&
+                (switching ? strcasecmp(value, "yes") == 0 : strcasecmp(value, "none") != 0);
         free(value);
         if (leads && switching)
             snprintf(why, EDIT_WHY,
@@ -215,10 +204,12 @@ static void follow_pack(void *user, unsigned line, const char *heading)
                               .name = heading + word + strspn(heading + word, " \t")};
     if (strlen(pack.section) != word || strncmp(heading, pack.section, word) != 0)
         return;
-    char *password = unchanged(follow->old, follow->fresh, &pack, "password_file");
+    char *password;
+    const bool kept = is_unchanged(follow->old, follow->fresh, &pack, "password_file", &password);
     char *on = config_value(follow->fresh, pack.section, pack.name, "line");
     const char *its = strcmp(follow->edit->section, pack.section) == 0 ? pack.name : on;
-    if (password && its && strcmp(its, follow->edit->name) == 0) {
+    if (kept && password && strcasecmp(password, "none") != 0 && its &&
+        strcmp(its, follow->edit->name) == 0) {
         follow->leads = true;
         snprintf(follow->why, EDIT_WHY,
                  "'%s' of [%s %s] is not set from a browser, as [pack %.32s] has a 'password_file'",
@@ -238,7 +229,7 @@ static bool leads_pack_away(const char *old, const char *fresh, const struct edi
     const bool is_way = edit->kind == EDIT_VALUE &&
                         ((strcmp(edit->section, "line") == 0 && strcmp(edit->key, "port") == 0) ||
                          (strcmp(edit->section, "pack") == 0 && strcmp(edit->key, "line") == 0));
-    if (is_way && is_changed(old, fresh, edit))
+    if (is_way && !is_unchanged(old, fresh, edit, edit->key, NULL))
         inifile_read(fresh, strlen(fresh), &events, &follow);
     return follow.leads;
 }

@@ -6,7 +6,7 @@
 #define WITH_BLE /* what is said of Bluetooth lines, in a build that leaves them out, too */
 #include "config/check.c" /* in place of the one in the library */
 
-#include "config/file.h"
+#include "config/load.h"
 #include "config/keys.h"
 #include "config/types.h"
 #include "bms/count.h"

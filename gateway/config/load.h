@@ -11,8 +11,25 @@
  * Tolerable problems (a line without packs) are written as "file:line: warning: …" and do not
  * cause NULL. The caller frees it with config_free. */
 struct config *config_load(const char *path, FILE *errors);
-/** The same while packs are polled: it must not block, as opening a pipe without a writer would. */
-struct config *config_load_again(const char *path, FILE *errors);
 /** The same from memory; `name` replaces the file name. */
 struct config *config_parse(const char *text, const char *name, FILE *errors);
 void config_free(struct config *config);
+
+/* The file as last read, for display: its text without secrets, and its mistakes. After a failed reload the gateway runs on an
+ * older text. */
+struct config_file {
+    char *path;     /* absolute if possible */
+    char *text;     /* secrets are blanked; NULL: it could not be read */
+    char *mistakes; /* one per line, "file:line: mistake"; warnings, too */
+    bool in_force;  /* the gateway runs on it */
+    double read_at; /* by clock_now */
+};
+
+/** Loads `path` as config_load does, and replaces what is kept for display (zeroed: nothing). */
+struct config *config_file_load(struct config_file *file, const char *path, FILE *errors,
+                                double now);
+void config_file_free(struct config_file *file);
+
+/** A copy of a configuration's text with secret values, and passwords in addresses, blanked; the
+ * caller frees it. NULL: out of memory. */
+char *config_masked(const char *text);

@@ -9,7 +9,7 @@
 #include "outlets/outlets.h"
 #include "packs/packs.h"
 #include "packs/polling.h"
-#include "config/file.h"
+#include "config/load.h"
 
 #include <string.h>
 

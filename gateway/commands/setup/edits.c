@@ -4,7 +4,6 @@
 
 #include "commands/check_host.h"
 
-#include "config/file.h"
 #include "config/load.h"
 #include "config/ini/save.h"
 #include "packs/json.h"

@@ -9,7 +9,6 @@
 #include "edits.h"
 
 #include "config/changes.h"
-#include "config/file.h"
 #include "config/ini/diff.h"
 #include "config/ini/inifile.h"
 #include "config/load.h"

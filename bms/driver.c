@@ -82,6 +82,11 @@ bool bms_talks(const struct bms_driver *driver)
     return driver->plan == NULL;
 }
 
+bool bms_is_alone(const struct bms_driver *driver)
+{
+    return bms_talks(driver) || driver->line.one_pack;
+}
+
 bool bms_has_address(const struct bms_driver *driver)
 {
     return driver->address_min != driver->address_max;

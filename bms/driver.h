@@ -285,6 +285,9 @@ size_t bms_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, siz
 /** Whether the device sends without being polled. */
 bool bms_talks(const struct bms_driver *driver);
 
+/** Whether a pack of this protocol has its line to itself. */
+bool bms_is_alone(const struct bms_driver *driver);
+
 /** Whether options.address distinguishes several of its devices. */
 bool bms_has_address(const struct bms_driver *driver);
 

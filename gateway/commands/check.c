@@ -50,14 +50,6 @@ static const struct bms_driver *driver_of_line(const struct config *config,
     return NULL;
 }
 
-/* Whether the section is an outlet, which the table lists with its first key. */
-static bool is_other(const struct config_section *section)
-{
-    return section != &gateway_section && section != &line_section && section != &pack_section &&
-           section != &bank_section && section != &limits_section && section != &push_section &&
-           section != &view_section;
-}
-
 /* Where the warnings go, and the name of the file in them. */
 struct report {
     FILE *out;
@@ -115,8 +107,7 @@ static void look_at_outlets(const struct report *report)
     char program[PORT_SIZE];
     for (unsigned i = 0; config_sections[i]; i++) {
         const struct config_section *section = config_sections[i];
-        if (!is_other(section) || section == &tunnel_section ||
-            config_struct_count(report->config, section) == 0)
+        if (!section->outlet || config_struct_count(report->config, section) == 0)
             continue;
         program_find(section->word, program);
         if (access(program, X_OK) < 0)
@@ -353,12 +344,14 @@ static void write_present(const struct config *config, const void *settings, FIL
             present->port, present->protocol, list, stops ? "" : "; it has no message for stop");
 }
 
+/* Outlets and tunnels, with their first key. */
 static void write_others(const struct config *config, FILE *out)
 {
     for (unsigned i = 0; config_sections[i]; i++) {
         const struct config_section *section = config_sections[i];
         const char *list = config_structs(config, section);
-        const bool listed = is_other(section) && section != &present_section;
+        const bool listed =
+            (section->outlet && section != &present_section) || section == &tunnel_section;
         unsigned count = listed ? config_struct_count(config, section) : 0;
         for (unsigned n = 0; n < count; n++) {
             const char *name = section->times == SECTION_NAMED ? list + n * section->size : "";

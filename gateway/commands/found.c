@@ -69,19 +69,14 @@ pack_on(const struct config *beside, const struct line_config *line, const struc
     return NULL;
 }
 
-static bool is_loner(const struct bms_driver *driver)
-{
-    return bms_talks(driver) || driver->line.one_pack;
-}
-
 /* If packs with addresses were found, those without one cannot stay on the line; otherwise only
  * the first can. */
 static bool is_apart(const struct found *found, const struct found_pack *pack)
 {
     bool addressed = false;
     for (unsigned i = 0; i < found->count; i++)
-        addressed |= !is_loner(found->packs[i].driver);
-    return is_loner(pack->driver) && (addressed || pack != &found->packs[0]);
+        addressed |= !bms_is_alone(found->packs[i].driver);
+    return bms_is_alone(pack->driver) && (addressed || pack != &found->packs[0]);
 }
 
 /* Whether all cells have exactly the same voltages: these are the values of one pack. */

@@ -31,11 +31,6 @@ static bool can_listen(const struct bms_driver *driver)
     return bms_talks(driver) || driver->question;
 }
 
-static bool is_alone(const struct bms_driver *driver)
-{
-    return bms_talks(driver) || driver->line.one_pack;
-}
-
 static void print_makes(FILE *out)
 {
     fprintf(out, "| makes and boards | `protocol` | port |\n|---|---|---|\n");
@@ -83,12 +78,12 @@ static void print_page(FILE *out)
         else
             fprintf(out, "%u | ", driver->line.baud);
         fprintf(out, "%s | ", driver->guide.setting ? driver->guide.setting : "-");
-        if (is_alone(driver))
+        if (bms_is_alone(driver))
             fprintf(out, "one per line");
         else
             fprintf(out, "%d…%d", driver->address_min, driver->address_max);
         if (driver->guide.address)
-            fprintf(out, "%s%s", is_alone(driver) ? ". " : "; ", driver->guide.address);
+            fprintf(out, "%s%s", bms_is_alone(driver) ? ". " : "; ", driver->guide.address);
         /* Limits of a variant are in the note of the protocol. */
         const char *switching = driver->guide.switching ? driver->guide.switching : "yes";
         fprintf(out, " | %s | %s |\n", driver->control ? switching : "no",
@@ -107,7 +102,7 @@ static void print_text(FILE *out)
                 driver->guide.port);
         if (!driver->advertises)
             fprintf(out, "%u baud; ", driver->line.baud);
-        if (is_alone(driver))
+        if (bms_is_alone(driver))
             fprintf(out, "one per line");
         else
             fprintf(out, "address %d to %d", driver->address_min, driver->address_max);
@@ -146,7 +141,7 @@ static json_t *json_of_driver(const struct bms_driver *driver)
                   "advertises", driver->advertises, "settings", settings_of(driver));
     if (!driver->advertises)
         json_object_set_new(object, "baud", json_integer(driver->line.baud));
-    if (!is_alone(driver))
+    if (!bms_is_alone(driver))
         json_object_set_new(object, "address",
                             json_pack("{s:i, s:i, s:i}", "min", driver->address_min, "max",
                                       driver->address_max, "default", driver->address_default));

@@ -281,9 +281,9 @@ static void check_pair(const struct config_draft *pack, const struct config_draf
     const bool mixed = (mine == &automatic_driver) != (theirs == &automatic_driver);
     const bool serial = strncmp(line->port, "serial:", 7) == 0;
     /* The protocol of the two that cannot share a line. */
-    const struct bms_driver *loner = bms_talks(theirs) || theirs->line.one_pack ? theirs
-                                     : bms_talks(mine) || mine->line.one_pack   ? mine
-                                                                                : NULL;
+    const struct bms_driver *loner = bms_is_alone(theirs) ? theirs
+                                     : bms_is_alone(mine) ? mine
+                                                          : NULL;
     /* A serial port has one speed and one framing at a time; the protocol's are used if none are configured. */
     const bool differ =
         (!line->baud && mine->line.baud != theirs->line.baud) ||

@@ -29,11 +29,13 @@ PATIENCE = 120  # seconds; a busy machine is slow, not broken
 
 
 def until(ask, wanted=bool, patience=PATIENCE):
-    """Asks until the answer is as wanted; returns it."""
-    deadline = time.monotonic() + patience
+    """Asks until the answer is as wanted; returns it. The longer it takes the rarer are the questions, which cost the processor
+    that others wait for."""
+    begin = time.monotonic()
     while not wanted(answer := ask()):
-        assert time.monotonic() < deadline, answer
-        time.sleep(0.1)
+        waited = time.monotonic() - begin
+        assert waited < patience, answer
+        time.sleep(min(max(0.1, waited / 20), 0.5))
     return answer
 
 

@@ -70,14 +70,10 @@ def await_line(gateway, text):
 
 def await_all(database, place, pack, upto):
     """Waits until the database has every row of the history up to a time."""
-    deadline = time.monotonic() + 3 * PATIENCE
-    while True:
+    def rows():
         wanted = [t for t in place.times(pack) if t <= upto]
-        missing = set(wanted) - set(database.times(pack))
-        if wanted and wanted[-1] == upto and not missing:
-            return wanted
-        assert time.monotonic() < deadline, (sorted(missing), wanted)
-        time.sleep(0.3)
+        return wanted, set(wanted) - set(database.times(pack))
+    return until(rows, lambda rows: rows[0][-1:] == [upto] and not rows[1], patience=3 * PATIENCE)[0]
 
 
 def section(name, url, more=""):
@@ -86,17 +82,15 @@ def section(name, url, more=""):
 
 def await_sample(database, wanted):
     """The first time at which the names of the pack shed are as `wanted`."""
-    deadline = time.monotonic() + 2 * PATIENCE
-    while True:
+    def rows():
         names = {}
         with database.lock:
             for pack, name, at in database.samples:
                 if pack == "shed":
                     names.setdefault(at, set()).add(name)
-        if found := [at for at in sorted(names) if wanted(names[at])]:
-            return found[-1]
-        assert time.monotonic() < deadline, names
-        time.sleep(0.2)
+        return names
+    names = until(rows, lambda names: any(map(wanted, names.values())), patience=2 * PATIENCE)
+    return max(at for at in names if wanted(names[at]))
 
 
 def what_it_sends():
@@ -407,12 +401,8 @@ def is_small():
                      f"[notify phone]\ntype = webhook\nurl = {phone.url}/\nevents = started\n") as gateway:
             database.await_times("p64", lambda got: len(got) >= 2)
             gateway.wait_for("notify phone: sent ")
-            sizes = {}
-            deadline = time.monotonic() + PATIENCE
-            while not sizes or sum(sizes.values()) >= 16 and "sanitized" not in PACKGATE:
-                assert time.monotonic() < deadline, sizes
-                time.sleep(0.1)
-                sizes = {name: resident(outlet_pid(gateway, name)) for name in ("influx", "notify")}
+            until(lambda: {name: resident(outlet_pid(gateway, name)) for name in ("influx", "notify")},
+                  lambda sizes: sum(sizes.values()) < 16 or "sanitized" in PACKGATE)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import random
 import signal
 import time
 
-from harness import Gateway, PATIENCE, main, simulate
+from harness import Gateway, PATIENCE, main, simulate, until
 from influx_harness import Database, kill_outlet
 from test_influx import HISTORY, Place, section
 
@@ -100,13 +100,8 @@ def kills_at_other_random_moments():
 
 def await_connected(gateway, before=None):
     """The new process of the history, once it has written."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        found = next(outlet for outlet in gateway.status()["outlets"] if outlet["kind"] == "history")
-        if found["connected"] and found["pid"] != before:
-            return found["pid"]
-        assert time.monotonic() < deadline, found
-        time.sleep(0.1)
+    return until(lambda: next(outlet for outlet in gateway.status()["outlets"] if outlet["kind"] == "history"),
+                 lambda history: history["connected"] and history["pid"] != before)["pid"]
 
 
 def one_that_is_killed_young_has_written():

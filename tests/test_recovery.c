@@ -4,6 +4,8 @@
  * dead neighbours, and when a silent line answers again. Real lines with simulated packs, on a
  * test-controlled clock; the far end of each driver is wrapped, so that packs become silent or
  * leave requests unanswered on demand.
+ *
+ * tests/run: 25 s
  */
 #include "lines/line.h"
 

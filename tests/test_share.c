@@ -4,6 +4,8 @@
  * and no pack's values get older than three of its intervals. With every polled driver, with one
  * pack and three, of which one may be dead, on a test-controlled clock, so that the load of the
  * machine does not matter.
+ *
+ * tests/run: 20 s
  */
 #include "lines/line.h"
 

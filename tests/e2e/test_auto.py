@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 35 s
 """`protocol = auto`: the gateway detects what is on a line, remembers it, and serves the other packs meanwhile."""
 
 import os

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 25 s
 """`make demo-site`: the copy of the page with a recorded day, opened in a browser, from a web server for static
 files."""
 

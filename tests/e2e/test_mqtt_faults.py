@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 25 s
 """Faults around the outlet mqtt, in addition to those of test_mqtt.py: name servers that do not answer, a broker that
 restarts with and without its retained messages, certificates that change, messages that do not fit, missing
 permissions, unreadable keys, brokers that violate the protocol."""

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 30 s
 """An outlet under the control of an attacker: our code runs inside of each kind, in place of its loop, and tries
 actions that would switch a pack, and actions that the outlet should have given up."""
 

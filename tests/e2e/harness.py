@@ -28,15 +28,19 @@ PACKGATE = os.path.abspath(sys.argv[1])
 PATIENCE = 120  # seconds; a busy machine is slow, not broken
 
 
-def until(ask, wanted=bool, patience=PATIENCE):
-    """Asks until the answer is as wanted; returns it. The longer it takes the rarer are the questions, which cost the processor
-    that others wait for."""
+def until(ask, wanted=bool, patience=PATIENCE, bears=()):
+    """Asks until the answer is as wanted; returns it. Errors of the kinds that it `bears` are no answer yet. The longer it takes the
+    rarer are the questions, which cost the processor that others wait for."""
     begin = time.monotonic()
-    while not wanted(answer := ask()):
+    while True:
+        try:
+            if wanted(answer := ask()):
+                return answer
+        except bears as error:
+            answer = error
         waited = time.monotonic() - begin
         assert waited < patience, answer
         time.sleep(min(max(0.1, waited / 20), 0.5))
-    return answer
 
 
 def without_time(line):

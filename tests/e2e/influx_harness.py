@@ -12,7 +12,6 @@ import shutil
 import signal
 import tempfile
 import threading
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -111,13 +110,7 @@ def ask(url, data=None):
 
 
 def await_answer(url):
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return ask(url)
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            assert time.monotonic() < deadline, url
-            time.sleep(0.1)
+    return until(lambda: ask(url), lambda _: True, bears=(urllib.error.URLError, ConnectionError, TimeoutError))
 
 
 class VictoriaMetrics(Program):

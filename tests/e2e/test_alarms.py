@@ -9,9 +9,8 @@ import select
 import socket
 import sqlite3
 import tempfile
-import time
 
-from harness import PATIENCE, Way, main, simulate
+from harness import Way, main, simulate, until
 from mqtt_harness import Broker, Listener
 from test_notify import Service
 from web_harness import Page, Stream
@@ -47,13 +46,8 @@ class AlarmWay(Way):
 
 
 def await_packs(page, wanted):
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        packs = {pack["pack"]: pack for pack in page.json("/api/v1/packs")}
-        if all(packs[name]["fresh"] and wanted(packs[name]) for name in ("shed", "all")):
-            return
-        assert time.monotonic() < deadline, packs
-        time.sleep(0.05)
+    until(lambda: {pack["pack"]: pack for pack in page.json("/api/v1/packs")},
+          lambda packs: all(packs[name]["fresh"] and wanted(packs[name]) for name in ("shed", "all")))
 
 
 def next_alarms(stream, count):

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 35 s
 """The history: the values of packs are in a database that others can read; it survives faults of processes and files,
 and `packgate export` prints it."""
 
@@ -42,17 +43,7 @@ class Place:
             database.close()
 
     def await_rows(self, sql, enough=lambda rows: rows):
-        deadline = time.monotonic() + PATIENCE
-        rows = None
-        while time.monotonic() < deadline:
-            try:
-                rows = self.ask(sql)
-                if enough(rows):
-                    return rows
-            except sqlite3.OperationalError:
-                pass  # not there yet
-            time.sleep(0.05)
-        raise AssertionError(f"{sql}: {rows}")
+        return until(lambda: self.ask(sql), enough, bears=sqlite3.OperationalError)
 
 
 def export(place, *arguments):

@@ -17,7 +17,6 @@ import struct
 import subprocess
 import tempfile
 import threading
-import time
 import traceback
 import urllib.parse
 import urllib.request
@@ -464,14 +463,7 @@ def ingress(folder, page, asks_from):
         file.write(text)
     process = subprocess.Popen(["nginx", "-p", folder, "-c", f"{folder}/nginx.conf"])
     try:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert process.poll() is None and time.monotonic() < deadline
-                time.sleep(0.05)
+        until(lambda: socket.create_connection(("127.0.0.1", port), timeout=1).close() is None, bears=OSError)
         yield f"http://127.0.0.1:{port}{INGRESS}/"
     finally:
         process.terminate()

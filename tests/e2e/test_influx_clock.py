@@ -118,11 +118,8 @@ def await_rows(place, wanted):
 
 
 def await_databases(place, databases, wanted, patience):
-    deadline = time.monotonic() + patience
-    for database in databases:
-        while missing := wanted - set(database.times("shed")):
-            assert time.monotonic() < deadline, (sorted(missing), database.times("shed"), place.times("shed"))
-            time.sleep(0.3)
+    until(lambda: (place.times("shed"), *(database.times("shed") for database in databases)),
+          lambda times: all(wanted <= set(found) for found in times[1:]), patience)
 
 
 HOUR = 3600
@@ -196,16 +193,13 @@ def comes_back_from_the_future():
             # Live values do not wait for the history, and charts contain rows that are only in memory.
             latest = max(t for t in there.times("shed") if t < right + 3600)
             there.await_times("shed", lambda times: any(latest < t < right + 7200 for t in times))
-            deadline = time.monotonic() + PATIENCE
-            while True:
+
+            def known():
                 asked = clock.now()
                 path = f"/api/v1/packs/shed/history?from={int(asked) - 60}&values=voltage_v&level=recent"
                 got = json.loads(ask(f"http://127.0.0.1:{web}{path}"))
-                known = [t for t, volt in zip(got["t"], got["voltage_v"]) if volt is not None]
-                if known and known[-1] > asked - 10:  # the current interval is only in memory
-                    break
-                assert time.monotonic() < deadline, got
-                time.sleep(0.3)
+                return [t - asked for t, volt in zip(got["t"], got["voltage_v"]) if volt is not None]
+            until(known, lambda ages: ages and ages[-1] > -10)  # the current interval is only in memory
 
 
 if __name__ == "__main__":

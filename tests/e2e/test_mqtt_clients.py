@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 40 s
 """Third-party MQTT clients read a pack and switch it: mqtt.js and the MQTT nodes of Node-RED from npm, in the
 versions of npm-mqtt/package.json, and mosquitto_sub."""
 
@@ -7,9 +8,8 @@ import os
 import re
 import subprocess
 import tempfile
-import time
 
-from harness import Gateway, PACKGATE, PATIENCE, Program, free_port, main, simulate
+from harness import Gateway, PACKGATE, PATIENCE, Program, free_port, main, simulate, until
 from mqtt_harness import Broker, LINE, Listener, Proxy, retained
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -26,13 +26,9 @@ def house(url, broker):
 
 def came(listener, topic, wanted=lambda value: True):
     """The first message on a topic for which `wanted` is true, whatever the order of topics."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        for _, of, payload in list(listener.came):
-            if of == topic and payload and wanted(value := json.loads(payload)):
-                return value
-        assert time.monotonic() < deadline, [message[1:] for message in listener.came[-30:]]
-        time.sleep(0.05)
+    def found():
+        return [value for _, of, payload in list(listener.came) if of == topic and payload and wanted(value := json.loads(payload))]
+    return until(found)[0]
 
 
 def installs_the_clients_of_npm():

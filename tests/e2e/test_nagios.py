@@ -5,7 +5,6 @@ locally."""
 import re
 import socket
 import subprocess
-import time
 
 from control_harness import Link
 from harness import Gateway, PACKGATE, PATIENCE, await_value, main, until
@@ -124,12 +123,8 @@ def old_values_are_critical():
             file.write(text.replace("sim:profile=fixed", "tcp://127.0.0.1:1"))
         gateway.process.send_signal(1)
         gateway.wait_for("the new configuration is in force")
-        deadline = time.monotonic() + PATIENCE
         for way in ways(gateway):
-            while check(*way)[0] != 2:
-                assert time.monotonic() < deadline
-                time.sleep(0.2)
-            _, lines, data = check(*way)
+            _, lines, data = until(lambda: check(*way), lambda said: said[0] == 2)
             assert lines[0].startswith("SHED CRITICAL - "), lines
             assert "shed_soc_percent" not in data, data
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 35 s
 """tests/run, on which all others rely: what it reports as a failure, shows, selects and ends. It runs on a folder of
 small tests made for it."""
 
@@ -8,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from contextlib import contextmanager
 
 from harness import PATIENCE, Program, main, until
@@ -143,16 +143,10 @@ def interrupted_run_ends_its_tests():
 
 
 def await_pid(path):
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        try:
-            with open(path, encoding="ascii") as file:
-                if (text := file.read()).endswith("\n"):
-                    return int(text)
-        except OSError:
-            pass
-        time.sleep(0.01)
-    raise AssertionError(f"{path} does not appear")
+    def text():
+        with open(path, encoding="ascii") as file:
+            return file.read()
+    return int(until(text, lambda text: text.endswith("\n"), bears=OSError))
 
 
 def names_pick_tests():

@@ -86,14 +86,7 @@ class Browser:
         return self.post("apply", {"hash": hash or self.hash(), "edits": list(edits)})
 
     def await_state(self, condition):
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError):
-                status, state = self.get("state")
-                if status == 200 and condition(state):
-                    return state
-            time.sleep(0.1)
-        raise AssertionError(self.get("state"))
+        return until(lambda: self.get("state"), lambda got: got[0] == 200 and condition(got[1]), bears=OSError)[1]
 
 
 def edit(section, name, key, value):

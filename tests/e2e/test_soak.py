@@ -13,7 +13,7 @@ import struct
 import threading
 import time
 
-from harness import Gateway, PACKGATE, PATIENCE, Program, find, free_port, main, read_value
+from harness import Gateway, PACKGATE, PATIENCE, Program, find, free_port, main, read_value, until
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "0.25"))
 SEED = int(os.environ.get("SOAK_SEED", "1"))
@@ -197,13 +197,7 @@ def everything_at_once():
 def settle(client, units):
     """All packs come back, each with its own values, and their counters continue."""
     for unit in units:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            fresh = read_value(client, "connection_state", unit) == 1
-            if fresh and abs(read_value(client, "voltage_v", unit) - voltage(unit)) < 1e-4:
-                break
-            assert time.monotonic() < deadline, f"unit {unit} does not come back"
-            time.sleep(0.05)
+        until(lambda: read_value(client, "connection_state", unit) == 1 and abs(read_value(client, "voltage_v", unit) - voltage(unit)) < 1e-4)
         assert read_value(client, "polls", unit) > 0
 
 

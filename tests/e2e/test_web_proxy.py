@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 30 s
 """The page behind nginx, with the shipped configuration, and with a certificate of its own."""
 
 import contextlib
@@ -10,9 +11,8 @@ import socket
 import ssl
 import subprocess
 import tempfile
-import time
 
-from harness import PACKGATE, PATIENCE, free_port, main
+from harness import PACKGATE, PATIENCE, free_port, main, until
 from web_harness import PACKS, Page, read_all
 
 NAME = "battery.example.net"
@@ -56,14 +56,7 @@ class Nginx(contextlib.AbstractContextManager):
         with open(f"{folder}/nginx.conf", "w", encoding="utf-8") as file:
             file.write(text)
         self.process = subprocess.Popen(["nginx", "-p", folder, "-c", f"{folder}/nginx.conf"])
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return
-            except OSError:
-                assert self.process.poll() is None and time.monotonic() < deadline
-                time.sleep(0.05)
+        until(lambda: socket.create_connection(("127.0.0.1", self.port), timeout=1).close() is None, bears=OSError)
 
     def curl(self, path, *arguments):
         """(status, headers, body)"""

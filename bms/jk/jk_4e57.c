@@ -6,25 +6,60 @@
  * of the current and is missing on old boards; temperatures below zero are encoded as 100 and
  * more; every reply contains the settings password (B2), which is never read.
  */
-#include "jk_4e57.h"
 #include "jk_record.h"
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"
 
-#include <stdlib.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-/* Section 2: offsets, and the least length that the length field may have. */
+/* Section 2: offsets in a frame, and what its length field may have. */
 #define LENGTH_AT 2
+#define COMMAND_AT 8
 #define SOURCE_AT 9
+#define TYPE_AT 10
+#define INFO_AT 11
+#define TAIL 9 /* record number, end mark, unused, checksum */
+#define OVERHEAD (INFO_AT + TAIL)
 #define LEAST_LENGTH 0x13
+#define MOST_LENGTH 0x200
 #define END_MARK 0x68
 #define MOST_WITHOUT_PASSWORD 60 /* bytes of one register, or of a few written ones */
 
+enum command { ACTIVATE = 0x01, WRITE = 0x02, READ_ONE = 0x03, PASSWORD = 0x05, READ_ALL = 0x06 };
+enum source { FROM_BMS = 0, FROM_GPS = 2, FROM_PC = 3 };
+enum type { REQUEST = 0, REPLY = 1, UPLOAD = 2 };
+
+enum code {
+    CELLS = 0x79,
+    MOS_TEMP = 0x80,
+    TEMP_1 = 0x81,
+    TEMP_2 = 0x82,
+    VOLTAGE = 0x83,
+    CURRENT = 0x84,
+    SOC = 0x85,
+    TEMPS = 0x86,
+    CYCLE_COUNT = 0x87,
+    STRINGS = 0x8A,
+    ALARMS = 0x8B,
+    STATE = 0x8C,
+    BALANCER_SWITCH = 0x9D,
+    CELL_SETTING = 0xA9,
+    CAPACITY = 0xAA,
+    CHARGE_SWITCH = 0xAB,
+    DISCHARGE_SWITCH = 0xAC,
+    PASSWORD_TEXT = 0xB2,
+    VERSION = 0xB7,
+    FULL_CAPACITY = 0xB9,
+    MAKER = 0xBA,
+    PROTOCOL = 0xC0
+};
+
 /* Section 4. 0: an unknown code, whose value has an unknown size. CELLS contains its own size. */
-const uint8_t jk_4e57_value_size[0x100] = {
+static const uint8_t value_size[0x100] = {
     [0x80] = 2,  [0x81] = 2, [0x82] = 2, [0x83] = 2, [0x84] = 2,  [0x85] = 1, [0x86] = 1,
     [0x87] = 2,  [0x89] = 4, [0x8A] = 2, [0x8B] = 2, [0x8C] = 2,  [0x8E] = 2, [0x8F] = 2,
     [0x90] = 2,  [0x91] = 2, [0x92] = 2, [0x93] = 2, [0x94] = 2,  [0x95] = 2, [0x96] = 2,
@@ -39,19 +74,17 @@ const uint8_t jk_4e57_value_size[0x100] = {
 struct memory {
     bool protocol_known; /* whether register C0 exists, and its value, are known */
     uint8_t protocol;
-    bool read_awaited; /* all values requested and not received since */
-    bool woken;        /* in this silence */
-    /* Of the last reply that could not be read to its end; code 0: none. */
-    uint8_t unknown_code;
-    uint16_t unknown_offset; /* of the code, in the frame */
+    bool read_awaited;    /* all values requested and not received since */
+    bool woken;           /* in this silence */
+    uint8_t unknown_code; /* that ended the reading of the last reply; 0: none */
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
 /*   4E 57 | 00 13  | 00 00 00 00 | 06      | 03     | 00   | 00   | 00 00 00 00 | 68  | 00 00  | 01
  * 29 start | length | terminal    | command | source | type | info | record      | end | unused |
  * sum from 4E to 68 */
-size_t jk_4e57_put_frame(uint8_t *out, enum jk_4e57_command command, enum jk_4e57_source source,
-                         enum jk_4e57_type type, const uint8_t *info, size_t size)
+static size_t put_frame(uint8_t *out, enum command command, enum source source, enum type type,
+                        const uint8_t *info, size_t size)
 {
     size_t whole = OVERHEAD + size;
     memset(out, 0, whole);
@@ -81,7 +114,7 @@ static const struct bms_step plan[STEPS] = {
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     struct memory *memory = bms_memory(bms);
-    enum jk_4e57_command command = READ_ALL;
+    enum command command = READ_ALL;
     uint8_t info = 0;
     if (step == STEP_WAKE) {
         if (!memory->read_awaited || memory->woken)
@@ -96,32 +129,25 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     } else {
         memory->read_awaited = true;
     }
-    request->size = jk_4e57_put_frame(request->bytes, command, FROM_PC, REQUEST, &info, 1);
+    request->size = put_frame(request->bytes, command, FROM_PC, REQUEST, &info, 1);
     return true;
 }
 
-/* 4E 57 also occurs in texts, and other protocols produce lengths such as 27777 (sections 2 and
- * 8). */
-static bool may_start(const uint8_t *bytes, size_t size)
+static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size)
 {
-    if (bytes[0] != 0x4E || (size > 1 && bytes[1] != 0x57))
-        return false;
-    if (size > 3 &&
-        (be16(bytes + LENGTH_AT) < LEAST_LENGTH || be16(bytes + LENGTH_AT) > MOST_LENGTH))
-        return false;
-    if (size > COMMAND_AT && (bytes[COMMAND_AT] < ACTIVATE || bytes[COMMAND_AT] > READ_ALL))
-        return false;
-    return size <= TYPE_AT || bytes[TYPE_AT] <= UPLOAD;
-}
-
-struct bms_span jk_4e57_find_frame(const struct bms *bms, const struct bms_request *request,
-                                   const uint8_t *bytes, size_t size)
-{
-    if (!may_start(bytes, size)) {
+    /* 4E 57 also occurs in texts, and other protocols produce lengths such as 27777 (sections 2 and
+     * 8). */
+    const size_t length = size > 3 ? be16(bytes + LENGTH_AT) : LEAST_LENGTH, whole = length + 2;
+    const bool may_start =
+        bytes[0] == 0x4E && (size < 2 || bytes[1] == 0x57) && length >= LEAST_LENGTH &&
+        length <= MOST_LENGTH &&
+        (size <= COMMAND_AT || (bytes[COMMAND_AT] >= ACTIVATE && bytes[COMMAND_AT] <= READ_ALL)) &&
+        (size <= TYPE_AT || bytes[TYPE_AT] <= UPLOAD);
+    if (!may_start) {
         const uint8_t *start = size > 1 ? memchr(bytes + 1, 0x4E, size - 1) : NULL;
         return (struct bms_span){BMS_SKIP, start ? (size_t) (start - bytes) : size};
     }
-    size_t whole = size > 3 ? be16(bytes + LENGTH_AT) + 2u : OVERHEAD;
     if (size < whole)
         return (struct bms_span){BMS_MORE, 0};
     if (bytes[whole - 5] != END_MARK ||
@@ -130,44 +156,39 @@ struct bms_span jk_4e57_find_frame(const struct bms *bms, const struct bms_reque
     return (struct bms_span){BMS_FRAME, whole};
 }
 
-/* Position of each register's value in a reply; NULL: missing. */
-struct registers {
-    const uint8_t *at[0x100];
-    bool complete; /* read to the end */
-};
-
 /* Size of the code at `at` and its value; 0: unknown, or larger than the rest. */
 static size_t size_of_register(const uint8_t *at, const uint8_t *end)
 {
     const size_t left = (size_t) (end - at) - 1;
-    size_t size = jk_4e57_value_size[at[0]];
+    size_t size = value_size[at[0]];
     if (at[0] == CELLS && left > 0)
         size = at[1] % 3 == 0 ? 1u + at[1] : 0;
     return size > 0 && size <= left ? 1 + size : 0;
 }
 
-/* Section 4: values before an unknown code are valid, those after it are lost. */
-static void find_registers(struct memory *memory, const uint8_t *frame, size_t end,
-                           struct registers *registers)
+/* Finds each register's value in a reply; NULL: missing. Section 4: values before an unknown code
+ * are valid, those after it are lost, and it is reported with its position. True: read to the
+ * end. */
+static bool find_registers(struct bms *bms, const uint8_t *frame, size_t end,
+                           const uint8_t *at[0x100])
 {
-    memset(registers, 0, sizeof *registers);
+    struct memory *memory = bms_memory(bms);
     memory->unknown_code = 0;
-    for (size_t at = INFO_AT, size; at < end; at += size) {
-        size = size_of_register(frame + at, frame + end);
+    bms->remark[0] = '\0';
+    for (size_t i = INFO_AT, size; i < end; i += size) {
+        size = size_of_register(frame + i, frame + end);
         if (size == 0) {
-            memory->unknown_code = frame[at];
-            memory->unknown_offset = (uint16_t) at;
-            return;
+            memory->unknown_code = frame[i];
+            if (frame[i] != 0)
+                snprintf(bms->remark, sizeof bms->remark,
+                         "sends a register %02X that is not known (byte %u of its answer); what "
+                         "follows it is not read",
+                         frame[i], (unsigned) i);
+            return false;
         }
-        registers->at[frame[at]] = frame + at + 1;
+        at[frame[i]] = frame + i + 1;
     }
-    registers->complete = true;
-}
-
-static bool holds_vital(const struct registers *registers)
-{
-    return registers->at[CELLS] && registers->at[VOLTAGE] && registers->at[CURRENT] &&
-           registers->at[SOC];
+    return true;
 }
 
 /* Section 5.2: 0…99 °C; from 100 on, 0 °C and below; beyond 140 there is no sensor. */
@@ -177,20 +198,9 @@ static void set_temperature(struct pack *pack, enum pack_value id, const uint8_t
         pack_set(pack, id, be16(value) < 100 ? be16(value) : 100 - be16(value));
 }
 
-static void decode_temps(const struct registers *registers, struct pack *pack)
-{
-    const uint8_t *counter = registers->at[TEMPS];
-    unsigned count = counter && *counter < 2 ? *counter : 2;
-    set_temperature(pack, MOS_TEMP_C, registers->at[MOS_TEMP]);
-    for (unsigned i = 0; i < count; i++)
-        set_temperature(pack, (enum pack_value)(TEMP_C + i), registers->at[TEMP_1 + i]);
-    if (counter)
-        pack_set(pack, TEMP_COUNT, count);
-}
-
 /* Section 6. Bits 4, 8 and 9 have no direction. */
 // clang-format off
-const struct alarm_bit jk_4e57_alarms[JK_4E57_ALARMS] = {
+static const struct alarm_bit alarms[] = {
     {0,  SOC_LOW,                ALARM_WARNING},
     {1,  MOS_OVER_TEMPERATURE,   ALARM_PROTECTION},
     {2,  PACK_OVER_VOLTAGE,      ALARM_PROTECTION},
@@ -204,8 +214,9 @@ const struct alarm_bit jk_4e57_alarms[JK_4E57_ALARMS] = {
     {13, HARDWARE_FAULT,         ALARM_PROTECTION},
 };
 // clang-format on
-#define HOT_BITS (1u << JK_4E57_HOT_BIT | 1u << 8)
-#define COLD_BITS (1u << JK_4E57_COLD_BIT)
+#define HOT_BIT 4
+#define HOT_BITS (1u << HOT_BIT | 1u << 8)
+#define COLD_BIT 9
 
 /* Section 5.3: B9 is meaningless before software 10.10, the number after the last _S of
  * 10.XW_S10.07. */
@@ -214,7 +225,7 @@ static bool knows_full_capacity(const uint8_t *version)
     char text[16] = "";
     if (!version)
         return false;
-    memcpy(text, version, jk_4e57_value_size[VERSION]);
+    memcpy(text, version, value_size[VERSION]);
     const char *software = NULL;
     for (const char *at = strstr(text, "_S"); at; at = strstr(at + 1, "_S"))
         software = at + 2;
@@ -226,10 +237,17 @@ static bool knows_full_capacity(const uint8_t *version)
     return major > 10 || (major == 10 && minor >= 10);
 }
 
-/* Section 4, 8E to A8: limits as they are set. Two bytes each but for the switch; the cold ones are plain two's
+/* Section 4: plain numbers; 8E to A8 are limits as they are set, of which the cold ones are two's
  * complement. */
 // clang-format off
-const struct jk_4e57_setting jk_4e57_settings[JK_4E57_SETTINGS] = {
+static const struct register_row {
+    uint8_t code;
+    bool is_signed;
+    enum pack_value id;
+    double divisor;
+} rows[] = {
+    {VOLTAGE, false, VOLTAGE_V, 100},             {SOC, false, SOC_PERCENT, 1},
+    {CYCLE_COUNT, false, CYCLES, 1},              {BALANCER_SWITCH, false, SET_BALANCER, 1},
     {0x8E, false, SET_PACK_HIGH_V, 100},          {0x8F, false, SET_PACK_LOW_V, 100},
     {0x90, false, SET_CELL_HIGH_MV, 1},           {0x91, false, SET_CELL_HIGH_RELEASE_MV, 1},
     {0x93, false, SET_CELL_LOW_MV, 1},            {0x94, false, SET_CELL_LOW_RELEASE_MV, 1},
@@ -243,16 +261,9 @@ const struct jk_4e57_setting jk_4e57_settings[JK_4E57_SETTINGS] = {
 };
 // clang-format on
 
-static void decode_registers(struct bms *bms, const struct registers *registers, struct pack *pack)
+static void decode_registers(const struct bms *bms, const struct memory *memory,
+                             const uint8_t *const *at, struct pack *pack)
 {
-    const uint8_t *const *at = registers->at;
-    /* C0 is the last register; if it is missing in a reply that was read to its end, it counts as
-     * 0. */
-    struct memory *memory = bms_memory(bms);
-    if (at[PROTOCOL] || (registers->complete && holds_vital(registers))) {
-        memory->protocol_known = true;
-        memory->protocol = at[PROTOCOL] ? *at[PROTOCOL] : 0;
-    }
     if (at[CELLS]) {
         /* 79: count of bytes, then index and voltage of each cell: 2A | 01 0E ED | 02 0E FA | … */
         unsigned count = at[CELLS][0] / 3u;
@@ -260,9 +271,13 @@ static void decode_registers(struct bms *bms, const struct registers *registers,
             pack_set_cell(pack, at[CELLS][1 + 3 * i], be16(at[CELLS] + 2 + 3 * i));
         pack_set(pack, CELL_COUNT, count);
     }
-    decode_temps(registers, pack);
-    if (at[VOLTAGE])
-        pack_set(pack, VOLTAGE_V, be16(at[VOLTAGE]) / 100.0);
+    const uint8_t *counter = at[TEMPS];
+    const unsigned temps = counter && *counter < 2 ? *counter : 2;
+    set_temperature(pack, MOS_TEMP_C, at[MOS_TEMP]);
+    for (unsigned i = 0; i < temps; i++)
+        set_temperature(pack, (enum pack_value)(TEMP_C + i), at[TEMP_1 + i]);
+    if (counter)
+        pack_set(pack, TEMP_COUNT, temps);
     if (at[CURRENT] && memory->protocol_known && memory->protocol <= 1) {
         /* Section 5.1: 1, bit 15 means charging, the rest is the amount; 0, what is below 10000
          * charges. */
@@ -273,20 +288,16 @@ static void decode_registers(struct bms *bms, const struct registers *registers,
                                                : -amount) /
                             100.0);
     }
-    if (at[SOC])
-        pack_set(pack, SOC_PERCENT, *at[SOC]);
-    if (at[CYCLE_COUNT])
-        pack_set(pack, CYCLES, be16(at[CYCLE_COUNT]));
     if (at[ALARMS]) {
         uint16_t word = be16(at[ALARMS]);
         bool charge_mos = at[STATE] && at[STATE][1] & 1,
              discharge_mos = at[STATE] && at[STATE][1] & 2;
         pack_clear_alarms(pack);
-        pack_alarm_bits(pack, jk_4e57_alarms, JK_4E57_ALARMS, word);
+        pack_alarm_bits(pack, alarms, COUNT(alarms), word);
         jk_alarm_by_direction(pack, CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE,
                               ALARM_PROTECTION, word & HOT_BITS, charge_mos, discharge_mos);
         jk_alarm_by_direction(pack, CHARGE_UNDER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE,
-                              ALARM_PROTECTION, word & COLD_BITS, charge_mos, discharge_mos);
+                              ALARM_PROTECTION, word >> COLD_BIT & 1, charge_mos, discharge_mos);
         pack_raw_alarm(pack, word);
     }
     if (at[STATE]) {
@@ -301,20 +312,20 @@ static void decode_registers(struct bms *bms, const struct registers *registers,
         pack_set(pack, RATED_AH, be32(at[CAPACITY]));
     if (at[FULL_CAPACITY] && be32(at[FULL_CAPACITY]) != 0 && knows_full_capacity(at[VERSION]))
         pack_set(pack, FULL_AH, be32(at[FULL_CAPACITY]));
-    for (size_t i = 0; i < JK_4E57_SETTINGS; i++) {
-        const uint8_t *value = registers->at[jk_4e57_settings[i].code];
-        if (!value)
-            continue;
-        const double raw = jk_4e57_settings[i].is_signed ? sbe16(value) : be16(value);
-        pack_set(pack, jk_4e57_settings[i].id, raw / jk_4e57_settings[i].divisor);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const struct register_row *row = &rows[i];
+        const uint8_t *value = at[row->code];
+        if (value)
+            pack_set(pack, row->id,
+                     (row->is_signed ? sbe16(value)
+                                     : (double) get_sized(value, value_size[row->code], true)) /
+                         row->divisor);
     }
-    if (at[BALANCER_SWITCH])
-        pack_set(pack, SET_BALANCER, *at[BALANCER_SWITCH]);
     /* Section 5.5: the version is padded with _; the second half of BA is the model on new boards,
      * or a serial number. */
     const uint8_t *version = at[VERSION], *maker = at[MAKER];
     if (version) {
-        size_t size = strnlen((const char *) version, jk_4e57_value_size[VERSION]);
+        size_t size = strnlen((const char *) version, value_size[VERSION]);
         while (size > 0 && (version[size - 1] == '_' || version[size - 1] == ' '))
             size--;
         pack_set_text(pack, FIRMWARE, version, size);
@@ -326,30 +337,23 @@ static void decode_registers(struct bms *bms, const struct registers *registers,
 static enum bms_result decode_read(struct bms *bms, uint8_t asked, const uint8_t *frame,
                                    size_t size, struct pack *pack)
 {
-    struct registers registers;
+    struct memory *memory = bms_memory(bms);
+    const uint8_t *at[0x100] = {NULL};
     if (asked != 0 && frame[INFO_AT] != asked)
         return BMS_FOREIGN;
-    find_registers(bms_memory(bms), frame, size - TAIL, &registers);
-    /* Section 4: to be reported with its position. */
-    struct memory *memory = bms_memory(bms);
-    if (memory->unknown_code == 0)
-        bms->remark[0] = '\0';
-    else
-        snprintf(bms->remark, sizeof bms->remark,
-                 "sends a register %02X that is not known (byte %u of its answer); what follows it "
-                 "is not read",
-                 memory->unknown_code, memory->unknown_offset);
-    if (asked == 0) {
-        /* A reply with the whole table, also to a request for register 0 only. */
-        if (!holds_vital(&registers))
-            return BMS_INVALID;
-        memory->read_awaited = memory->woken = false;
-        decode_registers(bms, &registers, pack);
-        return BMS_DONE;
-    }
-    if (!registers.at[asked])
+    const bool complete = find_registers(bms, frame, size - TAIL, at);
+    const bool vital = at[CELLS] && at[VOLTAGE] && at[CURRENT] && at[SOC];
+    if (asked == 0 ? !vital : !at[asked])
         return BMS_INVALID;
-    decode_registers(bms, &registers, pack);
+    if (asked == 0) /* the whole table, also requested as register 0 only */
+        memory->read_awaited = memory->woken = false;
+    /* C0 is the last register; if it is missing in a reply that was read to its end, it counts as
+     * 0. */
+    if (at[PROTOCOL] || (complete && vital)) {
+        memory->protocol_known = true;
+        memory->protocol = at[PROTOCOL] ? *at[PROTOCOL] : 0;
+    }
+    decode_registers(bms, memory, at, pack);
     return BMS_DONE;
 }
 
@@ -364,17 +368,10 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     if (type != REPLY || request->size < OVERHEAD || command != request->bytes[COMMAND_AT])
         return BMS_FOREIGN;
     uint8_t asked = request->size > OVERHEAD ? request->bytes[INFO_AT] : 0;
-    switch (command) {
-    case READ_ALL:
-        return decode_read(bms, 0, frame, size, pack);
-    case READ_ONE:
-        return decode_read(bms, asked, frame, size, pack);
-    case WRITE:
-        return frame[INFO_AT] == asked ? BMS_DONE : BMS_FOREIGN;
-    case ACTIVATE:
-        return BMS_DONE;
-    }
-    return BMS_FOREIGN;
+    if (command == READ_ALL || command == READ_ONE)
+        return decode_read(bms, command == READ_ALL ? 0 : asked, frame, size, pack);
+    return command == ACTIVATE || (command == WRITE && frame[INFO_AT] == asked) ? BMS_DONE
+                                                                                : BMS_FOREIGN;
 }
 
 static bool registers_fill(const uint8_t *at, const uint8_t *end)
@@ -389,7 +386,7 @@ static bool registers_fill(const uint8_t *at, const uint8_t *end)
  * certainly a password, whatever mask_registers makes of the frame. */
 static bool mask_sure_password(uint8_t *info, const uint8_t *end)
 {
-    const size_t size = jk_4e57_value_size[PASSWORD_TEXT];
+    const size_t size = value_size[PASSWORD_TEXT];
     bool found = false;
     for (uint8_t *at = info; at + 1 + size < end; at++)
         if (at[0] == PASSWORD_TEXT && at[1 + size] == PASSWORD_TEXT + 1 &&
@@ -466,7 +463,7 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
                          struct bms_request *request)
 {
     uint8_t info[] = {which == BMS_CHARGE_MOS ? CHARGE_SWITCH : DISCHARGE_SWITCH, on};
-    request->size = jk_4e57_put_frame(request->bytes, WRITE, FROM_GPS, REQUEST, info, sizeof info);
+    request->size = put_frame(request->bytes, WRITE, FROM_GPS, REQUEST, info, sizeof info);
     return true;
 }
 
@@ -477,8 +474,195 @@ static bool build_setting(struct bms *bms, enum pack_value id, double value, uns
                           const struct bms_moment *now, struct bms_request *request)
 {
     uint8_t info[] = {BALANCER_SWITCH, value > 0};
-    request->size = jk_4e57_put_frame(request->bytes, WRITE, FROM_GPS, REQUEST, info, sizeof info);
+    request->size = put_frame(request->bytes, WRITE, FROM_GPS, REQUEST, info, sizeof info);
     return true;
+}
+
+/* ---- emulator ---- */
+
+/* An LFP pack as the app presets it; texts that are not here are zero, the password among them. */
+// clang-format off
+static const struct {
+    uint8_t code;
+    int32_t value;
+} presets[] = {
+    {0x89, 8212}, {0x8E, 5840}, {0x8F, 4160}, {0x90, 3650}, {0x91, 3450}, {0x92, 5},   {0x93, 2600}, {0x94, 2650},
+    {0x95, 5},    {0x96, 300},  {0x97, 150},  {0x98, 300},  {0x99, 100},  {0x9A, 30},  {0x9B, 3300}, {0x9C, 10},
+    {0x9D, 1},    {0x9E, 90},   {0x9F, 70},   {0xA0, 70},   {0xA1, 60},   {0xA2, 20},  {0xA3, 70},   {0xA4, 70},
+    {0xA5, 2},    {0xA6, 5},    {0xA7, -20},  {0xA8, -10},  {0xAD, 1000}, {0xAE, 1},   {0xB0, 10},   {0xB1, 20},
+    {0xB6, 1440}, {0xC0, 1},
+};
+// clang-format on
+
+/* Limits values below zero or beyond 99 °C; a missing sensor reads beyond the range. */
+static uint32_t raw_temperature(const struct pack *pack, enum pack_value id)
+{
+    if (!pack_known(pack, id))
+        return 0xFF;
+    double celsius = fmax(fmin(round(pack->value[id]), 99), -40);
+    return (uint32_t) (celsius < 0 ? 100 - celsius : celsius);
+}
+
+static unsigned emulated_cells(const struct pack *pack)
+{
+    return (unsigned) fmin(pack_value_or(pack, CELL_COUNT, 0), MAX_CELLS);
+}
+
+static uint32_t raw_number(const struct pack *pack, uint8_t code)
+{
+    switch (code) {
+    case MOS_TEMP:
+        return raw_temperature(pack, MOS_TEMP_C);
+    case TEMP_1:
+        return raw_temperature(pack, TEMP_C);
+    case TEMP_2:
+        return raw_temperature(pack, TEMP_C + 1);
+    case VOLTAGE:
+        return (uint32_t) fmin(round(pack_value_or(pack, VOLTAGE_V, 0) * 100), UINT16_MAX);
+    case CURRENT: {
+        double amps = pack_value_or(pack, CURRENT_A, 0);
+        uint32_t amount = (uint32_t) fmin(round(fabs(amps) * 100), 0x7FFF);
+        return amps > 0 ? amount | 0x8000 : amount;
+    }
+    case SOC:
+        return (uint32_t) lround(pack_value_or(pack, SOC_PERCENT, 0));
+    case TEMPS:
+        return (uint32_t) fmin(pack_value_or(pack, TEMP_COUNT, 2), 2);
+    case CYCLE_COUNT:
+        return (uint32_t) fmin(pack_value_or(pack, CYCLES, 0), UINT16_MAX);
+    case STRINGS:
+    case CELL_SETTING:
+        return emulated_cells(pack);
+    case ALARMS: {
+        const uint32_t active = pack->alarms_warning | pack->alarms_protection;
+        const struct pack any = {.alarms_warning = active, .alarms_protection = active};
+        const bool hot =
+            active >> CHARGE_OVER_TEMPERATURE & 1 || active >> DISCHARGE_OVER_TEMPERATURE & 1;
+        const bool cold =
+            active >> CHARGE_UNDER_TEMPERATURE & 1 || active >> DISCHARGE_UNDER_TEMPERATURE & 1;
+        return (uint32_t) pack_alarm_word(&any, alarms, COUNT(alarms), true) |
+               (uint32_t) hot << HOT_BIT | (uint32_t) cold << COLD_BIT;
+    }
+    case STATE:
+        return (pack_value_or(pack, CHARGE_MOS, 1) > 0 ? 1 : 0) |
+               (pack_value_or(pack, DISCHARGE_MOS, 1) > 0 ? 2 : 0) |
+               (pack_value_or(pack, BALANCING, 0) > 0 ? 4 : 0);
+    case CAPACITY:
+        return (uint32_t) lround(pack_value_or(pack, RATED_AH, pack_value_or(pack, FULL_AH, 0)));
+    case FULL_CAPACITY:
+        return (uint32_t) lround(pack_value_or(pack, FULL_AH, 0));
+    case CHARGE_SWITCH:
+        return pack_value_or(pack, CHARGE_MOS, 1) > 0;
+    case DISCHARGE_SWITCH:
+        return pack_value_or(pack, DISCHARGE_MOS, 1) > 0;
+    }
+    /* Settings of the pack replace the presets of the app. */
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const struct register_row *row = &rows[i];
+        if (row->code == code && pack_known(pack, row->id))
+            return (uint32_t) (int32_t) lround(row->divisor * pack->value[row->id]);
+    }
+    for (size_t i = 0; i < COUNT(presets); i++)
+        if (presets[i].code == code)
+            return (uint32_t) presets[i].value;
+    return 0;
+}
+
+/* Hardware and software; the pack's own version is used if it has both. */
+static const char *version_of(const struct pack *pack)
+{
+    const char *own = pack->text[FIRMWARE];
+    return strstr(own, "_S") ? own : "11.XW_S11.262H";
+}
+
+static size_t put_register(uint8_t *out, uint8_t code, const struct pack *pack)
+{
+    size_t size = value_size[code];
+    out[0] = code;
+    if (code == CELLS) {
+        const unsigned count = emulated_cells(pack);
+        out[1] = (uint8_t) (3 * count);
+        for (unsigned i = 0; i < count; i++) {
+            out[2 + 3 * i] = (uint8_t) (i + 1);
+            put_be16(out + 3 + 3 * i,
+                     (uint32_t) lround(pack_value_or(pack, (enum pack_value)(CELL_MV + i), 0)));
+        }
+        return 2u + out[1];
+    }
+    if (code == VERSION) {
+        const char *text = version_of(pack);
+        memset(out + 1, '_', size);
+        memcpy(out + 1, text, strnlen(text, size));
+    } else if (code == MAKER) {
+        /* 12 bytes of the user's text, 12 of the model. */
+        const char *model = pack->text[MODEL][0] ? pack->text[MODEL] : "JK_B2A20S20P";
+        memset(out + 1, 0, size);
+        memcpy(out + 1, "Input Userda", 12);
+        memcpy(out + 13, model, strnlen(model, 12));
+    } else {
+        put_sized(out + 1, raw_number(pack, code), size, true);
+    }
+    return 1 + size;
+}
+
+/* Everything that can be read, in the order of every recorded reply: BB to BF are write-only. */
+static size_t put_all(uint8_t *out, const struct pack *pack)
+{
+    size_t size = 0;
+    for (unsigned code = CELLS; code <= PROTOCOL; code++)
+        if ((code == CELLS || value_size[code] != 0) && (code < 0xBB || code == PROTOCOL))
+            size += put_register(out + size, (uint8_t) code, pack);
+    return size;
+}
+
+static void reply(struct bms_output *out, enum command command, const uint8_t *info, size_t size)
+{
+    out->size = put_frame(out->bytes, command, FROM_BMS, REPLY, info, size);
+}
+
+/* Accepts the switches of the MOS. Boards of version 11 do not answer writes to the balancer's
+ * switch, and no board answers unknown ones. */
+static void emulate_write(const uint8_t *info, size_t size, struct pack *pack,
+                          struct bms_output *out)
+{
+    bool old = strncmp(version_of(pack), "11.", 3) != 0;
+    if (size != 2 || info[1] > 1)
+        return;
+    if (info[0] == CHARGE_SWITCH || info[0] == DISCHARGE_SWITCH)
+        pack_set(pack, info[0] == CHARGE_SWITCH ? CHARGE_MOS : DISCHARGE_MOS, info[1]);
+    else if (info[0] == BALANCER_SWITCH && old)
+        pack_set(pack, SET_BALANCER, info[1]);
+    else
+        return;
+    reply(out, WRITE, info, 1);
+}
+
+static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
+{
+    struct bms_span span = find_frame(bms, NULL, bytes, size);
+    if (span.kind != BMS_FRAME || bytes[TYPE_AT] != REQUEST || span.size <= OVERHEAD)
+        return span.size;
+    uint8_t info[MOST_LENGTH];
+    uint8_t code = bytes[INFO_AT];
+    switch (bytes[COMMAND_AT]) {
+    case ACTIVATE:
+        reply(out, ACTIVATE, &code, 1);
+        break;
+    case READ_ALL:
+        reply(out, READ_ALL, info, put_all(info, pack));
+        break;
+    case READ_ONE:
+        if (code == 0)
+            reply(out, READ_ONE, info, put_all(info, pack));
+        else if (code == CELLS || value_size[code] != 0)
+            reply(out, READ_ONE, info, put_register(info, code, pack));
+        break;
+    case WRITE:
+        emulate_write(bytes + INFO_AT, span.size - OVERHEAD, pack, out);
+        break;
+    }
+    return span.size;
 }
 
 /* The second poll activates a sleeping board. */
@@ -503,11 +687,11 @@ const struct bms_driver jk_4e57_driver = {
     BMS_PLAN(plan),
     BMS_GUESSES(guesses),
     .build = build,
-    .frame = jk_4e57_find_frame,
+    .frame = find_frame,
     .decode = decode,
     .control = build_switch,
     BMS_SETTINGS(settings),
     .set = build_setting,
     .mask = mask,
-    .emulate = jk_4e57_emulate,
+    .emulate = emulate,
 };

@@ -11,50 +11,50 @@
 #include <stdio.h>
 #include <string.h>
 
+/* In the order of value_at; those of the map come first. */
+static const struct {
+    enum value_kind kind;
+    const char *prefix; /* of the name of an alarm */
+} kinds[] = {{VALUE_NUMBER, NULL},
+             {VALUE_ALARM, "alarm"},
+             {VALUE_MAPPED, NULL},
+             {VALUE_DIRECTION, NULL},
+             {VALUE_LEVEL, "level"},
+             {VALUE_WARNING, "warning"},
+             {VALUE_PROTECTION, "protection"}};
+
+static unsigned count_of(enum value_kind kind)
+{
+    return kind == VALUE_NUMBER      ? PACK_VALUES
+           : kind == VALUE_MAPPED    ? map_number_count()
+           : kind == VALUE_DIRECTION ? 1
+                                     : PACK_ALARM_COUNT;
+}
+
 unsigned value_count(void)
 {
     return PACK_VALUES + PACK_ALARM_COUNT + map_number_count();
 }
 
-static const struct {
-    const char *prefix;
-    enum value_kind kind;
-} by_level[] = {
-    {"level", VALUE_LEVEL}, {"warning", VALUE_WARNING}, {"protection", VALUE_PROTECTION}};
-
 unsigned value_more_count(void)
 {
-    return 1 + COUNT(by_level) * PACK_ALARM_COUNT;
-}
-
-static struct value_ref more_at(unsigned n, char name[VALUE_NAME_SIZE])
-{
-    if (n == 0) {
-        snprintf(name, VALUE_NAME_SIZE, "direction");
-        return (struct value_ref){VALUE_DIRECTION, 0};
-    }
-    const unsigned kind = (n - 1) / PACK_ALARM_COUNT, alarm = (n - 1) % PACK_ALARM_COUNT;
-    snprintf(name, VALUE_NAME_SIZE, "%s.%s", by_level[kind].prefix,
-             pack_alarm_name((enum pack_alarm) alarm));
-    return (struct value_ref){by_level[kind].kind, (int) alarm};
+    return 1 + 3 * PACK_ALARM_COUNT;
 }
 
 struct value_ref value_at(unsigned n, char name[VALUE_NAME_SIZE])
 {
-    if (n >= value_count())
-        return more_at(n - value_count(), name);
-    if (n < PACK_VALUES) {
+    size_t i = 0;
+    for (unsigned count; n >= (count = count_of(kinds[i].kind)); i++)
+        n -= count;
+    if (kinds[i].prefix)
+        snprintf(name, VALUE_NAME_SIZE, "%s.%s", kinds[i].prefix,
+                 pack_alarm_name((enum pack_alarm) n));
+    else if (kinds[i].kind == VALUE_NUMBER)
         pack_value_name((enum pack_value) n, name);
-        return (struct value_ref){VALUE_NUMBER, (int) n};
-    }
-    n -= PACK_VALUES;
-    if (n < PACK_ALARM_COUNT) {
-        snprintf(name, VALUE_NAME_SIZE, "alarm.%s", pack_alarm_name((enum pack_alarm) n));
-        return (struct value_ref){VALUE_ALARM, (int) n};
-    }
-    n -= PACK_ALARM_COUNT;
-    snprintf(name, VALUE_NAME_SIZE, "%s", map_number_row(n)->name);
-    return (struct value_ref){VALUE_MAPPED, (int) n};
+    else
+        snprintf(name, VALUE_NAME_SIZE, "%s",
+                 kinds[i].kind == VALUE_MAPPED ? map_number_row(n)->name : "direction");
+    return (struct value_ref){kinds[i].kind, (int) n};
 }
 
 bool value_find(const char *name, struct value_ref *ref)

@@ -49,14 +49,6 @@ report_change(const struct telling *telling, enum config_change change, const ch
     telling->tell(telling->data, change, text);
 }
 
-/* The struct of the section being compared, or NULL. */
-static const void *struct_of(const struct telling *telling, const struct config *config)
-{
-    return telling->section->times == SECTION_NAMED
-               ? config_struct_find(config, telling->section, telling->name)
-               : config_structs(config, telling->section);
-}
-
 /* Item `n` of a key in the section being compared, or NULL. */
 static const char *text_of(const struct telling *telling, const struct config *config,
                            const struct config_key *key, unsigned n)
@@ -66,27 +58,21 @@ static const char *text_of(const struct telling *telling, const struct config *c
     return entry ? entry->text : NULL;
 }
 
-static bool has_item(const struct telling *telling, const struct config *config,
-                     const struct config_key *key, const char *item)
-{
-    const char *text;
-    for (unsigned n = 0; (text = text_of(telling, config, key, n)); n++)
-        if (strcmp(text, item) == 0)
-            return true;
-    return false;
-}
-
 /* Reports items that only one of the two has; returns how many. */
 static unsigned tell_items(const struct telling *telling, const struct config_key *key,
                            const struct config *has, const struct config *lacks, const char *what)
 {
     unsigned told = 0;
-    const char *text;
-    for (unsigned n = 0; (text = text_of(telling, has, key, n)); n++)
-        if (!has_item(telling, lacks, key, text)) {
-            report_change(telling, key->on_change, "%s: '%s' %s", key->name, text, what);
-            told++;
-        }
+    const char *text, *other;
+    for (unsigned n = 0; (text = text_of(telling, has, key, n)); n++) {
+        unsigned i = 0;
+        while ((other = text_of(telling, lacks, key, i)) && strcmp(other, text) != 0)
+            i++;
+        if (other)
+            continue;
+        report_change(telling, key->on_change, "%s: '%s' %s", key->name, text, what);
+        told++;
+    }
     return told;
 }
 
@@ -132,11 +118,14 @@ static void tell_section(const struct telling *telling, const void *old, const v
 
 static void tell_named(struct telling *telling, const struct config *config, bool old)
 {
+    const struct config *against = old ? telling->fresh : telling->old;
     const char *settings = config_structs(config, telling->section);
     const unsigned count = config_struct_count(config, telling->section);
     for (unsigned i = 0; i < count; i++, settings += telling->section->size) {
-        telling->name = telling->section->times == SECTION_NAMED ? settings : "";
-        const void *other = struct_of(telling, old ? telling->fresh : telling->old);
+        const bool named = telling->section->times == SECTION_NAMED;
+        telling->name = named ? settings : "";
+        const void *other = named ? config_struct_find(against, telling->section, settings)
+                                  : config_structs(against, telling->section);
         if (!other)
             report_change(telling, CHANGE_AT_ONCE, "%s", old ? "is gone" : "is new");
         else if (!old)

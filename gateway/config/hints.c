@@ -4,6 +4,7 @@
 
 #include "base/bluetooth.h"
 #include "base/address.h"
+#include "bms/count.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +42,7 @@ static const char *usual_unit(const char *text)
         {"s", "s"},     {"m", "m"},      {"h", "h"},       {"ms", "ms"},     {"day", "d"},
         {"days", "d"},  {"d", "d"},
     };
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+    for (size_t i = 0; i < COUNT(words); i++)
         if (strcasecmp(words[i].word, text) == 0)
             return words[i].unit;
     return NULL;
@@ -78,14 +79,11 @@ static bool hint_duration(const struct config_key *key, const char *text, char o
 
 static bool hint_yes_or_no(const struct config_key *key, const char *text, char out[HINT_SIZE])
 {
-    static const char *const yes[] = {"true", "on", "1", "y", "enable", "enabled", NULL};
-    static const char *const no[] = {"false", "off", "0", "n", "disable", "disabled", NULL};
-    for (unsigned i = 0; key->words && yes[i]; i++) {
-        if (strcasecmp(yes[i], text) == 0)
-            return propose(key, "yes", out);
-        if (strcasecmp(no[i], text) == 0)
-            return propose(key, "no", out);
-    }
+    static const char *const words[] = {"true",  "on",  "1", "y", "enable",  "enabled",
+                                        "false", "off", "0", "n", "disable", "disabled"};
+    for (size_t i = 0; key->words && i < COUNT(words); i++)
+        if (strcasecmp(words[i], text) == 0)
+            return propose(key, i < COUNT(words) / 2 ? "yes" : "no", out);
     return false;
 }
 
@@ -156,7 +154,7 @@ static bool hint_address(const struct config_key *key, const char *text, char ou
     }
     if (key->type == &type_port && hint_port(key, text, out))
         return true;
-    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+    for (size_t i = 0; i < COUNT(ways); i++) {
         const char *middle =
             key->type == &type_listen && strncmp(text, "*:", 2) == 0 ? text + 2 : text;
         snprintf(guess, sizeof guess, "%s%s%s", ways[i].before, middle, ways[i].behind);

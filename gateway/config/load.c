@@ -187,38 +187,26 @@ static bool parse_section(struct config *config, const struct config_section *se
     return true;
 }
 
-/* Keeps the texts, for the comparison with a later configuration. */
-static bool parse_texts(struct config *config, const struct config_drafts *drafts)
-{
-    unsigned count = 0;
-    for (unsigned i = 0; i < drafts->count; i++)
-        count += drafts->list[i].text_count;
-    config->entries = calloc(count + 1, sizeof *config->entries);
-    if (!config->entries)
-        return false;
-    for (unsigned i = 0; i < drafts->count; i++) {
-        struct config_draft *draft = &drafts->list[i];
-        if (draft->text_count > 0)
-            memcpy(&config->entries[config->entry_count], draft->texts,
-                   draft->text_count * sizeof *draft->texts);
-        config->entry_count += draft->text_count;
-        draft->text_count = 0;
-    }
-    return true;
-}
-
 static struct config *build_config(const struct config_drafts *drafts)
 {
     struct config *config = calloc(1, sizeof *config);
-    if (!config)
-        return NULL;
-    bool ok = true;
+    unsigned count = 1;
+    bool ok = config;
     for (unsigned i = 0; ok && config_sections[i]; i++)
         ok = parse_section(config, config_sections[i], drafts);
-    if (ok && parse_texts(config, drafts))
-        return config;
-    config_free(config);
-    return NULL;
+    for (unsigned i = 0; i < drafts->count; i++)
+        count += drafts->list[i].text_count;
+    if (!ok || !(config->entries = calloc(count, sizeof *config->entries))) {
+        config_free(config);
+        return NULL;
+    }
+    /* The texts are kept for the comparison with a later configuration. */
+    for (struct config_draft *draft = drafts->list; draft < drafts->list + drafts->count; draft++) {
+        for (unsigned i = 0; i < draft->text_count; i++)
+            config->entries[config->entry_count++] = draft->texts[i];
+        draft->text_count = 0;
+    }
+    return config;
 }
 
 static struct config *parse_config(const char *text, size_t size, const char *name, FILE *errors)

@@ -57,35 +57,26 @@ static const struct config_type type_url = {
 #define WITHOUT ""
 #endif
 
-static void check_built(const struct config_draft *draft)
-{
-    const char *word = draft->section->word;
-    for (const char *left = WITHOUT; *left; left += strspn(left, ",")) {
-        const size_t size = strcspn(left, ",");
-        if (strlen(word) == size && strncmp(left, word, size) == 0)
-            config_mistake(
-                draft, NULL,
-                "this packgate was built without [%s]; expected one that was made without "
-                "WITHOUT=%s",
-                word, word);
-        left += size;
-    }
-}
-
 /* Checks that all outlets share. */
 void outlet_check_packs(struct config_draft *draft)
 {
     const struct outlet_config *outlet = draft->as.outlet;
     const bool present = draft->section == &present_section;
-    check_built(draft);
+    const char *word = draft->section->word;
+    char listed[NAME_SIZE];
+    snprintf(listed, sizeof listed, ",%s,", word);
+    if (strstr("," WITHOUT ",", listed))
+        config_mistake(draft, NULL,
+                       "this packgate was built without [%s]; expected one that was made without "
+                       "WITHOUT=%s",
+                       word, word);
     for (unsigned i = 0; i < outlet->pack_count; i++) {
         const char *name = outlet->packs[i];
         unsigned before = 0;
         while (before < i && strcmp(outlet->packs[before], name) != 0)
             before++;
         if (before < i)
-            config_mistake(draft, "packs", "%s is in [%s %s] twice", name, draft->section->word,
-                           draft->name);
+            config_mistake(draft, "packs", "%s is in [%s %s] twice", name, word, draft->name);
         else
             config_draft_refer(draft, present ? "of" : "packs", NULL, name);
     }

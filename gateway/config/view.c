@@ -61,13 +61,10 @@ static bool parse_copy(const struct config_key *key, const char *text, void *fie
 
 static bool parse_units(const struct config_key *key, const char *text, void *field)
 {
+    static const struct config_key id = {.size = sizeof(uint8_t), .max = UINT8_MAX};
     struct view_units *list = field;
-    unsigned id;
-    const char *end = parse_address(text, &id);
-    if (!end || *end || id > UINT8_MAX || list->count == VIEW_UNITS)
-        return false;
-    list->id[list->count++] = (uint8_t) id;
-    return true;
+    return list->count < VIEW_UNITS && type_whole.parse(&id, text, &list->id[list->count]) &&
+           ++list->count > 0;
 }
 
 #define COPY_EXPECTED                                                                              \

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from contextlib import contextmanager
 
-from harness import PATIENCE, Program, main, until
+from harness import PACKGATE, PATIENCE, Program, main, until
 
 RUNNER = os.path.abspath("tests/run")
 
@@ -210,8 +210,20 @@ def one_that_fails_beside_others_runs_again_alone():
             assert "not ok 1 - a" in file.read()
 
 
+def of_cases_that_share_nothing_only_those_that_failed_run_again():
+    with folder_of(good=GOOD) as folder:
+        put(f"{folder}/tests/e2e/test_bad.py", f"import os, sys\nsys.argv[1:] = [{PACKGATE!r}]\n"
+            f"sys.path.insert(0, {os.path.abspath('tests/e2e')!r})\nimport harness\n"
+            "def steady():\n    open('steady', 'a').write('x')\n"
+            "def fickle():\n    if not os.path.exists('again'):\n        os.mkdir('again')\n        raise ValueError\n"
+            "harness.main([steady, fickle], at_once=2)\n")
+        status, lines = run(folder, "e2e")
+        assert status == 0 and lines[-2:] == ["passed only alone: e2e/bad", "4 passed, 0 failed"], lines
+        assert os.path.getsize(f"{folder}/steady") == 1, lines
+
+
 main([counts_what_passes, failing_case_is_shown, dying_program_fails, program_without_all_its_cases_fails,
       skipped_case_fails, missing_program_fails, hanging_program_is_ended, nothing_outlives_its_test, more_run_at_once_while_processors_are_idle,
       interrupted_run_ends_its_tests, names_pick_tests, one_that_wants_to_be_alone_is,
       busy_ones_run_beside_those_that_wait, sanitized_run_leaves_out_what_has_its_own_build, what_is_on_demand_runs_only_by_name,
-      one_that_fails_beside_others_runs_again_alone])
+      one_that_fails_beside_others_runs_again_alone, of_cases_that_share_nothing_only_those_that_failed_run_again])

@@ -7,7 +7,7 @@
 #include "lines/line.h"
 
 #include "base/clock.h"
-#include "simulator/link.h"
+#include "simulator/pty.h"
 
 #include <fcntl.h>
 #include <math.h>

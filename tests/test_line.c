@@ -10,7 +10,7 @@
 #include "lines/line.h"
 
 #include "base/clock.h"
-#include "simulator/link.h"
+#include "simulator/pty.h"
 
 #include <dirent.h>
 #include <errno.h>

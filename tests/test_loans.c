@@ -9,7 +9,7 @@
 #include "lines/line.h"
 
 #include "base/clock.h"
-#include "simulator/link.h"
+#include "simulator/pty.h"
 
 #include <fcntl.h>
 #include <netinet/tcp.h>

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "commands/command.h"
 #include "lines/reply.h"
-#include "simulator/link.h"
+#include "simulator/pty.h"
 #include "simulator/simulator.h"
 #include "simulator/options.h"
 

@@ -2,20 +2,25 @@
 /*
  * A bus of emulated BMS. Each BMS receives all bytes of a connection in a buffer of its own,
  * because one may still be waiting for the rest of a frame that another has already handled. The
- * model advances once a second.
+ * model advances once a second. Replies wait in slots until they are due; one slot after the other
+ * is sent, whole or piece by piece.
  */
 #include "simulator.h"
 
-#include "link.h"
+#include "options.h"
+#include "pty.h"
 
 #include "base/clock.h"
 #include "bms/battery.h"
 #include "bms/count.h"
 #include "bms/prng.h"
 
+#include <errno.h>
 #include <math.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define CONNECTIONS 16
@@ -25,6 +30,12 @@
 #define ASLEEP_AFTER_S 10.0
 #define SAME_REQUEST_S 0.02
 #define JUNK_MOST 32
+#define SLOTS_MOST 1024
+#define QUIET_S 0.1      /* s of silence after which an incomplete request is discarded */
+#define PTY_CHECK_S 0.05 /* s between checks for a client */
+#define PACE_S 0.01      /* s: a paced line is sent in portions of this length */
+#define PIECE_MOST 32    /* bytes of a piece, for a reply that comes in pieces */
+#define PIECE_MOST_MS 10
 
 /* One BMS on the bus. */
 struct member {
@@ -40,10 +51,30 @@ struct ear {
     uint8_t bytes[EAR_SIZE];
 };
 
+/* Bytes to be sent. */
+struct slot {
+    struct slot *next;
+    double due;
+    size_t room; /* allocated bytes */
+    size_t size;
+    size_t sent;
+    bool is_echo;
+    uint8_t bytes[];
+};
+
 struct connection {
     struct simulator *simulator;
-    struct simulator_link *link;
-    struct ear ears[]; /* one per member */
+    int fd; /* a socket, or the master of a pty */
+    bool is_pty;
+    uint64_t random;
+    ev_io readable;
+    ev_timer speaker; /* the next slot, or piece of it, is due */
+    ev_timer quiet;
+    ev_timer presence;  /* of a pty: checks for a client while there is none */
+    struct slot *slots; /* in the order in which they are sent */
+    unsigned count;
+    struct slot *spare; /* the largest slot sent so far, reused to avoid allocation; NULL: none */
+    struct ear ears[];  /* one per member */
 };
 
 struct simulator {
@@ -156,12 +187,163 @@ static bool happens(struct simulator *simulator, double probability)
     return prng_unit(&simulator->random) < probability;
 }
 
+static void clear_slots(struct connection *connection)
+{
+    for (struct slot *slot; (slot = connection->slots); free(slot))
+        connection->slots = slot->next;
+    connection->count = 0;
+    ev_timer_stop(connection->simulator->loop, &connection->speaker);
+}
+
+static void connection_free(struct connection *connection)
+{
+    if (!connection)
+        return;
+    struct ev_loop *loop = connection->simulator->loop;
+    ev_io_stop(loop, &connection->readable);
+    ev_timer_stop(loop, &connection->speaker);
+    ev_timer_stop(loop, &connection->quiet);
+    ev_timer_stop(loop, &connection->presence);
+    clear_slots(connection);
+    free(connection->spare);
+    close(connection->fd);
+    free(connection);
+}
+
+static void remove_connection(struct connection *connection)
+{
+    struct simulator *simulator = connection->simulator;
+    for (int i = 0; i < CONNECTIONS; i++)
+        if (simulator->connections[i] == connection)
+            simulator->connections[i] = NULL;
+    connection_free(connection);
+}
+
+/* The size of the next piece of a slot, and how long the line is then busy or the sender pauses. */
+static size_t next_piece(struct connection *connection, const struct slot *slot, double *pause_s)
+{
+    const struct simulator_options *options = &connection->simulator->options;
+    size_t left = slot->size - slot->sent, piece = left;
+    double hesitation_s = 0;
+    if (options->baud > 0)
+        piece = (size_t) fmax(options->baud / 10 * PACE_S, 1);
+    if (options->split != 0) {
+        size_t most = piece < PIECE_MOST ? piece : PIECE_MOST;
+        piece = (size_t) prng_range(&connection->random, 1, (int) most);
+        hesitation_s = prng_range(&connection->random, 0, PIECE_MOST_MS) / 1e3;
+    }
+    piece = piece < left ? piece : left;
+    *pause_s = fmax(options->baud > 0 ? (double) piece * 10 / options->baud : 0, hesitation_s);
+    return piece;
+}
+
+/* Sends bytes. False: the peer is gone or does not read. A pty loses what no client reads. */
+static bool send_bytes(const struct connection *connection, const uint8_t *bytes, size_t size)
+{
+    if (!connection->is_pty)
+        return send(connection->fd, bytes, size, MSG_NOSIGNAL) == (ssize_t) size;
+    ssize_t sent = write(connection->fd, bytes, size);
+    (void) sent;
+    return true;
+}
+
+/* The end of the current stall: until then nothing is sent. */
+static double stalled_until(const struct simulator_options *options, double now)
+{
+    const double since = fmod(now, options->stall_every_s);
+    return since < options->stall_s ? now - since + options->stall_s : now;
+}
+
+static void arm_speaker(struct connection *connection)
+{
+    const struct slot *slot = connection->slots;
+    double now = clock_now();
+    ev_timer_stop(connection->simulator->loop, &connection->speaker);
+    if (!slot)
+        return;
+    double at = fmax(slot->due, stalled_until(&connection->simulator->options, now));
+    ev_timer_set(&connection->speaker, fmax(at - now, 0), 0);
+    ev_timer_start(connection->simulator->loop, &connection->speaker);
+}
+
+static void remove_first_slot(struct connection *connection)
+{
+    struct slot *slot = connection->slots;
+    connection->slots = slot->next;
+    connection->count--;
+    struct slot *smaller = slot;
+    if (!connection->spare || connection->spare->room < slot->room) {
+        smaller = connection->spare;
+        connection->spare = slot;
+    }
+    free(smaller);
+}
+
+/* Sends one piece of a slot. False: the connection has ended. */
+static bool send_piece(struct connection *connection, struct slot *slot)
+{
+    double pause_s;
+    size_t piece = next_piece(connection, slot, &pause_s);
+    if (!send_bytes(connection, slot->bytes + slot->sent, piece))
+        return false;
+    slot->sent += piece;
+    slot->due += pause_s;
+    if (slot->sent < slot->size)
+        return true;
+    bool ends = connection->simulator->options.close != 0 && !connection->is_pty && !slot->is_echo;
+    remove_first_slot(connection);
+    return !ends;
+}
+
+static void on_speaker(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct connection *connection = timer->data;
+    double now = clock_now();
+    bool stalled = stalled_until(&connection->simulator->options, now) > now;
+    for (struct slot *slot; !stalled && (slot = connection->slots) && slot->due <= now;) {
+        if (!send_piece(connection, slot)) {
+            remove_connection(connection);
+            return;
+        }
+    }
+    arm_speaker(connection);
+}
+
+/* Sends bytes after a delay; a shorter delay overtakes a longer one. If too much is waiting already, they are lost. */
+static void queue_bytes(struct connection *connection, const uint8_t *bytes, size_t size,
+                        double delay_s, bool is_echo)
+{
+    if (connection->count == SLOTS_MOST || !ev_is_active(&connection->readable))
+        return; /* no client reads it */
+    struct slot *slot = connection->spare;
+    if (slot && slot->room >= size) {
+        connection->spare = NULL;
+    } else {
+        slot = malloc(sizeof *slot + size);
+        if (!slot)
+            return;
+        slot->room = size;
+    }
+    memcpy(slot->bytes, bytes, size);
+    slot->size = size;
+    slot->sent = 0;
+    slot->due = clock_now() + delay_s;
+    slot->is_echo = is_echo;
+    /* A slot that is partly sent must not be interrupted. */
+    struct slot **at = &connection->slots;
+    while (*at && ((*at)->sent > 0 || (*at)->due <= slot->due))
+        at = &(*at)->next;
+    slot->next = *at;
+    *at = slot;
+    connection->count++;
+    arm_speaker(connection);
+}
+
 /* Sends simulator->output, with the faults of the options. */
 static void send_delayed_reply(struct simulator *simulator, const struct member *member,
-                               struct simulator_link *link, double delay_s)
+                               struct connection *connection, double delay_s)
 {
     uint8_t bytes[JUNK_MOST + BMS_FRAME_MAX];
-    _Static_assert(sizeof bytes <= SIMULATOR_SAY_MAX, "a reply must fit");
     const struct bms_output *output = &simulator->output;
     if (output->size == 0 || happens(simulator, member->options.drop))
         return;
@@ -179,9 +361,10 @@ static void send_delayed_reply(struct simulator *simulator, const struct member 
         size = (size_t) prng_range(&simulator->random, 1, (int) size - 1);
     if (happens(simulator, member->options.late))
         delay_s += member->options.late_ms / 1e3;
-    simulator_link_say(link, bytes, junk + size, delay_s);
+    queue_bytes(connection, bytes, junk + size, delay_s, false);
     if (member->options.repeat_ms > 0)
-        simulator_link_say(link, bytes, junk + size, delay_s + member->options.repeat_ms / 1e3);
+        queue_bytes(connection, bytes, junk + size, delay_s + member->options.repeat_ms / 1e3,
+                    false);
 }
 
 static void discard_bytes(struct ear *ear, size_t size)
@@ -205,10 +388,9 @@ static bool listen_once(struct connection *connection, struct member *member, st
         return false;
     used = used < ear->size ? used : ear->size;
     /* The bytes of the request take their time on the wire. */
-    double baud = connection->simulator->options.baud;
+    double baud = simulator->options.baud;
     double wire_s = baud > 0 ? (double) used * 10 / baud : 0;
-    send_delayed_reply(connection->simulator, member, connection->link,
-                       wire_s + member->options.delay_ms / 1e3);
+    send_delayed_reply(simulator, member, connection, wire_s + member->options.delay_ms / 1e3);
     discard_bytes(ear, used);
     return true;
 }
@@ -238,9 +420,8 @@ static void receive_bytes(struct connection *connection, struct member *member, 
     }
 }
 
-static void on_heard(void *data, const uint8_t *bytes, size_t size)
+static void hear(struct connection *connection, const uint8_t *bytes, size_t size)
 {
-    struct connection *connection = data;
     struct simulator *simulator = connection->simulator;
     /* With first_lost, a BMS that was idle wakes up by a request and misses it. */
     double now = clock_now();
@@ -257,9 +438,8 @@ static void on_heard(void *data, const uint8_t *bytes, size_t size)
 }
 
 /* The line is silent: the assumed start of a request was wrong, but a request may follow it. */
-static void on_quiet(void *data)
+static void discard_starts(struct connection *connection)
 {
-    struct connection *connection = data;
     struct simulator *simulator = connection->simulator;
     for (unsigned i = 0; i < simulator->count; i++) {
         struct ear *ear = &connection->ears[i];
@@ -270,6 +450,46 @@ static void on_quiet(void *data)
     }
 }
 
+static void on_quiet(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    ev_timer_stop(loop, timer);
+    discard_starts(timer->data);
+}
+
+static void on_presence(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct connection *connection = timer->data;
+    struct pollfd client = {.fd = connection->fd, .events = POLLIN};
+    if (poll(&client, 1, 0) < 0 || client.revents & POLLHUP) /* none has the slave open */
+        return;
+    ev_timer_stop(loop, timer);
+    ev_io_start(loop, &connection->readable);
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
+{
+    struct connection *connection = io->data;
+    uint8_t bytes[1024];
+    ssize_t size = read(connection->fd, bytes, sizeof bytes);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (size > 0) {
+        ev_timer_again(loop, &connection->quiet);
+        if (connection->simulator->options.echo != 0)
+            queue_bytes(connection, bytes, (size_t) size, 0, true);
+        hear(connection, bytes, (size_t) size);
+    } else if (connection->is_pty) {
+        ev_io_stop(loop, &connection->readable);
+        ev_timer_stop(loop, &connection->quiet);
+        discard_starts(connection);
+        clear_slots(connection);
+        pty_reset(connection->fd);
+        ev_timer_again(loop, &connection->presence);
+    } else {
+        remove_connection(connection);
+    }
+}
+
 static void send_unsolicited(struct simulator *simulator, struct member *member)
 {
     struct bms *bms = &member->bms;
@@ -277,7 +497,7 @@ static void send_unsolicited(struct simulator *simulator, struct member *member)
     bms_emulate(bms, &member->pack, NULL, 0, &simulator->output);
     for (int i = 0; i < CONNECTIONS; i++)
         if (simulator->connections[i])
-            send_delayed_reply(simulator, member, simulator->connections[i]->link,
+            send_delayed_reply(simulator, member, simulator->connections[i],
                                member->options.delay_ms / 1e3);
 }
 
@@ -324,28 +544,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     }
 }
 
-static void connection_free(struct connection *connection)
-{
-    if (!connection)
-        return;
-    simulator_link_free(connection->link);
-    free(connection);
-}
-
-static void on_closed(void *data)
-{
-    struct connection *connection = data;
-    struct simulator *simulator = connection->simulator;
-    for (int i = 0; i < CONNECTIONS; i++)
-        if (simulator->connections[i] == connection)
-            simulator->connections[i] = NULL;
-    connection_free(connection);
-}
-
 bool simulator_attach(struct simulator *simulator, int fd)
 {
-    static const struct simulator_link_events events = {
-        .heard = on_heard, .quiet = on_quiet, .closed = on_closed};
     struct connection **place = simulator->connections;
     while (place < simulator->connections + CONNECTIONS && *place)
         place++;
@@ -358,12 +558,16 @@ bool simulator_attach(struct simulator *simulator, int fd)
         return false;
     }
     connection->simulator = simulator;
-    connection->link = simulator_link_new(simulator->loop, fd, &simulator->options,
-                                          prng_next(&simulator->random), &events, connection);
-    if (!connection->link) {
-        free(connection);
-        return false;
-    }
+    connection->fd = fd;
+    connection->is_pty = isatty(fd);
+    connection->random = prng_next(&simulator->random);
+    ev_io_init(&connection->readable, on_readable, fd, EV_READ);
+    ev_init(&connection->speaker, on_speaker);
+    ev_timer_init(&connection->quiet, on_quiet, 0, QUIET_S);
+    ev_timer_init(&connection->presence, on_presence, 0, PTY_CHECK_S);
+    connection->readable.data = connection->speaker.data = connection->quiet.data =
+        connection->presence.data = connection;
+    ev_io_start(simulator->loop, &connection->readable);
     *place = connection;
     return true;
 }

@@ -19,6 +19,8 @@
 #define CRC_SIZE 2
 #define NO_CURRENT 30000
 #define ABSENT 0xFFFF /* content of a register that the unit does not have */
+#define P81_PASSWORD 0x126
+#define P81_PASSWORD_COUNT 3
 
 extern const struct bms_driver daly_d2_driver, daly_p81_driver;
 
@@ -208,21 +210,6 @@ static void decode_cells(const struct daly_map *map, const struct modbus_window 
     }
 }
 
-/* 255: not fitted, although it may be counted (section 8); so is 0, which would be -40 °C. */
-static void decode_temps(const struct daly_map *map, const struct modbus_window *window,
-                         struct pack *pack)
-{
-    int count = count_in(window, map->temp_count, map->max_temps);
-    for (unsigned n = 1; n <= map->max_temps; n++) {
-        unsigned reg = map->temp_reg + n - 1;
-        if (!modbus_has(window, reg, 1))
-            continue;
-        uint16_t raw = modbus_word(window, reg);
-        if (raw > 0 && raw < 255 && (count < 0 || n <= (unsigned) count))
-            pack_set_temp(pack, n, raw - 40);
-    }
-}
-
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
@@ -274,7 +261,6 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
             pack_set(pack, CURRENT_A, (raw - NO_CURRENT) / 10.0);
     }
     decode_cells(map, &window, pack);
-    decode_temps(map, &window, pack);
     map->decode_rest(&window, pack);
     /* Some units have no MOS sensor, and some of these no balance mask either (section 5): the step
      * is requested as long as it returns one of them. */
@@ -285,11 +271,10 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     return BMS_DONE;
 }
 
-/* The size of a reply shows which of our requests it answers. A reply to another program may
+/* Registers 126 to 128 hold a password. The size of a reply shows which of our requests it answers. A reply to another program may
  * contain anything, so all of it is blanked. */
 static void mask_p81(uint8_t *frame, size_t size)
 {
-    const struct daly_map *map = &daly_p81_map;
     size_t first = 3, end = size - CRC_SIZE;
     if (frame[1] != MODBUS_HOLDING || size <= 8)
         return;
@@ -297,10 +282,10 @@ static void mask_p81(uint8_t *frame, size_t size)
         const struct bms_read *read = &p81_plan[i].read;
         if (size != 5u + 2u * read->count)
             continue;
-        bool holds = read->start <= map->secret &&
-                     map->secret + map->secret_count <= read->start + read->count;
-        first = 3u + (holds ? 2u * (map->secret - read->start) : 0);
-        end = first + (holds ? 2u * map->secret_count : 0);
+        bool holds = read->start <= P81_PASSWORD &&
+                     P81_PASSWORD + P81_PASSWORD_COUNT <= read->start + read->count;
+        first = 3u + (holds ? 2u * (P81_PASSWORD - read->start) : 0);
+        end = first + (holds ? 2u * P81_PASSWORD_COUNT : 0);
     }
     memset(frame + first, '*', end - first);
     modbus_put_crc(frame, size - CRC_SIZE);
@@ -369,8 +354,6 @@ static uint16_t encode_register(const struct daly_map *map, const struct pack *p
         return reg < pack->value[CELL_COUNT]
                    ? raw_of(pack, (enum pack_value)(CELL_MV + reg), 0, 1, 0)
                    : 0;
-    if (reg >= map->temp_reg && reg < (unsigned) map->temp_reg + map->max_temps)
-        return raw_of(pack, (enum pack_value)(TEMP_C + reg - map->temp_reg), -40, 1, 255);
     if (reg == map->current)
         return raw_of(pack, CURRENT_A, -NO_CURRENT, 10, NO_CURRENT);
     const int32_t word = modbus_told_rows(map->values, map->value_count, pack, MODBUS_HOLDING, reg);
@@ -388,9 +371,6 @@ static uint16_t encode_register(const struct daly_map *map, const struct pack *p
         return (uint16_t) (raw_extreme_temp(pack, true) - raw_extreme_temp(pack, false));
     if (reg == map->charge_switch || reg == map->discharge_switch)
         return raw_of(pack, reg == map->charge_switch ? CHARGE_MOS : DISCHARGE_MOS, 0, 1, 0);
-    if (reg >= map->mask && reg < (unsigned) map->mask + map->mask_count)
-        return (uint16_t) ((uint64_t) pack_value_or(pack, BALANCE_MASK, 0) >>
-                           16 * (reg - map->mask));
     return map->encode_rest(pack, reg);
 }
 

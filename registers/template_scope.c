@@ -133,11 +133,8 @@ static bool look_up_place(const struct template_scope *scope, const struct wante
 {
     const struct map_row *row = scope->row;
     const unsigned offset = map_row_offset(row, is_element(scope) ? scope->n - 1 : 0);
-    if (row->type == REG_FLOAT32 || row->type == REG_STRING) {
-        if (is(wanted, "unknown", "%s", ""))
-            return true;
-    }
-    return is(wanted, "offset", "%u", offset) ||
+    const bool none = row->type == REG_FLOAT32 || row->type == REG_STRING;
+    return (none && is(wanted, "unknown", "%s", "")) || is(wanted, "offset", "%u", offset) ||
            is(wanted, "address", "%u", (unsigned) scope->settings->base + offset) ||
            is(wanted, "count", "%u", row->count) ||
            is(wanted, "known", "%u", known_elements(scope)) ||

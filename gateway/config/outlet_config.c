@@ -14,27 +14,18 @@ const char *notify_event_name(enum notify_event event)
 
 bool mqtt_broker_parse(const char *text, bool *tls, struct endpoint *endpoint)
 {
-    static const struct {
-        const char *scheme;
-        bool tls;
-        const char *port;
-    } schemes[] = {{"mqtt://", false, ":1883"}, {"mqtts://", true, ":8883"}};
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
-        size_t size = strlen(schemes[i].scheme);
-        if (strncmp(text, schemes[i].scheme, size) != 0)
-            continue;
-        char address[OUTLET_PATH_SIZE + 8];
-        *tls = schemes[i].tls;
-        snprintf(address, sizeof address - 6, "%s", text + size);
-        size = strcspn(address, "/");
-        if (strcmp(address + size, "/") == 0)
-            address[size] = '\0';
-        if (endpoint_parse(address, endpoint))
-            return endpoint->port > 0;
-        strcat(address, schemes[i].port);
-        return endpoint_parse(address, endpoint);
-    }
-    return false;
+    char address[OUTLET_PATH_SIZE + 8];
+    *tls = strncmp(text, "mqtts://", 8) == 0;
+    if (!*tls && strncmp(text, "mqtt://", 7) != 0)
+        return false;
+    snprintf(address, sizeof address - 6, "%s", strstr(text, "://") + 3);
+    const size_t size = strcspn(address, "/");
+    if (strcmp(address + size, "/") == 0)
+        address[size] = '\0';
+    if (endpoint_parse(address, endpoint))
+        return endpoint->port > 0;
+    strcat(address, *tls ? ":8883" : ":1883");
+    return endpoint_parse(address, endpoint);
 }
 
 static void write_host(const struct web_config *web, const char *host, const char *host_name,

@@ -238,10 +238,7 @@ static void init_pack(void *settings)
 static void link_pack(const struct config *config, void *settings,
                       const struct config_draft *draft)
 {
-    const struct line_config *line = config->lines;
-    while (strcmp(line->name, draft->line->name) != 0)
-        line++;
-    ((struct pack_config *) settings)->line = line;
+    ((struct pack_config *) settings)->line = config_struct_find(config, &line_section, draft->line->name);
 }
 
 const struct config_section pack_section = {
@@ -276,12 +273,8 @@ static void link_bank(const struct config *config, void *settings,
                       const struct config_draft *draft)
 {
     struct bank_config *bank = settings;
-    for (const struct config_entry *text; (text = config_draft_text(draft, "packs", bank->pack_count));) {
-        const struct pack_config *pack = config->packs;
-        while (strcmp(pack->name, text->text) != 0)
-            pack++;
-        bank->packs[bank->pack_count++] = pack;
-    }
+    for (const struct config_entry *text; (text = config_draft_text(draft, "packs", bank->pack_count));)
+        bank->packs[bank->pack_count++] = config_struct_find(config, &pack_section, text->text);
 }
 
 const struct config_section bank_section = {

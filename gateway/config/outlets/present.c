@@ -233,26 +233,24 @@ static void add_needed_pack(struct outlet_config *outlet, const char *name)
         snprintf(outlet->packs[outlet->pack_count++], OUTLET_NAME_SIZE, "%s", name);
 }
 
-/* A bank needs its packs; the lines of a view name banks and their packs. */
-static void add_needed_members(const struct config *config, struct outlet_config *outlet)
-{
-    for (unsigned i = 0; i < outlet->pack_count; i++)
-        for (unsigned n = 0; n < config->bank_count; n++)
-            for (unsigned k = 0; strcmp(config->banks[n].name, outlet->packs[i]) == 0 &&
-                                 k < config->banks[n].pack_count;
-                 k++)
-                add_needed_pack(outlet, config->banks[n].packs[k]->name);
-}
-
+/* The lines of a view name banks and their packs. */
 static void add_needed_sources(const struct config *config, struct present_config *present)
 {
-    for (const struct view_config *view = config->views; view < config->views + config->view_count;
-         view++)
-        for (unsigned i = 0; strcmp(view->name, present->view) == 0 && i < view->register_count;
-             i++)
-            for (unsigned n = 0; n < view->registers[i].term_count; n++)
-                if (view->registers[i].terms[n].source[0])
-                    add_needed_pack(&present->outlet, view->registers[i].terms[n].source);
+    const struct view_config *view = config_struct_find(config, &view_section, present->view);
+    for (unsigned i = 0; view && i < view->register_count; i++)
+        for (unsigned n = 0; n < view->registers[i].term_count; n++)
+            if (view->registers[i].terms[n].source[0])
+                add_needed_pack(&present->outlet, view->registers[i].terms[n].source);
+}
+
+static void add_needed_members(const struct config *config, struct outlet_config *outlet)
+{
+    for (unsigned i = 0; i < outlet->pack_count; i++) {
+        const struct bank_config *bank =
+            config_struct_find(config, &bank_section, outlet->packs[i]);
+        for (unsigned k = 0; bank && k < bank->pack_count; k++)
+            add_needed_pack(outlet, bank->packs[k]->name);
+    }
 }
 
 /* The cell voltage at which no discharge current is allowed any more. */

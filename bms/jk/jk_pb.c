@@ -36,13 +36,12 @@ static const char *const variants[] = {"trigger", "registers", NULL};
  * 0x16xx calibrates, shuts down or overwrites all settings: never send one. */
 static const struct source {
     uint16_t trigger, block;
-    enum jk_type type;
 } sources[] = {
-    {0x161C, 0x1400, JK_ABOUT},
-    {0x161E, 0x1000, JK_SETTINGS},
-    {0x1620, 0x1200, JK_STATUS},
+    [JK_SETTINGS] = {0x161E, 0x1000},
+    [JK_STATUS] = {0x1620, 0x1200},
+    [JK_ABOUT] = {0x161C, 0x1400},
+    [JK_LOG] = {0, 0}, /* is never asked for */
 };
-#define SOURCES COUNT(sources)
 
 struct memory {
     struct jk_notes notes;
@@ -86,13 +85,6 @@ static const struct bms_step plan[STEPS] = {
 };
 // clang-format on
 
-static void note_status(struct memory *memory)
-{
-    memory->status_awaited = false;
-    if (!memory->status_led)
-        memory->lone_misses = 0;
-}
-
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     struct memory *memory = bms_memory(bms);
@@ -126,19 +118,22 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 
 static const struct bms_span more = {BMS_MORE, 0}, skip = {BMS_SKIP, 1};
 
+static struct bms_span find_whole(const uint8_t *bytes, size_t size, size_t whole)
+{
+    if (size < whole)
+        return more;
+    return modbus_crc_fits(bytes, whole) ? (struct bms_span){BMS_FRAME, whole} : skip;
+}
+
 /* An acknowledgement of the record's own trigger, from any address. */
 static struct bms_span find_ack(enum jk_type type, const uint8_t *bytes, size_t size)
 {
     uint8_t expected[] = {MODBUS_WRITE_MANY, 0, 0, 0, 1};
-    for (size_t i = 0; i < SOURCES; i++)
-        if (sources[i].type == type)
-            put_be16(expected + 1, sources[i].trigger);
+    put_be16(expected + 1, sources[type].trigger);
     size_t known = size < 6 ? size : 6;
     if (known > 1 && memcmp(bytes + 1, expected, known - 1) != 0)
         return skip;
-    if (size < ACK_SIZE)
-        return more;
-    return modbus_crc_fits(bytes, ACK_SIZE) ? (struct bms_span){BMS_FRAME, ACK_SIZE} : skip;
+    return find_whole(bytes, size, ACK_SIZE);
 }
 
 /* The acknowledgement behind a record; some adapters put a zero byte between them. */
@@ -203,12 +198,7 @@ static struct bms_span find_write(const uint8_t *bytes, size_t size)
         return more;
     if (modbus_crc_fits(bytes, ACK_SIZE))
         return (struct bms_span){BMS_FRAME, ACK_SIZE};
-    if (bytes[6] != 2 * bytes[5])
-        return skip;
-    size_t whole = 9u + bytes[6];
-    if (size < whole)
-        return more;
-    return modbus_crc_fits(bytes, whole) ? (struct bms_span){BMS_FRAME, whole} : skip;
+    return bytes[6] == 2 * bytes[5] ? find_whole(bytes, size, 9u + bytes[6]) : skip;
 }
 
 static struct bms_span find_exception(const struct bms_request *request, const uint8_t *bytes,
@@ -218,10 +208,7 @@ static struct bms_span find_exception(const struct bms_request *request, const u
                     bytes[1] == (request->bytes[1] | MODBUS_EXCEPTION);
     if (!expected || (size > 2 && (bytes[2] < MODBUS_BAD_FUNCTION || bytes[2] > BAD_CRC)))
         return skip;
-    if (size < EXCEPTION_SIZE)
-        return more;
-    return modbus_crc_fits(bytes, EXCEPTION_SIZE) ? (struct bms_span){BMS_FRAME, EXCEPTION_SIZE}
-                                                  : skip;
+    return find_whole(bytes, size, EXCEPTION_SIZE);
 }
 
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
@@ -260,18 +247,27 @@ static enum jk_type type_of_trigger(const struct bms_request *request)
 {
     if (request->size != 11 || request->bytes[1] != MODBUS_WRITE_MANY)
         return (enum jk_type) 0;
-    for (size_t i = 0; i < SOURCES; i++)
-        if (sources[i].trigger == be16(request->bytes + 2))
-            return sources[i].type;
-    return (enum jk_type) 0;
+    enum jk_type type = JK_ABOUT;
+    while (type > 0 && sources[type].trigger != be16(request->bytes + 2))
+        type--;
+    return type;
+}
+
+/* The record that a register belongs to; 0: none. */
+static enum jk_type type_of_block(unsigned start)
+{
+    enum jk_type type = JK_ABOUT;
+    while (type > 0 && start - sources[type].block >= BLOCK_END)
+        type--;
+    return type;
 }
 
 /* Section 2: a record is from the requested pack if that pack's acknowledgement follows it
  * directly, or precedes it on boards that do so. Without any acknowledgement it is accepted only
  * if the pack has the line for itself and no other device was ever heard there. */
-static bool is_ours(const struct bms *bms, struct memory *memory, bool asked_for, uint8_t address,
-                    const uint8_t *ack)
+static bool is_ours(struct bms *bms, bool asked_for, uint8_t address, const uint8_t *ack)
 {
+    struct memory *memory = bms_memory(bms);
     bool announced = memory->acknowledged && !memory->acknowledges_behind;
     memory->acknowledged = false;
     if (!ack)
@@ -282,11 +278,23 @@ static bool is_ours(const struct bms *bms, struct memory *memory, bool asked_for
     return ours;
 }
 
+static enum bms_result take_record(struct bms *bms, const struct jk_record *record,
+                                   struct pack *pack)
+{
+    struct memory *memory = bms_memory(bms);
+    enum bms_result result = jk_record_decode(bms, &memory->notes, record, pack);
+    if (result == BMS_DONE && record->type == JK_STATUS) {
+        memory->status_awaited = false;
+        if (!memory->status_led)
+            memory->lone_misses = 0;
+    }
+    return result;
+}
+
 static enum bms_result decode_record(struct bms *bms, const struct bms_request *request,
                                      uint8_t address, const uint8_t *frame, size_t size,
                                      struct pack *pack)
 {
-    struct memory *memory = bms_memory(bms);
     size_t cut = frame[0] == 0x55 ? 0 : 1;
     struct jk_record record = {
         .type = (enum jk_type) frame[4 - cut],
@@ -296,14 +304,12 @@ static enum bms_result decode_record(struct bms *bms, const struct bms_request *
         .size = JK_RECORD_SIZE - cut,
     };
     enum jk_type wanted = type_of_trigger(request);
-    if (!is_ours(bms, memory, wanted == record.type, address,
+    if (!is_ours(bms, wanted == record.type, address,
                  size > JK_RECORD_SIZE ? frame + size - ACK_SIZE : NULL))
         return BMS_FOREIGN;
     if (request->size != 0 && record.type != wanted)
         return BMS_FOREIGN;
-    enum bms_result result = jk_record_decode(bms, &memory->notes, &record, pack);
-    if (result == BMS_DONE && record.type == JK_STATUS)
-        note_status(memory);
+    enum bms_result result = take_record(bms, &record, pack);
     return result == BMS_DONE && request->size == 0 && record.type != JK_STATUS ? BMS_PARTIAL
                                                                                 : result;
 }
@@ -312,26 +318,19 @@ static enum bms_result decode_record(struct bms *bms, const struct bms_request *
 static enum bms_result decode_registers(struct bms *bms, const struct bms_request *request,
                                         const uint8_t *frame, struct pack *pack)
 {
-    struct memory *memory = bms_memory(bms);
-    uint16_t start = be16(request->bytes + 2);
-    for (size_t i = 0; i < SOURCES; i++) {
-        unsigned offset = (unsigned) start - sources[i].block;
-        if (offset >= BLOCK_END || offset % 2 != 0)
-            continue;
-        struct jk_record record = {
-            .type = sources[i].type,
-            .layout = JK_32S,
-            .big_endian = true,
-            .first = BLOCK_DATA + offset,
-            .bytes = frame + 3,
-            .size = frame[2],
-        };
-        enum bms_result result = jk_record_decode(bms, &memory->notes, &record, pack);
-        if (result == BMS_DONE && record.type == JK_STATUS)
-            note_status(memory);
-        return result;
-    }
-    return BMS_FOREIGN;
+    const unsigned start = be16(request->bytes + 2);
+    const enum jk_type type = type_of_block(start);
+    if (type == 0 || start % 2 != 0)
+        return BMS_FOREIGN;
+    struct jk_record record = {
+        .type = type,
+        .layout = JK_32S,
+        .big_endian = true,
+        .first = BLOCK_DATA + (start - sources[type].block),
+        .bytes = frame + 3,
+        .size = frame[2],
+    };
+    return take_record(bms, &record, pack);
 }
 
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
@@ -413,20 +412,18 @@ static void acknowledge(const uint8_t *request, struct bms_output *out)
 static void emulate_read(const uint8_t *request, const struct pack *pack, struct bms_output *out)
 {
     unsigned start = be16(request + 2), words = be16(request + 4);
-    const struct source *source = NULL;
-    for (size_t i = 0; i < SOURCES; i++)
-        if (start >= sources[i].block && start - sources[i].block < BLOCK_END)
-            source = &sources[i];
+    const enum jk_type type = type_of_block(start);
+    const unsigned offset = start - sources[type].block;
     if (words == 0 || words > MODBUS_READ_MAX) {
         write_exception(request, MODBUS_BAD_VALUE, out);
-    } else if (!source || start - source->block + 2 * words > BLOCK_END) {
+    } else if (type == 0 || offset + 2 * words > BLOCK_END) {
         write_exception(request, MODBUS_BAD_ADDRESS, out);
     } else {
         uint8_t record[JK_RECORD_SIZE];
-        jk_encode(record, true, source->type, JK_32S, 0, request[0], pack);
+        jk_encode(record, true, type, JK_32S, 0, request[0], pack);
         memcpy(out->bytes, request, 2);
         out->bytes[2] = (uint8_t) (2 * words);
-        memcpy(out->bytes + 3, record + BLOCK_DATA + (start - source->block), 2u * words);
+        memcpy(out->bytes + 3, record + BLOCK_DATA + offset, 2u * words);
         out->size = modbus_put_crc(out->bytes, 3 + 2u * words);
     }
 }
@@ -495,22 +492,14 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
 
 /* The addresses that a board's switches can set; 9600 baud is protocol 013. The second poll has a
  * wake-up before the status. */
-static const struct bms_guess guesses[] = {{.address = 1, .polls = 2},
-                                           {.address = 2},
-                                           {.address = 3},
-                                           {.address = 4},
-                                           {.address = 5},
-                                           {.address = 6},
-                                           {.address = 7},
-                                           {.address = 8},
-                                           {.address = 9},
-                                           {.address = 10},
-                                           {.address = 11},
-                                           {.address = 12},
-                                           {.address = 13},
-                                           {.address = 14},
-                                           {.address = 15},
-                                           {.address = 1, .baud = 9600}};
+// clang-format off
+static const struct bms_guess guesses[] = {
+    {.address = 1, .polls = 2}, {.address = 2}, {.address = 3}, {.address = 4}, {.address = 5},
+    {.address = 6}, {.address = 7}, {.address = 8}, {.address = 9}, {.address = 10},
+    {.address = 11}, {.address = 12}, {.address = 13}, {.address = 14}, {.address = 15},
+    {.address = 1, .baud = 9600},
+};
+// clang-format on
 
 const struct bms_driver jk_pb_driver = {
     .name = "jk-pb",

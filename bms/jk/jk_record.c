@@ -28,14 +28,6 @@
 
 static const uint8_t header[HEADER_SIZE] = {0x55, 0xAA, 0xEB, 0x90};
 
-static bool is_cut_short(const uint8_t *bytes)
-{
-    for (size_t i = HEADER_SIZE; i + HEADER_SIZE <= JK_RECORD_SIZE; i++)
-        if (memcmp(bytes + i, header, HEADER_SIZE) == 0)
-            return true;
-    return false;
-}
-
 /*   55 AA EB 90 | 02   | 95      | 293 bytes | 61
  *   header      | type | counter | data      | sum of all before       (section 3) */
 struct bms_span jk_record_find(const uint8_t *bytes, size_t size)
@@ -48,7 +40,7 @@ struct bms_span jk_record_find(const uint8_t *bytes, size_t size)
     if (size < JK_RECORD_SIZE)
         return (struct bms_span){BMS_MORE, 0};
     if ((uint8_t) sum_bytes(bytes, JK_RECORD_SIZE - 1) != bytes[JK_RECORD_SIZE - 1] ||
-        is_cut_short(bytes))
+        memmem(bytes + HEADER_SIZE, JK_RECORD_SIZE - HEADER_SIZE, header, HEADER_SIZE))
         return (struct bms_span){BMS_DAMAGED, HEADER_SIZE};
     return (struct bms_span){BMS_FRAME, JK_RECORD_SIZE};
 }
@@ -212,14 +204,6 @@ static uint32_t cells_read(const struct jk_record *record, unsigned count)
     return read;
 }
 
-static unsigned count_ones(uint32_t word)
-{
-    unsigned ones = 0;
-    for (; word != 0; word &= word - 1)
-        ones++;
-    return ones;
-}
-
 /* Guesses the layout of a board without any cell wire. Both masks are 0. The 32-cell layout then
  * has only zeros where it stores the wire resistances of cells 24 to 32; at the same place the
  * 24-cell layout has current, temperatures, SOC and remaining capacity, which are never all 0,
@@ -251,7 +235,7 @@ static enum jk_layout choose_layout(const struct jk_notes *notes, const struct j
         uint32_t read = cells_read(record, places[JK_24S].cells);
         if (read == 0)
             return word == 0 ? guess_without_cells(record) : JK_LAYOUT_AUTO;
-        bool run = (word & (word + 1)) == 0 && count_ones(word) == count_ones(read);
+        bool run = (word & (word + 1)) == 0 && __builtin_popcount(word) == __builtin_popcount(read);
         return word != 0 && (word == read || run) ? JK_24S : JK_32S;
     }
     if (record->layout != JK_LAYOUT_AUTO)

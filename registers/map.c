@@ -338,34 +338,23 @@ static bool touches_values(unsigned offset, unsigned count)
     return false;
 }
 
-static const struct span *find_span(const struct span *spans, unsigned count, unsigned address)
-{
-    for (unsigned n = 0; n < count; n++)
-        if (address >= spans[n].start && address <= last(&spans[n]))
-            return &spans[n];
-    return NULL;
-}
-
+/* Spans are disjoint, so a range is inside if they cover as many registers as it has. */
 enum map_range map_range(const struct map_settings *settings, unsigned address, unsigned count)
 {
-    if (count == 0)
-        return MAP_OUTSIDE;
     struct span spans[MAX_SPANS];
-    unsigned span_count = list_spans(settings, spans);
-    enum map_range touched = MAP_STATUS;
-    while (count > 0) { /* two blocks may be adjacent, so that one read spans both */
-        const struct span *span = find_span(spans, span_count, address);
-        if (!span)
-            return MAP_OUTSIDE;
-        unsigned here = last(span) - address + 1;
-        if (here > count)
-            here = count;
-        if (touches_values(span->offset + address - span->start, here))
-            touched = MAP_VALUES;
-        address += here;
-        count -= here;
+    const unsigned span_count = list_spans(settings, spans);
+    const unsigned stop = address + count;
+    unsigned covered = 0;
+    bool values = false;
+    for (const struct span *span = spans; span < spans + span_count; span++) {
+        const unsigned first = span->start > address ? span->start : address;
+        const unsigned end = last(span) < stop ? last(span) + 1 : stop;
+        if (first >= end)
+            continue;
+        covered += end - first;
+        values |= touches_values(span->offset + first - span->start, end - first);
     }
-    return touched;
+    return count == 0 || covered < count ? MAP_OUTSIDE : values ? MAP_VALUES : MAP_STATUS;
 }
 
 static enum map_range bit_range(const struct map_bit *bits, unsigned bit_count, unsigned size,

@@ -57,13 +57,10 @@ bool allow_add(struct allow_list *list, const char *text)
 /* Whether the first bits of both are equal. Bits of a network beyond its prefix are ignored. */
 static bool same_prefix(const uint8_t a[16], const uint8_t b[16], unsigned bits)
 {
-    const unsigned bytes = bits / 8;
-    if (memcmp(a, b, bytes) != 0)
-        return false;
-    if (bits % 8 == 0)
-        return true;
-    const uint8_t mask = (uint8_t) (0xFF << (8 - bits % 8));
-    return ((a[bytes] ^ b[bytes]) & mask) == 0;
+    for (unsigned i = 0; i < bits; i++)
+        if ((a[i / 8] ^ b[i / 8]) & 0x80 >> i % 8)
+            return false;
+    return true;
 }
 
 static bool client_address(const struct sockaddr *client, uint8_t address[16])

@@ -123,10 +123,7 @@ static const struct line *end_of_keys(const struct lines *lines, const struct li
 
 static bool is_blank(const struct line *line)
 {
-    size_t size = line->size;
-    while (size > 0 && isspace((unsigned char) line->at[size - 1]))
-        size--;
-    return size == 0;
+    return strspn(line->at, " \t\n\v\f\r") >= line->size;
 }
 
 static bool is_ended(const struct line *line)

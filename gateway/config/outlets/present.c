@@ -226,10 +226,7 @@ static void check_present(struct config_draft *draft)
 
 static void add_needed_pack(struct outlet_config *outlet, const char *name)
 {
-    for (unsigned i = 0; i < outlet->pack_count; i++)
-        if (strcmp(outlet->packs[i], name) == 0)
-            return;
-    if (outlet->pack_count < OUTLET_PACKS_MAX)
+    if (!outlet_wants(outlet, name) && outlet->pack_count < OUTLET_PACKS_MAX)
         snprintf(outlet->packs[outlet->pack_count++], OUTLET_NAME_SIZE, "%s", name);
 }
 

@@ -95,8 +95,7 @@ def alerts_fire_when_they_should():
     checked = subprocess.run(["amtool", "check-config", "conf/fleet/alertmanager.yml"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                              timeout=PATIENCE)
     assert checked.returncode == 0, checked.stdout.decode()
-    folder = tempfile.mkdtemp(prefix="packgate-alerts-")
-    try:
+    with tempfile.TemporaryDirectory(prefix="packgate-alerts-") as folder:
         rules = os.path.abspath("conf/fleet/alerts.yml")
         # promtool expects everything that fires; here only the name and the target matter, so labels and texts are
         # removed.
@@ -122,8 +121,6 @@ def alerts_fire_when_they_should():
         result = subprocess.run(["promtool", "test", "rules", os.path.join(folder, "test.yml")], stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, timeout=PATIENCE)
         assert result.returncode == 0, result.stdout.decode()[-3000:]
-    finally:
-        shutil.rmtree(folder)
 
 
 def the_dashboard_asks_what_can_be_answered():

@@ -49,8 +49,7 @@ def ask(port, query):
 
 
 def check_all(target, without=()):
-    folder = tempfile.mkdtemp(prefix="packgate-grafana-")
-    try:
+    with tempfile.TemporaryDirectory(prefix="packgate-grafana-") as folder:
         with open(os.path.join(folder, "prometheus.yml"), "w", encoding="utf-8") as file:
             json.dump({"global": {"scrape_interval": "1s"},
                        "scrape_configs": [{"job_name": "packgate", "static_configs": [{"targets": [target]}]}]}, file)
@@ -67,8 +66,6 @@ def check_all(target, without=()):
                     until(lambda: float(ask(port, query)[0]["value"][1]) == 1)
                 elif title == "Active alarms":
                     assert {row["metric"]["alarm"] for row in result} == {"soc_low"}, result
-    finally:
-        shutil.rmtree(folder)
 
 
 def works_on_what_prometheus_scrapes():

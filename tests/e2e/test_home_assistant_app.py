@@ -245,8 +245,7 @@ def set_options(folder, options):
 @contextlib.contextmanager
 def app(options, broker=None, page=LOOPBACK):
     """The folders of an app, and its start: (folder, supervisor, function that starts it)."""
-    folder = tempfile.mkdtemp(prefix="packgate-app-")
-    try:
+    with tempfile.TemporaryDirectory(prefix="packgate-app-") as folder:
         for name in ("bin", "config", "data"):
             os.mkdir(f"{folder}/{name}")
         with open(f"{folder}/bin/packgate", "w", encoding="utf-8") as file:
@@ -259,8 +258,6 @@ def app(options, broker=None, page=LOOPBACK):
                                **page)
             yield folder, supervisor, lambda more=(): Program(f"{APP}/start", env=environment | dict(more))
             supervisor.shutdown()
-    finally:
-        shutil.rmtree(folder)
 
 
 def config_of(folder):

@@ -264,21 +264,18 @@ print("asked 100 things in %.2f s" % (time.monotonic() - begin), flush=True)
 
 def one_that_asks_and_asks_is_slowed_down():
     """Each answer needs processor time of the gateway, which must remain for others."""
-    folder = tempfile.mkdtemp(prefix="packgate-outlets-")
-    shutil.copy(PACKGATE, folder)
-    with open(os.path.join(folder, "packgate-outlet-print"), "w") as file:
-        file.write(ASKING)
-    os.chmod(file.name, 0o755)
-    config = os.path.join(folder, "packgate.ini")
-    with open(config, "w") as file:
-        file.write("[gateway]\nlisten = 127.0.0.1:0\nstate_file = none\ncontrol = none\n" + PACK.format("a", "sim:", 1) +
-                   PRINT.format("all"))
-    try:
+    with tempfile.TemporaryDirectory(prefix="packgate-outlets-") as folder:
+        shutil.copy(PACKGATE, folder)
+        with open(os.path.join(folder, "packgate-outlet-print"), "w") as file:
+            file.write(ASKING)
+        os.chmod(file.name, 0o755)
+        config = os.path.join(folder, "packgate.ini")
+        with open(config, "w") as file:
+            file.write("[gateway]\nlisten = 127.0.0.1:0\nstate_file = none\ncontrol = none\n" + PACK.format("a", "sim:", 1) +
+                       PRINT.format("all"))
         with harness.Program(os.path.join(folder, "packgate"), "run", "-c", config) as gateway:
             taken = float(gateway.wait_for(r"asked 100 things in ([0-9.]+) s")[1])
         assert taken > 1.9, taken
-    finally:
-        shutil.rmtree(folder)
 
 
 def is_nothing_by_itself():

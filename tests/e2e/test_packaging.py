@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-from contextlib import contextmanager
 
 import yaml
 
@@ -45,15 +44,6 @@ def read_text(*path):
 
 def files_below(folder):
     return sorted(os.path.relpath(os.path.join(at, name), folder) for at, _, names in os.walk(folder) for name in names)
-
-
-@contextmanager
-def scratch():
-    folder = tempfile.mkdtemp(prefix="packgate-packaging-")
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
 
 
 # ---- documents ----
@@ -136,7 +126,7 @@ INSTALLED = sorted(["etc/packgate/packgate.ini", "usr/bin/packgate", *OUTLETS,
 
 
 def installs_and_uninstalls():
-    with scratch() as root:
+    with tempfile.TemporaryDirectory() as root:
         make("install", f"DESTDIR={root}", "PREFIX=/usr")
         assert files_below(root) == INSTALLED, files_below(root)
         programs = [f"{root}/usr/bin/packgate", *(f"{root}/{name}" for name in OUTLETS)]
@@ -150,7 +140,7 @@ def installs_and_uninstalls():
 
 
 def keeps_a_configuration():
-    with scratch() as root:
+    with tempfile.TemporaryDirectory() as root:
         os.makedirs(f"{root}/etc/packgate")
         with open(f"{root}/etc/packgate/packgate.ini", "w") as file:
             file.write("mine\n")
@@ -165,7 +155,7 @@ def keeps_a_configuration():
 # ---- the service ----
 
 def unit_is_valid_and_confined():
-    with scratch() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         unit = os.path.join(folder, "packgate.service")
         with open(unit, "w") as file:
             file.write(read_text(SERVICE).replace("/usr/bin/packgate", PACKGATE))
@@ -176,7 +166,7 @@ def unit_is_valid_and_confined():
 
 def helper_is_valid_and_confined():
     """It runs as root, and can only write below /etc/packgate."""
-    with scratch() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         for name in ("packgate-setup.socket", "packgate-setup@.service"):
             with open(os.path.join(folder, name), "w") as file:
                 file.write(read_text(f"conf/{name}").replace("/usr/bin/packgate", PACKGATE))
@@ -199,7 +189,7 @@ def service_does_what_its_unit_says():
     assert re.findall("^ExecReload=(.*)$", read_text(SERVICE), re.M) == ["/usr/bin/packgate check",
                                                                          "/bin/kill -HUP $MAINPID"]
     config = "[line bench]\nport = sim:\nprotocol = daly\n[pack bench]\nline = bench\nunit = 1\n"
-    with scratch() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(os.path.join(folder, "notify"))
         manager.settimeout(PATIENCE)
         os.environ.update(NOTIFY_SOCKET=manager.getsockname(), WATCHDOG_USEC="200000")
@@ -255,7 +245,7 @@ def packages_are_complete():
     folder, architecture = os.path.dirname(packages()["packgate"]), run("dpkg", "--print-architecture").strip()
     assert sorted(glob.glob(f"{folder}/packgate*_{architecture}.deb")) == sorted(packages().values())
     assert len(glob.glob(f"{folder}/debug/packgate*-dbgsym_*_{architecture}.deb")) == 2
-    with scratch() as root:
+    with tempfile.TemporaryDirectory() as root:
         for name, deb in packages().items():
             fields = fields_of(deb)
             assert (fields["Package"], fields["Version"]) == (name, version + ("+trixie" if of_trixie else "")), fields
@@ -360,7 +350,7 @@ RELOAD, RESTART, STOP = "--system daemon-reload", "try-restart packgate.service"
 
 
 def first_installation_starts_nothing():
-    with scratch() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         host = Host(folder)
         said, calls = host.script("postinst", "configure", "")
         assert calls == [] and "systemctl enable --now packgate" in said, (said, calls)
@@ -376,7 +366,7 @@ def first_installation_starts_nothing():
 
 
 def upgrade_goes_on_with_a_right_configuration_only():
-    with scratch() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         host = Host(folder)
         host.script("postinst", "configure", "")
         assert host.script("prerm", "upgrade", "0.2")[1] == []
@@ -388,7 +378,7 @@ def upgrade_goes_on_with_a_right_configuration_only():
 
 
 def removal_stops_and_purge_forgets():
-    with scratch() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         host = Host(folder)
         host.script("postinst", "configure", "")
         assert host.script("prerm", "remove")[1] == [STOP]

@@ -19,24 +19,21 @@ RUNNER = os.path.abspath("tests/run")
 @contextmanager
 def folder_of(**scripts):
     """Shell scripts as end-to-end tests, by name; a name that begins with "unit_" is the program of a unit test."""
-    folder = tempfile.mkdtemp(prefix="packgate-runner-")
-    for part in ("tests/e2e", "tests/captures/daly", "tests/fuzz", "build/tests"):
-        os.makedirs(os.path.join(folder, part))
-    shutil.copy(RUNNER, f"{folder}/tests/run")
-    for name, text in scripts.items():
-        if name.startswith("unit_"):
-            put(f"{folder}/tests/test_{name[5:]}.c", "")
-            put(f"{folder}/build/tests/test_{name[5:]}", f"#!/bin/sh\n{text}\n", 0o755)
-        else:
-            # Python, like end-to-end tests; exec replaces it by the script.
-            marks = "".join(f"# tests/run: {mark}\n" for mark in ("alone", "busy", "own build", "on demand") if f"# {mark}" in text)
-            put(f"{folder}/tests/e2e/test_{name}.py", f"{marks}\n"
-                f"import os\nos.execv('/bin/sh', ['sh', '-c', {text!r}])\n")
-    put(f"{folder}/tests/fuzz/run", '#!/bin/sh\necho "1..1"; echo "ok 1 - fuzz $2"\n', 0o755)
-    try:
+    with tempfile.TemporaryDirectory(prefix="packgate-runner-") as folder:
+        for part in ("tests/e2e", "tests/captures/daly", "tests/fuzz", "build/tests"):
+            os.makedirs(os.path.join(folder, part))
+        shutil.copy(RUNNER, f"{folder}/tests/run")
+        for name, text in scripts.items():
+            if name.startswith("unit_"):
+                put(f"{folder}/tests/test_{name[5:]}.c", "")
+                put(f"{folder}/build/tests/test_{name[5:]}", f"#!/bin/sh\n{text}\n", 0o755)
+            else:
+                # Python, like end-to-end tests; exec replaces it by the script.
+                marks = "".join(f"# tests/run: {mark}\n" for mark in ("alone", "busy", "own build", "on demand") if f"# {mark}" in text)
+                put(f"{folder}/tests/e2e/test_{name}.py", f"{marks}\n"
+                    f"import os\nos.execv('/bin/sh', ['sh', '-c', {text!r}])\n")
+        put(f"{folder}/tests/fuzz/run", '#!/bin/sh\necho "1..1"; echo "ok 1 - fuzz $2"\n', 0o755)
         yield folder
-    finally:
-        shutil.rmtree(folder)
 
 
 def put(path, text, mode=0o644):

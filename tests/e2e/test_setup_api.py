@@ -713,18 +713,15 @@ def test_download_only():
 # ---- the helper ----
 
 @contextlib.contextmanager
-def helped(packs=PACKS, **options):
+def helped(packs=PACKS, environment=(), **options):
     """A gateway beside a helper that is started like by systemd: one for each connection."""
-    folder = tempfile.mkdtemp(prefix="packgate-setup-")
-    path, there = os.path.join(folder, "socket"), {}
-    with steady_page(packs=packs, arguments=("--helper", path), **options) as page:
-        helper = Program("systemd-socket-activate", "--accept", "--inetd", "-l", path, PACKGATE, "setup-save", "-c", page.path)
-        try:
+    with tempfile.TemporaryDirectory(prefix="packgate-setup-") as folder:
+        path = os.path.join(folder, "socket")
+        settings = [word for setting in environment for word in ("-E", setting)]
+        with steady_page(packs=packs, arguments=("--helper", path), **options) as page, \
+                Program("systemd-socket-activate", "--accept", "--inetd", "-l", path, *settings, PACKGATE, "setup-save", "-c", page.path) as helper:
             helper.wait_for("Listening on")
             yield page, path
-        finally:
-            helper.stop()
-            shutil.rmtree(folder)
 
 
 def test_helper():

@@ -256,21 +256,13 @@ int poll(struct pollfd *list, nfds_t count, int timeout_ms)
 @contextlib.contextmanager
 def turned_clock():
     """A gateway, and a function that lets the two minutes of its helper be over."""
-    folder = tempfile.mkdtemp(prefix="packgate-setup-")
-    with open(f"{folder}/clock.c", "w") as file:
-        file.write(CLOCK)
-    subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", f"{folder}/clock.so", f"{folder}/clock.c", "-ldl"], check=True)
-    path = f"{folder}/socket"
-    with steady_page(packs=PACKS, arguments=("--helper", path)) as page:
+    with tempfile.TemporaryDirectory(prefix="packgate-setup-") as folder:
+        with open(f"{folder}/clock.c", "w") as file:
+            file.write(CLOCK)
+        subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", f"{folder}/clock.so", f"{folder}/clock.c", "-ldl"], check=True)
         asan = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))
-        helper = Program("systemd-socket-activate", "--accept", "--inetd", "-l", path, "-E", f"LD_PRELOAD={folder}/clock.so",
-                         "-E", f"TIME_OVER={folder}/over", "-E", f"ASAN_OPTIONS={asan}", PACKGATE, "setup-save", "-c", page.path)
-        try:
-            helper.wait_for("Listening on")
+        with helped(environment=(f"LD_PRELOAD={folder}/clock.so", f"TIME_OVER={folder}/over", f"ASAN_OPTIONS={asan}")) as (page, _):
             yield page, lambda: open(f"{folder}/over", "w").close()
-        finally:
-            helper.stop()
-            subprocess.run(["rm", "-r", folder], check=True)
 
 
 def test_not_kept_in_time():

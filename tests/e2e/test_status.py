@@ -4,7 +4,6 @@ that no client can hold the gateway up."""
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -183,9 +182,8 @@ def file_name_in_another_encoding():
 
 def socket_file():
     """Its mode; a socket left by a dead gateway is replaced, that of a running one and any other file are not."""
-    folder = tempfile.mkdtemp(prefix="packgate-test-")
-    path = folder + "/deep/control"
-    try:
+    with tempfile.TemporaryDirectory(prefix="packgate-test-") as folder:
+        path = folder + "/deep/control"
         with Gateway(PACK.format("a", "sim:", 1), control=path) as gateway:
             gateway.wait_published("a")
             run("health", "-c", gateway.path)
@@ -222,24 +220,21 @@ def socket_file():
                 assert not os.path.exists(path)
                 assert os.path.exists(folder + "/other") == (control != "none")
             assert "control = none" in run("status", "-c", gateway.path, status=1)
-    finally:
-        shutil.rmtree(folder)
 
 
 def who_may_ask():
     """Root and the group of the service may read; others cannot connect."""
     if os.geteuid() != 0:
         return
-    folder = tempfile.mkdtemp(prefix="packgate-test-")
-    os.chmod(folder, 0o755)
-    path = folder + "/control"
-    script = ("import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n"
-              "try:\n    s.sendall(b'{\"ask\":\"health\"}\\n')\nexcept OSError:\n    pass\nprint(s.makefile().readline())")
+    with tempfile.TemporaryDirectory(prefix="packgate-test-") as folder:
+        os.chmod(folder, 0o755)
+        path = folder + "/control"
+        script = ("import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n"
+                  "try:\n    s.sendall(b'{\"ask\":\"health\"}\\n')\nexcept OSError:\n    pass\nprint(s.makefile().readline())")
 
-    def ask(user, group, more=()):
-        return subprocess.run(["/usr/bin/python3", "-c", script, path], user=user, group=group, extra_groups=list(more),
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
-    try:
+        def ask(user, group, more=()):
+            return subprocess.run(["/usr/bin/python3", "-c", script, path], user=user, group=group, extra_groups=list(more),
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
         with Gateway(PACK.format("a", "sim:", 1), control=path) as gateway:
             gateway.wait_published("a")
             own = os.getegid()
@@ -249,8 +244,6 @@ def who_may_ask():
             os.chmod(path, 0o666)  # whatever the mode of the file, the kernel's credentials of the peer decide
             assert b"root and the group" in ask(65534, 65534).stdout
             assert b"healthy" in ask(65534, own).stdout
-    finally:
-        shutil.rmtree(folder)
 
 
 def bad_input():

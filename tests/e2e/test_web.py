@@ -13,7 +13,6 @@ import json
 import os
 import re
 import resource
-import shutil
 import signal
 import socket
 import sqlite3
@@ -264,8 +263,7 @@ def test_addresses_and_methods():
 @contextlib.contextmanager
 def past(rows=(), packs=PACKS):
     """A gateway whose history has these rows of a minute of shed: (t, voltage_mv, c1)."""
-    folder = tempfile.mkdtemp(prefix="packgate-web-")
-    try:
+    with tempfile.TemporaryDirectory(prefix="packgate-web-") as folder:
         file = os.path.join(folder, "history.db")
         web = f"[history]\nfile = {file}\ncommit = 10s\n"
         if rows:
@@ -282,8 +280,6 @@ def past(rows=(), packs=PACKS):
         with Page(web, packs) as page:
             page.file = file
             yield page
-    finally:
-        shutil.rmtree(folder)
 
 
 def await_file(file, table="minute", column="c1"):
@@ -496,8 +492,7 @@ PASSWORD = "correct horse"
 @contextlib.contextmanager
 def locked(more="", packs=PACKS.replace("topbms", "daly"), password=PASSWORD):
     """A page with a password."""
-    folder = tempfile.mkdtemp(prefix="packgate-web-")
-    try:
+    with tempfile.TemporaryDirectory(prefix="packgate-web-") as folder:
         file = os.path.join(folder, "password")
         subprocess.run([PACKGATE, "password", file], input=password.encode() + b"\n", check=True, stdout=subprocess.DEVNULL)
         assert os.stat(file).st_mode & 0o777 == 0o600
@@ -508,8 +503,6 @@ def locked(more="", packs=PACKS.replace("topbms", "daly"), password=PASSWORD):
             page.file = file
             page.await_fresh()
             yield page
-    finally:
-        shutil.rmtree(folder)
 
 
 def post(page, path, body, cookie=None, **headers):
@@ -777,8 +770,7 @@ def test_files():
 
 
 def test_password_command():
-    folder = tempfile.mkdtemp(prefix="packgate-web-")
-    try:
+    with tempfile.TemporaryDirectory(prefix="packgate-web-") as folder:
         file = os.path.join(folder, "password")
 
         def set_password(text, *arguments):
@@ -796,8 +788,6 @@ def test_password_command():
         assert os.listdir(folder) == ["password"]
         assert set_password(b"long enough\n", folder + "/none/file").returncode == 1
         assert b"usage" in set_password(b"", "--help").stdout
-    finally:
-        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

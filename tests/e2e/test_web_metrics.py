@@ -101,8 +101,7 @@ def test_a_hung_gateway():
 
 
 def test_prometheus():
-    folder = tempfile.mkdtemp(prefix="packgate-prometheus-")
-    try:
+    with tempfile.TemporaryDirectory(prefix="packgate-prometheus-") as folder:
         with Page() as page:
             page.await_fresh()
             with open(os.path.join(folder, "prometheus.yml"), "w", encoding="utf-8") as file:
@@ -121,8 +120,6 @@ def test_prometheus():
                 assert 3000 < float(result[0]["value"][1]) < 3600
                 target = ask("targets")["activeTargets"][0]
                 assert target["health"] == "up" and not target["lastError"], target
-    finally:
-        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

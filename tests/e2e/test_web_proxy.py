@@ -27,15 +27,6 @@ def certificate(folder):
     return cert, key
 
 
-@contextlib.contextmanager
-def folder_of_test():
-    folder = tempfile.mkdtemp(prefix="packgate-proxy-")
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
-
-
 class Nginx(contextlib.AbstractContextManager):
     """nginx with conf/nginx.conf, with other ports, certificate and target."""
 
@@ -77,7 +68,7 @@ class Nginx(contextlib.AbstractContextManager):
 
 @contextlib.contextmanager
 def behind_nginx(more="", prefix=None):
-    with folder_of_test() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         password = os.path.join(folder, "password")
         subprocess.run([PACKGATE, "password", password], input=b"correct horse\n", check=True, stdout=subprocess.DEVNULL)
         with Page(f"hosts = {NAME}\nproxy = 127.0.0.1\npassword_file = {password}\n{more}", PACKS.replace("topbms", "daly")) as page:
@@ -179,7 +170,7 @@ def test_below_a_path():
 
 
 def test_certificate():
-    with folder_of_test() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         cert, key = certificate(folder)
         with Page(f"tls_cert = {cert}, {key}") as page:
             # A client with the wrong scheme gets a message; one that sends nothing, or disconnects at once, delays
@@ -216,7 +207,7 @@ def test_certificate():
 
 
 def test_a_bad_certificate_is_told():
-    with folder_of_test() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         cert, key = certificate(folder)
         with open(key, "w", encoding="utf-8") as file:
             file.write("no key\n")

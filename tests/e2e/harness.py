@@ -327,69 +327,6 @@ class Exchange:
             self.values.append((words[0], " ".join(words[1:]), tolerance))
 
 
-class Way:
-    """A proxy between the gateway and a pack. It recognizes orders as requests that it has not passed on before."""
-
-    def __init__(self, url):
-        host, port = url[len("tcp://"):].split(":")
-        self.pack = (host, int(port))
-        self.known, self.held, self.counted, self.holding = set(), b"", 0, False
-        self.orders = "pass"  # "count" orders; "hold" their answers; "drop" them and deliver held answers
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"tcp://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self):
-        """Handles one connection at a time."""
-        while True:
-            try:
-                near, _ = self.listener.accept()
-            except OSError:
-                return
-            with near, socket.create_connection(self.pack) as far:
-                self.pass_on(near, far)
-
-    def sent(self, near, far):
-        """Passes requests of the gateway on until one side closes. Replies of the pack are passed back, or held."""
-        while True:
-            for side in select.select([near, far], [], [])[0]:
-                try:
-                    data = side.recv(4096)
-                except ConnectionError:
-                    data = b""
-                if not data:
-                    return
-                if side is near:
-                    yield data
-                elif self.holding:
-                    self.held += data
-                else:
-                    near.sendall(data)
-
-    def pass_on(self, near, far):
-        self.holding = False
-        for data in self.sent(near, far):
-            is_order = self.orders != "pass" and data not in self.known
-            self.known |= set() if is_order else {data}
-            self.counted += is_order
-            self.holding = is_order and self.orders == "hold"
-            if is_order and self.orders == "drop":
-                near.sendall(self.held)
-            else:
-                far.sendall(data)
-
-    def await_all_asked(self, client):
-        """Waits until many polls contained no new request: a board is asked for some values only when there is time."""
-        known = -1
-        while known < len(self.known):
-            known = len(self.known)
-            polls = read_value(client, "polls", 1)
-            await_value(client, "polls", 1, lambda now: now >= polls + 10)
-
-    def close(self):
-        self.listener.close()
-
-
 class Standin:
     """Listens on a port of 127.0.0.1 and handles each connection in its own thread by `talk(connection)`; closes it
     afterwards. `over` is set when the test ends."""
@@ -426,6 +363,54 @@ class Standin:
 
     def __exit__(self, *arguments):
         self.close()
+
+
+class Way(Standin):
+    """A proxy between the gateway and a pack. It recognizes orders as requests that it has not passed on before."""
+
+    def __init__(self, url):
+        host, port = url[len("tcp://"):].split(":")
+        self.pack = (host, int(port))
+        self.known, self.held, self.counted, self.holding = set(), b"", 0, False
+        self.orders = "pass"  # "count" orders; "hold" their answers; "drop" them and deliver held answers
+        super().__init__()
+
+    def talk(self, near):
+        with socket.create_connection(self.pack) as far:
+            self.pass_on(near, far)
+
+    def sent(self, near, far):
+        """Passes requests of the gateway on until one side closes. Replies of the pack are passed back, or held."""
+        while True:
+            for side in select.select([near, far], [], [])[0]:
+                if not (data := side.recv(4096)):
+                    return
+                if side is near:
+                    yield data
+                elif self.holding:
+                    self.held += data
+                else:
+                    near.sendall(data)
+
+    def pass_on(self, near, far):
+        self.holding = False
+        for data in self.sent(near, far):
+            is_order = self.orders != "pass" and data not in self.known
+            self.known |= set() if is_order else {data}
+            self.counted += is_order
+            self.holding = is_order and self.orders == "hold"
+            if is_order and self.orders == "drop":
+                near.sendall(self.held)
+            else:
+                far.sendall(data)
+
+    def await_all_asked(self, client):
+        """Waits until many polls contained no new request: a board is asked for some values only when there is time."""
+        known = -1
+        while known < len(self.known):
+            known = len(self.known)
+            polls = read_value(client, "polls", 1)
+            await_value(client, "polls", 1, lambda now: now >= polls + 10)
 
 
 class Replayer:

@@ -225,9 +225,8 @@ def nothing_is_lost():
 def real_databases():
     """Debian's, stopped, killed and restarted while the gateway continues; then every row is there, once."""
     server, url = simulate("daly", "profile=fixed,voltage_v=26.4,cells=8")
-    folders = [tempfile.mkdtemp(prefix="packgate-database-") for _ in range(2)]
-    try:
-        with server, Place() as place, VictoriaMetrics(folders[0]) as victoria, InfluxDB(folders[1]) as influx:
+    with tempfile.TemporaryDirectory(prefix="packgate-database-", ignore_cleanup_errors=True) as folder:
+        with server, Place() as place, VictoriaMetrics(folder) as victoria, InfluxDB() as influx:
             with Gateway(PACK.format("shed", url, 1) + HISTORY.format(place.file) + section("victoria", victoria.url + "/write") +
                          section("influx", influx.url + "/write?db=packs")) as gateway:
                 gateway.wait_published("shed")
@@ -238,7 +237,7 @@ def real_databases():
                 place.await_rows("shed", len(place.times("shed")) + 3)
                 await_status(gateway, "victoria", lambda status: status["behind_s"] > 0)
                 influx.process.send_signal(signal.SIGCONT)
-                with VictoriaMetrics(folders[0], victoria.port) as again:
+                with VictoriaMetrics(folder, victoria.port) as again:
                     upto = place.await_rows("shed", len(place.times("shed")) + 1)[-1]
                     for database in (again, influx):
                         await_all(database, place, "shed", upto)
@@ -246,9 +245,6 @@ def real_databases():
                         assert len(times) == len(set(times)), times
                     labels, _, values = again.rows('packgate_cell_mv{pack="shed",cell="1"}')[0]
                     assert labels["gateway"] == "hut 1, east" and labels["line"] == "shed" and 3200 < values[0] < 3400, labels
-    finally:
-        for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def without_a_history(lost=False):

@@ -4,19 +4,19 @@
 names the protocol, prints a configuration with which the right values are read, and sends only requests that read."""
 
 import concurrent.futures
+import contextlib
 import glob
 import json
 import os
 import re
-import selectors
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
-import threading
 
-from harness import Exchange, Gateway, PACKGATE, PATIENCE, Program, await_value, main, protocols
+from harness import Exchange, Gateway, PACKGATE, PATIENCE, Program, Standin, await_value, main, protocols
 
 AT_A_TIME = 12  # short ones at a time, beside all of the long ones
 
@@ -99,7 +99,7 @@ def check_reads(requests):
     return seen
 
 
-class Relay:
+class Relay(Standin):
     """A bus: passes bytes between TCP servers and its client and records what the client sends; without a server it
     is silent."""
 
@@ -107,61 +107,20 @@ class Relay:
         self.targets = [(target.rsplit(":", 1)[0].removeprefix("tcp://"), int(target.rsplit(":", 1)[1]))
                         for target in targets]
         self.requests = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
-        self.stopping, self.waker = socket.socketpair()
-        self.peers = {}
-        self.selector = selectors.DefaultSelector()
-        self.thread = threading.Thread(target=self._serve, daemon=True)
-        self.thread.start()
+        super().__init__()
 
-    def _serve(self):
-        self.selector.register(self.listener, selectors.EVENT_READ)
-        self.selector.register(self.stopping, selectors.EVENT_READ)
-        while True:
-            for key, _ in self.selector.select():
-                if key.fileobj is self.stopping:
-                    return
-                if key.fileobj is self.listener:
-                    self._accept()
-                elif key.fileobj in self.peers:
-                    self._pass(key.fileobj, key.data)
-
-    def _accept(self):
-        client, _ = self.listener.accept()
-        servers = [socket.create_connection(target) for target in self.targets]
-        for end, peers, kept in (client, servers, self.requests), *((server, [client], None) for server in servers):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            self.peers[end] = peers
-            self.selector.register(end, selectors.EVENT_READ, kept)
-
-    def _pass(self, end, kept):
-        peers = self.peers[end]
-        try:
-            data = end.recv(8192)
-            if data and kept is not None:
-                kept.append(data)
-            if data:
-                for peer in peers:
-                    peer.sendall(data)
-        except OSError:
-            data = b""
-        if not data:
-            client = end if kept is not None else peers[0]
-            for one in client, *self.peers[client]:
-                del self.peers[one]
-                self.selector.unregister(one)
-                one.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *arguments):
-        self.waker.send(b"x")
-        self.thread.join(PATIENCE)
-        for end in self.peers:
-            end.close()
-        self.listener.close()
+    def talk(self, client):
+        with contextlib.ExitStack() as stack:
+            servers = [stack.enter_context(socket.create_connection(target)) for target in self.targets]
+            while True:
+                for end in select.select([client, *servers], [], [])[0]:
+                    data = end.recv(8192)
+                    if not data:
+                        return
+                    if end is client:
+                        self.requests.append(data)
+                    for peer in servers if end is client else [client]:
+                        peer.sendall(data)
 
 
 def probe(*arguments):

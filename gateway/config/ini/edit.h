@@ -17,14 +17,14 @@ enum edit_kind {
 /* One change. */
 struct edit {
     enum edit_kind kind;
-    const char *section,
-        *name; /* the word of the heading, such as "pack"; name: "" for sections without one */
+    const char *section; /* the word of the heading, such as "pack" */
+    const char *name;    /* "" for sections without one */
     const char *key, *value;
 };
 
-/** Returns `text` after a change of kind EDIT_VALUE, on the heap. An existing key keeps its line with indentation and comment; if several lines set it,
- * only the first remains. A new key is added after the last key of its section, a new section at the end. NULL: the value cannot be
- * written on a line, or out of memory; the reason is in `why`. */
+/** Returns `text` after a change of kind EDIT_VALUE, on the heap. An existing key keeps its line with indentation and comment; if
+ * several lines set it, only the first remains. A new key is added after the last key of its section, a new section at the end. NULL:
+ * the value cannot be written on a line, or out of memory; the reason is in `why`. */
 char *config_edited(const char *text, const struct edit *edit, char why[EDIT_WHY]);
 
 /** Returns the value that a key has in its section, on the heap; NULL: none. */

@@ -501,16 +501,15 @@ TEST(current)
         {"not known", 0, -1, BMS_CURRENT_AUTO, 1, unknown, unknown, 0},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct daly_current notes = {cases[i].learned};
+        int8_t learned = cases[i].learned;
         struct pack pack = cleared_pack();
         pack.value[FLOW] = cases[i].flow;
-        daly_current_settle(&notes, &pack, cases[i].offset, cases[i].usual, cases[i].option);
+        daly_current_settle(&learned, &pack, cases[i].offset, cases[i].usual, cases[i].option);
         double got = pack.value[CURRENT_A];
         bool same = isnan(cases[i].expected) ? isnan(got) : got == cases[i].expected;
-        if (!same || (got == 0 && signbit(got)) || notes.learned != cases[i].then ||
-            pack.implausible)
+        if (!same || (got == 0 && signbit(got)) || learned != cases[i].then || pack.implausible)
             fail_msg("%s: expected %g, got %g (learned %d)", cases[i].name, cases[i].expected, got,
-                     notes.learned);
+                     learned);
     }
 }
 

@@ -54,7 +54,7 @@ static const char *const variants[] = {"auto", "rs485", "bluetooth", NULL};
 #define PATIENCE 2
 
 struct memory {
-    struct daly_current current;
+    int8_t polarity;    /* of the current, as learned */
     bool answered;      /* with the address of bms->way, an enum variant */
     uint8_t asked;      /* number of earlier requests, wraps */
     bool other_way;     /* the request in flight uses the other address */
@@ -403,7 +403,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 static void finish(struct bms *bms, struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
-    daly_current_settle(&memory->current, pack, pack->value[CURRENT_A], DALY_ABOVE_DISCHARGES,
+    daly_current_settle(&memory->polarity, pack, pack->value[CURRENT_A], DALY_ABOVE_DISCHARGES,
                         bms->options.current);
 }
 
@@ -498,45 +498,40 @@ static bool emulate_simple(struct memory *memory, struct pack *pack, uint8_t com
     return known;
 }
 
-static void emulate_cells(const struct pack *pack, uint8_t board, bool all_frames,
-                          struct bms_output *out)
+/* A reply in numbered frames of 7 bytes, or of 3 cells. Slots behind the last cell keep their
+ * left-overs from the frame before, as on real boards. False: another command. */
+static bool emulate_frames(const struct pack *pack, uint8_t board, uint8_t command, bool all_cells,
+                           struct bms_output *out)
 {
-    unsigned count = pack_raw(pack, CELL_COUNT, 1, 0);
-    unsigned frames = all_frames ? 16 : (count + CELLS_PER_FRAME - 1) / CELLS_PER_FRAME;
-    uint8_t d[8] = {
-        0}; /* one buffer for all: slots behind the last cell keep their left-overs, as on real boards */
-    for (unsigned frame = 0; frame < frames; frame++) {
-        d[0] = (uint8_t) (frame + 1);
-        for (unsigned slot = 0; slot < CELLS_PER_FRAME; slot++) {
-            unsigned cell = frame * CELLS_PER_FRAME + slot;
-            if (cell < count)
-                put_be16(d + 1 + 2 * slot, pack_raw(pack, (enum pack_value)(CELL_MV + cell), 1, 0));
-        }
-        write_reply(out, board, READ_CELLS, d);
+    uint8_t data[2 * MAX_CELLS] = {0};
+    size_t per_frame = TEXT_PER_FRAME, frames = 0;
+    if (command == READ_CELLS) {
+        const unsigned count = pack_raw(pack, CELL_COUNT, 1, 0);
+        per_frame = 2 * CELLS_PER_FRAME;
+        frames = all_cells ? 16 : (count + CELLS_PER_FRAME - 1) / CELLS_PER_FRAME;
+        for (unsigned i = 0; i < frames * CELLS_PER_FRAME; i++)
+            if (i < count)
+                put_be16(data + 2 * i, pack_raw(pack, (enum pack_value)(CELL_MV + i), 1, 0));
+            else if (i >= CELLS_PER_FRAME)
+                memcpy(data + 2 * i, data + 2 * (i - CELLS_PER_FRAME), 2);
+    } else if (command == READ_TEMPS) {
+        const unsigned count = pack_raw(pack, TEMP_COUNT, 1, 0);
+        frames = (count + TEMPS_PER_FRAME - 1) / TEMPS_PER_FRAME;
+        for (unsigned i = 0; i < count; i++)
+            data[i] = (uint8_t) pack_raw(pack, (enum pack_value)(TEMP_C + i), 1, 40);
+    } else if (command == READ_FIRMWARE || command == READ_HARDWARE) {
+        const char *text = pack->text[command == READ_FIRMWARE ? FIRMWARE : MODEL];
+        frames = text[0] ? TEXT_FRAMES : 0;
+        memcpy(data, text, strnlen(text, TEXT_FRAMES * TEXT_PER_FRAME));
+    } else {
+        return false;
     }
-}
-
-static void emulate_temps(const struct pack *pack, uint8_t board, struct bms_output *out)
-{
-    unsigned count = pack_raw(pack, TEMP_COUNT, 1, 0);
-    for (unsigned first = 0; first < count; first += TEMPS_PER_FRAME) {
-        uint8_t d[8] = {(uint8_t) (first / TEMPS_PER_FRAME + 1)};
-        for (unsigned slot = 0; slot < TEMPS_PER_FRAME && first + slot < count; slot++)
-            d[1 + slot] = (uint8_t) pack_raw(pack, (enum pack_value)(TEMP_C + first + slot), 1, 40);
-        write_reply(out, board, READ_TEMPS, d);
-    }
-}
-
-static void emulate_text(const char *text, uint8_t board, uint8_t command, struct bms_output *out)
-{
-    size_t length = strlen(text);
-    for (uint8_t frame = 0; frame < TEXT_FRAMES && length > 0; frame++) {
-        uint8_t d[8] = {(uint8_t) (frame + 1)};
-        size_t at = (size_t) frame * TEXT_PER_FRAME;
-        if (at < length)
-            memcpy(d + 1, text + at, length - at < TEXT_PER_FRAME ? length - at : TEXT_PER_FRAME);
+    for (size_t i = 0; i < frames; i++) {
+        uint8_t d[8] = {(uint8_t) (i + 1)};
+        memcpy(d + 1, data + i * per_frame, per_frame);
         write_reply(out, board, command, d);
     }
+    return true;
 }
 
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
@@ -556,13 +551,9 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     uint8_t board = (uint8_t) bms_address(bms);
     uint8_t command = bytes[2];
     uint8_t d[8] = {0};
-    if (command == READ_CELLS) {
-        emulate_cells(pack, board, bytes[1] == HOST_BLUETOOTH, out);
-    } else if (command == READ_TEMPS) {
-        emulate_temps(pack, board, out);
-    } else if (command == READ_FIRMWARE || command == READ_HARDWARE) {
-        emulate_text(pack->text[command == READ_FIRMWARE ? FIRMWARE : MODEL], board, command, out);
-    } else if (command == WRITE_CHARGE || command == WRITE_DISCHARGE) {
+    if (emulate_frames(pack, board, command, bytes[1] == HOST_BLUETOOTH, out))
+        return FRAME_SIZE;
+    if (command == WRITE_CHARGE || command == WRITE_DISCHARGE) {
         d[0] = bytes[4];
         pack_set(pack, command == WRITE_CHARGE ? CHARGE_MOS : DISCHARGE_MOS, d[0]);
         memory->soft_switched = d[0] == 0;

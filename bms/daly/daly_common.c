@@ -73,7 +73,7 @@ static const double LEARN_FROM_A = 1; /* A; below, noise around zero can have ei
 
 /* The sheets `daly`, section 8 and `daly-d2`, section 6. The state of the same cycle decides; if it says
  * idle, the polarity learned earlier is used; before that, the protocol's default. */
-void daly_current_settle(struct daly_current *notes, struct pack *pack, double offset_a,
+void daly_current_settle(int8_t *learned, struct pack *pack, double offset_a,
                          enum daly_polarity usual, enum bms_current option)
 {
     if (isnan(offset_a)) {
@@ -86,9 +86,9 @@ void daly_current_settle(struct daly_current *notes, struct pack *pack, double o
         polarity =
             (offset_a > 0) == (flow == FLOW_CHARGING) ? DALY_ABOVE_CHARGES : DALY_ABOVE_DISCHARGES;
         if (fabs(offset_a) >= LEARN_FROM_A)
-            notes->learned = (int8_t) polarity;
-    } else if (option == BMS_CURRENT_AUTO && notes->learned != DALY_POLARITY_UNKNOWN) {
-        polarity = notes->learned;
+            *learned = (int8_t) polarity;
+    } else if (option == BMS_CURRENT_AUTO && *learned != DALY_POLARITY_UNKNOWN) {
+        polarity = *learned;
     }
     pack_set(pack, CURRENT_A, offset_a * polarity + 0.0); /* + 0.0: never minus zero */
 }

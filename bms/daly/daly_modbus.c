@@ -25,7 +25,7 @@
 extern const struct bms_driver daly_d2_driver, daly_p81_driver;
 
 struct memory {
-    struct daly_current current;
+    int8_t polarity;   /* of the current, as learned */
     bool line_echoes;  /* our own requests come back */
     bool echo_passed;  /* the echo of the current write was received */
     bool mos_useful;   /* the MOS step returned useful values */
@@ -296,7 +296,7 @@ static void mask_p81(uint8_t *frame, size_t size)
 static void finish(struct bms *bms, struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
-    daly_current_settle(&memory->current, pack, pack->value[CURRENT_A], DALY_ABOVE_CHARGES,
+    daly_current_settle(&memory->polarity, pack, pack->value[CURRENT_A], DALY_ABOVE_CHARGES,
                         bms->options.current);
     /* Accepts a mask only if it agrees with the state of the balancer and with the number of cells:
      * in the document these registers hold something else (section 5). */

@@ -22,6 +22,7 @@
 #define CELLS_MOST 32
 #define ANSWER 0x10 /* the function of a reply is that of the request plus this */
 
+static const uint8_t end[END_SIZE] = {0xAA, 0x55};
 static const uint8_t segment[SEGMENT_SIZE] = {0xFF, 0x0B, 0x00, 0x00, 0x41, 0xF2};
 
 enum function {
@@ -95,8 +96,7 @@ static size_t put_frame(uint8_t *b, uint8_t function, uint16_t reg, uint8_t n, s
     put_le16(b + 3, reg);
     b[5] = n;
     put_crc(b, HEAD + data);
-    b[BARE - END_SIZE + data] = 0xAA;
-    b[BARE - END_SIZE + data + 1] = 0x55;
+    memcpy(b + BARE - END_SIZE + data, end, END_SIZE);
     return BARE + data;
 }
 
@@ -132,7 +132,6 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
         return (struct bms_span){BMS_DAMAGED, 1};
     /* Finds the end of a frame after its CRC: AA 55, at once or after the second segment. */
     size_t at = length;
-    static const uint8_t end[END_SIZE] = {0xAA, 0x55};
     if (at < size && bytes[at] == segment[0]) {
         size_t known = size - at < SEGMENT_SIZE ? size - at : SEGMENT_SIZE;
         if (memcmp(bytes + at, segment, known) == 0)
@@ -315,17 +314,13 @@ static size_t tell_status(const struct pack *told, uint8_t *data)
 
 static void write_reply(const uint8_t *asked, size_t data, bool combined, struct bms_output *out)
 {
-    memcpy(out->bytes, asked, 5);
-    out->bytes[2] = asked[2] == WRITE ? PASSWORD_TAKEN : asked[2] + ANSWER;
-    out->bytes[5] = (uint8_t) data;
-    put_crc(out->bytes, HEAD + data);
-    out->size = HEAD + data + CRC_SIZE;
+    out->size = put_frame(out->bytes, asked[2] == WRITE ? PASSWORD_TAKEN : asked[2] + ANSWER,
+                          le16(asked + 3), (uint8_t) data, data);
     if (combined) {
-        memcpy(out->bytes + out->size, segment, SEGMENT_SIZE);
+        memcpy(out->bytes + out->size - END_SIZE, segment, SEGMENT_SIZE);
+        memcpy(out->bytes + out->size + SEGMENT_SIZE - END_SIZE, end, END_SIZE);
         out->size += SEGMENT_SIZE;
     }
-    out->bytes[out->size++] = 0xAA;
-    out->bytes[out->size++] = 0x55;
 }
 
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,

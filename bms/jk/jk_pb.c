@@ -394,14 +394,6 @@ static bool build_setting(struct bms *bms, enum pack_value id, double value, uns
 
 /* ---- emulator ---- */
 
-static void write_exception(const uint8_t *request, unsigned code, struct bms_output *out)
-{
-    out->bytes[0] = request[0];
-    out->bytes[1] = request[1] | MODBUS_EXCEPTION;
-    out->bytes[2] = (uint8_t) code;
-    out->size = modbus_put_crc(out->bytes, 3);
-}
-
 /* Behind what is there already. */
 static void acknowledge(const uint8_t *request, struct bms_output *out)
 {
@@ -415,9 +407,9 @@ static void emulate_read(const uint8_t *request, const struct pack *pack, struct
     const enum jk_type type = type_of_block(start);
     const unsigned offset = start - sources[type].block;
     if (words == 0 || words > MODBUS_READ_MAX) {
-        write_exception(request, MODBUS_BAD_VALUE, out);
+        modbus_exception(request, MODBUS_BAD_VALUE, out);
     } else if (type == 0 || offset + 2 * words > BLOCK_END) {
-        write_exception(request, MODBUS_BAD_ADDRESS, out);
+        modbus_exception(request, MODBUS_BAD_ADDRESS, out);
     } else {
         uint8_t record[JK_RECORD_SIZE];
         jk_encode(record, true, type, JK_32S, 0, request[0], pack);
@@ -438,9 +430,9 @@ static void emulate_write(const struct bms_request *request, struct pack *pack,
         bool known =
             start == REGISTER_CHARGE || start == REGISTER_DISCHARGE || start == REGISTER_BALANCER;
         if (!known || be16(request->bytes + 4) != 2) {
-            write_exception(request->bytes, MODBUS_BAD_ADDRESS, out);
+            modbus_exception(request->bytes, MODBUS_BAD_ADDRESS, out);
         } else if (be32(request->bytes + 7) > 1) {
-            write_exception(request->bytes, MODBUS_BAD_VALUE, out);
+            modbus_exception(request->bytes, MODBUS_BAD_VALUE, out);
         } else {
             pack_set(pack,
                      start == REGISTER_BALANCER ? SET_BALANCER
@@ -486,7 +478,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     else if (bytes[1] == MODBUS_WRITE_MANY)
         emulate_write(&request, pack, out);
     else
-        write_exception(bytes, MODBUS_BAD_FUNCTION, out);
+        modbus_exception(bytes, MODBUS_BAD_FUNCTION, out);
     return whole;
 }
 

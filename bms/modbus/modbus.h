@@ -215,6 +215,9 @@ struct modbus_board {
 size_t modbus_emulate(struct bms *bms, struct pack *told, const uint8_t *bytes, size_t size,
                       struct bms_output *out);
 
+/** Writes the reply that rejects a request. */
+void modbus_exception(const uint8_t *asked, unsigned error, struct bms_output *out);
+
 /** The content of a register, or of a coil, by a table of values; -1: no row has it. */
 int32_t modbus_told_rows(const struct modbus_value *rows, size_t count, const struct pack *told,
                          unsigned function, unsigned reg);

@@ -13,7 +13,7 @@
 #define MANY_HEAD 7 /* bytes of a request that writes registers, before the data */
 #define MANY_MOST 123
 
-static void write_exception(const uint8_t *asked, unsigned error, struct bms_output *out)
+void modbus_exception(const uint8_t *asked, unsigned error, struct bms_output *out)
 {
     out->bytes[0] = asked[0];
     out->bytes[1] = asked[1] | MODBUS_EXCEPTION;
@@ -49,8 +49,8 @@ static void answer_read(struct bms *bms, const struct modbus_board *board, const
     const bool bits = modbus_reads_bits(function);
     const unsigned allowed = bits ? MODBUS_READ_MAX_BITS : MODBUS_READ_MAX;
     if (count == 0 || count > allowed || (board->most > 0 && count > board->most)) {
-        write_exception(asked,
-                        count == 0 || count > allowed ? MODBUS_BAD_VALUE : MODBUS_BAD_ADDRESS, out);
+        modbus_exception(
+            asked, count == 0 || count > allowed ? MODBUS_BAD_VALUE : MODBUS_BAD_ADDRESS, out);
         return;
     }
     const size_t size = bits ? (count + 7) / 8 : 2 * (size_t) count;
@@ -58,7 +58,7 @@ static void answer_read(struct bms *bms, const struct modbus_board *board, const
     for (unsigned n = 0; n < count; n++) {
         int32_t word = word_at(bms, told, function, start + n);
         if (word < 0) {
-            write_exception(asked, MODBUS_BAD_ADDRESS, out);
+            modbus_exception(asked, MODBUS_BAD_ADDRESS, out);
             return;
         }
         /* Writes one number into the reply. */
@@ -82,7 +82,7 @@ static void answer_write(struct bms *bms, const struct modbus_board *board, stru
     if (!many || be16(asked + 4) == 1)
         error = board->write(bms, told, be16(asked + 2), be16(asked + (many ? MANY_HEAD : 4)));
     if (error) {
-        write_exception(asked, error, out);
+        modbus_exception(asked, error, out);
         return;
     }
     memcpy(out->bytes, asked, 6);
@@ -124,7 +124,7 @@ size_t modbus_emulate(struct bms *bms, struct pack *told, const uint8_t *bytes, 
     else if (memchr(board->functions, bytes[1], sizeof board->functions))
         answer_read(bms, board, &derived, bytes, out);
     else
-        write_exception(bytes, MODBUS_BAD_FUNCTION, out);
+        modbus_exception(bytes, MODBUS_BAD_FUNCTION, out);
     return length;
 }
 

@@ -374,12 +374,17 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
                                                                                 : BMS_FOREIGN;
 }
 
-static bool registers_fill(const uint8_t *at, const uint8_t *end)
+/* Where a sequence of registers with codes up to `last` ends; `rising`: each above the one before. */
+static uint8_t *walk(uint8_t *at, const uint8_t *end, unsigned last, bool rising)
 {
-    size_t size = 1;
-    for (; at < end && size > 0; at += size)
+    int before = -1;
+    for (size_t size; at < end; at += size) {
         size = size_of_register(at, end);
-    return size > 0;
+        if (size == 0 || at[0] > last || (rising && at[0] <= before))
+            break;
+        before = at[0];
+    }
+    return at;
 }
 
 /* A password register directly followed by its neighbour, with only valid registers after it, is
@@ -390,55 +395,35 @@ static bool mask_sure_password(uint8_t *info, const uint8_t *end)
     bool found = false;
     for (uint8_t *at = info; at + 1 + size < end; at++)
         if (at[0] == PASSWORD_TEXT && at[1 + size] == PASSWORD_TEXT + 1 &&
-            registers_fill(at, end)) {
+            walk(at, end, PROTOCOL, false) == end) {
             memset(at + 1, '*', size);
             found = true;
         }
     return found;
 }
 
-/* Walks the registers and masks the password. False: these bytes are no sequence of registers with
- * rising codes, or the whole table without a password. Damage that keeps the sum can change any
- * code, so that the walk misses the password. */
+/* Masks the password. False: these bytes are no sequence of registers with rising codes, or the
+ * whole table without a password. Damage that keeps the sum can change any code, so that the walk
+ * misses the password. */
 static bool mask_registers(uint8_t *info, const uint8_t *end)
 {
-    bool found = false;
-    int before = -1;
-    size_t size;
-    for (uint8_t *at = info; at < end; at += size) {
-        size = size_of_register(at, end);
-        if (size == 0 || at[0] <= before)
-            return false;
-        if (at[0] == PASSWORD_TEXT)
-            memset(at + 1, '*', size - 1);
-        found |= at[0] == PASSWORD_TEXT;
-        before = at[0];
-    }
-    return found || end - info < MOST_WITHOUT_PASSWORD;
-}
-
-static bool are_cells(const uint8_t *value, size_t size)
-{
-    bool counted = true;
-    for (size_t i = 1; i < size; i += 3)
-        counted &= value[i] == i / 3 + 1;
-    return counted;
+    uint8_t *at = walk(info, end, PASSWORD_TEXT - 1, true);
+    if (walk(info, end, PROTOCOL, true) != end)
+        return false;
+    if (at == end || at[0] != PASSWORD_TEXT)
+        return end - info < MOST_WITHOUT_PASSWORD;
+    memset(at + 1, '*', value_size[PASSWORD_TEXT]);
+    return true;
 }
 
 /* The end of the measurements, which come first and are too short to contain a password. */
 static uint8_t *end_of_measurements(uint8_t *info, const uint8_t *end)
 {
-    int before = -1;
-    size_t size;
-    for (uint8_t *at = info; at < end; at += size) {
-        size = size_of_register(at, end);
-        bool good = size > 0 && at[0] > before && at[0] <= STATE &&
-                    (at[0] != CELLS || are_cells(at + 1, size - 1));
-        if (!good)
-            return at;
-        before = at[0];
-    }
-    return info;
+    uint8_t *at = walk(info, end, STATE, true);
+    bool counted = true;
+    for (unsigned i = 0; at > info && info[0] == CELLS && i < info[1] / 3u; i++)
+        counted &= info[2 + 3 * i] == i + 1;
+    return at == end || !counted ? info : at;
 }
 
 /* Masks the settings password: in replies, when it is written, and when it is sent to permit

@@ -10,7 +10,6 @@ import queue
 import re
 import secrets
 import select
-import selectors
 import shutil
 import signal
 import socket
@@ -413,7 +412,7 @@ class Way(Standin):
             await_value(client, "polls", 1, lambda now: now >= polls + 10)
 
 
-class Replayer:
+class Replayer(Standin):
     """Answers on a TCP port as in an exchange file; unknown requests stay unanswered. A request that occurs several
     times in the file gets its answers in turn, then always the last one."""
 
@@ -423,59 +422,24 @@ class Replayer:
             self.answers.setdefault(request, []).append(reply)
         self.unasked = self.answers.pop(b"", [b""])[0]
         self.unknown = set()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
-        self.stopping, self.waker = socket.socketpair()
-        self.thread = threading.Thread(target=self._serve, daemon=True)
-        self.thread.start()
+        super().__init__()
 
-    def _serve(self):
-        selector = selectors.DefaultSelector()
-        selector.register(self.listener, selectors.EVENT_READ)
-        selector.register(self.stopping, selectors.EVENT_READ)
-        buffers = {}
+    def talk(self, connection):
+        request = b""
         while True:
-            ready = selector.select(0.5 if self.unasked else None)
-            for key, _ in ready:
-                if key.fileobj is self.stopping:
-                    return
-                if key.fileobj is self.listener:
-                    connection, _ = self.listener.accept()
-                    selector.register(connection, selectors.EVENT_READ)
-                    buffers[connection] = b""
-                else:
-                    self._receive(selector, buffers, key.fileobj)
-            if not ready:
-                for connection in buffers:
-                    connection.sendall(self.unasked)
-
-    def _receive(self, selector, buffers, connection):
-        try:
-            data = connection.recv(4096)
-        except OSError:
-            data = b""
-        if not data:
-            selector.unregister(connection)
-            connection.close()
-            del buffers[connection]
-            return
-        buffers[connection] += data
-        request = buffers[connection]
-        if request in self.answers:
-            replies = self.answers[request]
-            connection.sendall(replies.pop(0) if len(replies) > 1 else replies[0])
-            buffers[connection] = b""
-        elif not any(known.startswith(request) for known in self.answers):
-            self.unknown.add(request)
-            buffers[connection] = b""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *arguments):
-        self.waker.send(b"x")
-        self.thread.join(PATIENCE)
-        self.listener.close()
+            if not select.select([connection], [], [], 0.5 if self.unasked else None)[0]:
+                connection.sendall(self.unasked)
+                continue
+            if not (data := connection.recv(4096)):
+                return
+            request += data
+            if request in self.answers:
+                replies = self.answers[request]
+                connection.sendall(replies.pop(0) if len(replies) > 1 else replies[0])
+                request = b""
+            elif not any(known.startswith(request) for known in self.answers):
+                self.unknown.add(request)
+                request = b""
 
 
 # ---- running ----

@@ -434,39 +434,23 @@ def tries_again():
             gateway.wait_for("cannot be sent: it answered 403: not you")
 
 
-class Endless:
+class Endless(Standin):
     """Answers 200 and never stops sending; `sent` is how many bytes of the last answer were read."""
 
     def __init__(self):
-        self.socket, self.sent = socket.create_server(("127.0.0.1", 0)), queue.Queue()
-        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__()
+        self.url, self.sent = self.url.replace("tcp:", "http:"), queue.Queue()
 
-    def _serve(self):
-        while True:
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
-
-    def _answer(self, connection):
+    def talk(self, connection):
         sent = 0
-        with connection:
-            try:
-                connection.recv(1)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-                while True:
-                    connection.sendall(b"10000\r\n" + bytes(1 << 16) + b"\r\n")
-                    sent += 1 << 16
-            except OSError:
-                self.sent.put(sent)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *arguments):
-        self.socket.close()
+        try:
+            connection.recv(1)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            while True:
+                connection.sendall(b"10000\r\n" + bytes(1 << 16) + b"\r\n")
+                sent += 1 << 16
+        finally:
+            self.sent.put(sent)
 
 
 def answers_without_end_are_cut_off():

@@ -16,7 +16,7 @@ import threading
 import time
 
 from control_harness import Link, named, run
-from harness import Gateway, PACKGATE, PATIENCE, Program, free_port, main, simulate, simulate_pty, until
+from harness import Gateway, PACKGATE, PATIENCE, Program, Standin, free_port, main, simulate, simulate_pty, until
 
 PACK = "[pack {0}]\nline = shed\nunit = {1}\npoll = 2s\n"
 INTERVAL_S = 2
@@ -133,31 +133,19 @@ class Onlooker:
             assert self.ages[name] <= 3 * INTERVAL_S + 4 * self.held_up, (self.ages, self.held_up)
 
 
-class Poisoner(contextlib.AbstractContextManager):
+class Poisoner(Standin):
     """A line between the gateway and a simulated Daly. Requests as host 0x80 are those of the maker's program: for
     the gateway its answers look the same, but they have another voltage. test_loans has late ones."""
 
     def __init__(self, url):
         self.target = (url.split("/")[2].split(":")[0], int(url.rsplit(":", 1)[1]))
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
-        self.ending = False
-        threading.Thread(target=self.accept, daemon=True).start()
+        super().__init__()
 
-    def accept(self):
-        while not self.ending:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
-
-    def serve(self, near):
-        far = socket.create_connection(self.target)
+    def talk(self, near):
         pending = b""
-        try:
-            while not self.ending:
-                ready, _, _ = select.select([near, far], [], [], 0.02)
+        with socket.create_connection(self.target) as far:
+            while True:
+                ready, _, _ = select.select([near, far], [], [])
                 if far in ready:
                     data = far.recv(4096)
                     if not data:
@@ -176,18 +164,6 @@ class Poisoner(contextlib.AbstractContextManager):
                         volts = int(POISON * 10).to_bytes(2, "big")
                         answer = bytes([0xA5, 1, frame[2], 8]) + volts + b"\0\0\x75\x30\x01\xf4"
                         near.sendall(answer + bytes([sum(answer) & 0xFF]))
-        except OSError:
-            pass
-        finally:
-            near.close()
-            far.close()
-
-    def close(self):
-        self.ending = True
-        self.listener.close()
-
-    def __exit__(self, *arguments):
-        self.close()
 
 
 SIM = f"profile=fixed,voltage_v={VOLTAGE},cell_count=8,delay=20"

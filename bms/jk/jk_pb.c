@@ -151,36 +151,24 @@ static struct bms_span find_ack_behind(enum jk_type type, const uint8_t *bytes, 
 }
 
 /* A record and the acknowledgement right behind it are one span, because only the acknowledgement
- * says which pack sent the record. A record followed by something else is a span of its own. */
-static struct bms_span find_record(const uint8_t *bytes, size_t size)
-{
-    struct bms_span span = jk_record_find(bytes, size);
-    if (span.kind != BMS_FRAME)
-        return span;
-    struct bms_span ack =
-        find_ack_behind((enum jk_type) bytes[4], bytes + span.size, size - span.size);
-    if (ack.kind == BMS_MORE)
-        return more;
-    if (ack.kind == BMS_FRAME)
-        span.size += ack.size;
-    return span;
-}
-
-/* While a record waits for its acknowledgement, more bytes are asked for; when none come, the
+ * says which pack sent the record. A record followed by something else is a span of its own.
+ * While a record waits for its acknowledgement, more bytes are asked for; when none come, the
  * caller drops the record's first byte and calls again. A record without its first byte is
  * therefore one that nothing followed, and must not wait once more. Adapters that swallow the first
  * byte leave the same. */
-static struct bms_span find_beheaded(const uint8_t *bytes, size_t size)
+static struct bms_span find_record(const uint8_t *bytes, size_t size)
 {
     uint8_t whole[JK_RECORD_SIZE] = {0x55};
-    size_t rest = size < JK_RECORD_SIZE - 1 ? size : JK_RECORD_SIZE - 1;
-    memcpy(whole + 1, bytes, rest);
-    struct bms_span span = jk_record_find(whole, rest + 1);
+    const size_t cut = bytes[0] == 0x55 ? 0 : 1;
+    const size_t rest = size < JK_RECORD_SIZE - cut ? size : JK_RECORD_SIZE - cut;
+    memcpy(whole + cut, bytes, rest);
+    const struct bms_span span = jk_record_find(whole, rest + cut);
     if (span.kind != BMS_FRAME)
-        return span.kind == BMS_MORE ? more : skip;
-    struct bms_span ack = find_ack_behind((enum jk_type) whole[4], bytes + rest, size - rest);
-    span.size = rest + (ack.kind == BMS_FRAME ? ack.size : 0);
-    return span;
+        return cut == 0 || span.kind == BMS_MORE ? span : skip;
+    const struct bms_span ack = find_ack_behind((enum jk_type) whole[4], bytes + rest, size - rest);
+    if (ack.kind == BMS_MORE && cut == 0)
+        return more;
+    return (struct bms_span){BMS_FRAME, rest + (ack.kind == BMS_FRAME ? ack.size : 0)};
 }
 
 /* Function 16, of or to any address: a request and its acknowledgement.
@@ -214,11 +202,8 @@ static struct bms_span find_exception(const struct bms_request *request, const u
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    struct bms_span span = skip;
-    if (bytes[0] == 0x55)
-        span = find_record(bytes, size);
-    else if (bytes[0] == 0xAA)
-        span = find_beheaded(bytes, size);
+    const bool record = bytes[0] == 0x55 || bytes[0] == 0xAA;
+    const struct bms_span span = record ? find_record(bytes, size) : skip;
     if (span.kind != BMS_SKIP)
         return span;
     if (size < 2)

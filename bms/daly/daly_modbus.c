@@ -386,6 +386,8 @@ static void emulate_read(struct bms *bms, const struct pack *pack, const uint8_t
     struct pack told = *pack;
     pack_derive(&told);
     pack_set(&told, FLOW, pack_flow(&told));
+    for (int i = 0; i < MAX_TEMPS; i++) /* before the 40 is added: -0.5 °C is -1 */
+        told.value[TEMP_C + i] = round(told.value[TEMP_C + i]);
     out->bytes[0] = (uint8_t) (asked[0] - map->reply_shift);
     out->bytes[1] = MODBUS_HOLDING;
     out->bytes[2] = (uint8_t) (2 * count);

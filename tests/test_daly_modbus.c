@@ -729,6 +729,20 @@ TEST(emulates_recording)
     assert_memory_equal(out.bytes, expected, size);
 }
 
+/* Half a degree is rounded away from zero on both sides of it. */
+TEST(emulated_half_degrees)
+{
+    struct bms device = new_bms(&daly_d2_driver);
+    struct pack simulated;
+    make_pack(&simulated, 4, 2, 0);
+    simulated.value[TEMP_C] = -0.5;
+    simulated.value[TEMP_C + 1] = 0.5;
+    struct bms_request request = make_read(0xD2, 32, 2);
+    struct bms_output out;
+    assert_int_equal(ask(&device, &simulated, &request, &out), 9);
+    assert_memory_equal(out.bytes + 3, ((const uint8_t[]){0, 39, 0, 41}), 4);
+}
+
 TEST(emulator_silence)
 {
     static const struct {

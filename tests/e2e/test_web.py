@@ -150,9 +150,12 @@ def test_silent_pack():
                 whole = page.json("/api/v1/packs/shed")
                 assert "cell_mv.1" not in whole and "cell_mv.1" in whole["last"] and whole["age_s"] > 0.5, whole
                 assert whole["alarms"] == [] and whole["polls"] > 0
-                # The bank goes on: its alarm began while somebody looked.
-                alarm, = until(lambda: page.json("/api/v1/packs/all")["alarms"], lambda alarms: "since" in alarms[0])
-                assert alarm["name"] == "communication_fault" and 0 <= time.time() + 1 - alarm["since"] < PATIENCE, alarm
+                # The bank goes on: its alarm began while somebody looked. On a busy machine the outlet may find the bank stale for
+                # a moment, before it gets what was combined without shed; then it does not know when the alarm began.
+                alarm, = until(lambda: page.json("/api/v1/packs/all").get("alarms"))
+                assert alarm["name"] == "communication_fault", alarm
+                stale = [event for event in page.json("/api/v1/gateway")["events"] if event["kind"] == "stale" and event["pack"] == "all"]
+                assert stale or 0 <= time.time() + 1 - alarm["since"] < PATIENCE, alarm
             finally:
                 program.process.send_signal(signal.SIGCONT)
             while stream.next("alarm")[1]["kind"] != "back":

@@ -48,7 +48,11 @@ __attribute__((format(printf, 2, 3))) static bool set_why(struct asking *asking,
 /* Stopping and continuing this process (Ctrl-Z, fg) ends a wait with a time-out. */
 static ssize_t read_on(void *asking, char *out, size_t size)
 {
-    return TEMP_FAILURE_RETRY(recv(((struct asking *) asking)->fd, out, size, 0));
+    ssize_t got;
+    do
+        got = recv(((struct asking *) asking)->fd, out, size, 0);
+    while (got < 0 && errno == EINTR);
+    return got;
 }
 
 static int close_connection(void *asking)
@@ -88,6 +92,7 @@ static bool connect_to(struct asking *asking, const char *path)
 /* Waits for a line, within the time that is set for the socket. */
 static json_t *read_answer(struct asking *asking)
 {
+    clearerr(asking->answers); /* nagios asks on after a time-out */
     errno = 0;
     const ssize_t size = getline(&asking->line, &asking->room, asking->answers);
     if (size <= 0 || asking->line[size - 1] != '\n') {

@@ -502,14 +502,14 @@ def run_side_by_side(parts, at_once, close):
 def main(tests, at_once=1, close=lambda: None):
     """Runs the test functions and prints TAP; the exit status is 1 if any failed. If they share nothing and mostly
     wait, several run `at_once`, each in its own process; then the longest should come first. The functions of a
-    list among them run in turn in one process. `close` releases what the cases of a process share. Of those that share nothing
-    TEST_CASES may name some."""
+    list among them run in turn in one process. `close` releases what the cases of a process share. TEST_CASES may name
+    some of those that run `at_once`; a list with one of them runs whole."""
     for tool in ("mbpoll",):
         assert shutil.which(tool), f"{tool} is missing"
     numbers = itertools.count(1)
     some = os.environ.get("TEST_CASES", "").split() if at_once > 1 else []
-    parts = [[(next(numbers), test) for test in (part if isinstance(part, list) else [part]) if not some or test.__name__ in some]
-             for part in tests]
+    parts = [part if isinstance(part, list) else [part] for part in tests]
+    parts = [[(next(numbers), test) for test in part] for part in parts if not some or any(test.__name__ in some for test in part)]
     print(f"1..{sum(map(len, parts))}", flush=True)
     if at_once > 1:
         passed = run_side_by_side(parts, at_once, close)

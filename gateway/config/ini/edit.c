@@ -123,7 +123,10 @@ static const struct line *end_of_keys(const struct lines *lines, const struct li
 
 static bool is_blank(const struct line *line)
 {
-    return strspn(line->at, " \t\n\v\f\r") >= line->size;
+    size_t size = line->size;
+    while (size > 0 && strchr(" \t\n\v\f\r", line->at[size - 1]))
+        size--;
+    return size == 0;
 }
 
 static bool is_ended(const struct line *line)

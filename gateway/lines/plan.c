@@ -23,17 +23,6 @@ static void next_step(struct poller *poller)
     spike_drop(&poller->spike);
 }
 
-/* The values must not wait for all that a board may not know, nor become stale while it tells slowly: trials that do not
- * end before `limit` follow in the next cycle. */
-static void end_trial(struct poller *poller, double limit, double now)
-{
-    struct poller_cycle *cycle = &poller->cycle;
-    if (!cycle->trials || now + (now - cycle->asked_at) <= limit)
-        return;
-    cycle->over = true;
-    cycle->step = poller->config->driver->steps - 1;
-}
-
 /* A step that was never answered, or is given up, is worth one request. */
 static bool may_be_unknown(const struct poller *poller, unsigned index)
 {
@@ -204,7 +193,6 @@ bool plan_answered(struct poller *poller, const struct plan_reply *reply, double
     poller->counters.spikes += verdict == SPIKE_REFUTED;
     store(poller, reply);
     cycle->tried |= cycle->trials;
-    end_trial(poller, poller->published_at + poller_stale_after(poller), now);
     next_step(poller);
     return true;
 }
@@ -281,7 +269,13 @@ static void miss_step(struct poller *poller, double now)
     } else if (plan->every_s == 0) {
         poller->cycle.incomplete = true;
     }
-    end_trial(poller, poller->cycle.started + poller->config->poll_s, now);
+    /* A board that does not know several requests leaves one after the other unanswered, and its values must not wait
+     * for all of them: those for which there is no time left in this cycle are tried in the next one. */
+    const struct poller_cycle *cycle = &poller->cycle;
+    if (cycle->trials && now + (now - cycle->asked_at) > cycle->started + poller->config->poll_s) {
+        poller->cycle.over = true;
+        poller->cycle.step = poller->config->driver->steps - 1;
+    }
     next_step(poller);
 }
 

@@ -6,8 +6,8 @@
  * A step that fails although it used to be answered holds the cycle back; after a few such
  * cycles the step is given up for a while and its values become unknown. A step that was never
  * answered, or is given up, is tried after the others were published: once, less and less often,
- * and not while other packs of the line wait. The cycle ends without the rest of these if one stays
- * unanswered and there is no time for the next one, or if the values would become stale meanwhile.
+ * and not while other packs of the line wait. If it stays unanswered, the cycle ends unless there
+ * is time for the next one.
  */
 #pragma once
 

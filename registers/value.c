@@ -44,8 +44,8 @@ unsigned value_more_count(void)
 struct value_ref value_at(unsigned n, char name[VALUE_NAME_SIZE])
 {
     size_t i = 0;
-    for (unsigned count; n >= (count = count_of(kinds[i].kind)); i++)
-        n -= count;
+    for (; n >= count_of(kinds[i].kind); i++)
+        n -= count_of(kinds[i].kind);
     if (kinds[i].prefix)
         snprintf(name, VALUE_NAME_SIZE, "%s.%s", kinds[i].prefix,
                  pack_alarm_name((enum pack_alarm) n));

@@ -3,8 +3,6 @@
 #include "daly_common.h"
 #include "daly_modbus.h"
 
-#include "bms/bytes.h"
-
 #include <math.h>
 #include <string.h>
 
@@ -73,14 +71,14 @@ static void d2_decode_rest(const struct modbus_window *window, struct pack *pack
         pack_unset(pack, lacks[i]);
     if (modbus_has(window, D2_FAULTS, 4) && daly_bits(window, D2_FAULTS, 4) != UINT64_MAX)
         daly_alarms(pack, daly_bits(window, D2_FAULTS, 4));
-    /* Firmware without the mask has FFFF or other values here; finish() compares it with the
-     * balancer's state. */
     /* Charging is below 30000, whatever the sign of the live current (section 5). */
     if (modbus_has(window, CHARGE_LIMIT, 1)) {
         uint64_t raw = daly_bits(window, CHARGE_LIMIT, 1);
         if (raw > 0 && raw < 30000)
             pack_set(pack, SET_CHARGE_CURRENT_A, (double) (30000 - raw) / 10);
     }
+    /* Firmware without the mask has FFFF or other values here; finish() compares it with the
+     * balancer's state. */
     if (modbus_has(window, D2_MASK, 2)) {
         uint64_t mask = daly_bits(window, D2_MASK, 2);
         pack_set(pack, BALANCE_MASK, mask == 0xFFFFFFFF ? NAN : (double) mask);
@@ -137,9 +135,9 @@ const struct daly_map daly_d2_map = {
  * without the fault words 6D-73 has those of dialect D2 in 66-69; firmware with both has
  * contradicting values in the latter, which are ignored. */
 enum {
-    OLD_FAULTS = 0x66,
-    FAULTS = 0x6D,
-    FAULT_COUNT = 7,
+    P81_OLD_FAULTS = 0x66,
+    P81_FAULTS = 0x6D,
+    P81_FAULT_COUNT = 7,
     RATED_MAH = 0x109,
     CHARGE_SWITCH = 0x121,
     DISCHARGE_SWITCH = 0x122
@@ -228,11 +226,11 @@ static bool all_absent(const struct modbus_window *window, unsigned reg, unsigne
 
 static void p81_decode_rest(const struct modbus_window *window, struct pack *pack)
 {
-    if (!modbus_has(window, FAULTS, FAULT_COUNT))
+    if (!modbus_has(window, P81_FAULTS, P81_FAULT_COUNT))
         return;
-    if (all_absent(window, FAULTS, FAULT_COUNT)) {
-        if (modbus_has(window, OLD_FAULTS, 4) && !all_absent(window, OLD_FAULTS, 4))
-            daly_alarms(pack, daly_bits(window, OLD_FAULTS, 4));
+    if (all_absent(window, P81_FAULTS, P81_FAULT_COUNT)) {
+        if (modbus_has(window, P81_OLD_FAULTS, 4) && !all_absent(window, P81_OLD_FAULTS, 4))
+            daly_alarms(pack, daly_bits(window, P81_OLD_FAULTS, 4));
         return;
     }
     pack_clear_alarms(pack);
@@ -245,8 +243,8 @@ static void p81_decode_rest(const struct modbus_window *window, struct pack *pac
         else
             pack_alarm_at(pack, alarm, ALARM_PROTECTION, level);
     }
-    for (unsigned i = 0; i < FAULT_COUNT; i++)
-        pack_raw_alarm(pack, modbus_word(window, FAULTS + i));
+    for (unsigned i = 0; i < P81_FAULT_COUNT; i++)
+        pack_raw_alarm(pack, modbus_word(window, P81_FAULTS + i));
 }
 
 static uint16_t encode_faults(const struct pack *pack, unsigned reg)
@@ -270,14 +268,14 @@ static uint16_t encode_faults(const struct pack *pack, unsigned reg)
 static uint16_t p81_encode_rest(const struct pack *pack, unsigned reg)
 {
     const uint32_t mah = (uint32_t) lround(pack_value_or(pack, RATED_AH, 0) * 1000);
-    if (reg >= FAULTS && reg < FAULTS + FAULT_COUNT)
+    if (reg >= P81_FAULTS && reg < P81_FAULTS + P81_FAULT_COUNT)
         return encode_faults(pack, reg);
     if (reg == 0x60) /* limit: none */
         return 30000;
     if (reg >= RATED_MAH && reg < RATED_MAH + 4) /* twice */
         return (uint16_t) ((reg - RATED_MAH) % 2 == 0 ? mah >> 16 : mah);
     /* The registers from the fault words up to 0x100 do not exist. */
-    return reg >= FAULTS + FAULT_COUNT && reg < 0x100 ? 0xFFFF : 0;
+    return reg >= P81_FAULTS + P81_FAULT_COUNT && reg < 0x100 ? 0xFFFF : 0;
 }
 
 const struct daly_map daly_p81_map = {

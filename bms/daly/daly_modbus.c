@@ -271,8 +271,8 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     return BMS_DONE;
 }
 
-/* Registers 126 to 128 hold a password. The size of a reply shows which of our requests it answers. A reply to another program may
- * contain anything, so all of it is blanked. */
+/* Registers 0x126 to 0x128 hold a password. The size of a reply shows which of our requests it
+ * answers. A reply to another program may contain anything, so all of it is blanked. */
 static void mask_p81(uint8_t *frame, size_t size)
 {
     size_t first = 3, end = size - CRC_SIZE;

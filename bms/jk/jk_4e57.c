@@ -374,8 +374,8 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
                                                                                 : BMS_FOREIGN;
 }
 
-/* Where a sequence of registers with codes up to `last` ends; `rising`: each above the one before. */
-static uint8_t *walk(uint8_t *at, const uint8_t *end, unsigned last, bool rising)
+/* Skips registers with codes up to `last` (`rising`: each above the one before); returns where they end. */
+static uint8_t *skip_registers(uint8_t *at, const uint8_t *end, unsigned last, bool rising)
 {
     int before = -1;
     for (size_t size; at < end; at += size) {
@@ -395,7 +395,7 @@ static bool mask_sure_password(uint8_t *info, const uint8_t *end)
     bool found = false;
     for (uint8_t *at = info; at + 1 + size < end; at++)
         if (at[0] == PASSWORD_TEXT && at[1 + size] == PASSWORD_TEXT + 1 &&
-            walk(at, end, PROTOCOL, false) == end) {
+            skip_registers(at, end, PROTOCOL, false) == end) {
             memset(at + 1, '*', size);
             found = true;
         }
@@ -403,12 +403,12 @@ static bool mask_sure_password(uint8_t *info, const uint8_t *end)
 }
 
 /* Masks the password. False: these bytes are no sequence of registers with rising codes, or the
- * whole table without a password. Damage that keeps the sum can change any code, so that the walk
- * misses the password. */
+ * whole table without a password. Damage that keeps the sum can change any code, so that the password
+ * is missed. */
 static bool mask_registers(uint8_t *info, const uint8_t *end)
 {
-    uint8_t *at = walk(info, end, PASSWORD_TEXT - 1, true);
-    if (walk(info, end, PROTOCOL, true) != end)
+    uint8_t *at = skip_registers(info, end, PASSWORD_TEXT - 1, true);
+    if (skip_registers(info, end, PROTOCOL, true) != end)
         return false;
     if (at == end || at[0] != PASSWORD_TEXT)
         return end - info < MOST_WITHOUT_PASSWORD;
@@ -419,7 +419,7 @@ static bool mask_registers(uint8_t *info, const uint8_t *end)
 /* The end of the measurements, which come first and are too short to contain a password. */
 static uint8_t *end_of_measurements(uint8_t *info, const uint8_t *end)
 {
-    uint8_t *at = walk(info, end, STATE, true);
+    uint8_t *at = skip_registers(info, end, STATE, true);
     bool counted = true;
     for (unsigned i = 0; at > info && info[0] == CELLS && i < info[1] / 3u; i++)
         counted &= info[2 + 3 * i] == i + 1;

@@ -16,7 +16,7 @@ struct asking {
     const char *command;       /* "status", for error messages; NULL: none are printed */
     char why[PORT_SIZE + 200]; /* the last error */
     FILE *answers;             /* reads from the connection; NULL: none */
-    int fd;
+    int fd;                    /* of the connection */
     char *line;
     size_t room;
 };

@@ -139,7 +139,8 @@ static bool set_value(struct config_draft *draft, const struct config_key *key, 
     return false;
 }
 
-/* The next item of a comma-separated list; commas within quotation marks belong to the item. */
+/* The next item of a comma-separated list; commas within quotation marks belong to the item. Without `list` all of it is
+ * one item. */
 static char *next_item(char **rest, bool list)
 {
     char *item = *rest, *end = item;

@@ -139,8 +139,9 @@ static char *apply_edit(const char *text, const struct edit *edit, const char *s
     return config_edited(text, &written, why);
 }
 
-/* Whether a key is equal in both texts, or missing; `*value` (NULL: not needed), which the caller frees, is its new value. A key
- * that was missing may be changed, too: where messages are sent is then the address of their service. */
+/* Whether a key has the same value in both texts, or is in neither. A key that was missing has changed, too: before, messages were
+ * sent to the address of their service. `*value` (NULL: not needed) is the value in `fresh`, NULL if it has none; the caller frees
+ * it. */
 static bool is_unchanged(const char *old, const char *fresh, const struct edit *edit,
                          const char *key, char **value)
 {

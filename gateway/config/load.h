@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* From a file to the structs of the configuration. */
+/* From a file to the structs of the configuration; and the file as last read, for display. */
 #pragma once
 
 #include "config.h"
@@ -29,7 +29,3 @@ struct config_file {
 struct config *config_file_load(struct config_file *file, const char *path, FILE *errors,
                                 double now);
 void config_file_free(struct config_file *file);
-
-/** A copy of a configuration's text with secret values, and passwords in addresses, blanked; the
- * caller frees it. NULL: out of memory. */
-char *config_masked(const char *text);

@@ -63,8 +63,10 @@ static bool parse_units(const struct config_key *key, const char *text, void *fi
 {
     static const struct config_key id = {.size = sizeof(uint8_t), .max = UINT8_MAX};
     struct view_units *list = field;
-    return list->count < VIEW_UNITS && type_whole.parse(&id, text, &list->id[list->count]) &&
-           ++list->count > 0;
+    if (list->count == VIEW_UNITS || !type_whole.parse(&id, text, &list->id[list->count]))
+        return false;
+    list->count++;
+    return true;
 }
 
 #define COPY_EXPECTED                                                                              \

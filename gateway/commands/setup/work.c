@@ -12,6 +12,7 @@
 #include "config/ini/diff.h"
 #include "config/ini/inifile.h"
 #include "config/load.h"
+#include "config/masked.h"
 #include "config/types.h"
 #include "packs/json.h"
 #include "base/port_list.h"

@@ -92,7 +92,9 @@ static bool connect_to(struct asking *asking, const char *path)
 /* Waits for a line, within the time that is set for the socket. */
 static json_t *read_answer(struct asking *asking)
 {
-    clearerr(asking->answers); /* nagios asks on after a time-out */
+    /* After a time-out the next line is the answer to that request, not to this one. */
+    if (ferror(asking->answers))
+        return NULL;
     errno = 0;
     const ssize_t size = getline(&asking->line, &asking->room, asking->answers);
     if (size <= 0 || asking->line[size - 1] != '\n') {

@@ -37,7 +37,7 @@ struct asking {
 json_t *asking_open(struct asking *asking, json_t *request);
 void asking_close(struct asking *asking);
 
-/** Sends a further request. NULL: see `why`. */
+/** Sends a further request. NULL: see `why`. After a time-out the connection returns no more answers. */
 json_t *asking_request(struct asking *asking, json_t *request);
 
 /** Waits for a further line, without end. NULL: the connection ended, or an error; see `why`. */

@@ -2,9 +2,11 @@
 """`packgate nagios` as Nagios runs it: exit statuses, the line, the performance data; remotely by Modbus, and
 locally."""
 
+import json
 import re
 import socket
 import subprocess
+import threading
 
 from control_harness import Link
 from harness import Gateway, PACKGATE, PATIENCE, await_value, main, until
@@ -158,4 +160,35 @@ def does_not_know():
     listener.close()
 
 
-main([says_what_there_is, follows_the_rules, tells_alarms_and_silence, has_the_banks, old_values_are_critical, finds_another_map, does_not_know])
+def a_late_answer_is_none():
+    """The answer to the request for the values of a bank comes after the time-out. It is not taken for the status, which has the
+    alarms."""
+    bank = "[bank both]\npacks = left\nunit = 100\n"
+    with Gateway(LINE.format("left", "sim:profile=fixed,alarm.cell_over_voltage=protection", 1) + bank) as gateway:
+        gateway.wait_published("left")
+        await_whole(gateway, 1)
+        path = f"{gateway.folder}/slow"
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen()
+
+        def relay():
+            """All but that answer at once, and that one with the next, if there is one."""
+            with listener.accept()[0] as client, client.makefile("rb") as requests, Link(gateway) as link:
+                held = []
+                for line in requests:
+                    held.append(json.dumps(link.ask(**{"what" if key == "ask" else key: value for key, value in json.loads(line).items()})))
+                    if b"both" not in line:
+                        client.sendall("".join(text + "\n" for text in held).encode())
+                        held = []
+
+        thread = threading.Thread(target=relay)
+        thread.start()
+        status, lines, _ = check("--control", path, "-t", 60)
+        thread.join()
+        listener.close()
+        assert (status, lines) == (3, ["PACKGATE UNKNOWN - the gateway does not answer"]), (status, lines)
+
+
+main([a_late_answer_is_none, says_what_there_is, follows_the_rules, tells_alarms_and_silence, has_the_banks, old_values_are_critical, finds_another_map,
+      does_not_know], at_once=4)

@@ -4,7 +4,6 @@
  * and what is due when. Expected frames are the examples of "MODBUS Application Protocol
  * Specification V1.1b3", sections 6.6 and 6.12.
  */
-#include "modbus/push_encode.h"
 #include "modbus/push_plan.h"
 #include "registers/value.h"
 #include "bms/count.h"

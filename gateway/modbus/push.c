@@ -2,8 +2,6 @@
 /* The connections to the Modbus TCP servers that are written to, and the turns of their pushes. */
 #include "push.h"
 
-#include "push_report.h"
-
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/dial.h"
@@ -25,6 +23,11 @@
 /* Seconds for which other pushes take precedence over a silent unit, even when its pause is over. */
 #define LAST_S 10.0
 #define NAMES_SIZE 120
+#define PASSING_S 20.0 /* s for which a target may be busy before it is logged */
+#define AGAIN_S 60.0   /* s that any repeated trouble must last before it is logged */
+/* s for which a running search delays the message, so that one message lists all registers it finds */
+#define SEARCH_S 30.0
+#define LIST_SIZE 100
 
 /* One push. */
 struct push {
@@ -89,6 +92,105 @@ static const char *names(const struct push_target *target, char text[NAMES_SIZE]
     return text;
 }
 
+/* "registers 5, 100 to 103", of the items [first, end) that are picked: as many as fit. */
+static const char *list_registers(const struct push_item *first, const struct push_item *end,
+                                  char text[LIST_SIZE])
+{
+    unsigned runs = 0, registers = 0;
+    size_t used = 0;
+    char runs_text[LIST_SIZE - 12] = "";
+    while (first < end) {
+        if (!first->picked) {
+            first++;
+            continue;
+        }
+        unsigned from = first->write->address, to = from;
+        for (; first < end && first->picked && first->write->address == to; first++)
+            to += first->write->size;
+        registers += to - from;
+        if (used + 24 > sizeof runs_text) {
+            snprintf(runs_text + used, sizeof runs_text - used, ", ...");
+            break;
+        }
+        used += (size_t) snprintf(runs_text + used, sizeof runs_text - used,
+                                  to - from == 1 ? "%s%u" : "%s%u to %u", runs++ ? ", " : "", from,
+                                  to - 1);
+    }
+    snprintf(text, LIST_SIZE, "register%s %s", registers == 1 ? "" : "s", runs_text);
+    return text;
+}
+
+static bool is_to_be_logged(const struct push_item *item, double now)
+{
+    double patience = item->was_told ? AGAIN_S : item->state == PUSH_PUT_OFF ? PASSING_S : 0;
+    bool found =
+        item->state == PUSH_PUT_OFF || item->state == PUSH_BARRED || item->state == PUSH_IGNORED;
+    return found && !item->told && now - item->since >= patience;
+}
+
+/* Logs new trouble with registers: once, and trouble that may pass by itself only once it lasts, so
+ * this must be called now and then. */
+static void report_troubles(struct push_plan *plan, double now)
+{
+    struct push_item *end = plan->items + plan->count;
+    bool searching = false;
+    for (const struct push_item *item = plan->items; item < end; item++)
+        searching |= item->searching;
+    for (const struct push_item *item = plan->items; item < end; item++) {
+        if (!is_to_be_logged(item, now) || (searching && now - item->since < SEARCH_S))
+            continue;
+        for (struct push_item *other = plan->items; other < end; other++)
+            other->picked = is_to_be_logged(other, now) && other->state == item->state &&
+                            other->exception == item->exception;
+        char registers[LIST_SIZE], why[120];
+        if (item->state == PUSH_IGNORED)
+            snprintf(why, sizeof why,
+                     "no answer, although it answers others, which are written first now");
+        else if (item->exception == PUSH_NO_EXCEPTION)
+            snprintf(why, sizeof why, "its response is malformed; retrying silently");
+        else
+            snprintf(why, sizeof why, "exception %u (%s); retrying silently", item->exception,
+                     modbus_strerror(MODBUS_ENOBASE + item->exception));
+        log_warn("push %s: %s rejects %s: %s", plan->config->name, plan->config->target,
+                 list_registers(plan->items, end, registers), why);
+        for (struct push_item *told = plan->items; told < end; told++)
+            if (told->picked)
+                told->told = told->was_told = true;
+    }
+}
+
+/* The target has accepted the span; to be called before push_plan_done. */
+static void report_taken(struct push_plan *plan, const struct push_span *span)
+{
+    char registers[LIST_SIZE];
+    struct push_item *first = &plan->items[span->first], *end = first + span->count;
+    bool any = false;
+    for (struct push_item *item = first; item < end; item++) {
+        any |= item->picked = item->told;
+        item->told = false;
+    }
+    if (any)
+        log_info("push %s: %s accepts %s now", plan->config->name, plan->config->target,
+                 list_registers(first, end, registers));
+}
+
+/* Logs values that are out of range for their registers. Only numbers of packs can be: the
+ * configuration has checked the others. */
+static void report_clipped(struct push_plan *plan, const struct push_span *span)
+{
+    char name[VALUE_NAME_SIZE];
+    for (unsigned i = 0; i < span->count; i++) {
+        struct push_item *item = &plan->items[span->first + i];
+        if (item->clipped && !item->told_clipped)
+            log_warn("push %s: %s.%s is %g, out of range for register %u; the nearest "
+                     "number that fits is written",
+                     plan->config->name, item->write->terms[0].source,
+                     value_format(&item->write->terms[0].value, name), item->sent_value,
+                     item->write->address);
+        item->told_clipped = item->clipped;
+    }
+}
+
 static void report_answer(struct push *push)
 {
     struct push_target *target = push->target;
@@ -129,7 +231,7 @@ static void close_connection(void *data, const char *why)
     char text[NAMES_SIZE];
     if (push) {
         push_plan_unanswered(&push->plan, &target->span, push->answered, now);
-        push_report_troubles(&push->plan, now);
+        report_troubles(&push->plan, now);
         /* A unit that is silent while others behind the same address answer does not affect these. */
         if (!push->answered && push->others) {
             double first_s = fmax(BACKOFF_FIRST_S, push->config->timeout_s);
@@ -199,7 +301,7 @@ static void send_due(struct push_target *target, double now)
         return;
     const struct push_span *span = &target->span;
     target->asked = push;
-    push_report_clipped(&push->plan, span);
+    report_clipped(&push->plan, span);
     push_request_build(&target->request, ++target->transaction, (uint8_t) push->config->unit,
                        span->size == 1 && !push->writes_many, span->address, span->words,
                        span->size);
@@ -229,7 +331,7 @@ static void handle_response(struct push_target *target, enum push_reply reply, u
     report_answer(push);
     if (reply == PUSH_DONE) {
         push->counters.answers++;
-        push_report_taken(&push->plan, &target->span);
+        report_taken(&push->plan, &target->span);
         push_plan_done(&push->plan, &target->span);
     } else if (reply == PUSH_REFUSED && exception == MODBUS_EXCEPTION_ILLEGAL_FUNCTION &&
                target->span.size == 1 && (push->writes_many = !push->writes_many)) {
@@ -244,7 +346,7 @@ static void handle_response(struct push_target *target, enum push_reply reply, u
         push_plan_refused(&push->plan, &target->span,
                           reply == PUSH_REFUSED ? exception : PUSH_NO_EXCEPTION, clock_now());
     }
-    push_report_troubles(&push->plan, clock_now());
+    report_troubles(&push->plan, clock_now());
 }
 
 /* Handles all whole frames; false: the bytes cannot be Modbus TCP. */
@@ -343,7 +445,7 @@ static void on_changed(void *data, const struct source *source, unsigned changes
         struct push_target *target = pushes->targets[t];
         for (unsigned i = 0; i < target->count; i++) {
             push_plan_changes(&target->pushes[i].plan, source, now);
-            push_report_troubles(&target->pushes[i].plan, now);
+            report_troubles(&target->pushes[i].plan, now);
         }
         send_due(target, now);
     }

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: MIT
-/* Decides which registers of a push are due. */
+/*
+ * Decides which registers of a push are due. Its requests follow "MODBUS Application Protocol
+ * Specification V1.1b3", sections 6.6 and 6.12.
+ */
 #include "push_plan.h"
 
 #include "row_number.h"
 
+#include "registers/types.h"
 #include "base/backoff.h"
+
+#include "bms/bytes.h"
 
 #include <math.h>
 #include <modbus.h>
@@ -69,6 +75,30 @@ static double value_now(const struct push_plan *plan, const struct push_item *it
         return NAN;
     const struct map_status status = source_status(source, fresh);
     return value_of(&term->value, source->values, &status);
+}
+
+enum push_encoded push_encode(const struct register_row *write, double value, uint16_t words[2])
+{
+    const struct substitute *instead = &write->on_stale;
+    double number = row_number(write, value), fitting = number;
+    uint64_t pattern;
+    if (!isnan(number)) {
+        if (row_is_limit(write))
+            number = map_lower(write->type, number);
+        if (write->type != REG_FLOAT32)
+            number = round(number);
+        /* If a pattern means "unknown", a known number must not be encoded as this pattern. */
+        fitting = map_fit(write->type, number, instead->kind == INSTEAD_UNKNOWN);
+        pattern = map_pattern(write->type, fitting);
+    } else if (instead->kind == INSTEAD_UNKNOWN) {
+        pattern = map_types[write->type].unknown;
+    } else if (instead->kind == INSTEAD_NUMBER) {
+        pattern = map_pattern(write->type, instead->number);
+    } else {
+        return PUSH_NOTHING;
+    }
+    map_put_words(words, pattern, map_types[write->type].registers, write->big_words);
+    return isnan(number) || fitting == number ? PUSH_EXACT : PUSH_CLIPPED;
 }
 
 /* Encodes the item for its registers. After the start, a pack gets time to answer before the
@@ -374,4 +404,43 @@ void push_plan_end_pauses(struct push_plan *plan)
 {
     for (unsigned i = 0; i < plan->count; i++)
         plan->items[i].pause_s = plan->items[i].not_before = 0;
+}
+
+void push_request_build(struct push_request *request, uint16_t transaction, uint8_t unit,
+                        bool single, unsigned address, const uint16_t *words, unsigned count)
+{
+    uint8_t *pdu = request->bytes + MBAP_HEADER, *data = pdu + 3;
+    pdu[0] = single ? MODBUS_FC_WRITE_SINGLE_REGISTER : MODBUS_FC_WRITE_MULTIPLE_REGISTERS;
+    put_be16(pdu + 1, address);
+    if (!single) {
+        put_be16(pdu + 3, count);
+        pdu[5] = (uint8_t) (2 * count);
+        data = pdu + 6;
+    }
+    for (unsigned i = 0; i < count; i++)
+        put_be16(data + 2 * i, words[i]);
+    request->size = (size_t) (data + 2 * count - request->bytes);
+    put_be16(request->bytes, transaction);
+    put_be16(request->bytes + 2, 0);
+    put_be16(request->bytes + 4, (uint32_t) (request->size - 6));
+    request->bytes[6] = unit;
+}
+
+/*
+ * The response to both functions is the first five bytes of the request: function, address, and
+ * the value or the count. The unit is not compared: some devices insert their own, and the
+ * transaction identifies the request.
+ */
+enum push_reply push_reply_check(const struct push_request *request, const uint8_t *frame,
+                                 size_t size, uint8_t *exception)
+{
+    const uint8_t *asked = request->bytes + MBAP_HEADER, *answer = frame + MBAP_HEADER;
+    size_t answer_size = size - MBAP_HEADER;
+    if (be16(frame) != be16(request->bytes))
+        return PUSH_FOREIGN;
+    if (answer_size == 2 && answer[0] == (asked[0] | 0x80)) {
+        *exception = answer[1];
+        return PUSH_REFUSED;
+    }
+    return answer_size == 5 && memcmp(answer, asked, 5) == 0 ? PUSH_DONE : PUSH_MALFORMED;
 }

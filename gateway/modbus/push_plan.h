@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Decides which registers of a push are due, and what its next request contains. Pure:
- * push.c sends it, and time is an argument.
+ * Decides which registers of a push are due, and what its next request contains; builds requests,
+ * and recognizes their responses. Pure: push.c sends them, and time is an argument.
  *
  * Nothing is queued. Due registers are only marked; a request gets the values of the moment when
  * it is built, those of one source all from one poll cycle. A slow target gets fewer writes, never
@@ -14,12 +14,13 @@
  */
 #pragma once
 
-#include "push_encode.h"
+#include "mbap.h"
 
 #include "config/config.h"
 #include "packs/source.h"
 
-#define PUSH_NO_EXCEPTION 0 /* instead of an exception code: the response is malformed */
+#define PUSH_REGISTERS_MAX 123 /* per request */
+#define PUSH_NO_EXCEPTION 0    /* instead of an exception code: the response is malformed */
 
 /** Finds a source by its configured name; NULL: there is none. */
 typedef const struct source *push_find(const void *data, const char *name);
@@ -52,7 +53,7 @@ struct push_item {
     double since;        /* when `state` last was PUSH_TAKEN */
     double pause_s;      /* the last pause */
     double not_before;   /* end of that pause */
-    bool told, was_told; /* logged: this trouble, an earlier one; see push_report.c */
+    bool told, was_told; /* logged: this trouble, an earlier one; see push.c */
     bool told_clipped;
     bool picked; /* for the message that is being written */
 };
@@ -109,3 +110,36 @@ void push_plan_unanswered(struct push_plan *plan, const struct push_span *span, 
 /** Ends all pauses: the target is back after it was away or silent, and may now accept what it
  * rejected before. */
 void push_plan_end_pauses(struct push_plan *plan);
+
+/* The result of encoding a value. */
+enum push_encoded {
+    PUSH_EXACT,
+    PUSH_CLIPPED, /* out of range: replaced by the nearest number that fits */
+    PUSH_NOTHING  /* unknown, and to be skipped */
+};
+
+/** Encodes a value into registers; NaN: stale or unknown. Rounds to nearest. Does not write `words`
+ * for PUSH_NOTHING. */
+enum push_encoded push_encode(const struct register_row *write, double value, uint16_t words[2]);
+
+struct push_request {
+    uint8_t bytes[MBAP_ADU_MAX];
+    size_t size;
+};
+
+/** Builds a request that writes `count` registers (1 … PUSH_REGISTERS_MAX; function 6: one) from
+ * `address` on. */
+void push_request_build(struct push_request *request, uint16_t transaction, uint8_t unit,
+                        bool single, unsigned address, const uint16_t *words, unsigned count);
+
+enum push_reply {
+    PUSH_DONE,
+    PUSH_REFUSED,   /* an exception */
+    PUSH_MALFORMED, /* of this transaction, but not a valid response to the request */
+    PUSH_FOREIGN    /* of another transaction: a late response */
+};
+
+/** Classifies a frame of `size` bytes, found by mbap_find, as the response to a request. Sets
+ * `exception` for PUSH_REFUSED. */
+enum push_reply push_reply_check(const struct push_request *request, const uint8_t *frame,
+                                 size_t size, uint8_t *exception);

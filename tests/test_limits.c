@@ -629,6 +629,29 @@ TEST(banks)
     }
 }
 
+/* The section of a pack lowers its part of the sum, although its share of the current would permit more. */
+TEST(own_section_in_a_bank)
+{
+    const struct map_allowed own = {
+        .configured = true, .charge_current_a = 4, .charge_limited_by = BY(SOC)};
+    struct limits_config config = house;
+    struct limits_state memory;
+    struct map_allowed allowed = {0};
+    struct pack packs[] = {fine(), fine()};
+    packs[0].value[CURRENT_A] = 7;
+    packs[1].value[CURRENT_A] = 3;
+    config.charge_current_a = 20;
+    const struct limits_pack parts[] = {{&packs[0], true, 10, STALE_AFTER_S, NULL},
+                                        {&packs[1], true, 1, STALE_AFTER_S, &own}};
+    limits_init(&memory, &config, 1000);
+    for (double now = 1000; now < 1000 + SETTLED_S; now++)
+        allowed = limits_update(&config, parts, 2, 1, &memory, now);
+    /* The first pack is half stale. By the shares of 0.7 and 0.3 alone it would be 4 A / 0.3. */
+    expect_current("half of one, and the own limit", allowed.charge_current_a,
+                   allowed.charge_limited_by, 10.0 / 2 + 4, BY(SOC));
+    assert_int_equal(allowed.charge_limited_pack, 2);
+}
+
 /* The pack that limits the bank, for the status; none if all or none do. */
 TEST(which_pack)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The allow list and the decision on requests. */
-#include "modbus/access.h"
+#include "modbus/switches.h"
 #include "bms/count.h"
 
 #include <arpa/inet.h>

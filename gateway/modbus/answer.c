@@ -7,7 +7,6 @@
  */
 #include "answer.h"
 
-#include "access.h"
 #include "identity.h"
 #include "mbap.h"
 

@@ -5,7 +5,6 @@
  */
 #include "server.h"
 
-#include "access.h"
 #include "answer.h"
 #include "mbap.h"
 

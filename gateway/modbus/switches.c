@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Translates a Modbus write into orders for the switches and settings of a pack. */
+/* Decides on a Modbus write, and translates it into orders for the switches and settings of a pack. */
 #include "switches.h"
 
 #include "bms/bytes.h"
@@ -8,6 +8,22 @@
 #include <math.h>
 #include <modbus.h>
 #include <string.h>
+
+/* Function 22 (mask write) and 23 (read and write at once) are rejected for switches: they add
+ * pitfalls and no use. */
+bool access_sets(uint8_t function)
+{
+    return mbap_writes(function) && function != MODBUS_FC_MASK_WRITE_REGISTER &&
+           function != MODBUS_FC_WRITE_AND_READ_REGISTERS;
+}
+
+uint8_t access_decide(const struct sockaddr *client, uint8_t function, bool writable,
+                      const struct allow_list *allow_write)
+{
+    const bool may = access_sets(function) && writable && allow_write &&
+                     (!client || allow_contains(allow_write, client));
+    return may || !mbap_writes(function) ? 0 : MODBUS_EXCEPTION_ILLEGAL_FUNCTION;
+}
 
 /* The switch of a register; -1: none. */
 static int switch_of_register(const struct map_settings *map, unsigned address)

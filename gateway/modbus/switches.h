@@ -1,14 +1,26 @@
 // SPDX-License-Identifier: MIT
 /*
- * Translates a Modbus write for a pack: coils 0 and 1, or the registers of the MOS states, are
- * switches; a setting is written with both registers of its float at once.
+ * Writes to a pack: who may write, and what is written. Coils 0 and 1, or the registers of the MOS
+ * states, are switches; a setting is written with both registers of its float at once.
  */
 #pragma once
 
 #include "mbap.h"
 
+#include "config/allow.h"
+
 #include "bms/switching.h"
 #include "registers/map.h"
+
+/** Whether a function sets registers or coils to values, and is allowed to. */
+bool access_sets(uint8_t function);
+
+/** Returns the Modbus exception code, or 0 if a request may proceed. Every accepted client may read.
+ * Clients in allow_write may write to writable units (packs with switches or settings), with the
+ * functions that set a value. `client` is NULL for the master of a serial line, which has no
+ * address: it may write if there is such a list (NULL: there is none). */
+uint8_t access_decide(const struct sockaddr *client, uint8_t function, bool writable,
+                      const struct allow_list *allow_write);
 
 /** Reads a checked request of function 5, 6, 15 or 16. Returns 0, or the exception code: 2 if it
  * writes to anything that is neither switch nor setting, 3 if a switch would get a value other

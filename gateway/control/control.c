@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: MIT
-/* Answers the requests of the control socket. */
+/*
+ * Answers the requests of the control socket. Two concern a line as long as their client is connected:
+ * showing the bytes on it, and sending a single request by hand.
+ */
 #include "control.h"
 
 #include "editing.h"
-#include "listen.h"
 #include "socket.h"
 #include "tunnel.h"
 
 #include "packs/json.h"
+#include "lines/line.h"
 #include "config/keys.h"
 #include "base/clock.h"
+#include "base/log.h"
+#include "base/queue.h"
+#include "base/text.h"
 
+#include "bms/bytes.h"
 #include "bms/count.h"
 
 #include <math.h>
@@ -19,15 +26,34 @@
 
 #define SAME_S 0.2          /* s for which a status is cached, for all clients */
 #define COMMIT_AGAIN_S 10.0 /* s between two requests that make the history write */
+#define LINE_ROOM (3 * 2 * BMS_FRAME_MAX + 101) /* for two frames in hexadecimal */
+
+/* A client that listens in, or that waits for the response to its own request. */
+struct onlooker {
+    struct control *control;
+    struct control_client *client;
+    char name[NAME_SIZE]; /* of the line */
+    struct line *line;    /* NULL: there is no line of that name at the moment */
+    struct line_tap tap;
+    bool sends;
+    struct loan loan;
+    bool begun;
+    double begun_at;
+    json_t *sent, *received; /* pieces in hexadecimal */
+    size_t withheld;
+    TAILQ_ENTRY(onlooker) entry;
+};
 
 struct control {
     const struct overview *overview;
     struct control_socket *socket;
-    struct onlookers *listeners;
+    TAILQ_HEAD(, onlooker) onlookers;
+    unsigned dropped; /* that did not read */
     struct tunnels *tunnels;
     struct editing *editing;
     char *status; /* the cached status; NULL: none */
     double status_at, commit_at;
+    char text[LINE_ROOM]; /* preallocated: nothing is allocated while packs are polled */
 };
 
 /* With many packs a status takes a while to build, so it is cached. The cache is dropped as soon
@@ -38,12 +64,17 @@ static char *status_text(struct control *control)
     bool good = control->status && now - control->status_at < SAME_S &&
                 now < packs_next_stale(control->overview->packs);
     if (!good) {
+        const struct onlooker *onlooker;
+        json_int_t listeners = 0;
         free(control->status);
+        TAILQ_FOREACH(onlooker, &control->onlookers, entry)
+        listeners += !onlooker->sends;
         json_t *status = status_of(control->overview, now);
         json_object_set_new(status, "tunnels", tunnels_status(control->tunnels, now));
-        json_t *own = listen_status(control->listeners);
-        json_object_set_new(own, "clients", json_integer(control_clients(control->socket)));
-        json_object_set_new(status, "control", own);
+        json_object_set_new(status, "control",
+                            json_pack("{s:I, s:I, s:I}", "listeners", listeners, "dropped",
+                                      (json_int_t) control->dropped, "clients",
+                                      (json_int_t) control_clients(control->socket)));
         control->status = json_text(status);
         control->status_at = now;
     }
@@ -137,6 +168,188 @@ static json_t *answer_tunnel(struct control *control, const struct control_peer 
     return set_tunnel(control, text_of(request, "tunnel"), for_s, by);
 }
 
+static void free_onlooker(struct onlooker *onlooker)
+{
+    if (onlooker->line)
+        line_unwatch(onlooker->line, &onlooker->tap);
+    TAILQ_REMOVE(&onlooker->control->onlookers, onlooker, entry);
+    json_decref(onlooker->sent);
+    json_decref(onlooker->received);
+    free(onlooker);
+}
+
+static void on_gone(void *data)
+{
+    ((struct onlooker *) data)->line = NULL;
+}
+
+static void watch(struct onlooker *onlooker)
+{
+    onlooker->line = overview_line(onlooker->control->overview, onlooker->name);
+    if (onlooker->line)
+        line_watch(onlooker->line, &onlooker->tap);
+}
+
+static struct onlooker *new_onlooker(struct control *control, struct control_client *client,
+                                     const char *name, mask_show *passed)
+{
+    struct onlooker *onlooker = calloc(1, sizeof *onlooker);
+    if (!onlooker)
+        return NULL;
+    onlooker->control = control;
+    onlooker->client = client;
+    snprintf(onlooker->name, sizeof onlooker->name, "%s", name);
+    onlooker->tap = (struct line_tap){.passed = passed, .gone = on_gone, .data = onlooker};
+    TAILQ_INSERT_HEAD(&control->onlookers, onlooker, entry);
+    watch(onlooker);
+    return onlooker;
+}
+
+/* Why a line cannot be used; NULL: it can. */
+static json_t *refuse_line(const struct control *control, const char *name)
+{
+    if (overview_line(control->overview, name))
+        return NULL;
+    if (config_struct_find(packs_config(control->overview->packs), &line_section, name))
+        return json_refusal(
+            "line %s is not polled yet: the protocol of its pack is still being searched", name);
+    return json_refusal("there is no [line %s]", name);
+}
+
+static void add_hex(struct text *text, const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        text_format(text, i > 0 ? " %02X" : "%02X", bytes[i]);
+}
+
+/* Shows a client a piece of bytes as a JSON object, as soon as it may be shown:
+ *     {"at": 1795365527.123, "passed": ">", "bytes": "A5 40 90 08"}    '>' to the packs, '<' from them
+ *     {"at": 1795365527.155, "withheld": 12}                           bytes of no whole frame, which may hold a secret */
+static void on_passed(void *data, char direction, const uint8_t *bytes, size_t size)
+{
+    struct onlooker *onlooker = data;
+    struct control *control = onlooker->control;
+    struct text text = text_in(control->text, sizeof control->text);
+    text_add(&text, "{\"at\":");
+    text_number(&text, clock_wall(), 3);
+    if (direction == '#') {
+        text_format(&text, ",\"withheld\":%zu}", size);
+    } else {
+        text_format(&text, ",\"passed\":\"%c\",\"bytes\":\"", direction);
+        add_hex(&text, bytes, size);
+        text_add(&text, "\"}");
+    }
+    if (control_tell(onlooker->client, control->text))
+        return;
+    control->dropped++;
+    log_warn("control socket: process %d listens on line %s but does not read; disconnected",
+             (int) control_peer(onlooker->client)->pid, onlooker->name);
+    control_close(onlooker->client);
+    free_onlooker(onlooker);
+}
+
+/* Makes the client listen from now on. Returns NULL, or the refusal. */
+static json_t *listen_begin(struct control *control, struct control_client *client,
+                            const char *line)
+{
+    json_t *refusal = refuse_line(control, line);
+    if (refusal)
+        return refusal;
+    struct onlooker *onlooker = new_onlooker(control, client, line, on_passed);
+    char *head = onlooker ? json_text(json_pack("{s:s, s:s}", "listening", line, "protocol",
+                                                line_protocol(onlooker->line)))
+                          : NULL;
+    if (!head || !control_watch(client)) {
+        free(head);
+        if (onlooker)
+            free_onlooker(onlooker);
+        return json_refusal("out of memory");
+    }
+    control_tell(client, head);
+    free(head);
+    return NULL;
+}
+
+/* Records only the bytes of the loan: earlier polls pass through this tap, too. */
+static void on_own(void *data, char direction, const uint8_t *bytes, size_t size)
+{
+    struct onlooker *onlooker = data;
+    if (!onlooker->begun)
+        return;
+    struct text text = text_in(onlooker->control->text, sizeof onlooker->control->text);
+    add_hex(&text, bytes, size);
+    if (direction == '#')
+        onlooker->withheld += size;
+    else
+        json_array_append_new(direction == '>' ? onlooker->sent : onlooker->received,
+                              json_string(text.bytes));
+}
+
+static void on_begun(void *data)
+{
+    struct onlooker *onlooker = data;
+    onlooker->begun = true;
+    onlooker->begun_at = clock_now();
+}
+
+/* Only counts: the tap delivers the bytes that may be shown. */
+static void on_bytes(void *data, const uint8_t *bytes, size_t size)
+{
+}
+
+static void on_done(void *data, enum loan_result result)
+{
+    static const char *const words[] = {
+        [LOAN_ANSWERED] = "answered",
+        [LOAN_UNANSWERED] = "no answer",
+        [LOAN_LOST] = "the connection to the line was lost",
+        [LOAN_TOO_LATE] = "the line was busy for too long, nothing was sent",
+        [LOAN_NO_LINE] = "the line is down, nothing was sent",
+    };
+    struct onlooker *onlooker = data;
+    json_t *answer =
+        json_pack("{s:s, s:s, s:O, s:O}", "line", onlooker->name, "result", words[result], "sent",
+                  onlooker->sent, "received", onlooker->received);
+    if (onlooker->begun)
+        json_object_set_new(answer, "seconds", json_number(clock_now() - onlooker->begun_at, 3));
+    if (onlooker->withheld > 0)
+        json_object_set_new(answer, "withheld", json_integer((json_int_t) onlooker->withheld));
+    const char *sent = json_string_value(json_array_get(onlooker->sent, 0));
+    log_info("line %s: %s: %s", onlooker->name, sent ? sent : "a request by hand", words[result]);
+    struct control_client *client = onlooker->client;
+    free_onlooker(onlooker);
+    control_answer(client, json_text(answer));
+}
+
+/* Sends bytes, and answers the client later with the response. Returns NULL, or the refusal. */
+static json_t *listen_send(struct control *control, struct control_client *client, const char *line,
+                           const char *hex)
+{
+    struct loan loan = {.begun = on_begun, .received = on_bytes, .done = on_done};
+    json_t *refusal = refuse_line(control, line);
+    if (refusal)
+        return refusal;
+    if (*hex_bytes(hex, loan.bytes, LOAN_BYTES, &loan.size) || loan.size == 0)
+        return json_refusal("expected 1 to %d bytes as pairs of hexadecimal digits", LOAN_BYTES);
+    struct onlooker *onlooker = new_onlooker(control, client, line, on_own);
+    if (!onlooker)
+        return json_refusal("out of memory");
+    loan.data = onlooker;
+    loan.queued_at = clock_now();
+    onlooker->loan = loan;
+    onlooker->sends = true;
+    onlooker->sent = json_array();
+    onlooker->received = json_array();
+    if (!onlooker->line || !line_lend(onlooker->line, &onlooker->loan)) {
+        free_onlooker(onlooker);
+        return json_refusal("line %s is down, or its device sends without being polled", line);
+    }
+    const struct control_peer *peer = control_peer(client);
+    log_info("line %s: user %u (process %d) sends %zu bytes by hand", line, (unsigned) peer->uid,
+             (int) peer->pid, loan.size);
+    return NULL;
+}
+
 enum request { STATUS, VALUES, CONFIGURATION, HEALTH, COMMIT, LISTEN, SEND, TUNNEL, SETUP };
 
 static const struct {
@@ -174,10 +387,9 @@ static json_t *answer_kind(struct control *control, struct control_client *clien
     case COMMIT:
         return answer_commit(control, request);
     case LISTEN:
-        return listen_begin(control->listeners, client, text_of(request, "line"));
+        return listen_begin(control, client, text_of(request, "line"));
     case SEND:
-        return listen_send(control->listeners, client, text_of(request, "line"),
-                           text_of(request, "bytes"));
+        return listen_send(control, client, text_of(request, "line"), text_of(request, "bytes"));
     case TUNNEL:
         return answer_tunnel(control, control_peer(client), request);
     case SETUP:
@@ -220,7 +432,19 @@ static void on_asked(void *data, struct control_client *client, char *line, size
 
 static void on_left(void *data, struct control_client *client)
 {
-    listen_left(((struct control *) data)->listeners, client);
+    const struct control *control = data;
+    struct onlooker *onlooker = TAILQ_FIRST(&control->onlookers);
+    while (onlooker && onlooker->client != client)
+        onlooker = TAILQ_NEXT(onlooker, entry);
+    if (!onlooker)
+        return;
+    /* A request that was not sent yet is cancelled: its client is gone. */
+    if (onlooker->sends && onlooker->line)
+        line_take_back(onlooker->line, &onlooker->loan);
+    if (onlooker->sends)
+        log_info("line %s: the client that sent by hand has disconnected%s", onlooker->name,
+                 onlooker->begun ? "" : ", nothing was sent");
+    free_onlooker(onlooker);
 }
 
 static const struct control_events events = {.asked = on_asked, .left = on_left};
@@ -231,12 +455,12 @@ struct control *control_new(struct ev_loop *loop, const struct overview *overvie
     if (!control)
         return NULL;
     control->overview = overview;
+    TAILQ_INIT(&control->onlookers);
     control->commit_at = -COMMIT_AGAIN_S;
     control->socket = control_socket_new(loop, &events, control);
-    control->listeners = listen_new(overview);
     control->tunnels = tunnels_new(loop, overview);
     control->editing = editing_new(loop, overview);
-    if (!control->socket || !control->listeners || !control->tunnels || !control->editing) {
+    if (!control->socket || !control->tunnels || !control->editing) {
         control_free(control);
         return NULL;
     }
@@ -249,7 +473,6 @@ void control_free(struct control *control)
     if (!control)
         return;
     control_socket_free(control->socket);
-    free(control->listeners);
     tunnels_free(control->tunnels);
     editing_free(control->editing);
     free(control->status);
@@ -258,8 +481,11 @@ void control_free(struct control *control)
 
 void control_renew(struct control *control)
 {
+    struct onlooker *onlooker;
     control->status_at = -1;
-    listen_renew(control->listeners);
+    TAILQ_FOREACH(onlooker, &control->onlookers, entry)
+    if (!onlooker->line && !onlooker->sends)
+        watch(onlooker);
     tunnels_renew(control->tunnels);
     const struct config *config = packs_config(control->overview->packs);
     const struct config_entry *entry =

@@ -217,6 +217,8 @@ def of_cases_that_share_nothing_only_those_that_failed_run_again():
         status, lines = run(folder, "e2e")
         assert status == 0 and lines[-2:] == ["passed only alone: e2e/bad", "4 passed, 0 failed"], lines
         assert os.path.getsize(f"{folder}/steady") == 1, lines
+        status, lines = run(folder, "e2e/bad", TEST_CASES="steady")
+        assert status == 0 and lines[-1] == "1 passed, 0 failed", lines
 
 
 main([counts_what_passes, failing_case_is_shown, dying_program_fails, program_without_all_its_cases_fails,

@@ -25,11 +25,6 @@
 #define CONFIG_MOST (16 * 1024 * 1024)
 #define ANSWER_MOST (64 * 1024 * 1024)
 
-struct note {
-    struct pipe_note note;
-    struct note *next;
-};
-
 /* An order or a question that the gateway has not answered yet. */
 struct request {
     uint64_t number; /* of this process; 0: free */
@@ -54,7 +49,8 @@ struct outlet {
     struct pipe_config config;
     char title[2 * NAME_SIZE];
     struct outlet_pack *packs;
-    struct note *notes;
+    struct pipe_note *notes; /* an empty text: it was removed */
+    unsigned note_count;
     struct request orders[REQUESTS_MAX], questions[REQUESTS_MAX];
     uint64_t request_count; /* since the start */
     double heard_at;
@@ -96,42 +92,43 @@ double outlet_age(const struct outlet_pack *pack, double now)
     return pack->source.status.age_s + (now - pack->last.at);
 }
 
-static struct note *find_note(const struct outlet *outlet, const char *key)
+static struct pipe_note *find_note(const struct outlet *outlet, const char *key)
 {
-    for (struct note *note = outlet->notes; note; note = note->next)
-        if (strcmp(note->note.key, key) == 0)
-            return note;
+    for (unsigned i = 0; i < outlet->note_count; i++)
+        if (strcmp(outlet->notes[i].key, key) == 0)
+            return &outlet->notes[i];
     return NULL;
 }
 
 const char *outlet_note(const struct outlet *outlet, const char *key)
 {
-    const struct note *note = find_note(outlet, key);
-    return note && note->note.text[0] ? note->note.text : NULL;
+    const struct pipe_note *note = find_note(outlet, key);
+    return note && note->text[0] ? note->text : NULL;
 }
 
 const char *outlet_note_at(const struct outlet *outlet, unsigned n, const char **key)
 {
-    for (const struct note *note = outlet->notes; note; note = note->next)
-        if (note->note.text[0] && n-- == 0) {
-            *key = note->note.key;
-            return note->note.text;
+    for (unsigned i = outlet->note_count; i-- > 0;)
+        if (outlet->notes[i].text[0] && n-- == 0) {
+            *key = outlet->notes[i].key;
+            return outlet->notes[i].text;
         }
     return NULL;
 }
 
-static struct note *set_note(struct outlet *outlet, const char *key, const char *text)
+static struct pipe_note *set_note(struct outlet *outlet, const char *key, const char *text)
 {
-    struct note *note = find_note(outlet, key);
+    struct pipe_note *note = find_note(outlet, key);
     if (!note) {
-        note = calloc(1, sizeof *note);
+        note = reallocarray(outlet->notes, outlet->note_count + 1, sizeof *note);
         if (!note)
             return NULL;
-        snprintf(note->note.key, sizeof note->note.key, "%s", key);
-        note->next = outlet->notes;
         outlet->notes = note;
+        note += outlet->note_count++;
+        *note = (struct pipe_note){{0}, {0}};
+        snprintf(note->key, sizeof note->key, "%s", key);
     }
-    snprintf(note->note.text, sizeof note->note.text, "%s", text);
+    snprintf(note->text, sizeof note->text, "%s", text);
     return note;
 }
 
@@ -150,9 +147,9 @@ void outlet_keep(struct outlet *outlet, const char *key, const char *text)
     const char *before = outlet_note(outlet, key);
     if (text ? before && strcmp(before, text) == 0 : !before)
         return;
-    const struct note *note = set_note(outlet, key, text ? text : "");
+    const struct pipe_note *note = set_note(outlet, key, text ? text : "");
     if (note)
-        transmit(outlet, &(struct pipe_message){.type = PIPE_NOTE, .note = note->note}, -1);
+        transmit(outlet, &(struct pipe_message){.type = PIPE_NOTE, .note = *note}, -1);
 }
 
 void outlet_report(struct outlet *outlet, const struct pipe_report *report)
@@ -560,11 +557,7 @@ int outlet_run(const struct outlet_kind *kind, int fd)
     signal(SIGTERM, SIG_IGN);
     signal(SIGCONT, SIG_DFL);
     late_turn_unwatch(outlet.loop, &outlet.watcher);
-    while (outlet.notes) {
-        struct note *note = outlet.notes;
-        outlet.notes = note->next;
-        free(note);
-    }
+    free(outlet.notes);
     for (unsigned i = 0; outlet.packs && i < outlet.config.pack_count; i++)
         free(outlet.packs[i].strangers);
     free(outlet.packs);

@@ -116,7 +116,7 @@ bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
                   void (*done)(void *data, uint64_t ticket, enum order_result result), void *data,
                   uint64_t ticket);
 
-/** The line that this outlet has stored in the state file under a key; NULL: none. */
+/** The line that this outlet has stored in the state file under a key, valid until outlet_keep; NULL: none. */
 const char *outlet_note(const struct outlet *outlet, const char *key);
 /** The n-th note from 0, its key in `*key`; NULL: no more. */
 const char *outlet_note_at(const struct outlet *outlet, unsigned n, const char **key);

@@ -56,11 +56,10 @@ static struct process *new_process(struct outlets *outlets, const struct config_
         count++;
     process->sources = calloc(count + 1, sizeof *process->sources);
     process->feeds = calloc(count + 1, sizeof *process->feeds);
-    process->events = calloc(EVENTS_MAX, sizeof *process->events);
     for (unsigned n = 0; process->sources && n < count; n++)
         if (outlet_wants(section, packs_at(packs, n)->name))
             process->sources[process->source_count++] = packs_at(packs, n);
-    if (process->sources && process->feeds && process->events && compose_config(process, section))
+    if (process->sources && process->feeds && compose_config(process, section))
         return process;
     process_free(process);
     return NULL;
@@ -116,13 +115,13 @@ static bool dismiss(const struct process *kept, struct process *process)
     while (process->waits && kept && strcmp(kept->title, process->title) != 0)
         kept = kept->next;
     if (process->waits && kept) {
-        process_forget_sources(process);
+        process->source_count = 0;
         process->gone = true;
         return true;
     }
     if (process->pid == 0 && !process->waits) {
         ev_timer_stop(process->outlets->loop, &process->timer);
-        process_forget_sources(process);
+        process->source_count = 0;
         process_start(process);
     }
     process_leave(process, true);

@@ -48,6 +48,15 @@ bool process_send(struct process *process, const struct pipe_message *message)
     return sent;
 }
 
+/* Whether it is owed changes of any pack. */
+static bool owes(const struct process *process)
+{
+    for (unsigned n = 0; n < process->source_count; n++)
+        if (process->feeds[n].owed)
+            return true;
+    return false;
+}
+
 static struct pipe_message compose_values(struct process *process, unsigned n, unsigned changes,
                                           double now)
 {
@@ -63,9 +72,9 @@ static struct pipe_message compose_values(struct process *process, unsigned n, u
                                        /* Values that wait in the pipe, or for room in it, are
                                         * from when they were published, and more of that time may
                                         * follow. */
-                                       .wall = published                 ? feed->published
-                                               : process->owed_count > 0 ? 0
-                                                                         : process->outlets->wall,
+                                       .wall = published       ? feed->published
+                                               : owes(process) ? 0
+                                                               : process->outlets->wall,
                                        .good_until = source->good_until,
                                        .settle_s = source->settle_s,
                                        .status = source->status,
@@ -94,14 +103,6 @@ static bool send_values(struct process *process, unsigned n, unsigned changes, d
     const bool sent = process_send(process, &message);
     process->feeds[n].sequence += sent;
     return sent;
-}
-
-/* Marks changes of its n-th pack, to be sent with the next change of any pack. */
-static void owe_changes(struct process *process, unsigned n, unsigned changes)
-{
-    if (!process->feeds[n].owed)
-        process->owed_count++;
-    process->feeds[n].owed |= changes;
 }
 
 static void drop_first_event(struct process *process)
@@ -145,14 +146,11 @@ static void send_owed(struct process *process, double now)
 {
     if (process->fd < 0 || !send_events(process))
         return;
-    for (unsigned i = 0; i < process->source_count && process->owed_count > 0; i++) {
-        unsigned n = process->turn;
-        if (process->feeds[n].owed) {
-            if (!send_values(process, n, process->feeds[n].owed, now))
-                return;
-            process->feeds[n].owed = 0;
-            process->owed_count--;
-        }
+    for (unsigned i = 0; i < process->source_count; i++) {
+        const unsigned n = process->turn, owed = process->feeds[n].owed;
+        if (owed && !send_values(process, n, owed, now))
+            return;
+        process->feeds[n].owed = 0;
         process->turn = (n + 1) % process->source_count;
     }
 }
@@ -175,9 +173,8 @@ static void send_or_owe(struct process *process, unsigned n, unsigned changes, d
         kill(process->pid, SIGKILL);
         return;
     }
-    if (process->owed_count > 0 || process->event_count > 0)
-        send_owed(process, now);
-    bool waits = process->owed_count > 0 || process->event_count > 0;
+    send_owed(process, now);
+    const bool waits = process->event_count > 0 || owes(process);
     if (!waits && send_values(process, n, changes, now))
         return;
     if (changes & EVENTS) {
@@ -185,13 +182,11 @@ static void send_or_owe(struct process *process, unsigned n, unsigned changes, d
             compose_values(process, n, changes | process->feeds[n].owed, now);
         process->feeds[n].sequence++;
         keep_event(process, &message);
-        if (process->feeds[n].owed)
-            process->owed_count--;
         process->feeds[n].owed = 0;
     } else {
         if (changes & SOURCE_PUBLISHED)
             process->feeds[n].sequence++;
-        owe_changes(process, n, changes);
+        process->feeds[n].owed |= changes;
     }
 }
 
@@ -404,7 +399,6 @@ void process_free(struct process *process)
     free(process->config);
     free(process->sources);
     free(process->feeds);
-    free(process->events);
     free(process);
 }
 
@@ -555,7 +549,7 @@ static void adopt_child(struct process *process, int fd, pid_t pid)
     process->turn = 0;
     process->trespassed = false;
     for (unsigned n = 0; n < process->source_count; n++)
-        owe_changes(process, n, SOURCE_PUBLISHED | SOURCE_AGED);
+        process->feeds[n].owed |= SOURCE_PUBLISHED | SOURCE_AGED;
     if (!send_config(process)) {
         log_error("outlet %s: out of memory", process->title);
         close_pipe(process);
@@ -588,12 +582,6 @@ void process_start(struct process *process)
     try_later(process, false, what);
 }
 
-void process_forget_sources(struct process *process)
-{
-    process->source_count = 0;
-    process->owed_count = 0;
-}
-
 void process_leave(struct process *process, bool gone)
 {
     process->leaving = true;
@@ -608,7 +596,7 @@ void process_leave(struct process *process, bool gone)
         /* The outlet reads end of file; the notes that it still sends are read. */
         shutdown(process->fd, SHUT_WR);
     }
-    process_forget_sources(process);
+    process->source_count = 0;
     timer_restart(process->outlets->loop, &process->timer,
                   gone || process->kind->lingers ? WITHDRAW_S : END_S);
 }

@@ -29,8 +29,8 @@ struct process {
         uint32_t sequence;
         double published; /* time of day of its last poll cycle; 0: none since the section exists */
     } * feeds;
-    unsigned owed_count, turn;
-    struct pipe_message *events; /* a ring of EVENTS_MAX */
+    unsigned turn;
+    struct pipe_message events[EVENTS_MAX]; /* a ring */
     unsigned first_event, event_count;
     bool lost_events; /* it was logged */
     int fd;           /* -1: none */
@@ -81,8 +81,6 @@ void process_start_waiting(struct outlets *outlets);
 /** Asks it to end, by end of file; `gone`: it first withdraws what it published. It receives no
  * more values, and is not restarted. */
 void process_leave(struct process *process, bool gone);
-/** The packs were freed: it receives no more values. */
-void process_forget_sources(struct process *process);
 
 /** Callbacks of an observer of the packs; `data` is struct outlets. */
 void process_tell_changed(void *data, const struct source *source, unsigned changes, double now);

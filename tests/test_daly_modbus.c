@@ -493,7 +493,9 @@ TEST(current)
         {"idle, learned", -1, 1, BMS_CURRENT_AUTO, 0, 3, -3, -1},
         {"no state, learned", 1, -1, BMS_CURRENT_AUTO, unknown, -4, -4, 1},
         {"too little to learn from", 0, 1, BMS_CURRENT_AUTO, 2, 0.4, -0.4, 0},
-        {"newest state wins", -1, 1, BMS_CURRENT_AUTO, 1, 8, 8, 1},
+        {"one state against one", -1, 1, BMS_CURRENT_AUTO, 1, 8, 8, 0},
+        {"one state against three", -3, 1, BMS_CURRENT_AUTO, 1, 8, -8, -2},
+        {"one more like the others", -3, 1, BMS_CURRENT_AUTO, 2, 8, -8, -3},
         {"normal", -1, 1, BMS_CURRENT_NORMAL, 2, 8, 8, -1},
         {"inverted", 1, 1, BMS_CURRENT_INVERTED, 1, 8, -8, 1},
         {"inverted classic", 0, -1, BMS_CURRENT_INVERTED, 2, 8, 8, 0},
@@ -510,6 +512,27 @@ TEST(current)
         if (!same || (got == 0 && signbit(got)) || learned != cases[i].then || pack.implausible)
             fail_msg("%s: expected %g, got %g (learned %d)", cases[i].name, cases[i].expected, got,
                      learned);
+    }
+}
+
+/* The state comes in a later message than the current, on a slow line seconds later: of a current that reverses in
+ * between, the state is that of the other direction. */
+TEST(current_that_reverses)
+{
+    int8_t learned = DALY_POLARITY_UNKNOWN;
+    for (int cycle = 0; cycle < 15; cycle++) {
+        const bool reverses = cycle % 4 == 3;
+        struct pack pack = cleared_pack();
+        pack_set(&pack, FLOW, reverses ? FLOW_CHARGING : FLOW_DISCHARGING);
+        daly_current_settle(&learned, &pack, 30, DALY_ABOVE_DISCHARGES, BMS_CURRENT_AUTO);
+        assert_values(&pack, {CURRENT_A, -30});
+    }
+    /* Another board at the same address counts in the other way: the third state shows it. */
+    for (int cycle = 0; cycle < 4; cycle++) {
+        struct pack pack = cleared_pack();
+        pack_set(&pack, FLOW, FLOW_CHARGING);
+        daly_current_settle(&learned, &pack, 30, DALY_ABOVE_DISCHARGES, BMS_CURRENT_AUTO);
+        assert_values(&pack, {CURRENT_A, cycle < 2 ? -30 : 30});
     }
 }
 

@@ -3,6 +3,7 @@
 #include "daly_common.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 /* Fault bits: the sheet `daly`, section 9, which is the sheet `daly-d2`, section 7 read byte by byte.
  * Level 1 of the maker only warns, level 2 acts; the faults of bytes 4 to 6 have no levels. Left out,
@@ -70,9 +71,11 @@ uint64_t daly_alarm_word(const struct pack *pack)
 }
 
 static const double LEARN_FROM_A = 1; /* A; below, noise around zero can have either sign */
+static const int SURE = 3;            /* states that it takes to change what was learned for long */
 
-/* The sheets `daly`, section 8 and `daly-d2`, section 6. The state of the same cycle decides; if it says
- * idle, the polarity learned earlier is used; before that, the protocol's default. */
+/* The sheets `daly`, section 8 and `daly-d2`, section 6. The state is often of a later message, and may be of the other
+ * direction if the current reverses in between, while the polarity is that of the firmware: each state counts for one of
+ * the two, and the one that leads is used; the state itself while none leads. */
 void daly_current_settle(int8_t *learned, struct pack *pack, double offset_a,
                          enum daly_polarity usual, enum bms_current option)
 {
@@ -85,10 +88,10 @@ void daly_current_settle(int8_t *learned, struct pack *pack, double offset_a,
     if (option == BMS_CURRENT_AUTO && (flow == FLOW_CHARGING || flow == FLOW_DISCHARGING)) {
         polarity =
             (offset_a > 0) == (flow == FLOW_CHARGING) ? DALY_ABOVE_CHARGES : DALY_ABOVE_DISCHARGES;
-        if (fabs(offset_a) >= LEARN_FROM_A)
-            *learned = (int8_t) polarity;
-    } else if (option == BMS_CURRENT_AUTO && *learned != DALY_POLARITY_UNKNOWN) {
-        polarity = *learned;
+        if (fabs(offset_a) >= LEARN_FROM_A && abs(*learned + polarity) <= SURE)
+            *learned = (int8_t) (*learned + polarity);
     }
+    if (option == BMS_CURRENT_AUTO && *learned != DALY_POLARITY_UNKNOWN)
+        polarity = *learned > 0 ? DALY_ABOVE_CHARGES : DALY_ABOVE_DISCHARGES;
     pack_set(pack, CURRENT_A, offset_a * polarity + 0.0); /* + 0.0: never minus zero */
 }

@@ -25,6 +25,7 @@ enum daly_polarity {
 /** Sets CURRENT_A. `offset_a` is (raw - 30000) / 10 with the sign of the wire; FLOW in `pack` must
  * be of the same cycle or unknown. `usual` is the protocol's default; `option` overrides the
  * detection: NORMAL uses `usual` and INVERTED the opposite, whatever direction the BMS reports. A
- * NaN offset makes the current unknown. `learned` is an enum daly_polarity in the driver's memory. */
+ * NaN offset makes the current unknown. `learned` is in the driver's memory and begins as
+ * DALY_POLARITY_UNKNOWN; its sign is that of an enum daly_polarity. */
 void daly_current_settle(int8_t *learned, struct pack *pack, double offset_a,
                          enum daly_polarity usual, enum bms_current option);

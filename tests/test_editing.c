@@ -2,7 +2,6 @@
 /* Who may set up in the browser, on a test-controlled clock: codes and sessions expire, end when used, and are
  * replaced by others. */
 #include "control/editing.h"
-#include "control/hold.h"
 #include "config/load.h"
 #include "base/clock.h"
 #include "bms/count.h"
@@ -253,7 +252,8 @@ TEST(helper_that_hangs)
     for (int turns = 0; turns < 1000 && poll(&next, 1, 0) == 0; turns++)
         ev_run(bench.loop, EVRUN_ONCE);
     assert_int_equal(next.revents, POLLIN);
-    assert_true(turned_clock_at - begun > HOLD_KEEP_S && turned_clock_at - begun < 2 * HOLD_KEEP_S);
+    assert_true(turned_clock_at - begun > EDITING_KEEP_S &&
+                turned_clock_at - begun < 2 * EDITING_KEEP_S);
     const int other = accept(listener, NULL, NULL);
     expect_line(other, "undo\n");
     close(helper);

@@ -2,7 +2,6 @@
 /* The gateway's part of set-up in the browser. */
 #include "editing.h"
 
-#include "hold.h"
 #include "job.h"
 
 #include "config/edits.h"
@@ -10,24 +9,36 @@
 #include "packs/json.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/timer.h"
 
 #include "bms/count.h"
 
+#include <fcntl.h>
+#include <libgen.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define CODE_SIZE 9   /* eight letters and digits, 40 bits, and the NUL */
 #define TOKEN_SIZE 65 /* 256 bits in hex digits, and the NUL */
 #define QUICK_MAX 4   /* short jobs at the same time */
-/* Seconds for a short job: less than the outlet waits for an answer (OUTLET_ANSWER_S). */
+/* Seconds for a short job, and for saving: less than the outlet waits for an answer (OUTLET_ANSWER_S). */
 #define QUICK_S 12.0
 #define LONG_S 900.0 /* s for a search or a test of an outlet */
+/* Seconds for the answer to reach the browser: a reload may restart the page's outlet. */
+#define RELOAD_LATER_S 0.2
+
+/* Of the new configuration: it is being saved, waits to be kept, or is being kept or undone. */
+enum saving { IDLE, APPLYING, PENDING, ENDING };
 
 struct editing {
+    struct ev_loop *loop;
     const struct overview *overview;
     char code[CODE_SIZE];   /* "": none, or used */
     char token[TOKEN_SIZE]; /* "": no session */
@@ -36,7 +47,15 @@ struct editing {
     struct job search, trial;
     bool awaits_request; /* the trial waits for a request of a Modbus client */
     uint32_t requests;   /* of all Modbus clients when it began */
-    struct hold *hold;
+    /* The process that saves the configuration. Its ticket is that of the unanswered request, or 0. */
+    struct job saver;
+    enum saving state;
+    ev_timer reload;
+    char hash[40]; /* of the text that was saved */
+    double keep_until;
+    bool keeps;       /* ENDING: keep was requested */
+    bool again;       /* ENDING: through a second process, because the first was lost */
+    char undone[200]; /* why the last one was undone; "": it was not */
 };
 
 /* How a browser was authenticated. */
@@ -51,6 +70,16 @@ struct query {
     enum entrance entrance;
     uint64_t ticket;
 };
+
+json_t *setup_refusal(int http, const char *format, ...)
+{
+    char text[400];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(text, sizeof text, format, values);
+    va_end(values);
+    return json_pack("{s:o, s:i}", "error", json_printable(text, strlen(text)), "http", http);
+}
 
 static const struct web_config *web_of(const struct editing *editing)
 {
@@ -130,6 +159,205 @@ json_t *editing_arm(struct editing *editing)
                      EDITING_ARMED_S, "runs", runs);
 }
 
+/* Answers the request, if it was not answered yet. */
+static void answer_saving(struct editing *editing, const char *text)
+{
+    if (editing->saver.ticket)
+        outlets_answer(editing->overview->outlets, editing->saver.ticket, text);
+    editing->saver.ticket = 0;
+}
+
+static void refuse_saving(struct editing *editing, int http, const char *why)
+{
+    char *text = json_text(setup_refusal(http, "%s", why));
+    answer_saving(editing, text);
+    free(text);
+}
+
+static void stop_saving(struct editing *editing)
+{
+    job_stop(&editing->saver);
+    editing->state = IDLE;
+    editing->keeps = editing->again = false;
+}
+
+/* How a configuration would be saved: "helper", "folder" (the gateway may write it) or "download" (only the user can). */
+static const char *way_to_save(const struct editing *editing)
+{
+    const char *helper = editing->overview->host->helper;
+    if (helper && access(helper, W_OK) == 0)
+        return "helper";
+    /* Where the file is a link, the folder is that of the file which it leads to. */
+    const char *given = editing->overview->file->path;
+    char *real = realpath(given, NULL), *path = real ? real : strdup(given);
+    const bool may_write = path && access(dirname(path), W_OK | X_OK) == 0;
+    free(path);
+    return may_write ? "folder" : "download";
+}
+
+static int connect_helper(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path)
+        return -1;
+    memcpy(address.sun_path, path, strlen(path));
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *) &address, sizeof address) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* The child outlives the gateway: it then restores the previous file. */
+static int start_child(const struct editing *editing)
+{
+    int pair[2];
+    const char *first = editing->overview->host->first;
+    const char *words[JOB_WORDS] = {"setup-save", "-c", editing->overview->file->path,
+                                    first ? "--first" : NULL, first};
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return -1;
+    const pid_t pid = fork();
+    if (pid == 0) {
+        setsid();
+        job_run(words, pair[1], pair[1]);
+    }
+    close(pair[1]);
+    if (pid < 0) {
+        close(pair[0]);
+        return -1;
+    }
+    fcntl(pair[0], F_SETFL, O_NONBLOCK);
+    return pair[0];
+}
+
+static void handle_applied(struct editing *editing, const char *text)
+{
+    json_t *said = json_loads(text, 0, NULL);
+    const char *hash = json_string_value(json_object_get(said, "hash"));
+    if (hash && !json_object_get(said, "error")) {
+        editing->state = PENDING;
+        editing->keep_until = clock_now() + EDITING_KEEP_S;
+        snprintf(editing->hash, sizeof editing->hash, "%s", hash);
+        job_expect(&editing->saver, EDITING_KEEP_S + QUICK_S);
+        answer_saving(editing, text);
+        log_info("set-up: saved a new configuration; it is undone unless it is kept within %.0f s",
+                 EDITING_KEEP_S);
+        timer_restart(editing->loop, &editing->reload, RELOAD_LATER_S);
+    } else {
+        answer_saving(editing, text);
+        stop_saving(editing);
+    }
+    json_decref(said);
+}
+
+/* The previous file is back, or the new one is kept, or both failed. Only the hash of the saved text proves that it is
+ * kept, because a second process reports whatever file the lost one has left. */
+static void handle_ended(struct editing *editing, const char *text)
+{
+    json_t *said = json_loads(text, 0, NULL);
+    const char *undone = json_string_value(json_object_get(said, "undone"));
+    const char *error = json_string_value(json_object_get(said, "error"));
+    const char *hash = json_string_value(json_object_get(said, "hash"));
+    const bool kept = !undone && !error && hash && strcmp(hash, editing->hash) == 0;
+    if (kept) {
+        editing->undone[0] = '\0';
+        log_info("set-up: the new configuration is kept");
+    } else if (undone || (hash && !error)) {
+        if (!editing->undone[0])
+            snprintf(editing->undone, sizeof editing->undone, "%s",
+                     undone ? undone : "the new one was not found");
+        log_warn("set-up: the previous configuration is back: %s", editing->undone);
+        timer_restart(editing->loop, &editing->reload, RELOAD_LATER_S);
+    } else {
+        snprintf(editing->undone, sizeof editing->undone,
+                 "the previous one could not be restored: %s", error ? error : "unknown reason");
+        log_error("set-up: a configuration that was not kept is in force: %s; the next start "
+                  "restores the previous one",
+                  editing->undone);
+    }
+    if (editing->keeps && !kept && !error)
+        refuse_saving(editing, 409, editing->undone);
+    else
+        answer_saving(editing, text);
+    stop_saving(editing);
+    json_decref(said);
+}
+
+static bool send_line(const struct editing *editing, const char *text)
+{
+    const size_t size = strlen(text);
+    const int fd = editing->saver.fd;
+    return send(fd, text, size, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t) size &&
+           send(fd, "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
+}
+
+/* Connects to a process that saves, and sends it a request. */
+static bool start_saving(struct editing *editing, enum saving state, const char *text)
+{
+    const char *way = way_to_save(editing);
+    const int fd = strcmp(way, "helper") == 0   ? connect_helper(editing->overview->host->helper)
+                   : strcmp(way, "folder") == 0 ? start_child(editing)
+                                                : -1;
+    if (fd < 0)
+        return false;
+    editing->state = state;
+    job_adopt(&editing->saver, fd, QUICK_S);
+    if (send_line(editing, text))
+        return true;
+    stop_saving(editing);
+    return false;
+}
+
+static void on_said(struct job *process)
+{
+    struct editing *editing = process->data;
+    (editing->state == APPLYING ? handle_applied : handle_ended)(editing, process->line);
+}
+
+/* The process is lost: another one undoes what it may have saved. If that is lost as well, the next start does it. */
+static void on_saver_over(struct job *process, enum job_end end)
+{
+    static const char *const words[] = {
+        [JOB_ENDED] = "the program that saves the configuration has ended",
+        [JOB_SILENT] = "the program that saves the configuration does not answer",
+        [JOB_TOO_LONG] = "the reply of the program that saves the configuration is too long"};
+    struct editing *editing = process->data;
+    const bool again = editing->again;
+    log_error("set-up: %s", words[end]);
+    refuse_saving(editing, 503, words[end]);
+    stop_saving(editing);
+    snprintf(editing->undone, sizeof editing->undone, "%s", words[end]);
+    if (again || !start_saving(editing, ENDING, "undo"))
+        log_error("set-up: a configuration that was not kept may be saved; the next start restores "
+                  "the previous one");
+    else
+        editing->again = true;
+}
+
+static void send_end(struct editing *editing, bool keep)
+{
+    editing->state = ENDING;
+    editing->keeps = keep;
+    if (send_line(editing, keep ? "keep" : "undo"))
+        job_expect(&editing->saver, QUICK_S);
+    else
+        on_saver_over(&editing->saver, JOB_ENDED);
+}
+
+/* If the gateway rejects the new configuration, the old one stays in force. */
+static void on_reload(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct editing *editing = timer->data;
+    const struct overview_host *host = editing->overview->host;
+    if (host->reload && !host->reload(host->data) && editing->state == PENDING) {
+        snprintf(editing->undone, sizeof editing->undone,
+                 "the gateway could not switch to it; the log says why");
+        send_end(editing, false);
+    }
+}
+
 /* The functions below answer a request; NULL: it will be answered later. */
 
 static json_t *ask_arm(struct editing *editing, const struct query *query)
@@ -166,7 +394,7 @@ static json_t *ask_state(struct editing *editing, const struct query *query)
     const bool armed = editing->code[0] || editing->token[0] || query->entrance != BY_NOTHING;
     json_t *state = json_pack("{s:b, s:b, s:s?, s:b, s:s, s:s, s:i}", "armed", armed, "taken",
                               editing->token[0] && query->entrance != BY_CODE, "by", by, "yours",
-                              query->entrance != BY_NOTHING, "save", hold_way(editing->hold),
+                              query->entrance != BY_NOTHING, "save", way_to_save(editing),
                               "command", command, "packs", (int) config->pack_count);
     json_object_set_new(state, "expires_s",
                         armed && (query->entrance == BY_CODE || !by)
@@ -174,7 +402,14 @@ static json_t *ask_state(struct editing *editing, const struct query *query)
                             : json_null());
     /* A user who logs in may set up, too. */
     json_object_set_new(state, "login", json_boolean(web && web->setup == WEB_SETUP_YES && !by));
-    hold_add_state(editing->hold, state, now);
+    json_object_set_new(state, "pending",
+                        editing->state == PENDING
+                            ? json_pack("{s:o, s:s}", "keep_within_s",
+                                        json_number(fmax(editing->keep_until - now, 0), 0), "hash",
+                                        editing->hash)
+                            : json_null());
+    json_object_set_new(state, "undone",
+                        editing->undone[0] ? json_string(editing->undone) : json_null());
     /* Everybody can read the masked configuration; with the hash of the whole text they could test guesses of its secrets. */
     if (query->entrance == BY_NOTHING)
         json_object_del(json_object_get(state, "pending"), "hash");
@@ -216,7 +451,7 @@ static json_t *ask_quick(struct editing *editing, const struct query *query)
 /* The whole text, unmasked: only if nothing but the browser can save it. */
 static json_t *ask_text(struct editing *editing, const struct query *query)
 {
-    if (strcmp(hold_way(editing->hold), "download") == 0)
+    if (strcmp(way_to_save(editing), "download") == 0)
         return ask_quick(editing, query);
     return setup_refusal(403,
                          "the gateway can save the configuration itself, so it does not send it");
@@ -292,12 +527,29 @@ static json_t *ask_progress(struct editing *editing, const struct query *query)
 static json_t *ask_apply(struct editing *editing, const struct query *query)
 {
     stop_long(editing);
-    return hold_apply(editing->hold, query->body, query->ticket);
+    if (editing->state != IDLE)
+        return setup_refusal(409, "another configuration is not kept yet");
+    editing->undone[0] = editing->hash[0] = '\0';
+    if (!start_saving(editing, APPLYING, query->body))
+        return setup_refusal(
+            strcmp(way_to_save(editing), "download") == 0 ? 501 : 503,
+            "nothing on this host can write the configuration: download it and save it yourself");
+    editing->saver.ticket = query->ticket;
+    return NULL;
 }
 
 static json_t *ask_end(struct editing *editing, const struct query *query)
 {
-    return hold_end(editing->hold, strcmp(query->verb, "keep") == 0, query->ticket);
+    const bool keep = strcmp(query->verb, "keep") == 0;
+    if (editing->state != PENDING)
+        return setup_refusal(409, "there is no configuration to keep or to undo");
+    if (keep && ev_is_active(&editing->reload))
+        return setup_refusal(409, "the gateway has not switched to it yet");
+    editing->saver.ticket = query->ticket;
+    if (!keep)
+        snprintf(editing->undone, sizeof editing->undone, "it was undone in the browser");
+    send_end(editing, keep);
+    return NULL;
 }
 
 static const struct {
@@ -360,16 +612,17 @@ struct editing *editing_new(struct ev_loop *loop, const struct overview *overvie
     struct editing *editing = calloc(1, sizeof *editing);
     if (!editing)
         return NULL;
+    editing->loop = loop;
     editing->overview = overview;
     for (size_t i = 0; i < QUICK_MAX; i++)
         job_init(&editing->quick[i], loop, on_quick_over, editing);
     job_init(&editing->search, loop, NULL, editing);
     job_init(&editing->trial, loop, NULL, editing);
-    editing->hold = hold_new(loop, overview);
-    if (editing->hold)
-        return editing;
-    editing_free(editing);
-    return NULL;
+    job_init(&editing->saver, loop, on_saver_over, editing);
+    editing->saver.said = on_said;
+    ev_init(&editing->reload, on_reload);
+    editing->reload.data = editing;
+    return editing;
 }
 
 void editing_free(struct editing *editing)
@@ -379,6 +632,7 @@ void editing_free(struct editing *editing)
     for (size_t i = 0; i < QUICK_MAX; i++)
         job_stop(&editing->quick[i]);
     stop_long(editing);
-    hold_free(editing->hold);
+    stop_saving(editing);
+    ev_timer_stop(editing->loop, &editing->reload);
     free(editing);
 }

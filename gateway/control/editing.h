@@ -4,6 +4,11 @@
  * starts the processes that do the work (commands/setup/work.c). The gateway itself neither parses these requests nor
  * writes files, and a process that hangs delays only the browser that caused it.
  *
+ * A new configuration is saved on probation. Another process writes the file (commands/setup/save.c): the helper behind its
+ * socket, which has the right to, or a child of the gateway, if the gateway has it. This process restores the previous
+ * file when the connection to it ends, after EDITING_KEEP_S, or on request, unless it was sent `keep`. So a configuration
+ * that makes the gateway exit is undone by the exit itself.
+ *
  * The page's outlet sends "setup VERB BY TOKEN" and, in further lines, the body of the request. BY is how the browser was
  * authenticated:
  *     code       TOKEN is the token of the session that began with the code of `packgate setup`; "-": it has none
@@ -18,6 +23,7 @@
 #include <jansson.h>
 
 #define EDITING_ARMED_S 900.0 /* s for which a code, or a session without a request, stays valid */
+#define EDITING_KEEP_S 120.0  /* s within which a new configuration must be kept */
 
 struct editing;
 
@@ -31,3 +37,6 @@ json_t *editing_arm(struct editing *editing);
 
 /** Answers a request of the page's outlet (the text after "setup "), now or later. */
 void editing_ask(struct editing *editing, const char *text, uint64_t ticket);
+
+/** Why a request of set-up in the browser is refused: {"error": why, "http": its status}. */
+json_t *setup_refusal(int http, const char *format, ...) __attribute__((format(printf, 2, 3)));

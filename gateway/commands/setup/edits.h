@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "control/hold.h" /* setup_refusal */
+#include "control/editing.h" /* setup_refusal */
 #include "config/config.h"
 #include "config/edits.h"
 

@@ -135,9 +135,9 @@ static void await_keep(struct saving *saving, const struct setup_edits *edits)
 {
     bool ended;
     char hash[EDITS_HASH];
-    const double until = clock_now() + HOLD_KEEP_S;
+    const double until = clock_now() + EDITING_KEEP_S;
     edits_hash(edits->fresh, hash);
-    send_object(json_pack("{s:s, s:f}", "hash", hash, "keep_within_s", HOLD_KEEP_S));
+    send_object(json_pack("{s:s, s:f}", "hash", hash, "keep_within_s", EDITING_KEEP_S));
     const char *line = wait_for_line(saving, until, &ended);
     if (line && strcmp(line, "keep") == 0) {
         if (save_keep(saving->path)) {

@@ -2,7 +2,6 @@
 /* The parts of the web outlet that need no server: the checks of a request, rows in memory. */
 #include "outlets/web/guard.h"
 #include "outlets/web/past.h"
-#include "outlets/web/session.h"
 
 #include "base/address.h"
 

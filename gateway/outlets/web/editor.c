@@ -3,9 +3,7 @@
  * Set-up in the browser: passes requests of our own pages on to the gateway (control/editing.h), together with the browser's
  * credentials. The gateway checks these and carries out the request.
  */
-#include "compress.h"
-#include "orders.h"
-#include "setup.h"
+#include "web.h"
 
 #include "base/address.h"
 #include "base/clock.h"

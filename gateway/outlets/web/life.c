@@ -3,9 +3,8 @@
  * The outlet for browsers and other HTTP clients: the page, its values, and metrics. Requests from
  * the network are parsed here, in a process that has neither rights nor a line to a pack.
  */
-#include "news.h"
+#include "web.h"
 #include "password.h"
-#include "setup.h"
 
 #include "outlets/outlet.h"
 

@@ -4,8 +4,7 @@
  * register map, so that a dashboard for the line protocol works on scraped data, too. While a pack is
  * silent its values are left out; packgate_fresh 0 stays.
  */
-#include "compress.h"
-#include "setup.h"
+#include "web.h"
 
 #include "registers/value.h"
 #include "base/clock.h"

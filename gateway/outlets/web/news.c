@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Events for the page. */
-#include "news.h"
+#include "web.h"
 
 #include "base/clock.h"
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* Logging in, switching, tunnels. */
-#include "orders.h"
 
 #include "password.h"
-#include "setup.h"
+#include "web.h"
 
 #include "base/address.h"
 #include "base/clock.h"

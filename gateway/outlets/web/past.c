@@ -2,8 +2,6 @@
 /* Past values as JSON and as CSV. */
 #include "past.h"
 
-#include "compress.h"
-
 #include "past/recent.h"
 
 #include "base/log.h"

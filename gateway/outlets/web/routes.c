@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Maps addresses to the functions that answer them. */
 #include "asset.h"
-#include "compress.h"
-#include "orders.h"
-#include "setup.h"
+#include "web.h"
 
 #include "base/clock.h"
 #include "bms/count.h"

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The gateway as a whole. */
-#include "setup.h"
 
-#include "compress.h"
-#include "news.h"
+#include "web.h"
 
 #include "packs/json.h"
 #include "registers/map.h"

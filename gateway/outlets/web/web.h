@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: MIT
-/*
- * Shared by the parts of the web outlet. Above it: events in news.h, the gateway in setup.h, sessions and switches in
- * orders.h, start and end in life.c.
- */
+/* What the parts of the web outlet share, and what each does for the others. */
 #pragma once
 
 #include "guard.h"
 #include "http/http.h"
 #include "past.h"
 #include "render.h"
-#include "session.h"
 #include "stream.h"
 
 #include "base/queue.h"
@@ -20,7 +16,7 @@
 #define WEB_COOKIE "packgate"             /* contains the token of a session */
 #define WEB_SETUP_COOKIE "packgate-setup" /* the same for set-up; the gateway checks it */
 
-/* The gateway's last answer, and the requests that wait for the next one (setup.h). */
+/* The gateway's last answer, and the requests that wait for the next one (setup.c). */
 struct setup {
     json_t *status, *configuration; /* NULL: none yet */
     double told_at;
@@ -71,3 +67,74 @@ void routes_answer(struct web *web, struct web_request *request);
 void metrics_answer(struct web *web, struct web_request *request);
 /** Answers the addresses below `api/v1/setup/`. */
 void editor_answer(struct web *web, struct web_request *request);
+
+/*
+ * setup.c: the gateway as a whole: its status, events, configuration, and files for programs that read Modbus. Sends at most one
+ * request a second to the gateway, however many clients ask.
+ */
+
+/** Answers `api/v1/gateway`. Only users who are logged in and clients on this host get addresses of
+ * clients and the configuration; nobody gets secrets. */
+void setup_answer(struct web *web, struct web_request *request);
+
+/** Answers a request from the gateway's own report (as `packgate status --json`; NULL: it did not
+ * answer), now or later. */
+typedef void setup_told(struct web *web, struct web_request *request, const json_t *status);
+void setup_ask(struct web *web, struct web_request *request, setup_told *told);
+
+/** Marks the gateway's last answer as outdated. */
+void setup_outdated(struct web *web);
+
+/** Answers `api/v1/files/NAME`. */
+void setup_answer_file(struct web *web, struct web_request *request);
+
+/*
+ * news.c: events, which are sent to all viewers and kept for later ones. An event consists of kind, name and level, never of a
+ * sentence, because the page shows it in its reader's language.
+ */
+
+/** Records what has changed in a source. */
+void news_changed(struct web *web, unsigned pack, unsigned changes, bool fresh);
+void news_ordered(struct web *web, const struct source *source, const struct order_report *report);
+/** Records the start of the outlet, or of the gateway. */
+void news_begin(struct web *web);
+
+/** Appends events of the history from before the start, up to the length of the list. Reads the
+ * file: call it in a worker (worker.h). */
+void news_add_past(const struct web *web, json_t *list, char *why, size_t size);
+
+/*
+ * orders.c: requests that change something: log in, log out, switch, open a tunnel. They must be JSON, from one of our own pages
+ * (Origin) and from a network in `allow_write`; an order to switch also needs a session and a writable pack. The gateway checks again.
+ */
+
+void orders_login(struct web *web, struct web_request *request);
+void orders_logout(struct web *web, struct web_request *request);
+void orders_switch(struct web *web, struct web_request *request, const struct render_pack *pack);
+/** Opens the tunnel of the name in the path for as long as the request says, or closes it. */
+void orders_tunnel(struct web *web, struct web_request *request);
+
+/* Shared with set-up (editor.c). */
+
+/* A request that is answered later. */
+struct pending {
+    struct web *web;
+    struct http_request *request; /* NULL: the client has disconnected */
+    struct sockaddr_storage client;
+    bool encrypted; /* as in struct web_request */
+    bool arms;      /* of set-up: it has the code */
+};
+
+/** Holds a request. Who answers it frees this. NULL: out of memory, it was answered. */
+struct pending *orders_hold(struct web *web, struct web_request *request);
+/** Answers a request that cannot be passed on, and frees `pending`. */
+void orders_fail(struct pending *pending, unsigned status, const char *why);
+/** Whether a request that changes something comes from one of our pages. If not, it was answered. */
+bool orders_from_page(struct web_request *request);
+/** The JSON object of a request; the caller releases it. NULL: there is none, it was answered. */
+json_t *orders_body(struct http_request *request);
+/** Answers with a cookie; an empty token deletes it. */
+void orders_answer_cookie(struct http_request *request, bool encrypted, unsigned status,
+                          const char *body, const char *cookie, const char *token);
+/** Answers that there were too many attempts. */
+void orders_too_many(struct http_request *request, double wait_s);

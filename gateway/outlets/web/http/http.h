@@ -92,6 +92,12 @@ void http_answer(struct http_request *request, unsigned status, struct MHD_Respo
 /** Answers with a copy of a text. */
 void http_answer_text(struct http_request *request, unsigned status, const char *type,
                       const char *text);
+/** A response of `bytes` (from malloc), which it takes over, compressed if it is large and the client accepts gzip: a day of sixteen
+ * cells is 131 kB uncompressed. NULL: out of memory; the bytes were freed. */
+struct MHD_Response *compress_response(const struct http_request *request, const char *type,
+                                       char *bytes, size_t size);
+/** Answers with JSON from malloc, compressed likewise. NULL: 500. */
+void compress_json(struct http_request *request, unsigned status, char *text);
 /** Answers {"error":"…"}. Returns false, so that a check can end with it. */
 bool http_error(struct http_request *request, unsigned status, const char *text);
 /** The same with a header. */

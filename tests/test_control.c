@@ -35,8 +35,8 @@ static int set_up(void **state)
     static const char text[] =
         "[gateway]\ncontrol = none\n[line shed]\nport = sim:\nprotocol = daly\n"
         "[pack a]\nline = shed\nunit = 1\n"
-        "[tunnel shed]\nlisten = 127.0.0.1:0\n";
-    strcpy(bench.path, "/tmp/packgate-test-XXXXXX");
+        "[tunnel shed]\nlisten = 127.0.0.1:0\n[line unused]\nport = sim:\n";
+    strcpy(bench.path, "/tmp/packgate:5: XXXXXX"); /* no mistake is in line 5 of a file */
     int fd = mkstemp(bench.path);
     assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
     close(fd);
@@ -91,6 +91,10 @@ CONTROL_TEST(configuration)
     json_t *answer = ask("mqtt home", "configuration");
     assert_non_null(answer);
     assert_non_null(strstr(json_string_value(json_object_get(answer, "text")), "[tunnel shed]"));
+    const json_t *mistake = json_array_get(json_object_get(answer, "mistakes"), 0);
+    assert_int_equal(json_integer_value(json_object_get(mistake, "line")), 11);
+    assert_string_equal(json_string_value(json_object_get(mistake, "text")),
+                        "warning: [line unused] has no pack and stays unused");
     json_decref(answer);
 }
 

@@ -50,10 +50,9 @@ static const struct bms_driver *driver_of_line(const struct config *config,
     return NULL;
 }
 
-/* Where the warnings go, and the name of the file in them. */
+/* Where the warnings go. */
 struct report {
-    FILE *out;
-    const char *path;
+    struct mistakes *mistakes;
     const struct config *config;
 };
 
@@ -62,12 +61,7 @@ warn(const struct report *report, const struct config_entry *entry, const char *
 {
     va_list values;
     va_start(values, format);
-    fprintf(report->out, "%s:", report->path);
-    if (entry && entry->line > 0)
-        fprintf(report->out, "%u:", entry->line);
-    fprintf(report->out, " warning: ");
-    vfprintf(report->out, format, values);
-    fputc('\n', report->out);
+    mistakes_warn(report->mistakes, entry ? entry->line : 0, format, values);
     va_end(values);
 }
 
@@ -247,9 +241,9 @@ static void look_at_file(const struct report *report, const struct config_entry 
         warn(report, entry, "'%s' %s: %s", entry->key->name, entry->text, why);
 }
 
-void check_host(const char *path, const struct config *config, FILE *out)
+void check_host(const struct config *config, struct mistakes *mistakes)
 {
-    const struct report report = {out, path, config};
+    const struct report report = {mistakes, config};
     look_at_outlets(&report);
     look_at_page(&report);
     for (unsigned i = 0; i < config->entry_count; i++)
@@ -425,7 +419,10 @@ int command_check(int argc, char **argv)
     struct config *config = config_load(path, stderr);
     if (!config)
         return EXIT_FAILED;
-    check_host(strcmp(path, "-") == 0 ? "standard input" : path, config, stderr);
+    struct mistakes lacks = {0};
+    check_host(config, &lacks);
+    mistakes_print(&lacks, config_file_name(path), stderr);
+    mistakes_free(&lacks);
     print_tables(config);
     printf("%s: ", path);
     print_count(config->line_count, "line");

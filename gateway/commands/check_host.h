@@ -3,9 +3,7 @@
 #pragma once
 
 #include "config/config.h"
+#include "config/mistakes.h"
 
-#include <stdio.h>
-
-/** Writes the warnings of `packgate check` to `out`: devices, addresses, files, outlets. `path` is
- * the name of the file in these lines. */
-void check_host(const char *path, const struct config *config, FILE *out);
+/** Adds the warnings of `packgate check` to `mistakes`: devices, addresses, files, outlets. */
+void check_host(const struct config *config, struct mistakes *mistakes);

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FILE_NAME "options"
 #define MOST_LINES 16
 #define MOST_ROWS 14
 #define WITHOUT_LETTER 256 /* the value of the first row, for getopt */
@@ -56,19 +55,6 @@ void options_parse(int argc, char **argv, const struct option_row *rows, int mos
     exit(status);
 }
 
-/* Rewrites "options:3: mistake", where line 3 is that of an option. */
-static void print_mistake(const char *command, const struct option_line *const *written,
-                          const char *text)
-{
-    unsigned line = 0;
-    int used = 0;
-    bool known = sscanf(text, FILE_NAME ":%u: %n", &line, &used) == 1 && used > 0 && line > 0 &&
-                 line <= MOST_LINES && written[line - 1];
-    const char *option = known ? written[line - 1]->option : NULL;
-    fprintf(stderr, "packgate %s: %s%s%s\n", command, option ? option : "", option ? ": " : "",
-            text + used);
-}
-
 /* A value must not contain a line break, which would add lines. */
 static void write_option_line(FILE *out, const struct option_line *line)
 {
@@ -81,27 +67,27 @@ static void write_option_line(FILE *out, const struct option_line *line)
 
 struct config *options_config(const char *command, const struct option_line *lines, unsigned count)
 {
-    const struct option_line *written[MOST_LINES] = {NULL};
-    char *text = NULL, *wrong = NULL;
-    size_t size = 0, wrong_size = 0;
+    const char *options[MOST_LINES + 1] = {NULL}; /* by line, from 1 */
+    char *text = NULL;
+    size_t size = 0;
     unsigned line = 0;
-    FILE *out = open_memstream(&text, &size), *errors = open_memstream(&wrong, &wrong_size);
+    FILE *out = open_memstream(&text, &size);
     struct config *config = NULL;
+    struct mistakes mistakes = {0};
     for (unsigned i = 0; out && i < count && line < MOST_LINES; i++)
         if (lines[i].value) {
             write_option_line(out, &lines[i]);
-            written[line++] = &lines[i];
+            options[++line] = lines[i].option;
         }
-    bool ok = out && fclose(out) == 0 && errors;
-    if (ok)
-        config = config_parse(text, FILE_NAME, errors);
-    ok = errors && fclose(errors) == 0 && ok;
-    char *rest = ok ? wrong : NULL;
-    for (char *found = strsep(&rest, "\n"); found; found = strsep(&rest, "\n"))
-        if (*found)
-            print_mistake(command, written, found);
+    if (out && fclose(out) == 0)
+        config = config_read(text, size, &mistakes);
+    for (unsigned i = 0; i < mistakes.listed; i++) {
+        const char *option = options[mistakes.list[i].line];
+        fprintf(stderr, "packgate %s: %s%s%s\n", command, option ? option : "", option ? ": " : "",
+                mistakes.list[i].text);
+    }
+    mistakes_free(&mistakes);
     free(text);
-    free(wrong);
     return config;
 }
 

@@ -277,10 +277,7 @@ static struct config *load_beside(const struct arguments *arguments)
         return config_load(arguments->config, stderr);
     if (arguments->output || access(CONFIG_DEFAULT, R_OK) < 0)
         return NULL;
-    FILE *nowhere = fopen("/dev/null", "w");
-    struct config *config = nowhere ? config_load(CONFIG_DEFAULT, nowhere) : NULL;
-    if (nowhere)
-        fclose(nowhere);
+    struct config *config = config_load(CONFIG_DEFAULT, NULL);
     if (!config)
         fprintf(stderr, "%s has mistakes; its names and units are ignored\n", CONFIG_DEFAULT);
     return config;

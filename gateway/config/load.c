@@ -22,7 +22,6 @@ struct loader {
     /* the section that keys belong to; NULL: none, that mistake was reported */
     struct config_draft *section;
     bool in_section; /* a heading was seen */
-    struct mistakes mistakes;
 };
 
 static void report_section(struct loader *loader, unsigned line, const char *text, const char *word)
@@ -35,7 +34,7 @@ static void report_section(struct loader *loader, unsigned line, const char *tex
         config_append_to(expected, sizeof expected, i, config_sections[i + 1] ? i + 2 : i + 1,
                          config_sections[i]->heading);
     }
-    mistakes_add(&loader->mistakes, line, "unknown section [%s]%s", text,
+    mistakes_add(loader->drafts.mistakes, line, "unknown section [%s]%s", text,
                  suggest.best ? suggest_hint(&suggest, hint) : expected);
 }
 
@@ -46,20 +45,20 @@ static void open_section(struct loader *loader, unsigned line, const struct conf
     const bool named = section->times == SECTION_NAMED, good = !named || config_name_good(name);
     struct config_draft *there = named ? NULL : config_drafts_find(&loader->drafts, section, NULL);
     if (!named && name[0])
-        mistakes_add(&loader->mistakes, line, "[%s %s] has a name; expected %s", section->word,
-                     name, section->heading);
+        mistakes_add(loader->drafts.mistakes, line, "[%s %s] has a name; expected %s",
+                     section->word, name, section->heading);
     loader->section =
         there ? there
               : config_drafts_add(&loader->drafts, section, named && good ? name : "", line);
     if (!loader->section)
-        mistakes_add(&loader->mistakes, line, "out of memory");
+        mistakes_add(loader->drafts.mistakes, line, "out of memory");
     else if (there && there->heading > 0)
-        mistakes_add(&loader->mistakes, line, "a second %s; the first is in line %u",
+        mistakes_add(loader->drafts.mistakes, line, "a second %s; the first is in line %u",
                      section->heading, there->heading);
     else
         loader->section->heading = line;
     if (!good)
-        mistakes_add(&loader->mistakes, line,
+        mistakes_add(loader->drafts.mistakes, line,
                      name[0] ? "'%s' is no name for a %s; expected %s with 1 to %d of a-z, A-Z, "
                                "0-9, '-', '_' and '.'"
                              : "[%s%s] has no name; expected %s with 1 to %d of a-z, A-Z, 0-9, "
@@ -117,14 +116,14 @@ static void report_key(struct loader *loader, unsigned line, const char *key)
         snprintf(hint, sizeof hint, "; it belongs in %s", homes);
     else if (nearest)
         snprintf(hint, sizeof hint, "; did you mean '%s'?", nearest);
-    mistakes_add(&loader->mistakes, line, "unknown key '%s' in [%s]%s", key, heading, hint);
+    mistakes_add(loader->drafts.mistakes, line, "unknown key '%s' in [%s]%s", key, heading, hint);
 }
 
 static void parse_entry(void *user, unsigned line, const char *key, const char *value)
 {
     struct loader *loader = user;
     if (!loader->in_section)
-        mistakes_add(&loader->mistakes, line, "'%s' stands before the first [section]", key);
+        mistakes_add(loader->drafts.mistakes, line, "'%s' stands before the first [section]", key);
     if (!loader->section)
         return;
     int row = config_key_find(loader->section->section, key);
@@ -137,7 +136,7 @@ static void parse_entry(void *user, unsigned line, const char *key, const char *
 static void parse_mistake(void *user, unsigned line, const char *message)
 {
     struct loader *loader = user;
-    mistakes_add(&loader->mistakes, line, "%s", message);
+    mistakes_add(loader->drafts.mistakes, line, "%s", message);
 }
 
 static void read_drafts(struct loader *loader, const char *text, size_t size)
@@ -151,7 +150,7 @@ static void read_drafts(struct loader *loader, const char *text, size_t size)
     if (loader->in_section)
         config_check(&loader->drafts, last_line);
     else
-        mistakes_add(&loader->mistakes, last_line, "there is no [section]");
+        mistakes_add(loader->drafts.mistakes, last_line, "there is no [section]");
 }
 
 static bool parse_section(struct config *config, const struct config_section *section,
@@ -205,55 +204,54 @@ static struct config *build_config(const struct config_drafts *drafts)
     return config;
 }
 
-static struct config *parse_config(const char *text, size_t size, const char *name, FILE *errors)
+struct config *config_read(const char *text, size_t size, struct mistakes *mistakes)
 {
-    struct loader loader = {0};
+    struct loader loader = {.drafts = {.mistakes = mistakes}};
     struct config *config = NULL;
     bool opened = true;
-    loader.drafts.mistakes = &loader.mistakes;
     for (unsigned i = 0; opened && config_sections[i]; i++)
         opened = config_sections[i]->times != SECTION_ALWAYS ||
                  config_drafts_add(&loader.drafts, config_sections[i], "", 0);
-    if (opened) {
+    if (opened)
         read_drafts(&loader, text, size);
-        mistakes_print(&loader.mistakes, name, errors);
-    }
-    const bool good = loader.mistakes.count == 0;
-    if (opened && good)
+    if (opened && mistakes->count == 0)
         config = build_config(&loader.drafts);
-    if (!config && good)
-        fprintf(errors, "%s: out of memory\n", name);
-    mistakes_free(&loader.mistakes);
+    if (!config && mistakes->count == 0)
+        mistakes_add(mistakes, 0, "out of memory");
     config_drafts_free(&loader.drafts);
     return config;
 }
 
 struct config *config_parse(const char *text, const char *name, FILE *errors)
 {
-    return parse_config(text, strlen(text), name, errors);
+    struct mistakes mistakes = {0};
+    struct config *config = config_read(text, strlen(text), &mistakes);
+    mistakes_print(&mistakes, name, errors);
+    mistakes_free(&mistakes);
+    return config;
 }
 
 /* `again`: while packs are polled, it must not block, as opening a pipe without a writer would. */
-static struct config *load_config(const char *path, bool again, FILE *errors)
+static struct config *load_config(const char *path, bool again, struct mistakes *mistakes)
 {
     const bool standard = strcmp(path, "-") == 0;
-    const char *name = standard ? "standard input" : path, *why = NULL;
+    const char *why = NULL;
     FILE *file = standard ? stdin : again ? regular_open(path, &why) : fopen(path, "re");
     struct config *config = NULL;
     if (!file) {
-        fprintf(errors, "%s: cannot be opened: %s\n", name, why ? why : strerror(errno));
+        mistakes_add(mistakes, 0, "cannot be opened: %s", why ? why : strerror(errno));
         return NULL;
     }
     char *text = malloc(LARGEST_FILE + 1);
     size_t size = text ? fread(text, 1, LARGEST_FILE + 1, file) : 0;
     if (!text)
-        fprintf(errors, "%s: out of memory\n", name);
+        mistakes_add(mistakes, 0, "out of memory");
     else if (ferror(file))
-        fprintf(errors, "%s: cannot be read: %s\n", name, strerror(errno));
+        mistakes_add(mistakes, 0, "cannot be read: %s", strerror(errno));
     else if (size > LARGEST_FILE)
-        fprintf(errors, "%s: larger than %d bytes; expected a configuration\n", name, LARGEST_FILE);
+        mistakes_add(mistakes, 0, "larger than %d bytes; expected a configuration", LARGEST_FILE);
     else
-        config = parse_config(text, size, name, errors);
+        config = config_read(text, size, mistakes);
     free(text);
     if (!standard)
         fclose(file);
@@ -262,7 +260,11 @@ static struct config *load_config(const char *path, bool again, FILE *errors)
 
 struct config *config_load(const char *path, FILE *errors)
 {
-    return load_config(path, false, errors);
+    struct mistakes mistakes = {0};
+    struct config *config = load_config(path, false, &mistakes);
+    mistakes_print(&mistakes, config_file_name(path), errors);
+    mistakes_free(&mistakes);
+    return config;
 }
 
 void config_free(struct config *config)
@@ -290,13 +292,8 @@ struct config *config_file_load(struct config_file *file, const char *path, FILE
     const char *why;
     const bool again = file->path;
     config_file_free(file);
-    size_t size = 0;
-    FILE *mistakes = open_memstream(&file->mistakes, &size);
-    struct config *config = load_config(path, again, mistakes ? mistakes : errors);
-    if (mistakes)
-        fclose(mistakes);
-    if (file->mistakes)
-        fputs(file->mistakes, errors);
+    struct config *config = load_config(path, again, &file->mistakes);
+    mistakes_print(&file->mistakes, config_file_name(path), errors);
     /* Standard input can be read only once. */
     char *text = strcmp(path, "-") == 0 ? NULL : regular_text(path, LARGEST_FILE, &why);
     file->text = text ? config_masked(text) : NULL;
@@ -313,6 +310,6 @@ void config_file_free(struct config_file *file)
 {
     free(file->path);
     free(file->text);
-    free(file->mistakes);
+    mistakes_free(&file->mistakes);
     *file = (struct config_file){0};
 }

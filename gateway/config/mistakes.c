@@ -5,32 +5,53 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TEXT_MOST 1024 /* bytes of a text, before how many there are more */
+
 void mistakes_free(struct mistakes *mistakes)
 {
-    for (unsigned i = 0; i < mistakes->listed; i++) {
-        free(mistakes->list[i].text);
-        free(mistakes->list[i].subject);
-    }
-    memset(mistakes, 0, sizeof *mistakes);
+    free(mistakes->list);
+    *mistakes = (struct mistakes){0};
+}
+
+/* NULL: out of memory. */
+__attribute__((format(printf, 4, 0))) static struct mistake *
+append(struct mistakes *mistakes, unsigned line, bool warning, const char *format, va_list values)
+{
+    struct mistake *list = realloc(mistakes->list, (mistakes->listed + 1) * sizeof *list);
+    if (!list)
+        return NULL;
+    mistakes->list = list;
+    struct mistake *last = &list[mistakes->listed++];
+    *last = (struct mistake){.line = line, .warning = warning};
+    const int size = sprintf(last->text, "%s", warning ? MISTAKE_WARNING : "");
+    vsnprintf(last->text + size, TEXT_MOST - (size_t) size, format, values);
+    return last;
 }
 
 struct mistake *mistakes_insert(struct mistakes *mistakes, unsigned line, bool warning,
                                 const char *format, va_list values)
 {
-    struct mistake *list = mistakes->list;
-    char text[1024];
+    struct mistake *at = mistakes->listed > MAX_MISTAKES
+                             ? &mistakes->list[MAX_MISTAKES]
+                             : append(mistakes, line, warning, format, values);
     mistakes->count += !warning;
-    if (mistakes->listed == MAX_MISTAKES) {
-        mistakes->dropped++;
+    if (!at)
+        return NULL;
+    if (mistakes->listed > MAX_MISTAKES) {
+        *at = (struct mistake){.more = at->more + 1};
+        sprintf(at->text, "and %u more", at->more);
         return NULL;
     }
-    int length = snprintf(text, sizeof text, "%s", warning ? "warning: " : "");
-    vsnprintf(text + length, sizeof text - (size_t) length, format, values);
-    unsigned at = mistakes->listed++;
-    for (; at > 0 && list[at - 1].line > line; at--)
-        list[at] = list[at - 1];
-    list[at] = (struct mistake){.line = line, .text = strdup(text)};
-    return &list[at];
+    const struct mistake fresh = *at;
+    for (; at > mistakes->list && at[-1].line > line; at--)
+        *at = at[-1];
+    *at = fresh;
+    return at;
+}
+
+void mistakes_warn(struct mistakes *mistakes, unsigned line, const char *format, va_list values)
+{
+    append(mistakes, line, true, format, values);
 }
 
 void mistakes_add(struct mistakes *mistakes, unsigned line, const char *format, ...)
@@ -47,31 +68,30 @@ void mistakes_add_of(struct mistakes *mistakes, unsigned line, const char *subje
     va_list values;
     for (unsigned i = 0; i < mistakes->listed; i++) {
         struct mistake *before = &mistakes->list[i];
-        if (before->subject && strcmp(before->subject, subject) == 0) {
-            before->more++;
-            mistakes->count++;
-            return;
-        }
+        if (before->size == 0 || strcmp(before->subject, subject) != 0)
+            continue;
+        mistakes->count++;
+        before->more++;
+        sprintf(before->text + before->size, " (and in %u more line%s)", before->more,
+                before->more > 1 ? "s" : "");
+        return;
     }
     va_start(values, format);
     struct mistake *mistake = mistakes_insert(mistakes, line, false, format, values);
     va_end(values);
-    if (mistake)
-        mistake->subject = strdup(subject);
+    if (!mistake)
+        return;
+    snprintf(mistake->subject, sizeof mistake->subject, "%s", subject);
+    mistake->size = strlen(mistake->text);
 }
 
 void mistakes_print(const struct mistakes *mistakes, const char *name, FILE *out)
 {
-    for (unsigned i = 0; i < mistakes->listed; i++) {
+    for (unsigned i = 0; out && i < mistakes->listed; i++) {
         const struct mistake *mistake = &mistakes->list[i];
         fprintf(out, "%s:", name);
         if (mistake->line > 0)
             fprintf(out, "%u:", mistake->line);
-        fprintf(out, " %s", mistake->text ? mistake->text : "out of memory");
-        if (mistake->more > 0)
-            fprintf(out, " (and in %u more line%s)", mistake->more, mistake->more > 1 ? "s" : "");
-        fputc('\n', out);
+        fprintf(out, " %s\n", mistake->text);
     }
-    if (mistakes->dropped > 0)
-        fprintf(out, "%s: and %u more\n", name, mistakes->dropped);
 }

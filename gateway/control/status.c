@@ -375,30 +375,6 @@ json_t *status_of(const struct overview *overview, double now)
     return object;
 }
 
-/* Splits "file:12: text", one per line, into the form of the web page: {"line", "text"}. */
-static json_t *mistakes_array(const struct config_file *file)
-{
-    json_t *list = json_array();
-    for (const char *at = file->mistakes ? file->mistakes : ""; *at;) {
-        size_t size = strcspn(at, "\n");
-        const char *text = at;
-        long line = 0;
-        const char *colon = memchr(at, ':', size);
-        if (colon) {
-            char *end;
-            line = strtol(colon + 1, &end, 10);
-            text = end > colon + 1 && *end == ':' ? end + 1 : colon + 1;
-            while (*text == ' ')
-                text++;
-        }
-        json_array_append_new(list,
-                              json_pack("{s:I, s:o}", "line", (json_int_t) line, "text",
-                                        json_stringn_nocheck(text, size - (size_t) (text - at))));
-        at += size + (at[size] == '\n');
-    }
-    return list;
-}
-
 json_t *status_configuration(const struct overview *overview, double now)
 {
     json_t *object = json_object();
@@ -411,7 +387,13 @@ json_t *status_configuration(const struct overview *overview, double now)
     /* JSON requires UTF-8. */
     json_t *text = file->text ? json_string(file->text) : NULL;
     add_member(object, "text", text ? text : json_null());
-    add_member(object, "mistakes", mistakes_array(file));
+    json_t *mistakes = json_array();
+    for (unsigned i = 0; i < file->mistakes.listed; i++) {
+        const struct mistake *mistake = &file->mistakes.list[i];
+        json_array_append_new(mistakes, json_pack("{s:i, s:o}", "line", (int) mistake->line, "text",
+                                                  json_string_nocheck(mistake->text)));
+    }
+    add_member(object, "mistakes", mistakes);
     return object;
 }
 

@@ -113,48 +113,22 @@ void setup_edits_free(struct setup_edits *edits)
     json_decref(edits->request);
 }
 
-#define NAME "packgate.ini"
-
-/* "packgate.ini:12: warning: text" */
-static void add_remark(json_t *list, const char *line, size_t size)
-{
-    static const char name[] = NAME ":", warning[] = "warning: ";
-    const char *end = line + size;
-    if (size < sizeof name || strncmp(line, name, sizeof name - 1) != 0)
-        return;
-    line += sizeof name - 1;
-    char *behind;
-    const unsigned long number = strtoul(line, &behind, 10);
-    line = behind > line ? behind + 1 : line;
-    line += strspn(line, " ");
-    const bool mild = strncmp(line, warning, sizeof warning - 1) == 0;
-    line += mild ? sizeof warning - 1 : 0;
-    json_t *text = line < end ? json_printable(line, (size_t) (end - line)) : NULL;
-    if (text)
-        json_array_append_new(list,
-                              json_pack("{s:o, s:s, s:o}", "line",
-                                        number ? json_integer((json_int_t) number) : json_null(),
-                                        "level", mild ? "remark" : "error", "text", text));
-}
-
 json_t *setup_edits_remarks(const char *text, bool host, struct config **config)
 {
     json_t *list = json_array();
-    char *mistakes = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&mistakes, &size);
-    *config = NULL;
-    if (!out)
-        return list;
-    *config = config_parse(text, NAME, out);
+    struct mistakes mistakes = {0};
+    *config = config_read(text, strlen(text), &mistakes);
     if (*config && host)
-        check_host(NAME, *config, out);
-    fclose(out);
-    for (const char *line = mistakes; line && *line; line += *line == '\n') {
-        add_remark(list, line, strcspn(line, "\n"));
-        line += strcspn(line, "\n");
+        check_host(*config, &mistakes);
+    for (const struct mistake *one = mistakes.list; one < mistakes.list + mistakes.listed; one++) {
+        const char *said = one->text + (one->warning ? strlen(MISTAKE_WARNING) : 0);
+        json_array_append_new(
+            list, json_pack("{s:o, s:s, s:o}", "line",
+                            one->line ? json_integer((json_int_t) one->line) : json_null(), "level",
+                            one->warning ? "remark" : "error", "text",
+                            json_printable(said, strlen(said))));
     }
-    free(mistakes);
+    mistakes_free(&mistakes);
     return list;
 }
 

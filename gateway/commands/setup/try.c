@@ -141,7 +141,7 @@ json_t *setup_try(const struct setup_edits *edits)
     if (refused)
         return refused;
     char *text = text_to_try(edits);
-    json_decref(setup_edits_remarks(text ? text : "", false, &config));
+    config = config_parse(text ? text : "", "", NULL);
     free(text);
     const bool found = config && program_put_section(config, kind, name, path);
     config_free(config);

@@ -166,9 +166,8 @@ static json_t *show_ports(const struct work *work)
 {
     struct port_listed *ports = calloc(PORTS_MOST, sizeof *ports);
     char *text = setup_read(work->path, work->first);
-    struct config *config;
+    struct config *config = config_parse(text ? text : "", "", NULL);
     json_t *list = json_array();
-    json_decref(setup_edits_remarks(text ? text : "", false, &config));
     free(text);
     const unsigned count = ports ? port_list(ports, PORTS_MOST) : 0;
     for (unsigned i = 0; i < count; i++) {
@@ -248,11 +247,10 @@ static unsigned count_errors(const json_t *remarks)
 
 static json_t *show_check(const struct setup_edits *edits)
 {
-    struct config *config, *before;
+    struct config *config, *before = config_parse(edits->old, "", NULL);
     struct changes changes = {json_array(), json_array()};
     json_t *remarks =
         remarks_without(setup_edits_remarks(edits->fresh, true, &config), edits->secrets);
-    json_decref(setup_edits_remarks(edits->old, false, &before));
     if (config && before)
         config_tell_changes(before, config, add_change, &changes);
     config_free(config);

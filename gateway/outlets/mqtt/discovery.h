@@ -9,7 +9,7 @@
 #pragma once
 
 #include "entities.h"
-#include "topics.h"
+#include "messages.h"
 
 /* What all messages of a section share. */
 struct announcer {

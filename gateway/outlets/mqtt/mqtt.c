@@ -9,7 +9,6 @@
  * (connection.h).
  */
 #include "mqtt.h"
-#include "messages.h"
 
 #include "base/address.h"
 #include "base/clock.h"

@@ -147,8 +147,8 @@ struct entity_set learn_allowed(const struct mqtt *mqtt, const struct mqtt_pack 
 void learn_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now);
 
 /*
- * alarms.c sends events: alarms that began, changed their level or ended. Each is sent once, and again if the broker
- * has not confirmed it. orders.c handles switch orders from the broker.
+ * orders.c handles switch orders from the broker, and sends events: alarms that began, changed their level or ended. Each is
+ * sent once, and again if the broker has not confirmed it.
  */
 
 /** Sends the changes since the last event. What cannot be sent now is sent later if it is still

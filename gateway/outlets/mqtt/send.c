@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include "mqtt.h"
-#include "messages.h"
 
 #include "base/clock.h"
 #include "base/log.h"

@@ -111,7 +111,7 @@ static const char *show(struct house *house, unsigned count, double now)
     const uint8_t exception = check(house, 10, count, now);
     snprintf(text, sizeof text, "exception %u", exception);
     for (unsigned i = 0; !exception && i < count; i++)
-        snprintf(text + 5 * i, sizeof text - 5 * i, "%04X ", view_registers(house->view)[10 + i]);
+        snprintf(text + 5 * i, sizeof text - 5 * i, "%04X ", house->view->registers[10 + i]);
     if (!exception)
         text[5 * count - 1] = 0;
     return text;
@@ -285,7 +285,7 @@ TEST(ranges)
         if (fresh != cases[i].fresh || stale != cases[i].stale)
             fail_msg("%u+%u: got %u and %u", cases[i].address, cases[i].count, fresh, stale);
     }
-    const uint16_t *registers = view_registers(house->view);
+    const uint16_t *registers = house->view->registers;
     assert_int_equal(registers[20], 0xFFFF);
     assert_int_equal(registers[40], 7);
     assert_true(registers[60] == 1 && registers[61] == 5 && registers[62] == 5);
@@ -345,7 +345,7 @@ TEST(time)
     assert_string_equal(show(house, 5, 111), "0046 0047 0009 0001 003D");
     assert_string_equal(show(house, 5, 112.5), "exception 11");
     assert_int_equal(check(house, 11, 4, 112.5), 0);
-    assert_int_equal(view_registers(house->view)[13], 0);
+    assert_int_equal(house->view->registers[13], 0);
     house->sources[0].status.state = MAP_STATE_STALE; /* as reported once a second */
     house->sources[0].status.age_s = 11;
     view_update(house->view, &house->sources[0], 113);

@@ -40,11 +40,11 @@ int unit_open(struct unit *unit, uint8_t id, const char *name, const struct map_
 void unit_open_view(struct unit *unit, struct view *view)
 {
     *unit = (struct unit){.view = view, .known = true, .refused_at = NAN};
-    snprintf(unit->name, sizeof unit->name, "%s", view_config(view)->name);
-    unit->mapping = (modbus_mapping_t){.nb_registers = (int) view_size(view),
-                                       .nb_input_registers = (int) view_size(view),
-                                       .tab_registers = view_registers(view),
-                                       .tab_input_registers = view_registers(view)};
+    snprintf(unit->name, sizeof unit->name, "%s", view->config->name);
+    unit->mapping = (modbus_mapping_t){.nb_registers = (int) view->size,
+                                       .nb_input_registers = (int) view->size,
+                                       .tab_registers = view->registers,
+                                       .tab_input_registers = view->registers};
 }
 
 void unit_update(struct unit *unit, const struct source *source, bool whole, double now)
@@ -137,7 +137,7 @@ bool units_add(struct units *units, struct unit *unit)
 
 void units_add_view(struct units *units, struct unit *unit)
 {
-    const struct view_units *ids = &view_config(unit->view)->units;
+    const struct view_units *ids = &unit->view->config->units;
     for (unsigned i = 0; i < ids->count; i++)
         units->by_id[ids->id[i]] = unit;
 }

@@ -19,14 +19,14 @@ enum { OUTSIDE, READABLE, REFUSED }; /* state of a register */
 #define NO_SOURCE UINT16_MAX
 
 /* A pack or a bank that the view shows. */
-struct watched {
+struct view_watched {
     const struct source *source;
     struct map_status status; /* at this moment */
     double read_at;           /* when its values were read; NaN: never */
     bool known, stale;
 };
 
-struct item {
+struct view_item {
     const struct register_row *config;
     uint16_t sources[ROW_TERMS]; /* of the terms; NO_SOURCE: the term needs none */
     bool lasting[ROW_TERMS];     /* known even while the pack is silent */
@@ -36,24 +36,10 @@ struct item {
     bool refused; /* it cannot be read at this moment */
 };
 
-struct view {
-    const struct view_config *config;
-    uint16_t *registers; /* by address */
-    uint8_t *states;     /* the state of each register */
-    unsigned size;
-    struct item *items; /* in the order of the configuration */
-    struct watched *watched;
-    unsigned watched_count;
-    double started_at;
-    double second; /* the second of the gateway's counter that is shown */
-    double until;  /* nothing changes before; an update sets it to -infinity */
-    bool ticks;    /* an item changes each second without new values */
-};
-
-static double term_number(const struct view *view, const struct item *item, unsigned n)
+static double term_number(const struct view *view, const struct view_item *item, unsigned n)
 {
     const struct row_term *term = &item->config->terms[n];
-    const struct watched *watched =
+    const struct view_watched *watched =
         item->sources[n] == NO_SOURCE ? NULL : &view->watched[item->sources[n]];
     switch (term->what) {
     case ROW_NUMBER:
@@ -69,7 +55,7 @@ static double term_number(const struct view *view, const struct item *item, unsi
 }
 
 /* A known number must not be encoded as the pattern that means "unknown". */
-static uint64_t number_pattern(const struct item *item, double number)
+static uint64_t number_pattern(const struct view_item *item, double number)
 {
     const struct register_row *config = item->config;
     const bool constant = config->term_count == 1 && config->terms[0].what == ROW_NUMBER;
@@ -83,7 +69,7 @@ static uint64_t number_pattern(const struct item *item, double number)
 }
 
 /* No number can stand in for a text: an unknown text is empty. */
-static void apply_substitute(struct item *item, const struct substitute *substitute)
+static void apply_substitute(struct view_item *item, const struct substitute *substitute)
 {
     const struct register_row *config = item->config;
     item->refused = substitute->kind == INSTEAD_EXCEPTION || substitute->kind == INSTEAD_HOLD;
@@ -97,26 +83,26 @@ static void apply_substitute(struct item *item, const struct substitute *substit
 }
 
 /* Whether the number depends on stale values. `known`: there were values before. */
-static bool is_stale(const struct view *view, const struct item *item, bool *known)
+static bool is_stale(const struct view *view, const struct view_item *item, bool *known)
 {
     bool stale = false;
     *known = true;
     for (unsigned n = 0; n < item->config->term_count; n++) {
         if (item->sources[n] == NO_SOURCE || item->lasting[n])
             continue;
-        const struct watched *watched = &view->watched[item->sources[n]];
+        const struct view_watched *watched = &view->watched[item->sources[n]];
         stale |= watched->stale;
         *known &= watched->known;
     }
     return stale;
 }
 
-static const char *item_text(const struct view *view, const struct item *item)
+static const char *item_text(const struct view *view, const struct view_item *item)
 {
     const struct register_row *config = item->config;
     if (config->text == ROW_QUOTED)
         return config->quoted;
-    const struct watched *watched = &view->watched[item->sources[0]];
+    const struct view_watched *watched = &view->watched[item->sources[0]];
     const struct pack *values = watched->source->values;
     const char *const texts[] = {[ROW_SERIAL] = values->text[SERIAL],
                                  [ROW_MODEL] = values->text[MODEL],
@@ -126,7 +112,7 @@ static const char *item_text(const struct view *view, const struct item *item)
     return texts[config->text] ? texts[config->text] : "";
 }
 
-static void encode_text(const struct view *view, struct item *item)
+static void encode_text(const struct view *view, struct view_item *item)
 {
     const struct register_row *config = item->config;
     bool known;
@@ -148,7 +134,7 @@ static void encode_text(const struct view *view, struct item *item)
     }
 }
 
-static void encode_number(const struct view *view, struct item *item)
+static void encode_number(const struct view *view, struct view_item *item)
 {
     const struct register_row *config = item->config;
     bool known;
@@ -177,8 +163,8 @@ static void encode_number(const struct view *view, struct item *item)
 /* Computes all registers. */
 static void encode_registers(const struct view *view)
 {
-    const struct item *end = view->items + view->config->register_count;
-    for (struct item *item = view->items; item < end;) {
+    const struct view_item *end = view->items + view->config->register_count;
+    for (struct view_item *item = view->items; item < end;) {
         const struct register_row *first = item->config;
         const bool text = first->type == REG_STRING;
         uint64_t pattern = 0;
@@ -210,7 +196,7 @@ static void copy_registers(const struct view *view)
 
 static void make_item(struct view *view, unsigned i, view_find *find, void *data)
 {
-    struct item *item = &view->items[i];
+    struct view_item *item = &view->items[i];
     item->config = &view->config->registers[i];
     item->limit = row_is_limit(item->config);
     item->leads = i == 0 || item->config->address != item->config[-1].address;
@@ -223,7 +209,7 @@ static void make_item(struct view *view, unsigned i, view_find *find, void *data
             while (w < view->watched_count && view->watched[w].source != source)
                 w++;
             if (w == view->watched_count)
-                view->watched[view->watched_count++] = (struct watched){.source = source};
+                view->watched[view->watched_count++] = (struct view_watched){.source = source};
             item->sources[n] = w;
         }
         /* Texts are values as well: they need their source. */
@@ -254,7 +240,7 @@ static unsigned find_size(const struct view_config *config)
     return size;
 }
 
-static void refresh_status(struct watched *watched, double now)
+static void refresh_status(struct view_watched *watched, double now)
 {
     const struct source *source = watched->source;
     watched->status = source_status(source, source_fresh(source, now));
@@ -307,21 +293,6 @@ void view_free(struct view *view)
     free(view);
 }
 
-const struct view_config *view_config(const struct view *view)
-{
-    return view->config;
-}
-
-uint16_t *view_registers(struct view *view)
-{
-    return view->registers;
-}
-
-unsigned view_size(const struct view *view)
-{
-    return view->size;
-}
-
 void view_update(struct view *view, const struct source *source, double now)
 {
     for (unsigned n = 0; n < view->watched_count; n++)
@@ -339,7 +310,7 @@ void view_judge(struct view *view, double now)
     /* When the clock alone will change something: a source turns stale, or a shown second passes. */
     view->until = view->ticks ? view->started_at + view->second + 1 : INFINITY;
     for (unsigned n = 0; n < view->watched_count; n++) {
-        struct watched *watched = &view->watched[n];
+        struct view_watched *watched = &view->watched[n];
         watched->status.age_s = now - watched->read_at;
         if (!watched->stale && !source_fresh(watched->source, now)) {
             watched->stale = true;

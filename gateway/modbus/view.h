@@ -12,7 +12,19 @@
 #include "config/config.h"
 #include "packs/source.h"
 
-struct view;
+struct view {
+    const struct view_config *config;
+    uint16_t *registers;     /* by address; they stay where they are */
+    unsigned size;           /* how many */
+    uint8_t *states;         /* the state of each register */
+    struct view_item *items; /* in the order of the configuration */
+    struct view_watched *watched;
+    unsigned watched_count;
+    double started_at;
+    double second; /* the second of the gateway's counter that is shown */
+    double until;  /* nothing changes before; an update sets it to -infinity */
+    bool ticks;    /* an item changes each second without new values */
+};
 
 /** Finds the pack or bank of a configured name. */
 typedef const struct source *view_find(void *data, const char *name);
@@ -22,12 +34,6 @@ typedef const struct source *view_find(void *data, const char *name);
 struct view *view_new(const struct view_config *config, view_find *find, void *data,
                       double started_at, double now);
 void view_free(struct view *view);
-
-const struct view_config *view_config(const struct view *view);
-
-/** The registers from 0 on and their number. The pointer stays valid. */
-uint16_t *view_registers(struct view *view);
-unsigned view_size(const struct view *view);
 
 /** To be called after a pack or a bank has changed; ignores those that the view does not show. */
 void view_update(struct view *view, const struct source *source, double now);

@@ -136,7 +136,7 @@ static bool range_has_copy(const struct view_fills *copies, const struct mbap_ra
 static bool read_view(struct view *view, const struct mbap_range *range, struct pack *told)
 {
     bool any = false;
-    const struct view_config *config = view_config(view);
+    const struct view_config *config = view->config;
     for (unsigned i = 0; i < config->register_count; i++) {
         const struct register_row *entry = &config->registers[i];
         const size_t n = limit_of(entry);
@@ -144,7 +144,7 @@ static bool read_view(struct view *view, const struct mbap_range *range, struct 
                                         !range_has_copy(&config->copies, range, entry)))
             continue;
         const double shown =
-            map_number_of(entry->type, view_registers(view) + entry->address, entry->big_words);
+            map_number_of(entry->type, view->registers + entry->address, entry->big_words);
         any = true;
         set_limit(told, n, (shown - entry->offset) / entry->scale);
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* A shunt beside the packs of a bank: which values the bank reports, and when the two contradict
  * each other. */
-#include "packs/shunt.h"
+#include "packs/bank.h"
 #include "bms/count.h"
 
 #include <math.h>
@@ -75,8 +75,7 @@ static bool differs_after(double shunt_a, double first_a, double second_a, doubl
     const struct pack measured = pack_of(shunt_a, 50, UNKNOWN),
                       packs[] = {pack_of(first_a, 50, 100), pack_of(second_a, 50, 100)};
     const struct bank_member members[] = {{.pack = &packs[0]}, {.pack = &packs[1]}};
-    struct shunt shunt;
-    shunt_init(&shunt);
+    struct shunt shunt = {.differs_a = NAN};
     for (double now = 1000; now <= 1000 + seconds; now++)
         shunt_compare(&shunt, &measured, members, 2, now);
     return shunt.differs;
@@ -123,8 +122,7 @@ TEST(other_moments)
 {
     const struct pack on = pack_of(-80, 50, UNKNOWN), off = pack_of(0, 50, UNKNOWN);
     const struct bank_member late = {.pack = &on}, early = {.pack = &off};
-    struct shunt shunt;
-    shunt_init(&shunt);
+    struct shunt shunt = {.differs_a = NAN};
     for (double now = 1000; now < 3000; now++) {
         const bool is_on = (int) now / 20 % 2, was_on = (int) (now - 2) / 20 % 2;
         shunt_compare(&shunt, is_on ? &on : &off, was_on ? &late : &early, 1, now);

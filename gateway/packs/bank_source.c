@@ -36,7 +36,7 @@ void bank_source_init(struct bank_source *bank, const struct bank_config *config
                                    .good_until = NAN};
     pack_clear(&bank->values);
     outlook_init(&bank->outlook);
-    shunt_init(&bank->shunt);
+    bank->shunt.differs_a = NAN;
 }
 
 bool bank_source_has(const struct bank_source *bank, const struct poller *poller)

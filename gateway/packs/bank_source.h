@@ -7,7 +7,6 @@
 
 #include "bank.h"
 #include "pack_source.h"
-#include "shunt.h"
 
 struct bank_source {
     struct source source;

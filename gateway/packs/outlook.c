@@ -27,11 +27,10 @@ void outlook_add(struct outlook *outlook, const struct pack *pack, double now)
 static double full_ah(const struct pack *pack, double capacity_ah)
 {
     const double *value = pack->value;
-    if (value[FULL_AH] > 0)
-        return value[FULL_AH];
-    if (value[RATED_AH] > 0)
-        return value[RATED_AH];
-    return capacity_ah > 0 ? capacity_ah : UNKNOWN;
+    const double full = value[FULL_AH] > 0    ? value[FULL_AH]
+                        : value[RATED_AH] > 0 ? value[RATED_AH]
+                                              : capacity_ah;
+    return full > 0 ? full : UNKNOWN;
 }
 
 static double remaining_ah(const struct pack *pack, double capacity_ah)

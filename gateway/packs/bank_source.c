@@ -52,12 +52,16 @@ static bool is_missing(const struct bank_source *bank, unsigned place)
     return bank->missing >> place & 1;
 }
 
-/* Whether the pack is still answering its first requests: a bank published without it would report
- * only part of the current. The bank does not wait for a silent pack. */
-static bool is_starting(const struct pack_source *pack)
+/* Whether the pack is still answering its first requests, or its line is only just being opened, at the start or by a
+ * reload: a bank published without it would report only part of the current. The bank does not wait for a silent pack,
+ * nor for a line that does not open. */
+static bool is_starting(const struct bank_source *bank, const struct pack_source *pack, double now)
 {
     const struct poller *poller = pack->poller;
-    return line_is_open(pack->line) && poller->presence.silent_cycles == 0 && !poller->complete;
+    const bool opens = pack->line && line_facts(pack->line).troubles == 0 &&
+                       now - bank->started_at < pack->source.settle_s;
+    return (line_is_open(pack->line) || opens) && poller->presence.silent_cycles == 0 &&
+           !poller->complete;
 }
 
 /* Seconds after the start before a missing pack is logged. */
@@ -211,11 +215,12 @@ unsigned bank_source_update(struct bank_source *bank, bool published, const stru
         if (!source_fresh(source, now) ||
             !(bank->parts[i]->poller->complete || bank_weighs(&member)))
             bank->missing |= 1u << i;
-        waits |= isnan(bank->source.read_at) && is_missing(bank, i) && is_starting(bank->parts[i]);
+        waits |= isnan(bank->source.read_at) && is_missing(bank, i) &&
+                 is_starting(bank, bank->parts[i], now);
     }
     const struct pack_source *shunt = bank->shunt_part;
     waits |= isnan(bank->source.read_at) && shunt && isnan(shunt->poller->published_at) &&
-             is_starting(shunt);
+             is_starting(bank, shunt, now);
     bank->extras.missing = (unsigned) __builtin_popcount(bank->missing);
     bank->extras.present = count - bank->extras.missing;
     /* The old values remain published; the number of present packs is updated all the same. */

@@ -141,6 +141,20 @@ def waits_for_a_pack_that_answers_slowly():
         check(client, 100, {"packs_present": 2, "current_a": 16.25})
 
 
+def waits_for_a_line_that_a_reload_opens_again():
+    """With min_packs, too, it reports the sum of all packs or nothing."""
+    large, large_url = simulate("daly", options(LARGE, 2))
+    small, small_url = simulate("topbms", options(SMALL, 4) + ",delay=300")
+    text = configuration(large_url, small_url, "min_packs = 1")
+    with large, small, Gateway(text) as gateway, gateway.client() as client:
+        gateway.wait_published("large", "small")
+        await_bank(client)
+        gateway.rewrite(text.replace("[line room]", "[line room]\ngap = 20ms"))
+        gateway.wait_for("the new configuration is in force")
+        await_bank(client)
+        check(client, 100, {"packs_present": 2, "current_a": 16.25})
+
+
 def does_not_wait_for_a_silent_pack():
     small, small_url = simulate("topbms", options(SMALL, 4))
     with socket.create_server(("127.0.0.1", 0)) as silent, small:
@@ -345,6 +359,6 @@ def frozen_values_are_an_alarm():
         assert read_value(client, "alarm_level", 2) in (0, None)
 
 
-main([frozen_values_are_an_alarm, goes_on_without_a_pack, two_packs_as_one, waits_for_what_a_pack_weighs, waits_for_a_pack_that_answers_slowly,
+main([frozen_values_are_an_alarm, goes_on_without_a_pack, two_packs_as_one, waits_for_what_a_pack_weighs, waits_for_a_pack_that_answers_slowly, waits_for_a_line_that_a_reload_opens_again,
       does_not_wait_for_a_silent_pack, is_stale_below_min_packs, holds_the_last_bank_when_told_to,
       follows_a_new_configuration, is_pushed, serves_no_spike, shunt_measures_the_bank], at_once=3)

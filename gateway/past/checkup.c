@@ -74,7 +74,7 @@ static bool read_capacity(struct query *query, const struct query_ask *day,
     struct runs runs = {.from = day->from, .capacity = NAN};
     ask.level = LEVEL_MINUTE;
     ask.from -= RUN_DAYS * (int64_t) DAY_S;
-    ask.wanted[ROW_CURRENT] = ask.wanted[ROW_SOC] = true;
+    ask.wanted[ROW_CURRENT] = ask.wanted[ROW_SOC] = ask.wanted[ROW_FLAGS] = true;
     const bool good = query_rows(query, &ask, take_minute, &runs) >= 0;
     result->capacity_ah = runs.capacity;
     return good;
@@ -98,7 +98,7 @@ static bool take_day(void *data, const struct history_row *row)
         energies->any = true;
         energies->day->charged_wh = (double) row->charged_mwh / 1000;
         energies->day->discharged_wh = (double) row->discharged_mwh / 1000;
-        energies->day->silent_s = row->fresh_s;
+        energies->day->silent_s = (double) row->fresh_s;
     }
     return true;
 }
@@ -118,6 +118,8 @@ static bool read_energy(struct query *query, const struct query_ask *day, struct
     struct query_ask ask = *day;
     struct energies energies = {.from = day->from, .day = result};
     ask.level = LEVEL_DAY;
+    ask.wanted[ROW_CHARGED] = ask.wanted[ROW_DISCHARGED] = ask.wanted[ROW_FRESH_S] = true;
+    ask.wanted[ROW_SOC_PEAK] = ask.wanted[ROW_SOC_PEAK_AT] = true;
     ask.from -= EFFICIENCY_DAYS * (int64_t) DAY_S;
     if (query_rows(query, &ask, take_day, &energies) < 0)
         return false;
@@ -128,7 +130,6 @@ static bool read_energy(struct query *query, const struct query_ask *day, struct
     if (energies.last_full - energies.first_full < APART_DAYS * (int64_t) DAY_S ||
         energies.last_full < day->from)
         return true;
-    ask = *day;
     ask.level = LEVEL_HOUR;
     ask.from = history_start(LEVEL_HOUR, energies.first_full) + 3600;
     ask.to = history_start(LEVEL_HOUR, energies.last_full) + 3600;

@@ -69,14 +69,15 @@ static sqlite3_stmt *prepare(struct query *query, const char *sql, const char *n
 
 void query_want_all(struct query_ask *ask, unsigned cells, bool limits)
 {
-    for (unsigned v = 0; v < ROW_VALUES; v++)
+    for (enum history_value v = 0; v < ROW_FIELDS; v++)
         ask->wanted[v] =
-            v < ROW_CELL + cells && (limits || !history_is_limit((enum history_value) v));
+            (v < ROW_CELL + cells && (limits || !history_is_limit(v))) || history_is_energy(v);
 }
 
-int query_columns(const struct query_ask *ask, enum history_value value)
+static int count_columns(const struct query_ask *ask, enum history_value value)
 {
-    return ask->extremes ? history_columns(ask->level, value) : 1;
+    const int columns = ask->wanted[value] ? history_columns(ask->level, value, MAX_CELLS) : 0;
+    return columns > 1 && !ask->extremes ? 1 : columns;
 }
 
 /* Local midnight of yyyymmdd. */
@@ -89,76 +90,51 @@ static int64_t start_of(int64_t day)
     return mktime(&local);
 }
 
-/* The values of a row, in the order of their columns. */
+/* The columns that are read: of which field, and the how many-th of it. */
 struct columns {
-    enum history_value value[ROW_VALUES];
-    unsigned count;
+    struct {
+        enum history_value value;
+        int n;
+    } at[3 * ROW_FIELDS];
+    int count;
 };
 
 static void list_columns(struct query *query, const struct query_ask *ask, struct columns *columns,
                          struct text *sql)
 {
-    for (unsigned v = 0; v < ROW_VALUES; v++) {
+    for (enum history_value v = 0; v < ROW_FIELDS; v++) {
         char name[HISTORY_NAME_SIZE];
-        const enum history_value value = (enum history_value) v;
-        if (!ask->wanted[v])
+        const int count = count_columns(ask, v);
+        if (count == 0 || !file_has_column(query->db, history_levels[ask->level].name,
+                                           history_column_name(v, 0, name)))
             continue;
-        if (!file_has_column(query->db, history_levels[ask->level].name,
-                             history_column_name(value, name))) {
-            if (v >= ROW_CELL)
-                break; /* so are the next cells */
-            continue;
+        for (int n = 0; n < count; n++, columns->count++) {
+            columns->at[columns->count].value = v;
+            columns->at[columns->count].n = n;
+            text_format(sql, ", %s", history_column_name(v, n, name));
         }
-        columns->value[columns->count++] = value;
-        for (int kind = 0; kind < query_columns(ask, value); kind++)
-            text_format(sql, ", %s%s", name, history_suffixes[kind]);
     }
-    if (ask->only_wanted)
-        return;
-    if (ask->level >= LEVEL_HOUR)
-        text_add(sql, ", charged_wh, discharged_wh");
-    text_add(sql, ask->level == LEVEL_DAY ? ", soc_peak_permille, soc_peak_at, alarms_warning, "
-                                            "alarms_protection, fresh_s"
-                                          : ", flags");
 }
 
-static int32_t number_at(sqlite3_stmt *statement, int column)
+static int64_t number_at(sqlite3_stmt *statement, int column, enum history_value value)
 {
-    return sqlite3_column_type(statement, column) == SQLITE_NULL
+    if (history_is_energy(value))
+        return (int64_t) (sqlite3_column_double(statement, column) * 1000);
+    const bool counts = value >= ROW_VALUES && value != ROW_SOC_PEAK;
+    return !counts && sqlite3_column_type(statement, column) == SQLITE_NULL
                ? ROW_UNKNOWN
-               : sqlite3_column_int(statement, column);
+               : sqlite3_column_int64(statement, column);
 }
 
 static void take_row(sqlite3_stmt *statement, const struct query_ask *ask,
                      const struct columns *columns, struct history_row *row)
 {
-    int at = 0;
-    row->t = sqlite3_column_int64(statement, at++);
+    row->t = sqlite3_column_int64(statement, 0);
     row->from = ask->level == LEVEL_DAY ? start_of(row->t) : row->t;
-    row->n = (uint32_t) sqlite3_column_int64(statement, at++);
-    for (unsigned i = 0; i < columns->count; i++) {
-        const enum history_value value = columns->value[i];
-        row->mean[value] = number_at(statement, at++);
-        if (query_columns(ask, value) == 1)
-            continue;
-        row->min[value] = number_at(statement, at++);
-        row->max[value] = number_at(statement, at++);
-    }
-    if (ask->only_wanted)
-        return;
-    if (ask->level >= LEVEL_HOUR) {
-        row->charged_mwh = (int64_t) (sqlite3_column_double(statement, at++) * 1000);
-        row->discharged_mwh = (int64_t) (sqlite3_column_double(statement, at++) * 1000);
-    }
-    if (ask->level != LEVEL_DAY) {
-        row->flags = (uint64_t) sqlite3_column_int64(statement, at);
-        return;
-    }
-    row->soc_peak = number_at(statement, at++);
-    row->soc_peak_at = sqlite3_column_int64(statement, at++);
-    row->flags = (uint64_t) sqlite3_column_int64(statement, at++);
-    row->flags |= (uint64_t) sqlite3_column_int64(statement, at++) << 24;
-    row->fresh_s = (uint32_t) sqlite3_column_int64(statement, at);
+    row->n = (uint32_t) sqlite3_column_int64(statement, 1);
+    for (int i = 0; i < columns->count; i++)
+        history_set(row, columns->at[i].value, columns->at[i].n,
+                    number_at(statement, i + 2, columns->at[i].value));
 }
 
 long query_rows(struct query *query, const struct query_ask *ask, query_each *each, void *data)
@@ -243,26 +219,17 @@ size_t csv_line(const struct query_ask *ask, const struct history_row *row, char
     struct text text = text_in(line, CSV_LINE_MOST);
     char time[CSV_TIME_SIZE], name[HISTORY_NAME_SIZE];
     text_add(&text, row ? format_time(row->from, time) : "time");
-    for (unsigned v = 0; v < ROW_VALUES; v++) {
-        const enum history_value value = (enum history_value) v;
-        const int columns = ask->wanted[v] ? query_columns(ask, value) : 0;
-        const double scale = history_column(value)->scale;
-        for (int i = 0; i < columns; i++) {
+    for (enum history_value v = 0; v < ROW_FIELDS; v++)
+        for (int i = 0; i < count_columns(ask, v); i++) {
+            const double scale = history_field(v)->scale;
+            const int decimals = history_is_energy(v) ? 1 : (int) lround(log10(scale));
+            const int64_t number = row ? history_number(row, v, i) : 0;
             text_add(&text, ",");
-            if (!row) {
-                text_format(&text, "%s%s", history_value_name(value, name), history_suffixes[i]);
-                continue;
-            }
-            const int32_t number = i == 0 ? row->mean[v] : i == 1 ? row->min[v] : row->max[v];
-            if (number != ROW_UNKNOWN)
-                text_format(&text, "%.*f", (int) lround(log10(scale)), number / scale);
+            if (!row)
+                text_add(&text, history_value_name(v, i, name));
+            else if (number != ROW_UNKNOWN)
+                text_format(&text, "%.*f", decimals, (double) number / scale);
         }
-    }
-    if (ask->level >= LEVEL_HOUR && !row)
-        text_add(&text, ",charged_wh,discharged_wh");
-    else if (ask->level >= LEVEL_HOUR)
-        text_format(&text, ",%.1f,%.1f", (double) row->charged_mwh / 1000,
-                    (double) row->discharged_mwh / 1000);
     text_add(&text, "\r\n");
     return text.size;
 }

@@ -24,17 +24,13 @@ struct query_ask {
     const char *pack;
     enum history_level level;
     int64_t from, to; /* UTC in seconds; for days the local day that contains them */
-    bool wanted[ROW_VALUES];
+    bool wanted[ROW_FIELDS];
     bool extremes;
-    bool only_wanted; /* without energy, flags and what else is kept: several times as fast */
 };
 
-/** Requests all values with the first `cells` cells and, if there were `limits`, the allowed
+/** Requests all values and the energy, with the first `cells` cells and, if there were `limits`, the allowed
  * currents and voltage. */
 void query_want_all(struct query_ask *ask, unsigned cells, bool limits);
-
-/** How many columns of a value are read: the mean, or also the lowest and the highest. */
-int query_columns(const struct query_ask *ask, enum history_value value);
 
 /* Gets a row; returns false to stop. */
 typedef bool query_each(void *data, const struct history_row *row);

@@ -17,21 +17,32 @@ const struct history_level_info history_levels[HISTORY_LEVELS] = {
     [LEVEL_DAY]    = {"day",    "day", 86400},
 };
 
-static const struct history_column columns[ROW_PACK_VALUES + 1] = {
-    [ROW_VOLTAGE]   = {"voltage_mv",    "voltage_v",     VOLTAGE_V,     1000, false},
-    [ROW_CURRENT]   = {"current_ma",    "current_a",     CURRENT_A,     1000, false},
-    [ROW_POWER]     = {"power_w",       "power_w",       POWER_W,       1,    false},
-    [ROW_SOC]       = {"soc_permille",  "soc_percent",   SOC_PERCENT,   10,   true},
-    [ROW_REMAINING] = {"remaining_mah", "remaining_ah",  REMAINING_AH,  1000, true},
-    [ROW_DELTA]     = {"delta_mv",      "cell_delta_mv", CELL_DELTA_MV, 1,    false},
-    [ROW_TEMP]      = {"temp_dc",       "temp_avg_c",    TEMP_AVG_C,    10,   false},
-    [ROW_MOS_TEMP]  = {"mos_temp_dc",   "mos_temp_c",    MOS_TEMP_C,    10,   false},
-    [ROW_ALLOWED_VOLTAGE]      = {"allowed_charge_mv",    "allowed_charge_voltage_v",    PACK_VALUES, 1000, false},
-    [ROW_ALLOWED_CHARGE]       = {"allowed_charge_ma",    "allowed_charge_current_a",    PACK_VALUES, 1000, false},
-    [ROW_ALLOWED_DISCHARGE]    = {"allowed_discharge_ma", "allowed_discharge_current_a", PACK_VALUES, 1000, false},
-    [ROW_CHARGE_LIMITED_BY]    = {"charge_limited_by",    "charge_limited_by",           PACK_VALUES, 1,    true},
-    [ROW_DISCHARGE_LIMITED_BY] = {"discharge_limited_by", "discharge_limited_by",        PACK_VALUES, 1,    true},
-    [ROW_CELL]      = {NULL,            "cell_mv",       CELL_MV,       1,    false},
+#define ALARMS ((1 << PACK_ALARM_COUNT) - 1)
+#define AT(member) offsetof(struct history_row, member)
+
+static const struct history_field fields[ROW_FIELDS] = {
+    [ROW_VOLTAGE]   = {"voltage_mv",    "voltage_v",     1000, MERGE_MEAN, VOLTAGE_V},
+    [ROW_CURRENT]   = {"current_ma",    "current_a",     1000, MERGE_MEAN, CURRENT_A},
+    [ROW_POWER]     = {"power_w",       "power_w",       1,    MERGE_MEAN, POWER_W},
+    [ROW_SOC]       = {"soc_permille",  "soc_percent",   10,   MERGE_LAST, SOC_PERCENT},
+    [ROW_REMAINING] = {"remaining_mah", "remaining_ah",  1000, MERGE_LAST, REMAINING_AH},
+    [ROW_DELTA]     = {"delta_mv",      "cell_delta_mv", 1,    MERGE_MEAN, CELL_DELTA_MV},
+    [ROW_TEMP]      = {"temp_dc",       "temp_avg_c",    10,   MERGE_MEAN, TEMP_AVG_C},
+    [ROW_MOS_TEMP]  = {"mos_temp_dc",   "mos_temp_c",    10,   MERGE_MEAN, MOS_TEMP_C},
+    [ROW_ALLOWED_VOLTAGE]      = {"allowed_charge_mv",    "allowed_charge_voltage_v",    1000, MERGE_MEAN, PACK_VALUES},
+    [ROW_ALLOWED_CHARGE]       = {"allowed_charge_ma",    "allowed_charge_current_a",    1000, MERGE_MEAN, PACK_VALUES},
+    [ROW_ALLOWED_DISCHARGE]    = {"allowed_discharge_ma", "allowed_discharge_current_a", 1000, MERGE_MEAN, PACK_VALUES},
+    [ROW_CHARGE_LIMITED_BY]    = {"charge_limited_by",    "charge_limited_by",           1,    MERGE_LAST, PACK_VALUES},
+    [ROW_DISCHARGE_LIMITED_BY] = {"discharge_limited_by", "discharge_limited_by",        1,    MERGE_LAST, PACK_VALUES},
+    [ROW_CELL]      = {NULL,            "cell_mv",       1,    MERGE_MEAN, CELL_MV},
+    [ROW_CHARGED]     = {"charged_wh",        "charged_wh",       1000, MERGE_SUM,   PACK_VALUES, LEVEL_HOUR,   LEVEL_DAY,  AT(charged_mwh),    0,  UINT64_MAX},
+    [ROW_DISCHARGED]  = {"discharged_wh",     "discharged_wh",    1000, MERGE_SUM,   PACK_VALUES, LEVEL_HOUR,   LEVEL_DAY,  AT(discharged_mwh), 0,  UINT64_MAX},
+    [ROW_SOC_PEAK]    = {"soc_peak_permille", "soc_peak_percent", 10,   MERGE_PEAK,  PACK_VALUES, LEVEL_DAY,    LEVEL_DAY,  AT(soc_peak),       0,  UINT64_MAX},
+    [ROW_SOC_PEAK_AT] = {"soc_peak_at",       NULL,               1,    MERGE_PEAK,  PACK_VALUES, LEVEL_DAY,    LEVEL_DAY,  AT(soc_peak_at),    0,  UINT64_MAX},
+    [ROW_WARNINGS]    = {"alarms_warning",    NULL,               1,    MERGE_BITS,  PACK_VALUES, LEVEL_DAY,    LEVEL_DAY,  AT(flags),          0,  ALARMS},
+    [ROW_PROTECTIONS] = {"alarms_protection", NULL,               1,    MERGE_BITS,  PACK_VALUES, LEVEL_DAY,    LEVEL_DAY,  AT(flags),          24, ALARMS},
+    [ROW_FRESH_S]       = {"fresh_s",           NULL,               1,    MERGE_SUM,   PACK_VALUES, LEVEL_DAY,    LEVEL_DAY,  AT(fresh_s),        0,  UINT64_MAX},
+    [ROW_FLAGS]       = {"flags",             NULL,               1,    MERGE_FLAGS, PACK_VALUES, LEVEL_RECENT, LEVEL_HOUR, AT(flags),          0,  UINT64_MAX},
 };
 // clang-format on
 
@@ -45,41 +56,75 @@ bool history_level_find(const char *name, enum history_level *level)
     return false;
 }
 
-const struct history_column *history_column(enum history_value value)
+static bool is_cell(enum history_value value)
 {
-    return &columns[value < ROW_CELL ? value : ROW_CELL];
+    return value >= ROW_CELL && value < ROW_VALUES;
 }
 
-const char *history_column_name(enum history_value value, char out[HISTORY_NAME_SIZE])
+const struct history_field *history_field(enum history_value value)
 {
-    if (value < ROW_CELL)
-        snprintf(out, HISTORY_NAME_SIZE, "%s", columns[value].column);
+    return &fields[is_cell(value) ? ROW_CELL : value];
+}
+
+static const char *print_name(enum history_value value, const char *name, const char *of_cell,
+                              int n, char out[HISTORY_NAME_SIZE])
+{
+    static const char *const suffixes[] = {"", "_min", "_max"};
+    if (is_cell(value))
+        snprintf(out, HISTORY_NAME_SIZE, "%s%u%s", of_cell, (unsigned) (value - ROW_CELL) + 1,
+                 suffixes[n]);
     else
-        snprintf(out, HISTORY_NAME_SIZE, "c%u", (unsigned) (value - ROW_CELL) + 1);
+        snprintf(out, HISTORY_NAME_SIZE, "%s%s", name, suffixes[n]);
     return out;
 }
 
-const char *history_value_name(enum history_value value, char out[HISTORY_NAME_SIZE])
+const char *history_column_name(enum history_value value, int n, char out[HISTORY_NAME_SIZE])
 {
-    if (value < ROW_CELL)
-        snprintf(out, HISTORY_NAME_SIZE, "%s", columns[value].name);
-    else
-        snprintf(out, HISTORY_NAME_SIZE, "cell_mv.%u", (unsigned) (value - ROW_CELL) + 1);
-    return out;
+    return print_name(value, fields[value].column, "c", n, out);
 }
 
-const char *const history_suffixes[] = {"", "_min", "_max"};
-
-int history_columns(enum history_level level, enum history_value value)
+const char *history_value_name(enum history_value value, int n, char out[HISTORY_NAME_SIZE])
 {
+    return print_name(value, fields[value].name, "cell_mv.", n, out);
+}
+
+int history_columns(enum history_level level, enum history_value value, unsigned cells)
+{
+    const struct history_field *field = history_field(value);
+    if (is_cell(value) && value >= ROW_CELL + cells)
+        return 0;
+    if (value >= ROW_VALUES)
+        return level >= field->first && level <= field->last;
     if (value == ROW_CHARGE_LIMITED_BY || value == ROW_DISCHARGE_LIMITED_BY)
         return 1;
     return level >= LEVEL_HOUR || (level == LEVEL_MINUTE && value < ROW_CELL) ? 3 : 1;
 }
 
+int64_t history_number(const struct history_row *row, enum history_value value, int n)
+{
+    const struct history_field *field = history_field(value);
+    const int32_t *const kinds[] = {row->mean, row->min, row->max};
+    if (value < ROW_VALUES)
+        return kinds[n][value];
+    const void *at = (const char *) row + field->offset;
+    return (int64_t) (*(const uint64_t *) at >> field->shift & field->mask);
+}
+
+void history_set(struct history_row *row, enum history_value value, int n, int64_t number)
+{
+    const struct history_field *field = history_field(value);
+    int32_t *const kinds[] = {row->mean, row->min, row->max};
+    if (value < ROW_VALUES) {
+        kinds[n][value] = (int32_t) number;
+        return;
+    }
+    uint64_t *at = (void *) ((char *) row + field->offset);
+    *at = (*at & ~(field->mask << field->shift)) | (uint64_t) number << field->shift;
+}
+
 enum pack_value history_pack_value(enum history_value value)
 {
-    return value < ROW_CELL ? columns[value].value
+    return value < ROW_CELL ? fields[value].value
                             : (enum pack_value)(CELL_MV + (int) (value - ROW_CELL));
 }
 
@@ -134,7 +179,7 @@ void history_series_init(struct history_series *series)
 static void compute_means(struct history_interval *interval)
 {
     for (int i = 0; i < ROW_VALUES; i++)
-        if (interval->weight[i] > 0 && !history_column((enum history_value) i)->takes_last)
+        if (interval->weight[i] > 0 && history_field((enum history_value) i)->merge != MERGE_LAST)
             interval->row.mean[i] = (int32_t) lround(interval->sum[i] / interval->weight[i]);
 }
 
@@ -144,7 +189,7 @@ void history_add_part(struct history_row *row, const struct history_row *part)
     for (int i = 0; i < ROW_VALUES; i++) {
         if (part->mean[i] == ROW_UNKNOWN)
             continue;
-        if (history_column((enum history_value) i)->takes_last)
+        if (history_field((enum history_value) i)->merge == MERGE_LAST)
             row->mean[i] = part->mean[i];
         /* A part may have only its mean. Unknown is the lowest number of all. */
         const int32_t low = part->min[i] == ROW_UNKNOWN ? part->mean[i] : part->min[i];
@@ -253,7 +298,7 @@ static int32_t to_integer(enum history_value value, const struct pack *pack,
         number = pack->value[history_pack_value(value)];
     else
         number = allowed->configured ? limits[value - ROW_ALLOWED_VOLTAGE] : NAN;
-    number *= history_column(value)->scale;
+    number *= history_field(value)->scale;
     return isnan(number) || fabs(number) > INT32_MAX ? ROW_UNKNOWN : (int32_t) lround(number);
 }
 
@@ -276,7 +321,7 @@ void history_add(struct history_series *series, const struct pack *pack,
         /* A longer span comes from a clock that was set, and counts as one row. */
         const int64_t span = recent->row.t - series->fresh_from;
         const bool counts = series->fresh_from && span > RECENT_S && span <= LONGEST_POLL_S;
-        recent->row.fresh_s = counts ? (uint32_t) span : RECENT_S;
+        recent->row.fresh_s = counts ? span : RECENT_S;
     }
     series->fresh_from = recent->row.t;
     series->alarms = alarms_after(series->alarms, pack);

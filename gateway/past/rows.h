@@ -43,36 +43,60 @@ enum history_value {
     ROW_DISCHARGE_LIMITED_BY,
     ROW_PACK_VALUES,
     ROW_CELL = ROW_PACK_VALUES, /* cell 1; the others follow */
-    ROW_VALUES = ROW_CELL + MAX_CELLS
+    ROW_VALUES =
+        ROW_CELL +
+        MAX_CELLS, /* so far values with a mean, which most levels extend by extremes; behind them: */
+    ROW_CHARGED = ROW_VALUES,
+    ROW_DISCHARGED,
+    ROW_SOC_PEAK,
+    ROW_SOC_PEAK_AT,
+    ROW_WARNINGS, /* in a day these two are the flags */
+    ROW_PROTECTIONS,
+    ROW_FRESH_S,
+    ROW_FLAGS,
+    ROW_FIELDS
 };
 
-/* A value: its column in the database and its name in the map. */
-struct history_column {
-    const char *column;    /* "voltage_mv"; NULL: a cell, its column is c and its number */
-    const char *name;      /* "voltage_v" */
+/* How two parts of one interval are merged: means weighted by the polls in each, the later of what counts last. */
+enum history_merge { MERGE_MEAN, MERGE_LAST, MERGE_SUM, MERGE_PEAK, MERGE_BITS, MERGE_FLAGS };
+
+/* A field of a row: its column in the database, and its name in the map. */
+struct history_field {
+    const char *column; /* "voltage_mv"; NULL: a cell, its column is c and its number */
+    const char *name;   /* "voltage_v"; NULL: the map does not have it */
+    double scale;       /* value times scale is the integer */
+    enum history_merge merge;
     enum pack_value value; /* of struct pack; PACK_VALUES: it is not there */
-    double scale;          /* value times scale is the integer */
-    bool takes_last;       /* the last value of an interval is stored, not the mean */
+    /* Only of the fields behind the values: */
+    enum history_level first, last; /* the levels that have it */
+    size_t offset;                  /* in struct history_row, of 64 bits, */
+    unsigned shift;                 /* of which it has these */
+    uint64_t mask;
 };
-const struct history_column *history_column(enum history_value value);
+const struct history_field *history_field(enum history_value value);
 
 static inline bool history_is_limit(enum history_value value)
 {
     return value >= ROW_ALLOWED_VOLTAGE && value <= ROW_DISCHARGE_LIMITED_BY;
 }
 
-/** How many columns a level has for a value: the mean, or also the lowest and the highest. For cells only hours and
- * days have these, for reasons no level, and ten seconds have none. */
-int history_columns(enum history_level level, enum history_value value);
-extern const char *const history_suffixes[3]; /* of the names of such columns: "", "_min", "_max" */
+/* In a row in mWh, a real number of Wh in the database. */
+static inline bool history_is_energy(enum history_value value)
+{
+    return value == ROW_CHARGED || value == ROW_DISCHARGED;
+}
+
+/** How many columns a level with so many cells has for a field: none, the mean or the only one, or also the lowest and the
+ * highest. For cells only hours and days have these, for reasons no level, and ten seconds have none. */
+int history_columns(enum history_level level, enum history_value value, unsigned cells);
 
 /** The value of struct pack that it is; PACK_VALUES: a limit. */
 enum pack_value history_pack_value(enum history_value value);
 
-/* The column of a value in `out`, and its name in the map: "c7" and "cell_mv.7". */
-#define HISTORY_NAME_SIZE 32
-const char *history_column_name(enum history_value value, char out[HISTORY_NAME_SIZE]);
-const char *history_value_name(enum history_value value, char out[HISTORY_NAME_SIZE]);
+/* The n-th column of a field in `out`, and its name in the map: "c7_min" and "cell_mv.7_min". */
+#define HISTORY_NAME_SIZE 36
+const char *history_column_name(enum history_value value, int n, char out[HISTORY_NAME_SIZE]);
+const char *history_value_name(enum history_value value, int n, char out[HISTORY_NAME_SIZE]);
 
 #define ROW_UNKNOWN INT32_MIN
 
@@ -87,13 +111,18 @@ struct history_row {
     int64_t t;    /* start, UTC in seconds; of a day yyyymmdd, local */
     int64_t from; /* start in UTC, of a day as well */
     uint32_t n;   /* polls in it */
-    uint32_t fresh_s;
+    int64_t fresh_s;
     int64_t charged_mwh, discharged_mwh; /* in this interval */
     uint64_t flags;
-    int32_t soc_peak; /* permille; ROW_UNKNOWN: none */
+    int64_t soc_peak; /* permille; ROW_UNKNOWN: none */
     int64_t soc_peak_at;
     int32_t mean[ROW_VALUES], min[ROW_VALUES], max[ROW_VALUES]; /* the last members */
 };
+
+/** The number in the n-th column of a field; ROW_UNKNOWN: none. */
+int64_t history_number(const struct history_row *row, enum history_value value, int n);
+/** Sets it. */
+void history_set(struct history_row *row, enum history_value value, int n, int64_t number);
 
 /** A row without values. */
 struct history_row history_empty(int64_t from);

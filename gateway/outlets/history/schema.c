@@ -5,137 +5,88 @@
 #include "past/file.h"
 
 #include "base/text.h"
-#include "bms/count.h"
-
-#include <stdio.h>
 
 #define SQL_SIZE 32768
 #define FIRST_CELLS 16
 
-/* A kind of column: how it is declared, and how two parts of one interval are merged: means weighted by the polls in each, the
- * later of what counts last. %h is the column. */
-struct kind {
-    const char *declare, *merge;
-};
-
-static const struct kind
-    mean = {", %h INTEGER",
-            ", %h = coalesce(CAST(round((%h * n * 1.0 + excluded.%h * excluded.n) / (n + "
-            "excluded.n)) AS INTEGER), %h, excluded.%h)"},
-    min = {", %h INTEGER", ", %h = coalesce(min(%h, excluded.%h), %h, excluded.%h)"},
-    max = {", %h INTEGER", ", %h = coalesce(max(%h, excluded.%h), %h, excluded.%h)"},
-    last = {", %h INTEGER", ", %h = coalesce(excluded.%h, %h)"},
-    sum = {", %h REAL", ", %h = coalesce(%h, 0) + coalesce(excluded.%h, 0)"},
-    seconds = {", %h INTEGER", ", %h = coalesce(%h, 0) + coalesce(excluded.%h, 0)"},
-    bits = {", %h INTEGER", ", %h = coalesce(%h, 0) | coalesce(excluded.%h, 0)"},
+/* %h is the column. */
+static const char *const merges[] = {
+    [MERGE_MEAN] = ", %h = coalesce(CAST(round((%h * n * 1.0 + excluded.%h * excluded.n) / (n + "
+                   "excluded.n)) AS INTEGER), %h, excluded.%h)",
+    [MERGE_LAST] = ", %h = coalesce(excluded.%h, %h)",
+    [MERGE_SUM] = ", %h = coalesce(%h, 0) + coalesce(excluded.%h, 0)",
+    [MERGE_PEAK] = ", %h = CASE WHEN coalesce(excluded.soc_peak_permille, -1) > "
+                   "coalesce(soc_peak_permille, -1) THEN excluded.%h ELSE %h END",
+    [MERGE_BITS] = ", %h = coalesce(%h, 0) | coalesce(excluded.%h, 0)",
     /* FLAG_CHARGE_MOS, FLAG_DISCHARGE_MOS: as they were last */
-    flags = {", %h INTEGER", ", %h = (coalesce(%h, 0) & ~(3 << 48)) | coalesce(excluded.%h, 0)"},
-    peak = {", %h INTEGER", ", %h = CASE WHEN coalesce(excluded.soc_peak_permille, -1) > "
-                            "coalesce(soc_peak_permille, -1) THEN excluded.%h ELSE %h END"};
-
-/* Those of a level behind its values. */
-static const struct {
-    const char *name;
-    const struct kind *kind;
-    enum history_level first, last;
-} others[] = {
-    {"charged_wh", &sum, LEVEL_HOUR, LEVEL_DAY},
-    {"discharged_wh", &sum, LEVEL_HOUR, LEVEL_DAY},
-    {"soc_peak_permille", &peak, LEVEL_DAY, LEVEL_DAY},
-    {"soc_peak_at", &peak, LEVEL_DAY, LEVEL_DAY},
-    {"alarms_warning", &bits, LEVEL_DAY, LEVEL_DAY},
-    {"alarms_protection", &bits, LEVEL_DAY, LEVEL_DAY},
-    {"fresh_s", &seconds, LEVEL_DAY, LEVEL_DAY},
-    {"flags", &flags, LEVEL_RECENT, LEVEL_HOUR},
+    [MERGE_FLAGS] = ", %h = (coalesce(%h, 0) & ~(3 << 48)) | coalesce(excluded.%h, 0)",
 };
+static const char *const merges_of_extremes[] = {
+    [1] = ", %h = coalesce(min(%h, excluded.%h), %h, excluded.%h)",
+    [2] = ", %h = coalesce(max(%h, excluded.%h), %h, excluded.%h)"};
+
+static const char *type_of(enum history_value value)
+{
+    return history_is_energy(value) ? "REAL" : "INTEGER";
+}
 
 enum pattern { NAME, MARK, DECLARE, MERGE };
-
-static void add_pattern(struct text *sql, enum pattern pattern, const struct kind *kind,
-                        const char *name)
-{
-    const char *const patterns[] = {", %h", ", ?", kind->declare, kind->merge};
-    text_expand(sql, patterns[pattern], name);
-}
 
 /* The columns of a level in the order of the table, behind pack, t and n. */
 static void list_columns(struct text *sql, enum history_level level, unsigned cells,
                          enum pattern pattern)
 {
-    const struct kind *const kinds[] = {&mean, &min, &max};
-    for (unsigned v = 0; v < ROW_CELL + cells; v++) {
-        char name[HISTORY_NAME_SIZE], full[HISTORY_NAME_SIZE + 8];
-        const enum history_value value = (enum history_value) v;
-        history_column_name(value, name);
-        for (int i = 0; i < history_columns(level, value); i++) {
-            snprintf(full, sizeof full, "%s%s", name, history_suffixes[i]);
-            add_pattern(sql, pattern,
-                        i == 0 && history_column(value)->takes_last ? &last : kinds[i], full);
+    for (enum history_value v = 0; v < ROW_FIELDS; v++)
+        for (int i = 0; i < history_columns(level, v, cells); i++) {
+            char name[HISTORY_NAME_SIZE];
+            history_column_name(v, i, name);
+            if (pattern == MARK)
+                text_add(sql, ", ?");
+            else if (pattern == MERGE)
+                text_expand(sql, i > 0 ? merges_of_extremes[i] : merges[history_field(v)->merge],
+                            name);
+            else
+                text_format(sql, pattern == NAME ? ", %s" : ", %s %s", name, type_of(v));
         }
-    }
-    for (size_t i = 0; i < COUNT(others); i++)
-        if (level >= others[i].first && level <= others[i].last)
-            add_pattern(sql, pattern, others[i].kind, others[i].name);
-}
-
-static bool has_column(sqlite3 *db, enum history_level level, enum history_value value)
-{
-    char name[HISTORY_NAME_SIZE];
-    return file_has_column(db, history_levels[level].name, history_column_name(value, name));
-}
-
-bool schema_add_column(sqlite3 *db, enum history_level level, enum history_value value)
-{
-    char room[SQL_SIZE];
-    struct text sql = text_in(room, sizeof room);
-    char name[HISTORY_NAME_SIZE];
-    history_column_name(value, name);
-    for (int kind = 0; kind < history_columns(level, value); kind++)
-        text_format(&sql, "ALTER TABLE %s ADD COLUMN %s%s INTEGER;", history_levels[level].name,
-                    name, history_suffixes[kind]);
-    return file_run(db, room);
 }
 
 /* A view for people with sqlite3 or Grafana: the map's names and units. */
-bool schema_view(sqlite3 *db, enum history_level level, unsigned cells)
+static bool create_view(sqlite3 *db, enum history_level level, unsigned cells)
 {
     char room[SQL_SIZE];
     struct text sql = text_in(room, sizeof room);
-    char column[HISTORY_NAME_SIZE], name[HISTORY_NAME_SIZE];
     static const char *const names[] = {"recents", "minutes", "hours", "days"};
-    text_format(&sql, "DROP VIEW IF EXISTS %s; CREATE VIEW %s AS SELECT p.name", names[level],
-                names[level]);
-    text_format(&sql, level == LEVEL_DAY ? ", day" : ", datetime(t, 'unixepoch') AS utc, t");
-    for (unsigned v = 0; v < ROW_CELL + cells; v++) {
-        const enum history_value value = (enum history_value) v;
-        history_column_name(value, column);
-        history_value_name(value, name);
-        for (int kind = 0; kind < history_columns(level, value); kind++)
-            text_format(&sql,
-                        history_column(value)->scale > 1 ? ", %s%s / %.1f AS \"%s%s\""
-                                                         : ", %s%s * %.0f AS \"%s%s\"",
-                        column, history_suffixes[kind], history_column(value)->scale, name,
-                        history_suffixes[kind]);
-    }
-    if (level >= LEVEL_HOUR)
-        text_format(&sql, ", charged_wh, discharged_wh");
-    if (level == LEVEL_DAY)
-        text_format(&sql,
-                    ", soc_peak_permille / 10.0 AS soc_peak_percent, soc_peak_at, alarms_warning, "
-                    "alarms_protection, fresh_s");
-    else
-        text_format(&sql, ", flags");
-    text_format(&sql, " FROM %s JOIN pack p ON p.id = %s.pack", history_levels[level].name,
-                history_levels[level].name);
+    const char *table = history_levels[level].name;
+    text_format(&sql, "DROP VIEW IF EXISTS %1$s; CREATE VIEW %1$s AS SELECT p.name", names[level]);
+    text_add(&sql, level == LEVEL_DAY ? ", day" : ", datetime(t, 'unixepoch') AS utc, t");
+    for (enum history_value v = 0; v < ROW_FIELDS; v++)
+        for (int i = 0; i < history_columns(level, v, cells); i++) {
+            char column[HISTORY_NAME_SIZE], name[HISTORY_NAME_SIZE];
+            const struct history_field *field = history_field(v);
+            text_format(&sql, ", %s", history_column_name(v, i, column));
+            if (v < ROW_VALUES)
+                text_format(&sql, field->scale > 1 ? " / %.1f AS \"%s\"" : " * %.0f AS \"%s\"",
+                            field->scale, history_value_name(v, i, name));
+            else if (v == ROW_SOC_PEAK)
+                text_format(&sql, " / %.1f AS %s", field->scale, field->name);
+        }
+    text_format(&sql, " FROM %1$s JOIN pack p ON p.id = %1$s.pack", table);
     return file_run(db, room);
 }
 
-bool schema_prepare(sqlite3 *db, enum history_level level, unsigned cells, sqlite3_stmt **put)
+bool schema_fit(sqlite3 *db, enum history_level level, unsigned cells, sqlite3_stmt **put)
 {
-    char room[SQL_SIZE];
+    char room[SQL_SIZE], name[HISTORY_NAME_SIZE];
     struct text sql = text_in(room, sizeof room);
-    const char *time = history_levels[level].time_column;
-    text_format(&sql, "INSERT INTO %s(pack, %s, n", history_levels[level].name, time);
+    const char *time = history_levels[level].time_column, *table = history_levels[level].name;
+    for (enum history_value v = 0; v < ROW_FIELDS; v++)
+        for (int i = 0; i < history_columns(level, v, cells); i++)
+            if (!file_has_column(db, table, history_column_name(v, i, name)))
+                text_format(&sql, "ALTER TABLE %s ADD COLUMN %s %s;", table, name, type_of(v));
+    if (!file_run(db, room) || !create_view(db, level, cells))
+        return false;
+    sql = text_in(room, sizeof room);
+    text_format(&sql, "INSERT INTO %s(pack, %s, n", table, time);
     list_columns(&sql, level, cells, NAME);
     text_format(&sql, ") VALUES(?, ?, ?");
     list_columns(&sql, level, cells, MARK);
@@ -169,33 +120,26 @@ static const char tables[] =
     "c.day, c.cell, c.load_uv / 1000.0 AS load_mv, c.rest_uv / 1000.0 AS rest_mv, "
     "c.microohm / 1000.0 AS milliohm FROM health_cell c JOIN pack p ON p.id = c.pack;";
 
-bool schema_create(sqlite3 *db, unsigned cells[HISTORY_LEVELS])
+bool schema_create(sqlite3 *db, unsigned cells[HISTORY_LEVELS], sqlite3_stmt *put[HISTORY_LEVELS])
 {
     if (!file_run(db, tables))
         return false;
-    for (int level = 0; level < HISTORY_LEVELS; level++) {
-        const enum history_level at = (enum history_level) level;
-        char room[SQL_SIZE];
+    for (enum history_level level = 0; level < HISTORY_LEVELS; level++) {
+        char room[SQL_SIZE], name[HISTORY_NAME_SIZE];
         struct text sql = text_in(room, sizeof room);
-        const char *name = history_levels[at].name, *time = history_levels[at].time_column;
+        const char *table = history_levels[level].name, *time = history_levels[level].time_column;
         text_format(&sql,
                     "CREATE TABLE IF NOT EXISTS %s(pack INTEGER NOT NULL, %s INTEGER NOT NULL, "
                     "n INTEGER",
-                    name, time);
-        list_columns(&sql, at, FIRST_CELLS, DECLARE);
+                    table, time);
+        list_columns(&sql, level, FIRST_CELLS, DECLARE);
         text_format(&sql, ", PRIMARY KEY(pack, %s)) WITHOUT ROWID", time);
         if (!file_run(db, room))
             return false;
-        /* Adds columns that a file of an older version lacks; older versions can still use it, since
-         * they name their columns. */
-        for (int value = 0; value < ROW_CELL; value++)
-            if (!has_column(db, at, (enum history_value) value) &&
-                !schema_add_column(db, at, (enum history_value) value))
-                return false;
-        for (cells[at] = 0; cells[at] < MAX_CELLS; cells[at]++)
-            if (!has_column(db, at, (enum history_value)(ROW_CELL + cells[at])))
+        for (cells[level] = 0; cells[level] < MAX_CELLS; cells[level]++)
+            if (!file_has_column(db, table, history_column_name(ROW_CELL + cells[level], 0, name)))
                 break;
-        if (cells[at] < FIRST_CELLS || !schema_view(db, at, cells[at]))
+        if (cells[level] < FIRST_CELLS || !schema_fit(db, level, cells[level], &put[level]))
             return false;
     }
     return true;

@@ -134,12 +134,9 @@ static bool open_once(struct store *store, char *why, size_t size, bool *damaged
                    "PRAGMA page_size = 1024; PRAGMA secure_delete = OFF; PRAGMA cache_size = -6000;"
                    "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
                    "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000;") &&
-               schema_create(store->db, store->cells) &&
+               schema_create(store->db, store->cells, store->put) &&
                file_run(store->db, "PRAGMA user_version = 1") &&
                stat(store->path, &store->opened) == 0;
-        for (int level = 0; good && level < HISTORY_LEVELS; level++)
-            good = schema_prepare(store->db, (enum history_level) level, store->cells[level],
-                                  &store->put[level]);
     }
     if (good)
         return true;
@@ -291,39 +288,19 @@ static int64_t pack_id(struct store *store, const char *name)
                : file_ask(store->db, "INSERT INTO pack(name) VALUES(?1) RETURNING id", name, -1);
 }
 
-static void bind_number(sqlite3_stmt *statement, int *at, int32_t number)
-{
-    if (number == ROW_UNKNOWN)
-        sqlite3_bind_null(statement, (*at)++);
-    else
-        sqlite3_bind_int(statement, (*at)++, number);
-}
-
-/* In the order of list_columns. */
 static void bind_row(sqlite3_stmt *statement, enum history_level level, unsigned cells,
                      const struct history_row *row, int at)
 {
-    for (unsigned v = 0; v < ROW_CELL + cells; v++) {
-        bind_number(statement, &at, row->mean[v]);
-        if (history_columns(level, (enum history_value) v) == 1)
-            continue;
-        bind_number(statement, &at, row->min[v]);
-        bind_number(statement, &at, row->max[v]);
-    }
-    if (level >= LEVEL_HOUR) {
-        sqlite3_bind_double(statement, at++, (double) row->charged_mwh / 1000);
-        sqlite3_bind_double(statement, at++, (double) row->discharged_mwh / 1000);
-    }
-    if (level != LEVEL_DAY) {
-        sqlite3_bind_int64(statement, at, (sqlite3_int64) row->flags);
-        return;
-    }
-    const uint64_t alarms = (1u << PACK_ALARM_COUNT) - 1;
-    bind_number(statement, &at, row->soc_peak);
-    sqlite3_bind_int64(statement, at++, row->soc_peak_at);
-    sqlite3_bind_int64(statement, at++, (sqlite3_int64) (row->flags & alarms));
-    sqlite3_bind_int64(statement, at++, (sqlite3_int64) (row->flags >> 24 & alarms));
-    sqlite3_bind_int64(statement, at, row->fresh_s);
+    for (enum history_value v = 0; v < ROW_FIELDS; v++)
+        for (int i = 0; i < history_columns(level, v, cells); i++, at++) {
+            const int64_t number = history_number(row, v, i);
+            if (number == ROW_UNKNOWN)
+                sqlite3_bind_null(statement, at);
+            else if (history_is_energy(v))
+                sqlite3_bind_double(statement, at, (double) number / 1000);
+            else
+                sqlite3_bind_int64(statement, at, number);
+        }
 }
 
 static bool put_row(struct store *store, const struct waiting_row *waiting)
@@ -331,13 +308,9 @@ static bool put_row(struct store *store, const struct waiting_row *waiting)
     const enum history_level level = waiting->level;
     /* A pack with more cells than any before needs columns. */
     if (waiting->cells > store->cells[level]) {
-        for (; store->cells[level] < waiting->cells; store->cells[level]++)
-            if (!schema_add_column(store->db, level,
-                                   (enum history_value)(ROW_CELL + store->cells[level])))
-                return false;
-        if (!schema_view(store->db, level, store->cells[level]) ||
-            !schema_prepare(store->db, level, store->cells[level], &store->put[level]))
+        if (!schema_fit(store->db, level, waiting->cells, &store->put[level]))
             return false;
+        store->cells[level] = waiting->cells;
     }
     const int64_t id = pack_id(store, waiting->pack);
     if (id < 0)

@@ -78,6 +78,7 @@ static bool read_level(struct reading *reading, struct query *query, enum histor
         return true;
     reading->width = later((int64_t) reading->backlog->config->interval_s, step);
     query_want_all(&ask, MAX_CELLS, true);
+    ask.wanted[ROW_FLAGS] = true;
     return query_rows(query, &ask, take_row, reading) >= 0;
 }
 

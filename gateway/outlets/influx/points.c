@@ -321,7 +321,7 @@ static void take_flags(const struct history_row *row, const struct pack *now, st
 static double number_of_row(const struct history_row *row, enum history_value value)
 {
     return row->mean[value] == ROW_UNKNOWN ? (double) NAN
-                                           : row->mean[value] / history_column(value)->scale;
+                                           : row->mean[value] / history_field(value)->scale;
 }
 
 static enum limit_reason reason_of_row(const struct history_row *row, enum history_value value)
@@ -355,12 +355,11 @@ void points_of_row(const struct history_row *row, const struct pack *now, bool m
         take_flags(row, now, values);
     }
     for (int i = 0; i < ROW_VALUES; i++) {
-        const struct history_column *column = history_column((enum history_value) i);
         if (history_is_limit((enum history_value) i))
             continue;
         const enum pack_value value = history_pack_value((enum history_value) i);
         if (row->mean[i] != ROW_UNKNOWN)
-            values->value[value] = row->mean[i] / column->scale;
+            values->value[value] = number_of_row(row, (enum history_value) i);
     }
     for (size_t i = 0; row->mean[ROW_CELL] != ROW_UNKNOWN && i < sizeof derived / sizeof *derived;
          i++)

@@ -61,14 +61,10 @@ static bool parse_points(char *text, struct ask *ask)
 static bool parse_column(struct ask *ask, const char *name)
 {
     char own[HISTORY_NAME_SIZE];
-    for (unsigned v = 0; v < ROW_VALUES; v++)
-        if (strcmp(history_value_name((enum history_value) v, own), name) == 0)
+    for (enum history_value v = 0; v < ROW_FIELDS; v++)
+        if (history_field(v)->name && strcmp(history_value_name(v, 0, own), name) == 0)
             return ask->query.wanted[v] = true;
-    if (strcmp(name, "charged_wh") == 0)
-        return ask->charged = true;
-    if (strcmp(name, "discharged_wh") == 0)
-        return ask->discharged = true;
-    return strcmp(name, "soc_peak_percent") == 0 && (ask->soc_peak = true);
+    return false;
 }
 
 static bool parse_values(char *text, struct ask *ask)

@@ -135,46 +135,25 @@ void past_recent(const struct past *past, unsigned pack, struct query *query, co
 }
 
 struct column {
-    char name[HISTORY_NAME_SIZE + 4];
-    double scale;
-    size_t offset;            /* in struct history_row, of an int32_t */
-    bool is_energy;           /* it is an int64_t of mWh, shown in tenths of Wh */
-    enum history_level first; /* no finer level has it */
+    enum history_value value;
+    int n; /* which of its columns */
 };
 
 struct table {
     enum history_level level;
     int64_t *starts; /* of each step: days have 23 to 25 hours */
     unsigned steps;
-    struct column columns[3 * ROW_VALUES + 3];
+    struct column columns[3 * ROW_FIELDS];
     unsigned count;
     int32_t *numbers; /* of each step, column by column */
 };
 
-static void add_columns(struct table *table, const struct ask *ask)
+/* Extremes of all values, as memory has those that the database has not. */
+static void add_columns(struct table *table, const struct query_ask *ask)
 {
-    static const size_t offsets[] = {offsetof(struct history_row, mean),
-                                     offsetof(struct history_row, min),
-                                     offsetof(struct history_row, max)};
-    for (unsigned v = 0; v < ROW_VALUES; v++)
-        for (int kind = 0; ask->query.wanted[v] && kind < (ask->query.extremes ? 3 : 1); kind++) {
-            char name[HISTORY_NAME_SIZE];
-            const enum history_value value = (enum history_value) v;
-            struct column *column = &table->columns[table->count++];
-            *column = (struct column){.scale = history_column(value)->scale,
-                                      .offset = offsets[kind] + v * sizeof(int32_t)};
-            snprintf(column->name, sizeof column->name, "%s%s", history_value_name(value, name),
-                     history_suffixes[kind]);
-        }
-    /* Energy exists for hours and days in the database, and for all intervals that are only in memory. */
-    static const struct column others[] = {
-        {"charged_wh", 10, offsetof(struct history_row, charged_mwh), true, LEVEL_HOUR},
-        {"discharged_wh", 10, offsetof(struct history_row, discharged_mwh), true, LEVEL_HOUR},
-        {"soc_peak_percent", 10, offsetof(struct history_row, soc_peak), false, LEVEL_DAY}};
-    const bool wanted[] = {ask->charged, ask->discharged, ask->soc_peak};
-    for (size_t i = 0; i < COUNT(others); i++)
-        if (wanted[i])
-            table->columns[table->count++] = others[i];
+    for (enum history_value v = 0; v < ROW_FIELDS; v++)
+        for (int n = 0; ask->wanted[v] && n < (ask->extremes && v < ROW_VALUES ? 3 : 1); n++)
+            table->columns[table->count++] = (struct column){v, n};
 }
 
 static int compare_starts(const void *a, const void *b)
@@ -190,10 +169,11 @@ static bool fill_row(void *data, const struct history_row *row)
         bsearch(&row->from, table->starts, table->steps, sizeof *table->starts, compare_starts);
     for (unsigned c = 0; step && c < table->count; c++) {
         const struct column *column = &table->columns[c];
-        const void *at = (const char *) row + column->offset;
-        if (table->level >= column->first)
+        const int64_t number = history_number(row, column->value, column->n);
+        /* Memory has the rest of some fields at any level. */
+        if (history_columns(table->level, column->value, MAX_CELLS) > 0)
             table->numbers[c * table->steps + (step - table->starts)] =
-                column->is_energy ? (int32_t) (*(const int64_t *) at / 100) : *(const int32_t *) at;
+                (int32_t) (history_is_energy(column->value) ? number / 100 : number);
     }
     return true;
 }
@@ -248,7 +228,7 @@ static char *print_number(char *at, int32_t number, double scale)
 static char *print_table(const struct table *table)
 {
     const size_t room = 200 + (size_t) table->steps * (TIME_MOST + table->count * NUMBER_MOST) +
-                        table->count * (sizeof table->columns->name + 8);
+                        table->count * (HISTORY_NAME_SIZE + 8);
     char *bytes = malloc(room), *at = bytes;
     if (!bytes)
         return NULL;
@@ -270,12 +250,16 @@ static char *print_table(const struct table *table)
     }
     for (unsigned c = 0; c < table->count; c++) {
         const int32_t *numbers = table->numbers + c * table->steps;
-        at += sprintf(at, ",\"%s\":[", table->columns[c].name);
+        const struct column *column = &table->columns[c];
+        const double scale =
+            history_is_energy(column->value) ? 10 : history_field(column->value)->scale;
+        char name[HISTORY_NAME_SIZE];
+        at += sprintf(at, ",\"%s\":[", history_value_name(column->value, column->n, name));
         for (unsigned i = 0; i < table->steps; i++) {
             if (i > 0)
                 *at++ = ',';
             at = numbers[i] == ROW_UNKNOWN ? stpcpy(at, "null")
-                                           : print_number(at, numbers[i], table->columns[c].scale);
+                                           : print_number(at, numbers[i], scale);
         }
         *at++ = ']';
     }
@@ -319,8 +303,9 @@ static void complete_ask(struct ask *ask, struct query *query, const struct outl
             cells = query_cells(query, &hours, &limits);
         }
         query_want_all(&ask->query, cells, limits);
-        ask->charged = ask->discharged = ask->query.level >= LEVEL_HOUR;
-        ask->soc_peak = ask->query.level == LEVEL_DAY;
+        ask->query.wanted[ROW_CHARGED] = ask->query.wanted[ROW_DISCHARGED] =
+            ask->query.level >= LEVEL_HOUR;
+        ask->query.wanted[ROW_SOC_PEAK] = ask->query.level == LEVEL_DAY;
     }
 }
 
@@ -332,7 +317,7 @@ static char *make_table(const struct past_asked *asked, struct query *query)
     if (!table)
         return NULL;
     table->level = ask->level;
-    add_columns(table, &asked->ask);
+    add_columns(table, ask);
     if (prepare_steps(table, ask, asked->wall) &&
         past_rows(asked->past, asked->pack->index, query, ask, fill_row, table))
         text = print_table(table);
@@ -451,6 +436,9 @@ static void work_piece(void *data, struct worker_result *result)
     if (!piece->begun) {
         piece->begun = true;
         complete_ask(ask, query, piece->asked.pack);
+        /* Whatever was named, a file has the energy, and no peak. */
+        ask->query.wanted[ROW_CHARGED] = ask->query.wanted[ROW_DISCHARGED] = true;
+        ask->query.wanted[ROW_SOC_PEAK] = false;
         ask->query.from = history_start(ask->query.level, ask->query.from);
         add_line(&lines, NULL);
     }

@@ -39,10 +39,7 @@ struct ask {
     struct query_ask query; /* its level is valid only with `level_given` */
     bool level_given;
     unsigned points; /* maximum number of steps */
-    /* Requested: the energy of each interval, which exists for hours, days and recent rows in memory;
-     * and the highest state of charge, which exists for days. */
-    bool charged, discharged, soc_peak;
-    bool all; /* no value was named */
+    bool all;        /* no value was named */
 };
 
 /** Parses the arguments from, to, day, level, values, points, extremes; `wall` is now. False: one

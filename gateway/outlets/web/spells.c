@@ -106,8 +106,7 @@ static struct place place_of(const struct past_asked *asked, struct query *query
     struct query_ask ask = {.pack = source->name,
                             .level = LEVEL_MINUTE,
                             .from = history_start(LEVEL_MINUTE, spell->since),
-                            .to = spell->since + 1,
-                            .only_wanted = true};
+                            .to = spell->since + 1};
     if (source->members && query) {
         query_began(query, spell->alarm, spell->since - TOLD_S, spell->since, find_pack, &place);
         ask.pack = place.pack;

@@ -101,8 +101,7 @@ static bool put_power(const struct past_asked *asked, const struct outlet_pack *
                                   .level = fine ? LEVEL_MINUTE : LEVEL_HOUR,
                                   .from = now - DAY_S - now % curve.step,
                                   .to = now + 1,
-                                  .wanted = {[ROW_POWER] = true},
-                                  .only_wanted = true};
+                                  .wanted = {[ROW_POWER] = true}};
     const bool good = past_rows(asked->past, pack->index, query, &ask, add_power, &curve);
     end_step(&curve);
     json_object_set_new(object, "power_w", curve.points);
@@ -118,7 +117,8 @@ static bool put_pack(const struct past_asked *asked, const struct outlet_pack *p
                             .from = history_start(LEVEL_DAY, now),
                             .to = now + 1,
                             .extremes = true};
-    ask.wanted[ROW_SOC] = ask.wanted[ROW_POWER] = true;
+    ask.wanted[ROW_SOC] = ask.wanted[ROW_POWER] = ask.wanted[ROW_FRESH_S] = true;
+    ask.wanted[ROW_CHARGED] = ask.wanted[ROW_DISCHARGED] = true;
     for (unsigned i = 0; i < MAX_CELLS; i++)
         ask.wanted[ROW_CELL + i] = true;
     struct day day = {object, now};

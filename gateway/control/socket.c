@@ -7,6 +7,7 @@
 #include "base/late_turn.h"
 #include "base/listeners.h"
 #include "base/log.h"
+#include "base/timer.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -121,10 +122,8 @@ static void expect(struct control_client *client, double within_s)
 /* Handles one request per turn of the loop, so that the lines get their turn in between. */
 static void schedule_request(struct control_socket *socket)
 {
-    if (ev_is_active(&socket->work))
-        return;
-    ev_timer_set(&socket->work, fmax(socket->rest_until - clock_now(), 0), 0);
-    ev_timer_start(socket->loop, &socket->work);
+    if (!ev_is_active(&socket->work))
+        timer_restart(socket->loop, &socket->work, fmax(socket->rest_until - clock_now(), 0));
 }
 
 /* Reads on, unless a whole request has been received already. */

@@ -2,6 +2,8 @@
 /* The connection to a far end: what all kinds have in common. */
 #include "port_kind.h"
 
+#include "base/timer.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,8 +59,7 @@ void port_open(struct port *port)
 {
     port_close(port);
     port->active = true;
-    ev_timer_set(&port->start, 0, 0);
-    ev_timer_start(port->loop, &port->start);
+    timer_restart(port->loop, &port->start, 0);
 }
 
 void port_close(struct port *port)
@@ -77,7 +78,7 @@ const struct port_traits *port_traits(const struct port *port)
 
 int port_signal_dbm(const struct port *port)
 {
-    return port->kind->signal_dbm ? port->kind->signal_dbm(port->state) : 0;
+    return port->signal_dbm;
 }
 
 void port_opened(struct port *port, int fd)

@@ -11,10 +11,9 @@ struct port_kind {
     struct port_traits traits;
     /* Its own state; NULL: out of memory. */
     void *(*create)(struct port *port, const struct port_simulated *simulated);
-    void (*destroy)(void *state);         /* after close */
-    void (*open)(void *state);            /* ends with port_opened or port_failed, now or later */
-    void (*close)(void *state);           /* whether it is open or opening */
-    int (*signal_dbm)(const void *state); /* 0: not known; NULL: there is none */
+    void (*destroy)(void *state); /* after close */
+    void (*open)(void *state);    /* ends with port_opened or port_failed, now or later */
+    void (*close)(void *state);   /* whether it is open or opening */
 };
 
 struct port {
@@ -27,6 +26,7 @@ struct port {
     void *data;
     ev_timer start; /* opens from the loop, so that events never come from within port_open */
     bool active;    /* opening or open */
+    int signal_dbm; /* set by its kind, as it was last; 0: not known, or a wire */
     char text[PORT_SIZE];
 };
 

@@ -54,7 +54,6 @@ struct adverts {
     int ends[2]; /* the line's and ours; -1: none */
     uint8_t first[VICTRON_FRAME_MAX];
     size_t first_size;
-    int signal_dbm;
 };
 
 static void pass_over(struct adverts *adverts, const char *why)
@@ -117,7 +116,7 @@ static void on_object(void *data, const struct bluez_object *object)
     if (!adverts->scanning || strcmp(object->path, adverts->device) != 0)
         return;
     if (object->signal_dbm != 0)
-        adverts->signal_dbm = object->signal_dbm;
+        adverts->port->signal_dbm = object->signal_dbm;
     if (object->victron)
         take_record(adverts, object->victron, object->victron_size);
 }
@@ -276,12 +275,6 @@ static void close_adverts(void *state)
     adverts->agreed = adverts->odd = 0;
 }
 
-static int signal_dbm(const void *state)
-{
-    const struct adverts *adverts = state;
-    return adverts->signal_dbm;
-}
-
 const struct port_kind port_adverts_kind = {
     .prefix = "ble:",
     .traits = {.forgets = true, .prompt = true},
@@ -289,5 +282,4 @@ const struct port_kind port_adverts_kind = {
     .destroy = destroy,
     .open = open_adverts,
     .close = close_adverts,
-    .signal_dbm = signal_dbm,
 };

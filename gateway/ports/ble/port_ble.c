@@ -89,7 +89,6 @@ struct ble {
 
     /* What outlives closing. */
     double left_at;       /* BlueZ was told to disconnect then; -infinity: never */
-    int signal_dbm;       /* as it was seen last; 0: never */
     unsigned first_pair;  /* to begin with: those before said nothing */
     bool proven;          /* that one has brought something */
     bool other_kind;      /* of writing than the usual one */
@@ -134,7 +133,7 @@ static void note_device(struct ble *ble, const struct bluez_object *object)
         object->victron_size > 0 && *(const uint8_t *) object->victron == VICTRON_PRODUCT;
     ble->bonded |= object->paired > 0 || object->trusted > 0;
     if (object->signal_dbm != 0)
-        ble->signal_dbm = object->signal_dbm;
+        ble->port->signal_dbm = object->signal_dbm;
     ble->seen |= object->heard && ble->step == SCANNING; /* what a list has may be of long ago */
 }
 
@@ -527,12 +526,6 @@ static void close_ble(void *state)
     ble->unanswered = ble->in_vain = 0;
 }
 
-static int signal_dbm(const void *state)
-{
-    const struct ble *ble = state;
-    return ble->signal_dbm;
-}
-
 const struct port_kind port_ble_kind = {
     .prefix = "ble:",
     .traits.least_reply_ms = REPLY_MS,
@@ -540,5 +533,4 @@ const struct port_kind port_ble_kind = {
     .destroy = free,
     .open = open_ble,
     .close = close_ble,
-    .signal_dbm = signal_dbm,
 };

@@ -29,9 +29,9 @@ static const struct modbus_value values[] = {
     {.reg = 211, .type = MODBUS_S32_LOW, .id = BALANCING},
 };
 static const struct modbus_alarm alarms[] = {
-    {117, 0, CELL_OVER_VOLTAGE, ALARM_WARNING},
-    {117, 15, CELL_OVER_VOLTAGE, ALARM_PROTECTION},
-    {45, MODBUS_COIL, SHORT_CIRCUIT, ALARM_PROTECTION},
+    MODBUS_ALARM(117, 0, CELL_OVER_VOLTAGE, ALARM_WARNING),
+    MODBUS_ALARM(117, 15, CELL_OVER_VOLTAGE, ALARM_PROTECTION),
+    MODBUS_ALARM(45, MODBUS_COIL, SHORT_CIRCUIT, ALARM_PROTECTION),
 };
 // clang-format on
 

@@ -61,7 +61,7 @@ static const struct modbus_value identity[] = {
 };
 
 /* The same bit of 26 warns, that of 27 protects. */
-#define LEVELS(bit, alarm) {26, bit, alarm, WARN}, {27, bit, alarm, PROT}
+#define LEVELS(bit, alarm) MODBUS_ALARM(26, bit, alarm, WARN), MODBUS_ALARM(27, bit, alarm, PROT)
 
 /* Section 4. */
 static const struct modbus_alarm alarms[] = {
@@ -77,10 +77,10 @@ static const struct modbus_alarm alarms[] = {
     LEVELS(10, CHARGE_UNDER_TEMPERATURE),
     LEVELS(11, DISCHARGE_UNDER_TEMPERATURE),
     LEVELS(12, SOC_LOW), /* a full pack was seen to show it */
-    {27, 13, SHORT_CIRCUIT,               PROT},
-    {28,  0, VOLTAGE_SENSOR_FAULT,        PROT},
-    {28,  1, TEMP_SENSOR_FAULT,           PROT},
-    {28,  4, CELL_IMBALANCE,              PROT},
+    MODBUS_ALARM(27, 13, SHORT_CIRCUIT,               PROT),
+    MODBUS_ALARM(28,  0, VOLTAGE_SENSOR_FAULT,        PROT),
+    MODBUS_ALARM(28,  1, TEMP_SENSOR_FAULT,           PROT),
+    MODBUS_ALARM(28,  4, CELL_IMBALANCE,              PROT),
 };
 // clang-format on
 

@@ -424,49 +424,51 @@ static void decode_alarm(struct pack *pack, bool *first, uint8_t alarm, uint8_t 
     pack_alarm_at(pack, (enum pack_alarm) alarm, level, active);
 }
 
-static enum bms_result decode_read(struct bms *bms, const struct modbus_map *map,
-                                   const struct bms_request *request, const uint8_t *frame,
-                                   size_t size, struct pack *pack)
+struct modbus_map modbus_map_of(const struct bms *bms)
 {
+    struct modbus_map map = *bms->driver->map;
+    const struct modbus_user *user = bms->options.map;
+    if (user) {
+        map.values = user->values;
+        map.value_count = user->value_count;
+        map.alarms = user->alarms;
+        map.alarm_count = user->alarm_count;
+        map.raw_first = user->raw_first;
+        map.raw_count = user->raw_count;
+    }
+    return map;
+}
+
+static enum bms_result decode_read(struct bms *bms, const struct bms_request *request,
+                                   const uint8_t *frame, size_t size, struct pack *pack)
+{
+    const struct modbus_map map = modbus_map_of(bms);
     const struct modbus_window window = {frame[1], be16(request->bytes + 2),
                                          be16(request->bytes + 4), frame + 3};
     if (size != 5 + data_size(window.function, window.count))
         return BMS_FOREIGN;
-    enum bms_result result = map->check ? map->check(bms, &window) : BMS_DONE;
+    enum bms_result result = map.check ? map.check(bms, &window) : BMS_DONE;
     if (result != BMS_DONE)
         return result;
-    modbus_take(bms, map->values, map->value_count, &window, pack);
+    modbus_take(bms, map.values, map.value_count, &window, pack);
     bool first = true;
-    for (size_t i = 0; i < map->alarm_count; i++) {
-        const struct modbus_alarm *row = &map->alarms[i];
-        if (has_bit(&window, row->reg, row->bit))
-            decode_alarm(pack, &first, row->alarm, row->level,
-                         get_bit(&window, row->reg, row->bit));
-    }
-    for (size_t i = 0; i < map->test_count; i++) {
-        const struct modbus_test *row = &map->tests[i];
+    for (size_t i = 0; i < map.alarm_count; i++) {
+        const struct modbus_alarm *row = &map.alarms[i];
         double raw = raw_at(&window, &row->value, 0);
         if (!isnan(raw))
             decode_alarm(pack, &first, row->alarm, row->level,
                          raw != 0 && is_there(&row->value, raw));
     }
-    for (unsigned i = 0; !first && i < map->raw_count; i++)
-        if (modbus_has(&window, map->raw_first + i, 1))
-            pack_raw_alarm(pack, modbus_word(&window, map->raw_first + i));
-    if (map->rest)
-        map->rest(bms, &window, pack);
+    for (unsigned i = 0; !first && i < map.raw_count; i++)
+        if (modbus_has(&window, map.raw_first + i, 1))
+            pack_raw_alarm(pack, modbus_word(&window, map.raw_first + i));
+    if (map.rest)
+        map.rest(bms, &window, pack);
     return BMS_DONE;
 }
 
 enum bms_result modbus_decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
-{
-    return modbus_decode_by(bms, bms->driver->map, request, frame, size, pack);
-}
-
-enum bms_result modbus_decode_by(struct bms *bms, const struct modbus_map *map,
-                                 const struct bms_request *request, const uint8_t *frame,
-                                 size_t size, struct pack *pack)
 {
     const uint8_t *asked = request->bytes;
     if (request->size < READ_SIZE || frame[0] != asked[0])
@@ -478,7 +480,7 @@ enum bms_result modbus_decode_by(struct bms *bms, const struct modbus_map *map,
     if (frame[1] != asked[1] || echo)
         return BMS_FOREIGN;
     if (reads(frame[1]))
-        return decode_read(bms, map, request, frame, size, pack);
+        return decode_read(bms, request, frame, size, pack);
     return size == READ_SIZE && memcmp(frame, asked, 6) == 0 ? BMS_DONE : BMS_FOREIGN;
 }
 

@@ -77,20 +77,18 @@ struct modbus_value {
         sign; /* negative where sign_reg & sign_mask is sign; mask 0: none */
 };
 
-/* One bit that is an alarm; several rows may have the same alarm. */
+/* A number that is an alarm unless it is 0, usually a bit; several rows may have the same alarm. */
 struct modbus_alarm {
-    uint16_t reg;
-    uint8_t bit; /* MODBUS_COIL: reg is a coil */
-    uint8_t alarm;
-    uint8_t level;
-};
-
-/* A number that is an alarm unless it is 0. */
-struct modbus_test {
     struct modbus_value value; /* without its id */
     uint8_t alarm;
     uint8_t level;
 };
+
+/* The row of a bit. MODBUS_COIL as its number: reg is a coil. */
+#define MODBUS_ALARM(reg_, bit_, alarm_, level_)                                                   \
+    {                                                                                              \
+        {.reg = (reg_), .type = MODBUS_BIT, .bit = (bit_)}, alarm_, level_                         \
+    }
 
 /* A reply to a read by any master: registers or coils start … start + count - 1. */
 struct modbus_window {
@@ -104,8 +102,6 @@ struct modbus_map {
     size_t value_count;
     const struct modbus_alarm *alarms;
     size_t alarm_count;
-    const struct modbus_test *tests; /* further ones */
-    size_t test_count;
     uint16_t raw_first, raw_count; /* registers of the raw alarm words */
 
     /** Checks whether a reply can come from this protocol: BMS_DONE, or BMS_INVALID if another
@@ -179,12 +175,12 @@ struct bms_span modbus_frame(const struct bms *bms, const struct bms_request *re
 struct bms_span modbus_question(const struct bms *bms, const uint8_t *bytes, size_t size,
                                 int *address);
 
-/** `decode` with the tables of the driver's map; and with others. */
+/** The driver's map; a map of the user has its tables. */
+struct modbus_map modbus_map_of(const struct bms *bms);
+
+/** `decode` with the tables of the map. */
 enum bms_result modbus_decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack);
-enum bms_result modbus_decode_by(struct bms *bms, const struct modbus_map *map,
-                                 const struct bms_request *request, const uint8_t *frame,
-                                 size_t size, struct pack *pack);
 
 /** `finish`: if the device does not report the number of cells and sensors, counts them up to the
  * last one present, and clears the sensors beyond that number. */
@@ -222,8 +218,41 @@ void modbus_exception(const uint8_t *asked, unsigned error, struct bms_output *o
 int32_t modbus_told_rows(const struct modbus_value *rows, size_t count, const struct pack *told,
                          unsigned function, unsigned reg);
 
-/** The same for a single number of at most 16 bits. */
-unsigned modbus_short_word(const struct modbus_value *row, double raw);
+/** Whether a step of the plan, or of the user's map, reads this register or coil. */
+bool modbus_is_read(const struct bms *bms, unsigned function, unsigned reg);
 
-/** The bits of a register, or a coil, by the map's table of alarms, one per alarm and active level. */
+/** The bits of a register, or a coil, by the map's table of alarms, one row per alarm and active
+ * level. */
 int32_t modbus_told_alarms(const struct modbus_map *map, const struct pack *told, unsigned reg);
+
+/* ---- `protocol = modbus`: a BMS that its owner describes in a map file, which the configuration
+ * parses, instead of a driver ---- */
+
+#define MODBUS_USER_READS 8 /* per kind: in each cycle, and once a minute */
+#define MODBUS_USER_VALUES 128
+#define MODBUS_USER_ALARMS 96
+#define MODBUS_USER_WORDS 8    /* registers of one write request */
+#define MODBUS_USER_EXPECTED 8 /* registers with required values */
+#define MODBUS_USER_HEAD 4     /* bytes before each request */
+
+struct modbus_user {
+    /* The slow ones in the second half; count 0: none. With function MODBUS_WRITE_MANY: a write. */
+    struct bms_read reads[2 * MODBUS_USER_READS];
+    uint16_t written[MODBUS_USER_READS]
+                    [MODBUS_USER_WORDS]; /* values for the writes of the first half */
+    struct {
+        uint16_t reg, value;
+    } expected[MODBUS_USER_EXPECTED]; /* a reply with another value is rejected */
+    size_t expected_count;
+    uint8_t head[MODBUS_USER_HEAD];
+    size_t head_size;
+    struct modbus_value values[MODBUS_USER_VALUES];
+    size_t value_count;
+    struct modbus_alarm alarms[MODBUS_USER_ALARMS];
+    size_t alarm_count;
+    uint16_t raw_first, raw_count;
+    uint64_t contents; /* a hash, to detect changes of the file */
+};
+
+/** Not in the list of drivers: it requires bms->options.map. */
+extern const struct bms_driver modbus_user_driver;

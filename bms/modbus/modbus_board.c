@@ -21,10 +21,11 @@ void modbus_exception(const uint8_t *asked, unsigned error, struct bms_output *o
     out->size = modbus_put_crc(out->bytes, 3);
 }
 
-static bool is_planned(const struct bms_driver *driver, unsigned function, unsigned reg)
+bool modbus_is_read(const struct bms *bms, unsigned function, unsigned reg)
 {
-    for (unsigned i = 0; i < driver->steps; i++) {
-        const struct bms_read *read = &driver->plan[i].read;
+    const struct modbus_user *user = bms->options.map;
+    for (unsigned i = 0; i < bms->driver->steps; i++) {
+        const struct bms_read *read = user ? &user->reads[i] : &bms->driver->plan[i].read;
         if (read->function == function && reg >= read->start && reg - read->start < read->count)
             return true;
     }
@@ -34,12 +35,13 @@ static bool is_planned(const struct bms_driver *driver, unsigned function, unsig
 /* What the board says by itself, else what the driver's tables have. */
 static int32_t word_at(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
-    const struct bms_driver *driver = bms->driver;
-    int32_t word = driver->board->word ? driver->board->word(bms, told, function, reg) : -1;
-    if (word != -1 || !is_planned(driver, function, reg))
+    const struct modbus_board *board = bms->driver->board;
+    const struct modbus_map map = modbus_map_of(bms);
+    int32_t word = board->word ? board->word(bms, told, function, reg) : -1;
+    if (word != -1 || !modbus_is_read(bms, function, reg))
         return word;
-    word = modbus_told_rows(driver->map->values, driver->map->value_count, told, function, reg);
-    return (word < 0 ? 0 : word) | modbus_told_alarms(driver->map, told, reg);
+    word = modbus_told_rows(map.values, map.value_count, told, function, reg);
+    return (word < 0 ? 0 : word) | modbus_told_alarms(&map, told, reg);
 }
 
 static void answer_read(struct bms *bms, const struct modbus_board *board, const struct pack *told,
@@ -187,7 +189,7 @@ static unsigned swap_bytes(const struct modbus_value *row, unsigned word)
     return row->swapped ? (word >> 8 | word << 8) & 0xFFFF : word;
 }
 
-unsigned modbus_short_word(const struct modbus_value *row, double raw)
+static unsigned short_word(const struct modbus_value *row, double raw)
 {
     if (row->type == MODBUS_BIT)
         return swap_bytes(row, raw > 0 ? row->bit == MODBUS_COIL ? 1 : 1u << row->bit : 0);
@@ -214,13 +216,24 @@ static unsigned emulated_word(const struct modbus_value *row, const struct pack 
         raw = fmod(raw, ldexp(1, 16 * (int) width));
     if (n % step >= width)
         return 0;
-    return width > 1 ? swap_bytes(row, wide_word(row, raw, n % step)) : modbus_short_word(row, raw);
+    return width > 1 ? swap_bytes(row, wide_word(row, raw, n % step)) : short_word(row, raw);
 }
 
+/* The register with the sign of a value. */
+static unsigned sign_word(const struct modbus_value *row, const struct pack *told, unsigned reg)
+{
+    if (!row->sign_mask || row->sign_reg != reg)
+        return 0;
+    const bool negative = told->value[row->id] < 0;
+    return negative ? row->sign : row->sign == 0 ? row->sign_mask & (0u - row->sign_mask) : 0;
+}
+
+/* Several rows may share a register: bits, signs, and the number of elements of runs that others
+ * count by. */
 int32_t modbus_told_rows(const struct modbus_value *rows, size_t count, const struct pack *told,
                          unsigned function, unsigned reg)
 {
-    int32_t word = -1;
+    int32_t word = -1, more = 0;
     for (size_t i = 0; i < count; i++) {
         const struct modbus_value *row = &rows[i];
         const bool coil = row->type == MODBUS_BIT && row->bit == MODBUS_COIL;
@@ -228,19 +241,41 @@ int32_t modbus_told_rows(const struct modbus_value *rows, size_t count, const st
             reg - row->reg < modbus_registers(row))
             word = (word < 0 ? 0 : word) | (int32_t) emulated_word(row, told, reg - row->reg);
     }
-    return word;
+    for (size_t i = 0; i < count && !modbus_reads_bits(function); i++) {
+        const enum pack_value counter = rows[i].id >= TEMP_C ? TEMP_COUNT : CELL_COUNT;
+        more |= (int32_t) sign_word(&rows[i], told, reg);
+        if (word < 0 && rows[i].counted == reg && reg != 0)
+            more |= (int32_t) pack_scaled(told, counter, 1, 0, UINT16_MAX);
+    }
+    return word < 0 && more != 0 ? more : word | more;
+}
+
+static unsigned alarm_bits(const struct modbus_value *value)
+{
+    if (value->type == MODBUS_BIT)
+        return value->bit == MODBUS_COIL ? 1 : 1u << value->bit;
+    return value->mask ? value->mask : 0xFFFF;
 }
 
 int32_t modbus_told_alarms(const struct modbus_map *map, const struct pack *told, unsigned reg)
 {
-    unsigned word = 0;
     uint32_t left[] = {0, told->alarms_warning, told->alarms_protection};
-    for (size_t i = 0; i < map->alarm_count; i++) {
-        const struct modbus_alarm *row = &map->alarms[i];
-        const uint32_t bit = 1u << row->alarm;
-        if (row->reg == reg && left[row->level] & bit)
-            word |= row->bit == MODBUS_COIL ? 1u : 1u << row->bit;
-        left[row->level] &= ~bit;
-    }
+    unsigned taken = 0, word = 0;
+    for (unsigned pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < map->alarm_count; i++) {
+            const struct modbus_alarm *row = &map->alarms[i];
+            const struct modbus_value *value = &row->value;
+            const bool active = left[row->level] >> row->alarm & 1;
+            if (pass == 0)
+                left[row->level] &= ~(1u << row->alarm);
+            if (value->reg != reg || (pass == 0) != active || (taken & alarm_bits(value)))
+                continue;
+            double least = isfinite(value->lowest) && value->lowest > 1 ? value->lowest : 1;
+            double raw = value->matched ? active ? value->match : value->match == 0
+                         : active       ? least
+                                        : 0;
+            taken |= active ? alarm_bits(value) : 0;
+            word |= short_word(value, raw);
+        }
     return (int32_t) word;
 }

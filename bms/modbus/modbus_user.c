@@ -3,7 +3,7 @@
  * The driver for a BMS that is described by a map file. It cannot recognize a device: whatever
  * answers at the address is decoded by the map, if each value is plausible.
  */
-#include "modbus_user.h"
+#include "modbus.h"
 
 #include <math.h>
 #include <string.h>
@@ -73,93 +73,20 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     const struct modbus_user *user = bms->options.map;
     if (!user)
         return BMS_FOREIGN;
-    const struct modbus_map map = {
-        .values = user->values,
-        .value_count = user->value_count,
-        .tests = user->alarms,
-        .test_count = user->alarm_count,
-        .raw_first = user->raw_first,
-        .raw_count = user->raw_count,
-        .check = check,
-    };
     const struct bms_request inner = without_head(bms, request);
-    return modbus_decode_by(bms, &map, &inner, frame, size, pack);
+    return modbus_decode(bms, &inner, frame, size, pack);
 }
 
 /* ---- the device's side: a board with the registers of the map ---- */
 
-/* The register with the sign of a value. */
-static unsigned sign_word(const struct modbus_value *row, const struct pack *told, unsigned reg)
-{
-    if (!row->sign_mask || row->sign_reg != reg)
-        return 0;
-    const bool negative = told->value[row->id] < 0;
-    return negative ? row->sign : row->sign == 0 ? row->sign_mask & (0u - row->sign_mask) : 0;
-}
-
-static unsigned alarm_bits(const struct modbus_value *value)
-{
-    if (value->type == MODBUS_BIT)
-        return value->bit == MODBUS_COIL ? 1 : 1u << value->bit;
-    return value->mask ? value->mask : 0xFFFF;
-}
-
-/* An alarm is emulated once at each level, by the first row with some bits for it. */
-static unsigned alarm_word(const struct modbus_user *user, const struct pack *told, unsigned reg)
-{
-    uint32_t seen[2] = {0, 0};
-    unsigned taken = 0, word = 0;
-    for (unsigned pass = 0; pass < 2; pass++)
-        for (size_t i = 0; i < user->alarm_count; i++) {
-            const struct modbus_test *row = &user->alarms[i];
-            const struct modbus_value *value = &row->value;
-            uint32_t *before = &seen[row->level == ALARM_WARNING];
-            const bool active = pack_alarms_at(told, row->level) & ~*before & 1u << row->alarm;
-            if (pass == 0 && active)
-                *before |= 1u << row->alarm;
-            if (value->reg != reg || (pass == 0) != active || (taken & alarm_bits(value)))
-                continue;
-            double least = isfinite(value->lowest) && value->lowest > 1 ? value->lowest : 1;
-            double raw = value->matched ? active ? value->match : value->match == 0
-                         : active       ? least
-                                        : 0;
-            taken |= active ? alarm_bits(value) : 0;
-            word |= modbus_short_word(value, raw);
-        }
-    return word;
-}
-
-static bool is_read(const struct modbus_user *user, unsigned function, unsigned reg)
-{
-    for (unsigned i = 0; i < 2 * MODBUS_USER_READS; i++) {
-        const struct bms_read *read = &user->reads[i];
-        if (read->function == function && reg >= read->start && reg - read->start < read->count)
-            return true;
-    }
-    return false;
-}
-
-/* Several rows may share a register: bits, and the number of elements of runs that others count by. */
+/* What the map expects. */
 static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
     const struct modbus_user *user = bms->options.map;
-    const bool coils = modbus_reads_bits(function);
-    if (!user || !is_read(user, function, reg))
-        return -1;
-    for (size_t i = 0; i < user->expected_count; i++)
-        if (!coils && user->expected[i].reg == reg)
+    for (size_t i = 0; user && !modbus_reads_bits(function) && i < user->expected_count; i++)
+        if (user->expected[i].reg == reg && modbus_is_read(bms, function, reg))
             return user->expected[i].value;
-    int32_t word = modbus_told_rows(user->values, user->value_count, told, function, reg);
-    const bool valued = word >= 0;
-    unsigned more = alarm_word(user, told, reg);
-    for (size_t i = 0; i < user->value_count && !coils; i++) {
-        const struct modbus_value *row = &user->values[i];
-        const enum pack_value count = row->id >= TEMP_C ? TEMP_COUNT : CELL_COUNT;
-        more |= sign_word(row, told, reg);
-        if (!valued && row->counted == reg && reg != 0)
-            more |= pack_scaled(told, count, 1, 0, UINT16_MAX);
-    }
-    return (valued ? word : 0) | (int32_t) more;
+    return -1;
 }
 
 /* Accepts the writes of the map without storing them. */
@@ -183,6 +110,8 @@ static bool answer_write(const struct bms *bms, const uint8_t *bytes, size_t siz
     }
     return false;
 }
+
+static const struct modbus_map map = {.check = check};
 
 static const struct modbus_board board = {
     .word = board_word,
@@ -232,5 +161,6 @@ const struct bms_driver modbus_user_driver = {
     .decode = decode,
     .finish = modbus_finish,
     .emulate = emulate,
+    .map = &map,
     .board = &board,
 };

@@ -100,7 +100,7 @@ static const struct modbus_value long_identity[] = {
 };
 
 /* The same bit of 9 warns, that of 10 protects. */
-#define LEVELS(bit, alarm) {9, bit, alarm, WARN}, {10, bit, alarm, PROT}
+#define LEVELS(bit, alarm) MODBUS_ALARM(9, bit, alarm, WARN), MODBUS_ALARM(10, bit, alarm, PROT)
 
 /* Section 4. */
 static const struct modbus_alarm alarms[] = {
@@ -114,15 +114,15 @@ static const struct modbus_alarm alarms[] = {
     LEVELS( 9, DISCHARGE_OVER_TEMPERATURE),
     LEVELS(10, CHARGE_UNDER_TEMPERATURE),
     LEVELS(11, DISCHARGE_UNDER_TEMPERATURE),
-    { 9, 14, MOS_OVER_TEMPERATURE,        WARN},
-    { 9, 15, SOC_LOW,                     WARN},
-    {10,  6, SHORT_CIRCUIT,               PROT},
-    {10, 12, MOS_OVER_TEMPERATURE,        PROT},
-    {11,  0, CHARGE_MOS_FAULT,            PROT},
-    {11,  1, DISCHARGE_MOS_FAULT,         PROT},
-    {11,  2, TEMP_SENSOR_FAULT,           PROT},
-    {11,  4, HARDWARE_FAULT,              PROT}, /* a cell */
-    {11,  5, COMMUNICATION_FAULT,         PROT}, /* front end */
+    MODBUS_ALARM( 9, 14, MOS_OVER_TEMPERATURE,        WARN),
+    MODBUS_ALARM( 9, 15, SOC_LOW,                     WARN),
+    MODBUS_ALARM(10,  6, SHORT_CIRCUIT,               PROT),
+    MODBUS_ALARM(10, 12, MOS_OVER_TEMPERATURE,        PROT),
+    MODBUS_ALARM(11,  0, CHARGE_MOS_FAULT,            PROT),
+    MODBUS_ALARM(11,  1, DISCHARGE_MOS_FAULT,         PROT),
+    MODBUS_ALARM(11,  2, TEMP_SENSOR_FAULT,           PROT),
+    MODBUS_ALARM(11,  4, HARDWARE_FAULT,              PROT), /* a cell */
+    MODBUS_ALARM(11,  5, COMMUNICATION_FAULT,         PROT), /* front end */
 };
 // clang-format on
 

@@ -49,15 +49,15 @@ static const struct modbus_value values[] = {
     {.reg = 5130, .type = MODBUS_TEXT, .id = FIRMWARE, .count = 2},
 };
 
-#define LEVELS(warning, protection, alarm) {5107, warning, alarm, WARN}, {5106, protection, alarm, PROT}
+#define LEVELS(warning, protection, alarm) MODBUS_ALARM(5107, warning, alarm, WARN), MODBUS_ALARM(5106, protection, alarm, PROT)
 
 /* Section 4; 5104, with two bits per item, is decoded separately. */
 static const struct modbus_alarm alarms[] = {
-    {5106,  0, SHORT_CIRCUIT,               PROT},
-    {5106,  4, CHARGE_OVER_CURRENT,         PROT}, /* second level */
-    {5106,  5, DISCHARGE_OVER_CURRENT,      PROT},
-    {5106,  9, CHARGE_OVER_CURRENT,         PROT},
-    {5106, 10, DISCHARGE_OVER_CURRENT,      PROT},
+    MODBUS_ALARM(5106,  0, SHORT_CIRCUIT,               PROT),
+    MODBUS_ALARM(5106,  4, CHARGE_OVER_CURRENT,         PROT), /* second level */
+    MODBUS_ALARM(5106,  5, DISCHARGE_OVER_CURRENT,      PROT),
+    MODBUS_ALARM(5106,  9, CHARGE_OVER_CURRENT,         PROT),
+    MODBUS_ALARM(5106, 10, DISCHARGE_OVER_CURRENT,      PROT),
     LEVELS(0,  7, CELL_UNDER_VOLTAGE),
     LEVELS(1,  8, CELL_OVER_VOLTAGE),
     LEVELS(2, 15, PACK_UNDER_VOLTAGE),

@@ -86,7 +86,7 @@ static const struct modbus_value values[] = {
 
 /* A warning, and the protection in the next bit. */
 #define LEVELS(byte, bit, alarm) \
-    {BIT(byte, bit), MODBUS_COIL, alarm, WARN}, {BIT(byte, (bit) + 1), MODBUS_COIL, alarm, PROT}
+    MODBUS_ALARM(BIT(byte, bit), MODBUS_COIL, alarm, WARN), MODBUS_ALARM(BIT(byte, (bit) + 1), MODBUS_COIL, alarm, PROT)
 
 /* Section 6. What the sheet calls "raw only" is in the raw words. */
 static const struct modbus_alarm alarms[] = {
@@ -100,21 +100,21 @@ static const struct modbus_alarm alarms[] = {
     LEVELS(10, 6, DISCHARGE_UNDER_TEMPERATURE),
     LEVELS(11, 4, MOS_OVER_TEMPERATURE),
     LEVELS(12, 0, CHARGE_OVER_CURRENT),
-    {BIT(12, 2), MODBUS_COIL, CHARGE_OVER_CURRENT,         PROT}, /* second level */
-    {BIT(13, 2), MODBUS_COIL, CHARGE_OVER_CURRENT,         PROT}, /* locked */
+    MODBUS_ALARM(BIT(12, 2), MODBUS_COIL, CHARGE_OVER_CURRENT,         PROT), /* second level */
+    MODBUS_ALARM(BIT(13, 2), MODBUS_COIL, CHARGE_OVER_CURRENT,         PROT), /* locked */
     LEVELS(12, 3, DISCHARGE_OVER_CURRENT),
-    {BIT(12, 5), MODBUS_COIL, DISCHARGE_OVER_CURRENT,      PROT},
-    {BIT(13, 3), MODBUS_COIL, DISCHARGE_OVER_CURRENT,      PROT},
-    {BIT(12, 6), MODBUS_COIL, SHORT_CIRCUIT,               PROT},
-    {BIT(13, 0), MODBUS_COIL, SHORT_CIRCUIT,               PROT},
+    MODBUS_ALARM(BIT(12, 5), MODBUS_COIL, DISCHARGE_OVER_CURRENT,      PROT),
+    MODBUS_ALARM(BIT(13, 3), MODBUS_COIL, DISCHARGE_OVER_CURRENT,      PROT),
+    MODBUS_ALARM(BIT(12, 6), MODBUS_COIL, SHORT_CIRCUIT,               PROT),
+    MODBUS_ALARM(BIT(13, 0), MODBUS_COIL, SHORT_CIRCUIT,               PROT),
     LEVELS(14, 2, SOC_LOW),
-    {BIT(14, 4), MODBUS_COIL, CELL_IMBALANCE,              WARN},
-    {BIT(17, 4), MODBUS_COIL, CELL_IMBALANCE,              PROT},
-    {BIT(17, 0), MODBUS_COIL, TEMP_SENSOR_FAULT,           PROT},
-    {BIT(17, 1), MODBUS_COIL, COMMUNICATION_FAULT,         PROT}, /* front end */
-    {BIT(17, 2), MODBUS_COIL, CHARGE_MOS_FAULT,            PROT},
-    {BIT(17, 3), MODBUS_COIL, DISCHARGE_MOS_FAULT,         PROT},
-    {BIT(17, 5), MODBUS_COIL, VOLTAGE_SENSOR_FAULT,        PROT}, /* broken line */
+    MODBUS_ALARM(BIT(14, 4), MODBUS_COIL, CELL_IMBALANCE,              WARN),
+    MODBUS_ALARM(BIT(17, 4), MODBUS_COIL, CELL_IMBALANCE,              PROT),
+    MODBUS_ALARM(BIT(17, 0), MODBUS_COIL, TEMP_SENSOR_FAULT,           PROT),
+    MODBUS_ALARM(BIT(17, 1), MODBUS_COIL, COMMUNICATION_FAULT,         PROT), /* front end */
+    MODBUS_ALARM(BIT(17, 2), MODBUS_COIL, CHARGE_MOS_FAULT,            PROT),
+    MODBUS_ALARM(BIT(17, 3), MODBUS_COIL, DISCHARGE_MOS_FAULT,         PROT),
+    MODBUS_ALARM(BIT(17, 5), MODBUS_COIL, VOLTAGE_SENSOR_FAULT,        PROT), /* broken line */
 };
 // clang-format on
 

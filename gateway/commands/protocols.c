@@ -4,7 +4,7 @@
 #include "options.h"
 
 #include "bms/count.h"
-#include "bms/modbus/modbus_user.h"
+#include "bms/modbus/modbus.h"
 #include "packs/json.h"
 
 #include <stdio.h>

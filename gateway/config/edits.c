@@ -7,7 +7,7 @@
 
 #include "ini/inifile.h"
 
-#include "bms/modbus/modbus_user.h"
+#include "bms/modbus/modbus.h"
 
 #include <inttypes.h>
 #include <stdio.h>

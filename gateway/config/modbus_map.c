@@ -373,7 +373,7 @@ static bool find_alarm(struct reader *reader, uint8_t *alarm)
 static void parse_alarm(struct reader *reader)
 {
     struct modbus_user *map = reader->map;
-    struct modbus_test test = {.value = {.lowest = -INFINITY, .highest = INFINITY}};
+    struct modbus_alarm test = {.value = {.lowest = -INFINITY, .highest = INFINITY}};
     bool given[OPTIONS] = {false};
     if (!find_alarm(reader, &test.alarm) || !REGISTER(test.value.reg) ||
         !parse_format(reader, true, false, &test.value, given))

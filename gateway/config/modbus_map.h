@@ -7,7 +7,7 @@
 
 #include "mistakes.h"
 
-#include "bms/modbus/modbus_user.h"
+#include "bms/modbus/modbus.h"
 
 /** Reads a map from a file, or from text that is called `name`. NULL: it has mistakes, reported in
  * `mistakes` at `line` of the configuration with the map's file and line. The caller frees it with

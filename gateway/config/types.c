@@ -6,7 +6,7 @@
 #include "types.h"
 
 #include "bms/count.h"
-#include "bms/modbus/modbus_user.h"
+#include "bms/modbus/modbus.h"
 
 #include "base/address.h"
 #include "base/bluetooth.h"

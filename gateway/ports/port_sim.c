@@ -5,7 +5,7 @@
  */
 #include "port_kind.h"
 
-#include "bms/modbus/modbus_user.h"
+#include "bms/modbus/modbus.h"
 #include "simulator/simulator.h"
 
 #include <errno.h>

@@ -36,9 +36,9 @@ static const struct modbus_value values[] = {
 };
 
 static const struct modbus_alarm alarms[] = {
-    {REG_ALARMS, 0, CELL_OVER_VOLTAGE,  ALARM_PROTECTION},
-    {REG_ALARMS, 1, CELL_UNDER_VOLTAGE, ALARM_PROTECTION},
-    {REG_ALARMS, 2, SOC_LOW,            ALARM_WARNING},
+    MODBUS_ALARM(REG_ALARMS, 0, CELL_OVER_VOLTAGE,  ALARM_PROTECTION),
+    MODBUS_ALARM(REG_ALARMS, 1, CELL_UNDER_VOLTAGE, ALARM_PROTECTION),
+    MODBUS_ALARM(REG_ALARMS, 2, SOC_LOW,            ALARM_WARNING),
 };
 // clang-format on
 

@@ -6,7 +6,6 @@
  */
 #include "bms/modbus/modbus.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* Section 3. */
@@ -45,11 +44,12 @@ static const struct bms_step plan[] = {
     {.name = "version",       .every_s = 3600,   .read = {MODBUS_HOLDING, VERSION, 1}},
 };
 
-/* Section 3. The current's sign and what is put together from several words are in decode_rest. */
+/* Section 3. */
 static const struct modbus_value values[] = {
     {.reg = STATE, .type = MODBUS_BIT, .bit = 0, .id = CHARGE_MOS},
     {.reg = STATE, .type = MODBUS_BIT, .bit = 2, .id = DISCHARGE_MOS},
     {.reg = REG_VOLTAGE,  .type = MODBUS_U16, .id = VOLTAGE_V, .divisor = 100},
+    {.reg = REG_CURRENT,  .type = MODBUS_S16, .id = CURRENT_A, .divisor = -10},
     {.reg = REG_MOS_TEMP, .type = MODBUS_S16, .id = MOS_TEMP_C, .lowest = -60, .highest = 200, .blank = ABSENT},
     {.reg = REG_SOC,      .type = MODBUS_U16, .id = SOC_PERCENT},
     {.reg = LIMITS,       .type = MODBUS_U16, .id = CHARGE_VOLTAGE_LIMIT_V,    .divisor = 100},
@@ -60,6 +60,8 @@ static const struct modbus_value values[] = {
      .blank = ABSENT},
     {.reg = SENSORS, .type = MODBUS_S16, .id = TEMP_C, .count = SENSORS_MOST, .lowest = -60, .highest = 200,
      .blank = ABSENT},
+    {.reg = SERIAL_NUMBER, .type = MODBUS_U16, .id = SERIAL,   .digits = true, .count = SERIAL_COUNT},
+    {.reg = VERSION,       .type = MODBUS_U16, .id = FIRMWARE, .digits = true},
 };
 
 /* Section 4. The cells' temperature has no direction. */
@@ -100,25 +102,11 @@ static enum bms_result check(struct bms *bms, const struct modbus_window *window
 static void decode_rest(struct bms *bms, const struct modbus_window *window, struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
-    char text[TEXT_SIZE] = "";
-    if (modbus_has(window, REG_VOLTAGE, 2)) {
+    if (modbus_has(window, REG_VOLTAGE, 2))
         memory->volts = modbus_word(window, REG_VOLTAGE) / 100.0;
-        bms_set_current(bms, pack, (0 - (int16_t) modbus_word(window, REG_CURRENT)) / 10.0);
-    }
     if (modbus_has(window, STATE, 1) && modbus_has(window, REG_FAULT, 1)) {
         pack_raw_alarm(pack, modbus_word(window, STATE));
         pack_raw_alarm(pack, modbus_word(window, REG_FAULT));
-    }
-    if (modbus_has(window, SERIAL_NUMBER, SERIAL_COUNT)) {
-        size_t used = 0;
-        for (unsigned i = 0; i < SERIAL_COUNT && used < sizeof text; i++)
-            used += (size_t) snprintf(text + used, sizeof text - used, "%u",
-                                      modbus_word(window, SERIAL_NUMBER + i));
-        pack_set_text(pack, SERIAL, text, used);
-    }
-    if (modbus_has(window, VERSION, 1)) {
-        snprintf(text, sizeof text, "%u", modbus_word(window, VERSION));
-        pack_set_text(pack, FIRMWARE, text, sizeof text);
     }
 }
 
@@ -152,9 +140,6 @@ static int32_t digits_word(const struct pack *told, enum pack_text id, size_t at
     return word;
 }
 
-static const struct modbus_value current = {
-    .reg = REG_CURRENT, .type = MODBUS_S16, .id = CURRENT_A, .divisor = -10};
-
 static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
     if (reg >= CELLS && reg - CELLS < told->value[CELL_COUNT] && reg < SENSORS)
@@ -162,7 +147,7 @@ static int32_t board_word(struct bms *bms, const struct pack *told, unsigned fun
                                      UINT16_MAX); /* 0: its wire is broken */
     if (reg >= SENSORS + SENSORS_MOST && reg < CELLS + CELLS_COUNT)
         return ABSENT;
-    int32_t word = modbus_told_rows(&current, 1, told, function, reg);
+    int32_t word = -1;
     if (reg >= SERIAL_NUMBER && reg < SERIAL_NUMBER + SERIAL_COUNT)
         word = digits_word(told, SERIAL, 4 * (reg - SERIAL_NUMBER));
     if (reg == VERSION)

@@ -51,7 +51,7 @@ enum modbus_type {
 };
 
 /* One value, or a run of cells or sensors: value = (raw + offset) / divisor. The last members are
- * only for maps written by users. */
+ * mostly for maps written by users. */
 struct modbus_value {
     uint16_t reg;
     uint8_t type;     /* enum modbus_type */

@@ -6,10 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *const switch_names[] = {
+    [BMS_CHARGE_MOS] = "charge_mos", [BMS_DISCHARGE_MOS] = "discharge_mos"};
+
 const char *switches_format(const struct switches *switches, char out[SWITCHES_TEXT])
 {
-    static const char *const names[ORDER_SWITCHES] = {
-        [BMS_CHARGE_MOS] = "charge", [BMS_DISCHARGE_MOS] = "discharge"};
     if (switches->sets) {
         char name[VALUE_NAME_SIZE], before[32] = "";
         if (!isnan(switches->before))
@@ -22,7 +23,8 @@ const char *switches_format(const struct switches *switches, char out[SWITCHES_T
     for (unsigned i = 0; i < ORDER_SWITCHES; i++) {
         size_t used = strlen(out);
         if (switches->wanted[i])
-            snprintf(out + used, SWITCHES_TEXT - used, "%s%s %s", used ? ", " : "", names[i],
+            snprintf(out + used, SWITCHES_TEXT - used, "%s%.*s %s", used ? ", " : "",
+                     (int) strcspn(switch_names[i], "_"), switch_names[i],
                      switches->on[i] ? "on" : "off");
     }
     return out;

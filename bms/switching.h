@@ -4,7 +4,8 @@
 
 #include "driver.h"
 
-#define ORDER_SWITCHES 2 /* enum bms_switch */
+#define ORDER_SWITCHES 2                               /* enum bms_switch */
+extern const char *const switch_names[ORDER_SWITCHES]; /* "charge_mos", as the value is called */
 /* Longest time from an order to its last request; nobody waits longer for its turn. */
 #define ORDER_VALID_S 5.0
 

@@ -55,7 +55,7 @@ enum order_topic topic_parse(const char *base, bool smartbms, const char *topic,
     /* Our own response comes back, because the subscription covers it. */
     if (strcmp(word, "result") == 0)
         return TOPIC_NOT_OURS;
-    return order_of_word(word, "charge_mos", "discharge_mos");
+    return order_of_word(word, switch_names[BMS_CHARGE_MOS], switch_names[BMS_DISCHARGE_MOS]);
 }
 
 int order_payload(const void *payload, size_t size)

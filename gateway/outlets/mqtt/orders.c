@@ -25,16 +25,14 @@ static const char *const outcomes[] = {[ORDER_DONE] = "confirmed",
                                        [ORDER_BUSY] = "busy",
                                        [ORDER_NOT_NOW] = "busy"};
 
-static const char *const names[] = {
-    [TOPIC_CHARGE_MOS] = "charge_mos", [TOPIC_DISCHARGE_MOS] = "discharge_mos"};
-
 /* A ticket says what was ordered: pack, switch, value. */
 static void on_order_over(void *data, uint64_t ticket, enum order_result result)
 {
     struct mqtt *mqtt = data;
     mqtt->refused += result != ORDER_DONE;
     mqtt->stale_told &= result != ORDER_DONE;
-    send_result(mqtt, mqtt->packs[ticket / 4].pack->source.name, names[ticket >> 1 & 1], ticket & 1,
+    send_result(mqtt, mqtt->packs[ticket / 4].pack->source.name, switch_names[ticket >> 1 & 1],
+                ticket & 1,
                 result < COUNT(outcomes) && outcomes[result] ? outcomes[result] : "no answer");
 }
 
@@ -87,7 +85,7 @@ void orders_take(struct mqtt *mqtt, const char *topic, const void *payload, size
         return;
     struct mqtt_pack *pack = mqtt_is_device(mqtt) ? mqtt->packs : mqtt_find_pack(mqtt, name);
     int value = order_payload(payload, size);
-    const char *word = which == TOPIC_UNKNOWN ? strrchr(topic, '/') + 1 : names[which];
+    const char *word = which == TOPIC_UNKNOWN ? strrchr(topic, '/') + 1 : switch_names[which];
     const char *result = judge_order(mqtt, pack, which, value, retained, since, topic);
     char order[64];
     snprintf(order, sizeof order, "%.*s", (int) text_fitting(word, sizeof order - 1), word);

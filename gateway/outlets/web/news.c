@@ -71,8 +71,6 @@ void news_changed(struct web *web, unsigned n, unsigned changes, bool fresh)
 
 void news_ordered(struct web *web, const struct source *source, const struct order_report *report)
 {
-    static const char *const names[ORDER_SWITCHES] = {
-        [BMS_CHARGE_MOS] = "charge_mos", [BMS_DISCHARGE_MOS] = "discharge_mos"};
     char words[SWITCHES_TEXT];
     if (report->ordered.sets)
         publish_event(web,
@@ -82,7 +80,7 @@ void news_ordered(struct web *web, const struct source *source, const struct ord
     for (int i = 0; i < ORDER_SWITCHES; i++)
         if (report->ordered.wanted[i])
             publish_event(web, json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "pack", source->name,
-                                         "kind", "switched", "name", names[i], "text",
+                                         "kind", "switched", "name", switch_names[i], "text",
                                          report->ordered.on[i] ? "on" : "off", "confirmed",
                                          report->result == ORDER_DONE, "from", report->from));
 }

@@ -225,12 +225,10 @@ static void on_done(void *data, uint64_t ticket, enum order_result result)
 /* Each is 0 or 1, true or false. */
 static bool parse_switches(json_t *body, struct switches *switches)
 {
-    static const char *const names[ORDER_SWITCHES] = {
-        [BMS_CHARGE_MOS] = "charge_mos", [BMS_DISCHARGE_MOS] = "discharge_mos"};
     size_t found = 0;
     *switches = (struct switches){.wanted = {false}};
     for (int i = 0; i < ORDER_SWITCHES; i++) {
-        const json_t *value = json_object_get(body, names[i]);
+        const json_t *value = json_object_get(body, switch_names[i]);
         if (!value)
             continue;
         const json_int_t number =

@@ -94,14 +94,14 @@ static int set_up(void **state)
 {
     int ends[2];
     memset(&bench, 0, sizeof bench);
-    assert_int_equal(unit_open(&bench.unit, 1, "house-1", &settings, STALE_EXCEPTION), 0);
+    unit_open(&bench.unit, 1, "house-1", &settings, STALE_EXCEPTION);
     bench.unit.known = true;
     bench.unit.stale = false;
     bench.unit.good_until = INFINITY;
     for (unsigned i = 0; i < map_size(&settings); i++)
         bench.unit.mapping.tab_registers[i] = pattern(i);
     assert_true(units_add(&bench.units, &bench.unit));
-    assert_int_equal(answerer_open(&bench.answerer, &bench.units), 0);
+    answerer_open(&bench.answerer, &bench.units);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
     bench.ours = ends[0];
     bench.theirs = ends[1];

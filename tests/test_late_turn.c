@@ -146,7 +146,7 @@ LATE_TURN_TEST(only_what_is_late)
         bool late;
     } cases[] = {{0, false}, {1, false}, {2.9, false}, {3.1, true}, {0.5, false}, {60, true}};
     struct watch watch = {.watcher = {.late = on_late, .data = &watch}};
-    assert_true(late_turn_watch(bench.loop, &watch.watcher));
+    late_turn_watch(bench.loop, &watch.watcher);
     bench_turn(&bench);
     for (size_t i = 0; i < COUNT(cases); i++) {
         const double before = now();
@@ -172,7 +172,7 @@ LATE_TURN_TEST(only_what_is_late)
 LATE_TURN_TEST(late_within_a_turn)
 {
     struct watch watch = {.watcher = {.late = on_late, .data = &watch}};
-    assert_true(late_turn_watch(bench.loop, &watch.watcher));
+    late_turn_watch(bench.loop, &watch.watcher);
     bench_turn(&bench);
     order_of_calls[0] = '\0';
     assert_false(late_turn_is_on(bench.loop, now() + 1.9));
@@ -197,14 +197,14 @@ LATE_TURN_TEST(comes_first)
     assert_int_equal(write(ends[1], "x", 1), 1);
     for (int first = 0; first < 2; first++) {
         if (first == 0)
-            assert_true(late_turn_watch(loop, &watch.watcher));
+            late_turn_watch(loop, &watch.watcher);
         ev_io_init(&io, on_io, ends[0], EV_READ);
         ev_set_priority(&io, EV_MAXPRI);
         ev_io_start(loop, &io);
         ev_check_init(&check, on_check);
         ev_check_start(loop, &check);
         if (first == 1)
-            assert_true(late_turn_watch(loop, &watch.watcher));
+            late_turn_watch(loop, &watch.watcher);
         ev_run(loop, EVRUN_NOWAIT);
         order_of_calls[0] = '\0';
         ahead += 60;
@@ -218,7 +218,7 @@ LATE_TURN_TEST(comes_first)
     close(ends[0]);
     close(ends[1]);
     /* The internal watchers do not keep a loop alive. */
-    assert_true(late_turn_watch(loop, &watch.watcher));
+    late_turn_watch(loop, &watch.watcher);
     ev_run(loop, 0);
     late_turn_unwatch(loop, &watch.watcher);
     ev_loop_destroy(loop);
@@ -229,7 +229,7 @@ LATE_TURN_TEST(turns_by_itself)
 {
     struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
     struct watch watch = {.watcher = {.late = on_late, .data = &watch}};
-    assert_true(late_turn_watch(loop, &watch.watcher));
+    late_turn_watch(loop, &watch.watcher);
     ev_ref(loop);
     for (int i = 0; i < 3; i++) {
         const double before = now();

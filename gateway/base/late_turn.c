@@ -2,6 +2,7 @@
 /* Detects late turns of the loop. */
 #include "late_turn.h"
 
+#include "alloc.h"
 #include "clock.h"
 
 #include <math.h>
@@ -43,9 +44,7 @@ static void on_idle(struct ev_loop *loop, ev_timer *timer, int revents)
 /* Neither watcher keeps the loop from ending. */
 static struct turns *new_turns(struct ev_loop *loop)
 {
-    struct turns *turns = calloc(1, sizeof *turns);
-    if (!turns)
-        return NULL;
+    struct turns *turns = alloc_zeroed(1, sizeof *turns);
     TAILQ_INIT(&turns->watchers);
     turns->began_at = INFINITY;
     ev_check_init(&turns->check, on_turn);
@@ -71,13 +70,12 @@ static void free_turns(struct ev_loop *loop, struct turns *turns)
     free(turns);
 }
 
-bool late_turn_watch(struct ev_loop *loop, struct late_turn_watcher *watcher)
+void late_turn_watch(struct ev_loop *loop, struct late_turn_watcher *watcher)
 {
     struct turns *turns = ev_userdata(loop);
-    if (!turns && !(turns = new_turns(loop)))
-        return false;
+    if (!turns)
+        turns = new_turns(loop);
     TAILQ_INSERT_TAIL(&turns->watchers, watcher, entry);
-    return true;
 }
 
 void late_turn_unwatch(struct ev_loop *loop, struct late_turn_watcher *watcher)

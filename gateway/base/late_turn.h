@@ -30,8 +30,8 @@ struct late_turn_watcher {
     TAILQ_ENTRY(late_turn_watcher) entry;
 };
 
-/** Calls `late` from now on. False: out of memory; only the first call for a loop allocates. */
-bool late_turn_watch(struct ev_loop *loop, struct late_turn_watcher *watcher);
+/** Calls `late` from now on. Only the first call for a loop allocates. */
+void late_turn_watch(struct ev_loop *loop, struct late_turn_watcher *watcher);
 
 /** Stops watching. A watcher that is all zeros is fine. */
 void late_turn_unwatch(struct ev_loop *loop, struct late_turn_watcher *watcher);

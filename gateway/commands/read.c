@@ -401,7 +401,7 @@ static int read_packs(const struct arguments *arguments)
             polling_new(NULL, reading.loop, config, is_named, &events, &reading);
         reading.packs = config->packs;
         reading.printed = calloc(config->pack_count + 1, sizeof *reading.printed);
-        if (polling && reading.printed)
+        if (reading.printed)
             status = poll_packs(&reading, polling);
         polling_free(polling);
         free(reading.printed);

@@ -12,6 +12,7 @@
 #include "packs/json.h"
 #include "lines/line.h"
 #include "config/keys.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/queue.h"
@@ -451,19 +452,13 @@ static const struct control_events events = {.asked = on_asked, .left = on_left}
 
 struct control *control_new(struct ev_loop *loop, const struct overview *overview)
 {
-    struct control *control = calloc(1, sizeof *control);
-    if (!control)
-        return NULL;
+    struct control *control = alloc_zeroed(1, sizeof *control);
     control->overview = overview;
     TAILQ_INIT(&control->onlookers);
     control->commit_at = -COMMIT_AGAIN_S;
     control->socket = control_socket_new(loop, &events, control);
     control->tunnels = tunnels_new(loop, overview);
     control->editing = editing_new(loop, overview);
-    if (!control->socket || !control->tunnels || !control->editing) {
-        control_free(control);
-        return NULL;
-    }
     control_renew(control);
     return control;
 }

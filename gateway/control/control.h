@@ -13,7 +13,7 @@
 struct control;
 
 /** Listens at the configured path. If that fails, the failure is logged and the gateway goes on
- * without; NULL only if memory ran out. `overview` is kept by reference. */
+ * without. `overview` is kept by reference. */
 struct control *control_new(struct ev_loop *loop, const struct overview *overview);
 void control_free(struct control *control);
 

@@ -7,6 +7,7 @@
 #include "config/edits.h"
 #include "config/keys.h"
 #include "packs/json.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/timer.h"
@@ -609,9 +610,7 @@ void editing_ask(struct editing *editing, const char *text, uint64_t ticket)
 
 struct editing *editing_new(struct ev_loop *loop, const struct overview *overview)
 {
-    struct editing *editing = calloc(1, sizeof *editing);
-    if (!editing)
-        return NULL;
+    struct editing *editing = alloc_zeroed(1, sizeof *editing);
     editing->loop = loop;
     editing->overview = overview;
     for (size_t i = 0; i < QUICK_MAX; i++)
@@ -627,8 +626,6 @@ struct editing *editing_new(struct ev_loop *loop, const struct overview *overvie
 
 void editing_free(struct editing *editing)
 {
-    if (!editing)
-        return;
     for (size_t i = 0; i < QUICK_MAX; i++)
         job_stop(&editing->quick[i]);
     stop_long(editing);

@@ -27,7 +27,7 @@
 
 struct editing;
 
-/** NULL: out of memory. `overview` is kept by reference. */
+/** `overview` is kept by reference. */
 struct editing *editing_new(struct ev_loop *loop, const struct overview *overview);
 void editing_free(struct editing *editing);
 

@@ -2,6 +2,7 @@
 /* The control socket. */
 #include "socket.h"
 
+#include "base/alloc.h"
 #include "base/child.h"
 #include "base/clock.h"
 #include "base/late_turn.h"
@@ -477,14 +478,9 @@ bool control_socket_open(struct control_socket *socket, const char *path, bool w
 struct control_socket *control_socket_new(struct ev_loop *loop, const struct control_events *events,
                                           void *data)
 {
-    struct control_socket *socket = calloc(1, sizeof *socket);
-    if (!socket)
-        return NULL;
+    struct control_socket *socket = alloc_zeroed(1, sizeof *socket);
     socket->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = socket};
-    if (!late_turn_watch(loop, &socket->watcher)) {
-        free(socket);
-        return NULL;
-    }
+    late_turn_watch(loop, &socket->watcher);
     socket->loop = loop;
     socket->events = *events;
     socket->data = data;
@@ -502,8 +498,6 @@ struct control_socket *control_socket_new(struct ev_loop *loop, const struct con
 
 void control_socket_free(struct control_socket *socket)
 {
-    if (!socket)
-        return;
     stop_listening(socket);
     ev_timer_stop(socket->loop, &socket->work);
     late_turn_unwatch(socket->loop, &socket->watcher);

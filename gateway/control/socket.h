@@ -38,7 +38,7 @@ struct control_events {
     void (*left)(void *data, struct control_client *client);
 };
 
-/** Allocates all memory except that of answers. NULL: out of memory. */
+/** Allocates all memory except that of answers. */
 struct control_socket *control_socket_new(struct ev_loop *loop, const struct control_events *events,
                                           void *data);
 void control_socket_free(struct control_socket *socket);

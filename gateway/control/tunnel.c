@@ -6,6 +6,7 @@
 #include "lines/line.h"
 #include "config/changes.h"
 #include "base/address.h"
+#include "base/alloc.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/late_turn.h"
@@ -539,17 +540,13 @@ static void on_late_turn(void *data, double since, double now)
 
 struct tunnels *tunnels_new(struct ev_loop *loop, const struct overview *overview)
 {
-    struct tunnels *tunnels = calloc(1, sizeof *tunnels);
-    if (!tunnels)
-        return NULL;
+    struct tunnels *tunnels = alloc_zeroed(1, sizeof *tunnels);
     tunnels->loop = loop;
     tunnels->overview = overview;
     TAILQ_INIT(&tunnels->open);
     tunnels->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = tunnels};
-    if (late_turn_watch(loop, &tunnels->watcher))
-        return tunnels;
-    free(tunnels);
-    return NULL;
+    late_turn_watch(loop, &tunnels->watcher);
+    return tunnels;
 }
 
 void tunnels_renew(struct tunnels *tunnels)
@@ -564,8 +561,6 @@ void tunnels_renew(struct tunnels *tunnels)
 
 void tunnels_free(struct tunnels *tunnels)
 {
-    if (!tunnels)
-        return;
     late_turn_unwatch(tunnels->loop, &tunnels->watcher);
     while (!TAILQ_EMPTY(&tunnels->open))
         close_tunnel(TAILQ_FIRST(&tunnels->open), "the gateway stops");

@@ -20,7 +20,7 @@
 
 struct tunnels;
 
-/** All are closed at first. `overview` is kept by reference. NULL: out of memory. */
+/** All are closed at first. `overview` is kept by reference. */
 struct tunnels *tunnels_new(struct ev_loop *loop, const struct overview *overview);
 void tunnels_free(struct tunnels *tunnels);
 

@@ -11,6 +11,7 @@
 #include "packs/pack_search.h"
 #include "packs/packs.h"
 #include "packs/polling.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/late_turn.h"
 #include "base/log.h"
@@ -32,9 +33,9 @@ struct gateway {
     struct packs *packs;
     struct served *served;
     struct pushes *pushes;
-    struct outlets *outlets;  /* NULL: none */
+    struct outlets *outlets;  /* NULL: not started yet */
     struct overview overview; /* of all parts, for `control` */
-    struct control *control;  /* NULL: none */
+    struct control *control;  /* NULL: not started yet */
     char words[STATUS_WORDS]; /* the last status sent to the service manager */
     double searched_at;       /* when the packs of this configuration were created (clock_now) */
     struct pack_search **searches; /* one per line; NULL: the line is not searched (any more) */
@@ -112,7 +113,7 @@ static void recall_packs(struct gateway *gateway, struct config *config)
 {
     for (unsigned i = 0; i < config->pack_count; i++) {
         const struct kept_entry *kept = kept_get(gateway->kept, config->packs[i].name);
-        if (config->packs[i].automatic && kept)
+        if (config->packs[i].automatic)
             pack_search_recall(config, &config->packs[i], kept);
     }
 }
@@ -124,11 +125,9 @@ static void reopen_lines(struct gateway *gateway, struct config *config)
     for (unsigned i = 0; i < config->pack_count; i++) {
         if (!pack_search_is_open(&config->packs[i]))
             continue;
-        for (unsigned other = 0; other < config->pack_count; other++) {
-            struct kept_entry *kept = kept_get(gateway->kept, config->packs[other].name);
-            if (config->packs[other].line == config->packs[i].line && kept)
-                pack_search_forget(kept);
-        }
+        for (unsigned other = 0; other < config->pack_count; other++)
+            if (config->packs[other].line == config->packs[i].line)
+                pack_search_forget(kept_get(gateway->kept, config->packs[other].name));
     }
     recall_packs(gateway, config);
 }
@@ -176,8 +175,8 @@ static void note_found(void *data)
 static void search_packs(struct gateway *gateway)
 {
     const struct config *config = gateway->config;
-    gateway->searches = calloc(config->line_count + 1, sizeof *gateway->searches);
-    for (unsigned i = 0; gateway->searches && i < config->line_count; i++)
+    gateway->searches = alloc_zeroed(config->line_count, sizeof *gateway->searches);
+    for (unsigned i = 0; i < config->line_count; i++)
         if (config->lines[i].searching)
             gateway->searches[i] = pack_search_new(gateway->loop, config, &config->lines[i],
                                                    gateway->kept, note_found, gateway);
@@ -208,9 +207,7 @@ static void doubt_found_packs(struct gateway *gateway, double now)
             continue;
         log_warn("pack %s: %s was found earlier but does not answer now; searching again",
                  pack->name, pack->driver->name);
-        struct kept_entry *kept = kept_get(gateway->kept, pack->name);
-        if (kept)
-            pack_search_forget(kept);
+        pack_search_forget(kept_get(gateway->kept, pack->name));
         ev_timer_start(gateway->loop, &gateway->found);
     }
 }
@@ -226,9 +223,7 @@ static void take_up_kept(struct gateway *gateway, struct config *config)
 struct gateway *gateway_new(struct ev_loop *loop, struct config *config,
                             const struct config_file *file, const struct overview_host *host)
 {
-    struct gateway *gateway = calloc(1, sizeof *gateway);
-    if (!gateway)
-        return NULL;
+    struct gateway *gateway = alloc_zeroed(1, sizeof *gateway);
     gateway->loop = loop;
     gateway->overview.file = file;
     gateway->overview.host = host;
@@ -238,28 +233,20 @@ struct gateway *gateway_new(struct ev_loop *loop, struct config *config,
     gateway->kept = kept_load(gateway->state_file);
     gateway->config = config;
     gateway->searched_at = clock_now();
-    if (gateway->kept) {
-        take_up_kept(gateway, config);
-        reopen_lines(gateway, config);
-        mark_searches(NULL, config);
-        gateway->polling = polling_new(NULL, loop, config, NULL, &line_events, gateway);
-    }
-    if (gateway->polling)
-        gateway->packs = packs_new(gateway->kept, gateway->searched_at);
-    if (gateway->packs && packs_renew(gateway->packs, gateway->polling, gateway->searched_at)) {
-        gateway->served = served_new(loop, gateway->packs, clock_now());
-        gateway->pushes = pushes_new(loop, gateway->packs);
-    }
-    if (!gateway->served || !gateway->pushes) {
-        log_error("out of memory");
+    take_up_kept(gateway, config);
+    reopen_lines(gateway, config);
+    mark_searches(NULL, config);
+    gateway->polling = polling_new(NULL, loop, config, NULL, &line_events, gateway);
+    gateway->packs = packs_new(gateway->kept, gateway->searched_at);
+    packs_renew(gateway->packs, gateway->polling, gateway->searched_at);
+    gateway->served = served_new(loop, gateway->packs, clock_now());
+    gateway->pushes = pushes_new(loop, gateway->packs);
+    if (!served_listen(gateway->served, config)) {
         gateway_free(gateway);
         return NULL;
     }
     gateway->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = gateway};
-    if (!served_listen(gateway->served, config) || !late_turn_watch(loop, &gateway->watcher)) {
-        gateway_free(gateway);
-        return NULL;
-    }
+    late_turn_watch(loop, &gateway->watcher);
     served_apply(gateway->served, config);
     return gateway;
 }
@@ -275,18 +262,13 @@ void gateway_start(struct gateway *gateway)
     polling_start(gateway->polling);
     search_packs(gateway);
     gateway->outlets = outlets_new(gateway->loop, gateway->packs, gateway->kept);
-    if (!gateway->outlets)
-        log_error("out of memory: the gateway continues without outlets");
     gateway->overview.server = served_server(gateway->served);
     gateway->overview.packs = gateway->packs;
     gateway->overview.outlets = gateway->outlets;
     gateway->overview.polling = gateway->polling;
     gateway->overview.pushes = gateway->pushes;
     gateway->control = control_new(gateway->loop, &gateway->overview);
-    if (!gateway->control)
-        log_error("out of memory: the gateway continues without its control socket");
-    if (gateway->outlets && gateway->control)
-        outlets_serve(gateway->outlets, control_asked, gateway->control);
+    outlets_serve(gateway->outlets, control_asked, gateway->control);
 }
 
 bool gateway_reload(struct gateway *gateway, struct config *config)
@@ -296,30 +278,19 @@ bool gateway_reload(struct gateway *gateway, struct config *config)
     end_searches(gateway);
     take_up_kept(gateway, config);
     mark_searches(gateway->config, config);
-    struct polling *polling =
+    gateway->polling =
         polling_new(gateway->polling, gateway->loop, config, NULL, &line_events, gateway);
-    if (!polling) {
-        served_apply(gateway->served, gateway->config);
-        return false;
-    }
-    gateway->polling = polling;
     pushes_free(gateway->pushes);
     gateway->config = config;
     gateway->searched_at = clock_now();
-    gateway->pushes = packs_renew(gateway->packs, polling, gateway->searched_at)
-                          ? pushes_new(gateway->loop, gateway->packs)
-                          : NULL;
-    if (!gateway->pushes) {
-        log_error("out of memory while applying the configuration");
-        abort(); /* half a gateway must not go on; the service manager restarts it */
-    }
+    packs_renew(gateway->packs, gateway->polling, gateway->searched_at);
+    gateway->pushes = pushes_new(gateway->loop, gateway->packs);
     served_apply(gateway->served, config);
     polling_start(gateway->polling);
     search_packs(gateway);
     gateway->overview.polling = gateway->polling;
     gateway->overview.pushes = gateway->pushes;
-    if (gateway->control)
-        control_renew(gateway->control);
+    control_renew(gateway->control);
     return true;
 }
 

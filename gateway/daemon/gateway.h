@@ -23,7 +23,7 @@ void gateway_start(struct gateway *gateway);
 /** Switches to another configuration, which must outlive the gateway in place of the previous one.
  * Lines and packs with unchanged settings are not interrupted, clients stay connected. Changes
  * that need a restart (addresses to listen on, number of clients, state file) are logged. False:
- * out of memory; the previous configuration is then still needed. */
+ * it cannot listen for a view; the previous configuration is then still needed. */
 bool gateway_reload(struct gateway *gateway, struct config *config);
 
 /** The TCP port that listen[index] is bound to. */

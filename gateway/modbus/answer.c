@@ -11,6 +11,7 @@
 #include "mbap.h"
 
 #include "base/address.h"
+#include "base/alloc.h"
 #include "base/log.h"
 
 #include "bms/count.h"
@@ -21,14 +22,12 @@
 /* s between log messages for one unit: some clients retry every second */
 #define REFUSALS_APART_S 60.0
 
-int answerer_open(struct answerer *answerer, const struct units *units)
+void answerer_open(struct answerer *answerer, const struct units *units)
 {
-    *answerer = (struct answerer){.modbus = modbus_new_tcp("127.0.0.1", 0), .units = units};
-    if (!answerer->modbus)
-        return -1;
+    *answerer =
+        (struct answerer){.modbus = alloc_checked(modbus_new_tcp("127.0.0.1", 0)), .units = units};
     /* Nothing here should wait for this time-out; if anything does, it ends at once. */
     modbus_set_response_timeout(answerer->modbus, 0, 1);
-    return 0;
 }
 
 void answerer_close(struct answerer *answerer)

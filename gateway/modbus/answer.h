@@ -26,8 +26,7 @@ struct answerer {
 
 enum answer_result { ANSWER_FAILED = -1, ANSWER_SENT, ANSWER_PENDING };
 
-/** 0, or -1 with errno. */
-int answerer_open(struct answerer *answerer, const struct units *units);
+void answerer_open(struct answerer *answerer, const struct units *units);
 void answerer_close(struct answerer *answerer);
 
 /* A request as received. */

@@ -2,6 +2,7 @@
 /* The connections to the Modbus TCP servers that are written to, and the turns of their pushes. */
 #include "push.h"
 
+#include "base/alloc.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/dial.h"
@@ -451,7 +452,7 @@ static void on_changed(void *data, const struct source *source, unsigned changes
     }
 }
 
-/* The target of a push, shared by all pushes to its host and port; NULL: out of memory. */
+/* The target of a push, shared by all pushes to its host and port. */
 static struct push_target *target_of(struct pushes *pushes, const struct push_config *config)
 {
     static const struct dial_events events = {.opened = on_opened, .failed = close_connection};
@@ -462,16 +463,10 @@ static struct push_target *target_of(struct pushes *pushes, const struct push_co
         if (strcasecmp(to.host, pushes->targets[i]->dial.to.host) == 0 &&
             to.port == pushes->targets[i]->dial.to.port)
             return pushes->targets[i];
-    struct push_target *target = calloc(1, sizeof *target);
-    if (!target)
-        return NULL;
+    struct push_target *target = alloc_zeroed(1, sizeof *target);
     *target = (struct push_target){.loop = pushes->loop, .address = config->target, .fd = -1};
-    target->pushes = calloc(most, sizeof *target->pushes);
-    if (!target->pushes || !dial_init(&target->dial, pushes->loop, address, &events, target)) {
-        free(target->pushes);
-        free(target);
-        return NULL;
-    }
+    target->pushes = alloc_zeroed(most, sizeof *target->pushes);
+    dial_init(&target->dial, pushes->loop, address, &events, target);
     ev_init(&target->readable, on_readable);
     ev_init(&target->timer, on_timer);
     target->readable.data = target->timer.data = target;
@@ -480,42 +475,30 @@ static struct push_target *target_of(struct pushes *pushes, const struct push_co
     return target;
 }
 
-static bool add_push(struct pushes *pushes, const struct push_config *config)
+static void add_push(struct pushes *pushes, const struct push_config *config)
 {
     struct push_target *target = target_of(pushes, config);
-    if (!target)
-        return false;
     struct push *push = &target->pushes[target->count];
     *push = (struct push){.target = target, .config = config};
-    if (!push_plan_init(&push->plan, config, find_source, pushes->packs,
-                        packs_started_at(pushes->packs), clock_now())) {
-        push_plan_close(&push->plan);
-        return false;
-    }
+    push_plan_init(&push->plan, config, find_source, pushes->packs, packs_started_at(pushes->packs),
+                   clock_now());
     ev_timer_init(&push->tick, on_tick, config->interval_s, config->interval_s);
     push->tick.data = push;
     target->count++;
-    return true;
 }
 
 struct pushes *pushes_new(struct ev_loop *loop, struct packs *packs)
 {
     const struct config *config = packs_config(packs);
-    struct pushes *pushes = calloc(1, sizeof *pushes);
-    if (!pushes)
-        return NULL;
+    struct pushes *pushes = alloc_zeroed(1, sizeof *pushes);
     pushes->loop = loop;
     pushes->packs = packs;
     pushes->observer = (struct observer){.changed = on_changed, .data = pushes};
     packs_observe(packs, &pushes->observer);
-    pushes->targets = calloc(config->push_count + 1, sizeof(struct push_target *));
-    bool good = pushes->targets != NULL;
-    for (unsigned i = 0; good && i < config->push_count; i++)
-        good = add_push(pushes, &config->pushes[i]);
-    if (good)
-        return pushes;
-    pushes_free(pushes);
-    return NULL;
+    pushes->targets = alloc_zeroed(config->push_count, sizeof(struct push_target *));
+    for (unsigned i = 0; i < config->push_count; i++)
+        add_push(pushes, &config->pushes[i]);
+    return pushes;
 }
 
 bool pushes_state(const struct pushes *pushes, unsigned n, struct push_state_of *state)
@@ -567,8 +550,6 @@ static void free_target(struct push_target *target)
 
 void pushes_free(struct pushes *pushes)
 {
-    if (!pushes)
-        return;
     packs_unobserve(pushes->packs, &pushes->observer);
     for (unsigned i = 0; i < pushes->count; i++)
         free_target(pushes->targets[i]);

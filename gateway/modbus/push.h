@@ -39,7 +39,7 @@ struct push_state_of {
 };
 
 /** Creates each push of packs_config, observing the packs. Free it before the packs are renewed,
- * and create it again afterwards. NULL: out of memory. */
+ * and create it again afterwards. */
 struct pushes *pushes_new(struct ev_loop *loop, struct packs *packs);
 
 /** The state of the n-th push, from 0, in the order of targets. False: no more. */

@@ -8,10 +8,12 @@
 #include "row_number.h"
 
 #include "registers/types.h"
+#include "base/alloc.h"
 #include "base/backoff.h"
 
 #include "bms/bytes.h"
 
+#include <assert.h>
 #include <math.h>
 #include <modbus.h>
 #include <stdlib.h>
@@ -29,24 +31,20 @@
 #define LAST_S 10.0 /* s for which other registers go before those that may not be answered */
 #define BUSY_S 5.0  /* s: if a target is busy for longer, a single register may be the reason */
 
-bool push_plan_init(struct push_plan *plan, const struct push_config *config, push_find *find,
+void push_plan_init(struct push_plan *plan, const struct push_config *config, push_find *find,
                     const void *data, double counts_from, double now)
 {
     *plan = (struct push_plan){.config = config, .started_at = now, .counts_from = counts_from};
-    plan->items = calloc(config->write_count, sizeof *plan->items);
-    if (!plan->items)
-        return false;
+    plan->items = alloc_zeroed(config->write_count, sizeof *plan->items);
     for (unsigned i = 0; i < config->write_count; i++) {
         struct push_item *item = &plan->items[i];
         item->write = &config->writes[i];
         if (item->write->terms[0].what == ROW_SECONDS)
             continue;
         item->source = find(data, item->write->terms[0].source);
-        if (!item->source)
-            return false;
+        assert(item->source);
     }
     plan->count = config->write_count;
-    return true;
 }
 
 void push_plan_close(struct push_plan *plan)

@@ -3,6 +3,7 @@
 #include "served.h"
 
 #include "base/address.h"
+#include "base/alloc.h"
 #include "base/log.h"
 #include "base/queue.h"
 
@@ -62,25 +63,20 @@ static const struct source *find_source(void *data, const char *name)
     return packs_find(data, name);
 }
 
-static bool open_views(struct served *served, double now)
+static void open_views(struct served *served, double now)
 {
     const struct config *config = packs_config(served->packs);
-    served->views = calloc(config->view_count + 1, sizeof *served->views);
-    if (!served->views)
-        return false;
+    served->views = alloc_zeroed(config->view_count, sizeof *served->views);
     for (unsigned i = 0; i < config->view_count; i++) {
         struct view *view = view_new(&config->views[i], find_source, served->packs,
                                      packs_started_at(served->packs), now);
-        if (!view)
-            return false;
         unit_open_view(&served->views[served->view_count++], view);
         if (config->views[i].listen.count == 0)
             units_add_view(&served->units, &served->views[i]);
     }
-    return true;
 }
 
-static bool open_units(struct served *served, double now)
+static void open_units(struct served *served, double now)
 {
     const struct gateway_config *config = &packs_config(served->packs)->gateway;
     const struct source *source;
@@ -88,14 +84,10 @@ static bool open_units(struct served *served, double now)
     unsigned count = 0;
     while (packs_at(served->packs, count))
         count++;
-    served->list = calloc(count + 1, sizeof *served->list);
-    if (!served->list)
-        return false;
+    served->list = alloc_zeroed(count, sizeof *served->list);
     while ((source = packs_at(served->packs, served->count))) {
-        struct unit *unit = &served->list[served->count];
-        if (unit_open(unit, source->unit, source->name, &config->map, config->on_stale) < 0)
-            return false;
-        served->count++;
+        struct unit *unit = &served->list[served->count++];
+        unit_open(unit, source->unit, source->name, &config->map, config->on_stale);
         unit->source = source;
         unit->writable = source->writable;
         unit->settable = source->settable;
@@ -107,34 +99,25 @@ static bool open_units(struct served *served, double now)
     }
     if (first)
         units_set_default(&served->units, units_find(&served->units, first->id));
-    return open_views(served, now);
+    open_views(served, now);
 }
 
 static void on_renewed(void *data, double now)
 {
     struct served *served = data;
     close_units(served);
-    if (open_units(served, now))
-        return;
-    log_error("out of memory while applying the configuration");
-    abort(); /* half a gateway must not go on; the service manager restarts it */
+    open_units(served, now);
 }
 
 struct served *served_new(struct ev_loop *loop, struct packs *packs, double now)
 {
-    struct served *served = calloc(1, sizeof *served);
-    if (!served)
-        return NULL;
+    struct served *served = alloc_zeroed(1, sizeof *served);
     served->loop = loop;
     served->packs = packs;
     TAILQ_INIT(&served->ports);
     served->observer =
         (struct observer){.changed = on_changed, .renewed = on_renewed, .data = served};
-    if (!open_units(served, now)) {
-        close_units(served);
-        free(served);
-        return NULL;
-    }
+    open_units(served, now);
     packs_observe(packs, &served->observer);
     return served;
 }
@@ -148,8 +131,6 @@ static void close_port(struct served *served, struct port *port)
 
 void served_free(struct served *served)
 {
-    if (!served)
-        return;
     server_free(served->server);
     while (!TAILQ_EMPTY(&served->ports))
         close_port(served, TAILQ_FIRST(&served->ports));
@@ -204,9 +185,7 @@ static bool open_view_port(struct served *served, const struct gateway_config *g
                            const char *at)
 {
     struct gateway_config here = *gateway;
-    struct port *port = calloc(1, sizeof *port);
-    if (!port)
-        return false;
+    struct port *port = alloc_zeroed(1, sizeof *port);
     here.listen = (struct listen_list){.count = 1};
     snprintf(here.listen.at[0], sizeof here.listen.at[0], "%s", at);
     snprintf(port->at, sizeof port->at, "%s", at);

@@ -15,7 +15,7 @@
 
 struct served;
 
-/** Observes from now on; `packs` must outlive it. NULL: out of memory. */
+/** Observes from now on; `packs` must outlive it. */
 struct served *served_new(struct ev_loop *loop, struct packs *packs, double now);
 
 /** Opens those ports of a configuration that are not open yet; ports of [gateway] only once. False,

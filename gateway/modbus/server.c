@@ -9,6 +9,7 @@
 #include "mbap.h"
 
 #include "base/address.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/late_turn.h"
 #include "base/listeners.h"
@@ -395,30 +396,27 @@ static void on_late_turn(void *data, double since, double now)
 struct server *server_new(struct ev_loop *loop, const struct gateway_config *config,
                           const struct units *units)
 {
-    struct server *server = calloc(1, sizeof *server);
-    if (!server)
-        return NULL;
+    struct server *server = alloc_zeroed(1, sizeof *server);
     assert(config->max_clients > 0);
     server->loop = loop;
     server->allow = config->allow;
     server->idle_timeout_s = config->idle_timeout_s;
     server->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = server};
     server->max_clients = config->max_clients;
-    server->clients = calloc(server->max_clients, sizeof *server->clients);
+    server->clients = alloc_zeroed(server->max_clients, sizeof *server->clients);
     for (enum list list = UNUSED; list < LISTS; list++)
         TAILQ_INIT(&server->lists[list]);
-    for (unsigned i = 0; server->clients && i < server->max_clients; i++) {
+    for (unsigned i = 0; i < server->max_clients; i++) {
         server->clients[i].server = server;
         TAILQ_INSERT_TAIL(&server->lists[UNUSED], &server->clients[i], entry);
     }
-    if (!server->clients || !late_turn_watch(loop, &server->watcher) ||
-        answerer_open(&server->answerer, units) < 0 ||
-        listeners_open(&server->listeners, loop, &config->listen, "'listen'", on_accepted, server) <
-            0) {
-        server_free(server);
-        return NULL;
-    }
-    return server;
+    late_turn_watch(loop, &server->watcher);
+    answerer_open(&server->answerer, units);
+    if (listeners_open(&server->listeners, loop, &config->listen, "'listen'", on_accepted,
+                       server) == 0)
+        return server;
+    server_free(server);
+    return NULL;
 }
 
 void server_set_policy(struct server *server, const struct gateway_config *config)

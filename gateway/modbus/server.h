@@ -34,7 +34,7 @@ struct server_counters {
 struct server;
 
 /** Listens on all of `config->listen`. Keeps `units` by reference, nothing of `config`. NULL if any
- * address fails (logged), or out of memory. */
+ * address fails (logged). */
 struct server *server_new(struct ev_loop *loop, const struct gateway_config *config,
                           const struct units *units);
 

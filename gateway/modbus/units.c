@@ -5,19 +5,18 @@
  */
 #include "units.h"
 
+#include "base/alloc.h"
 #include "bms/count.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-int unit_open(struct unit *unit, uint8_t id, const char *name, const struct map_settings *settings,
-              enum on_stale on_stale)
+void unit_open(struct unit *unit, uint8_t id, const char *name, const struct map_settings *settings,
+               enum on_stale on_stale)
 {
     const unsigned size = map_size(settings);
-    uint16_t *registers = calloc(size, sizeof *registers);
-    if (!registers)
-        return -1;
+    uint16_t *registers = alloc_zeroed(size, sizeof *registers);
     *unit = (struct unit){.id = id,
                           .settings = settings,
                           .on_stale = on_stale,
@@ -34,7 +33,6 @@ int unit_open(struct unit *unit, uint8_t id, const char *name, const struct map_
                                        .tab_input_bits = unit->inputs,
                                        .tab_registers = registers,
                                        .tab_input_registers = registers};
-    return 0;
 }
 
 void unit_open_view(struct unit *unit, struct view *view)

@@ -38,9 +38,9 @@ struct unit {
 };
 
 /** Allocates the registers, all 0; until the first values only the status can be read. `settings` is
- * kept by reference. 0, or -1 with errno. */
-int unit_open(struct unit *unit, uint8_t id, const char *name, const struct map_settings *settings,
-              enum on_stale on_stale);
+ * kept by reference. */
+void unit_open(struct unit *unit, uint8_t id, const char *name, const struct map_settings *settings,
+               enum on_stale on_stale);
 
 /** Opens the unit of a view, which it then owns. It has no id of its own: see units_add_view. */
 void unit_open_view(struct unit *unit, struct view *view);

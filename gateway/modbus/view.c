@@ -7,6 +7,7 @@
 
 #include "row_number.h"
 
+#include "base/alloc.h"
 #include "bms/count.h"
 
 #include <math.h>
@@ -254,20 +255,14 @@ struct view *view_new(const struct view_config *config, view_find *find, void *d
 {
     const struct view_fills *fills = &config->fills;
     unsigned terms = 0;
-    struct view *view = calloc(1, sizeof *view);
-    if (!view)
-        return NULL;
+    struct view *view = alloc_zeroed(1, sizeof *view);
     for (unsigned i = 0; i < config->register_count; i++)
         terms += config->registers[i].term_count;
     *view = (struct view){.config = config, .started_at = started_at, .size = find_size(config)};
-    view->registers = calloc(view->size, sizeof *view->registers);
-    view->states = calloc(view->size, sizeof *view->states);
-    view->items = calloc(config->register_count, sizeof *view->items);
-    view->watched = calloc(terms + 1, sizeof *view->watched);
-    if (!view->registers || !view->states || !view->items || !view->watched) {
-        view_free(view);
-        return NULL;
-    }
+    view->registers = alloc_zeroed(view->size, sizeof *view->registers);
+    view->states = alloc_zeroed(view->size, sizeof *view->states);
+    view->items = alloc_zeroed(config->register_count, sizeof *view->items);
+    view->watched = alloc_zeroed(terms, sizeof *view->watched);
     for (unsigned i = 0; i < fills->count; i++)
         for (unsigned at = fills->list[i].first; at <= fills->list[i].last; at++) {
             view->registers[at] = (uint16_t) fills->list[i].value;
@@ -284,8 +279,6 @@ struct view *view_new(const struct view_config *config, view_find *find, void *d
 
 void view_free(struct view *view)
 {
-    if (!view)
-        return;
     free(view->registers);
     free(view->states);
     free(view->items);

@@ -30,7 +30,7 @@ struct view {
 typedef const struct source *view_find(void *data, const char *name);
 
 /** `config` and the sources are kept by reference; `started_at` is when the gateway's counter of
- * seconds was 0. NULL: out of memory. */
+ * seconds was 0. */
 struct view *view_new(const struct view_config *config, view_find *find, void *data,
                       double started_at, double now);
 void view_free(struct view *view);

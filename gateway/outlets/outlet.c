@@ -543,7 +543,8 @@ int outlet_run(const struct outlet_kind *kind, int fd)
                  kind->name, outlet.config.section);
         start_watchers(&outlet);
         outlet.watcher = (struct late_turn_watcher){.late = on_late_turn, .data = &outlet};
-        outlet.self = late_turn_watch(outlet.loop, &outlet.watcher) ? kind->start(&outlet) : NULL;
+        late_turn_watch(outlet.loop, &outlet.watcher);
+        outlet.self = kind->start(&outlet);
         good = outlet.self != NULL;
     }
     if (good) {

@@ -4,6 +4,7 @@
 #include "process.h"
 
 #include "config/outlet_config.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -204,13 +205,9 @@ static void on_late_turn(void *data, double since, double now)
 
 struct outlets *outlets_new(struct ev_loop *loop, struct packs *packs, struct kept *kept)
 {
-    struct outlets *outlets = calloc(1, sizeof *outlets);
-    if (outlets)
-        outlets->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = outlets};
-    if (!outlets || !late_turn_watch(loop, &outlets->watcher)) {
-        free(outlets);
-        return NULL;
-    }
+    struct outlets *outlets = alloc_zeroed(1, sizeof *outlets);
+    outlets->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = outlets};
+    late_turn_watch(loop, &outlets->watcher);
     outlets->loop = loop;
     outlets->packs = packs;
     outlets->kept = kept;

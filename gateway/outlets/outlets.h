@@ -17,7 +17,7 @@
 struct outlets;
 
 /** Starts the outlets of the configuration of `packs`, and follows its reloads: only outlets whose
- * section or packs have changed are restarted. NULL: out of memory. All pointers must outlive it. */
+ * section or packs have changed are restarted. All pointers must outlive it. */
 struct outlets *outlets_new(struct ev_loop *loop, struct packs *packs, struct kept *kept);
 
 /** Asks them to end, without waiting. */

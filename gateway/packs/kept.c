@@ -2,6 +2,7 @@
 /* The state file: reads it, sets a damaged one aside, writes it, also once a minute. */
 #include "kept.h"
 
+#include "base/alloc.h"
 #include "base/child.h"
 #include "base/log.h"
 #include "base/regular.h"
@@ -175,9 +176,7 @@ static int hold_lock(struct kept *kept, const char *path)
 
 struct kept *kept_look(const char *path)
 {
-    struct kept *kept = calloc(1, sizeof *kept);
-    if (!kept)
-        return NULL;
+    struct kept *kept = alloc_zeroed(1, sizeof *kept);
     *kept = (struct kept){.lock = -1, .look_only = true};
     if (path[0])
         load(kept, path);
@@ -186,9 +185,7 @@ struct kept *kept_look(const char *path)
 
 struct kept *kept_load(const char *path)
 {
-    struct kept *kept = calloc(1, sizeof *kept);
-    if (!kept)
-        return NULL;
+    struct kept *kept = alloc_zeroed(1, sizeof *kept);
     kept->lock = -1;
     if (path[0]) {
         if (hold_lock(kept, path) < 0)

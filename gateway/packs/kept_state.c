@@ -3,6 +3,7 @@
 #include "kept_state.h"
 
 #include "config/ini/inifile.h"
+#include "base/alloc.h"
 #include "base/log.h"
 #include "bms/checksum.h"
 #include "bms/count.h"
@@ -27,10 +28,10 @@ static struct kept_entry **find_entry(struct kept *kept, const char *name)
 
 struct kept_entry *kept_get(struct kept *kept, const char *name)
 {
-    struct kept_entry **at = find_entry(kept, name);
-    struct kept_entry *entry = *at ? *at : calloc(1, sizeof *entry);
-    if (*at || !entry)
+    struct kept_entry **at = find_entry(kept, name), *entry = *at;
+    if (entry)
         return entry;
+    entry = alloc_zeroed(1, sizeof *entry);
     snprintf(entry->name, sizeof entry->name, "%s", name);
     entry->peak_percent = -1;
     entry->address = -1;

@@ -60,8 +60,8 @@ struct kept {
  * for its counters. `local` is the local time. */
 void kept_take_up(struct kept *kept, const struct config *config, const struct tm *local);
 
-/** The entry of a pack, created if there is none; NULL: out of memory. The pointer is valid as long
- * as the configuration has the name. */
+/** The entry of a pack, created if there is none. The pointer is valid as long as the configuration
+ * has the name. */
 struct kept_entry *kept_get(struct kept *kept, const char *name);
 
 /** Stores a line for an outlet in place of the one with the same key; an empty text deletes it. Key

@@ -2,6 +2,7 @@
 /* Finds the packs with `protocol = auto`. */
 #include "pack_search.h"
 
+#include "base/alloc.h"
 #include "base/log.h"
 #include "base/timer.h"
 
@@ -136,8 +137,6 @@ static void store_found(struct pack_search *search, const struct pack_config *pa
                         const struct pack_found *found, int address)
 {
     struct kept_entry *kept = kept_get(search->kept, pack->name);
-    if (!kept)
-        return;
     snprintf(kept->protocol, sizeof kept->protocol, "%s", found->driver->name);
     kept->address = address;
     kept->variant = kept_number(found->driver, found->variant);
@@ -306,9 +305,7 @@ struct pack_search *pack_search_new(struct ev_loop *loop, const struct config *c
                                     const struct line_config *line, struct kept *kept,
                                     void (*found)(void *data), void *data)
 {
-    struct pack_search *search = calloc(1, sizeof *search);
-    if (!search)
-        return NULL;
+    struct pack_search *search = alloc_zeroed(1, sizeof *search);
     search->loop = loop;
     search->config = config;
     search->line = line;

@@ -56,7 +56,7 @@ struct pack_search {
     void *data;
 };
 
-/** Searches until a BMS answers. NULL: out of memory. */
+/** Searches until a BMS answers. */
 struct pack_search *pack_search_new(struct ev_loop *loop, const struct config *config,
                                     const struct line_config *line, struct kept *kept,
                                     void (*found)(void *data), void *data);

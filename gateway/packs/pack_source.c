@@ -2,6 +2,7 @@
 /* Turns a pack into a source. */
 #include "pack_source.h"
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -14,9 +15,7 @@ struct pack_source *pack_source_new(struct poller *poller, struct line *line,
                                                  const struct order_report *report),
                                     void *data)
 {
-    struct pack_source *source = calloc(1, sizeof *source);
-    if (!source)
-        return NULL;
+    struct pack_source *source = alloc_zeroed(1, sizeof *source);
     source->poller = poller;
     source->line = line;
     source->kept = kept;

@@ -43,7 +43,7 @@ struct pack_source {
 };
 
 /** For a poller that runs on a line; keeps all pointers. Calls `over` at the end of each order.
- * NULL: out of memory. */
+ */
 struct pack_source *pack_source_new(struct poller *poller, struct line *line,
                                     struct kept_entry *kept,
                                     void (*over)(void *data, struct pack_source *source,

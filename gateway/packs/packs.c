@@ -5,6 +5,8 @@
 #include "bank_source.h"
 #include "limiter.h"
 
+#include "base/alloc.h"
+
 #include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
@@ -33,9 +35,7 @@ struct packs {
 
 struct packs *packs_new(struct kept *kept, double now)
 {
-    struct packs *packs = calloc(1, sizeof *packs);
-    if (!packs)
-        return NULL;
+    struct packs *packs = alloc_zeroed(1, sizeof *packs);
     packs->kept = kept;
     packs->started_at = now;
     TAILQ_INIT(&packs->observers);
@@ -54,8 +54,7 @@ static void free_sources(struct sources *sources)
 
 void packs_free(struct packs *packs)
 {
-    if (packs)
-        free_sources(&packs->sources);
+    free_sources(&packs->sources);
     free(packs);
 }
 
@@ -212,12 +211,12 @@ enum order_result packs_order(struct packs *packs, const struct source *source,
 }
 
 /* The existing source of a pack if its poller continues, else a new one. */
-static bool make_packs(struct packs *packs, struct sources *old, const struct polling *polling)
+static void make_packs(struct packs *packs, struct sources *old, const struct polling *polling)
 {
     struct sources *sources = &packs->sources;
     const struct config *config = polling->config;
-    sources->packs = calloc(config->pack_count + 1, sizeof *sources->packs);
-    for (unsigned i = 0; sources->packs && i < config->pack_count; i++) {
+    sources->packs = alloc_zeroed(config->pack_count, sizeof *sources->packs);
+    for (unsigned i = 0; i < config->pack_count; i++) {
         const struct pack_config *pack = &config->packs[i];
         struct poller *poller = polling->pollers[i];
         struct pack_source *source = NULL;
@@ -226,15 +225,11 @@ static bool make_packs(struct packs *packs, struct sources *old, const struct po
                 source = old->packs[n];
                 old->packs[n] = NULL;
             }
-        struct kept_entry *kept = source ? NULL : kept_get(packs->kept, pack->name);
-        if (poller && kept)
-            source = pack_source_new(poller, polling->lines[pack->line - config->lines], kept,
-                                     on_order_over, packs);
         if (!source)
-            return false;
+            source = pack_source_new(poller, polling->lines[pack->line - config->lines],
+                                     kept_get(packs->kept, pack->name), on_order_over, packs);
         sources->packs[sources->pack_count++] = source;
     }
-    return sources->packs != NULL;
 }
 
 static struct pack_source *find_pack(const struct sources *sources, const char *name)
@@ -245,30 +240,26 @@ static struct pack_source *find_pack(const struct sources *sources, const char *
     return NULL;
 }
 
-static bool make_banks(struct packs *packs, const struct config *config, double now)
+static void make_banks(struct packs *packs, const struct config *config, double now)
 {
     struct sources *sources = &packs->sources;
-    sources->banks = calloc(config->bank_count + 1, sizeof *sources->banks);
-    for (unsigned i = 0; sources->banks && i < config->bank_count; i++) {
+    sources->banks = alloc_zeroed(config->bank_count, sizeof *sources->banks);
+    for (unsigned i = 0; i < config->bank_count; i++) {
         const struct bank_config *settings = &config->banks[i];
-        struct kept_entry *kept = kept_get(packs->kept, settings->name);
-        if (!kept)
-            return false;
         struct bank_source *bank = &sources->banks[i];
         for (unsigned p = 0; p < settings->pack_count; p++)
             bank->parts[p] = sources->packs[settings->packs[p] - config->packs];
         bank->shunt_part = find_pack(sources, settings->shunt);
-        bank_source_init(bank, settings, kept, now);
+        bank_source_init(bank, settings, kept_get(packs->kept, settings->name), now);
         sources->bank_count++;
     }
-    return sources->banks != NULL;
 }
 
-static bool make_limiters(struct sources *sources, const struct sources *old,
+static void make_limiters(struct sources *sources, const struct sources *old,
                           const struct config *config, double now)
 {
-    sources->limiters = calloc(config->limits_count + 1, sizeof *sources->limiters);
-    for (unsigned i = 0; sources->limiters && i < config->limits_count; i++) {
+    sources->limiters = alloc_zeroed(config->limits_count, sizeof *sources->limiters);
+    for (unsigned i = 0; i < config->limits_count; i++) {
         const struct limits_config *limits = &config->limits[i];
         struct limiter *limiter = &sources->limiters[sources->limiter_count];
         struct pack_source *pack = find_pack(sources, limits->of);
@@ -283,24 +274,21 @@ static bool make_limiters(struct sources *sources, const struct sources *old,
             limiter_resume(limiter, &old->limiters[n]);
         sources->limiter_count++;
     }
-    return sources->limiters != NULL;
 }
 
-bool packs_renew(struct packs *packs, const struct polling *polling, double now)
+void packs_renew(struct packs *packs, const struct polling *polling, double now)
 {
     struct sources old = packs->sources;
     packs->sources = (struct sources){0};
     packs->config = polling->config;
-    const bool made = make_packs(packs, &old, polling) && make_banks(packs, polling->config, now) &&
-                      make_limiters(&packs->sources, &old, polling->config, now);
+    make_packs(packs, &old, polling);
+    make_banks(packs, polling->config, now);
+    make_limiters(&packs->sources, &old, polling->config, now);
     free_sources(&old);
-    if (!made)
-        return false;
     struct observer *observer;
     /* Observers are called only after all of them have renewed their sources. */
     update_sources(packs, NULL, true, now);
     TAILQ_FOREACH(observer, &packs->observers, entry)
     if (observer->renewed)
         observer->renewed(observer->data, now);
-    return true;
 }

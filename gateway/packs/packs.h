@@ -15,14 +15,13 @@
 
 struct packs;
 
-/** Without packs at first. `kept` must outlive it. NULL: out of memory. */
+/** Without packs at first. `kept` must outlive it. */
 struct packs *packs_new(struct kept *kept, double now);
 void packs_free(struct packs *packs);
 
 /** Switches to the packs and banks of polling->config, which must outlive them. Packs whose pollers
- * continue keep their counters and logged state. Observers are informed. False: out of memory; the
- * packs must then not be used any more. */
-bool packs_renew(struct packs *packs, const struct polling *polling, double now);
+ * continue keep their counters and logged state. Observers are informed. */
+void packs_renew(struct packs *packs, const struct polling *polling, double now);
 
 /** The current configuration. */
 const struct config *packs_config(const struct packs *packs);

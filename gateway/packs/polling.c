@@ -3,7 +3,7 @@
 #include "polling.h"
 
 #include "config/changes.h"
-#include "base/log.h"
+#include "base/alloc.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,15 +11,9 @@
 /* Room for a configuration; nothing is in it yet. */
 static struct polling *make_empty(const struct config *config)
 {
-    struct polling *polling = calloc(1, sizeof *polling);
-    if (!polling)
-        return NULL;
-    polling->pollers = calloc(config->pack_count + 1, sizeof(struct poller *));
-    polling->lines = calloc(config->line_count + 1, sizeof(struct line *));
-    if (!polling->pollers || !polling->lines) {
-        polling_free(polling);
-        return NULL;
-    }
+    struct polling *polling = alloc_zeroed(1, sizeof *polling);
+    polling->pollers = alloc_zeroed(config->pack_count, sizeof(struct poller *));
+    polling->lines = alloc_zeroed(config->line_count, sizeof(struct line *));
     polling->config = config;
     polling->pack_count = config->pack_count;
     polling->line_count = config->line_count;
@@ -27,26 +21,21 @@ static struct polling *make_empty(const struct config *config)
 }
 
 /* Pollers for the wanted packs that have none. */
-static bool make_pollers(struct polling *polling, polling_wanted *wanted, void *data)
+static void make_pollers(struct polling *polling, polling_wanted *wanted, void *data)
 {
     for (unsigned i = 0; i < polling->pack_count; i++) {
         const struct pack_config *pack = &polling->config->packs[i];
-        if (polling->pollers[i] || (wanted && !wanted(data, pack)))
-            continue;
-        polling->pollers[i] = poller_new(pack);
-        if (!polling->pollers[i])
-            return false;
+        if (!polling->pollers[i] && (!wanted || wanted(data, pack)))
+            polling->pollers[i] = alloc_checked(poller_new(pack));
     }
-    return true;
 }
 
 /* Lines for the pollers on those that have none. */
-static bool make_lines(struct polling *polling, struct ev_loop *loop,
+static void make_lines(struct polling *polling, struct ev_loop *loop,
                        const struct line_events *events, void *data)
 {
-    struct poller **members = calloc(polling->pack_count + 1, sizeof(struct poller *));
-    bool ok = members != NULL;
-    for (unsigned l = 0; ok && l < polling->line_count; l++) {
+    struct poller **members = alloc_zeroed(polling->pack_count, sizeof(struct poller *));
+    for (unsigned l = 0; l < polling->line_count; l++) {
         const struct line_config *config = &polling->config->lines[l];
         unsigned count = 0;
         for (unsigned p = 0; p < polling->pack_count; p++)
@@ -55,13 +44,10 @@ static bool make_lines(struct polling *polling, struct ev_loop *loop,
             if (polling->pollers[p] && polling->config->packs[p].line == config &&
                 !config->searching && polling->config->packs[p].driver != &automatic_driver)
                 members[count++] = polling->pollers[p];
-        if (count > 0 && !polling->lines[l]) {
-            polling->lines[l] = line_new(loop, config, members, count, events, data);
-            ok = polling->lines[l] != NULL;
-        }
+        if (count > 0 && !polling->lines[l])
+            polling->lines[l] = alloc_checked(line_new(loop, config, members, count, events, data));
     }
     free(members);
-    return ok;
 }
 
 /* Where the old one has the poller of the same pack on its line `from`; NULL: it has none. */
@@ -130,20 +116,12 @@ struct polling *polling_new(struct polling *old, struct ev_loop *loop, const str
                             polling_wanted *wanted, const struct line_events *events, void *data)
 {
     struct polling *polling = make_empty(config);
-    if (!polling)
-        return NULL;
     for (unsigned l = 0; l < config->line_count; l++)
         for (unsigned from = 0; old && from < old->line_count && !polling->lines[l]; from++)
             if (is_unchanged(old, from, config, l))
                 move_line(old, from, polling, l);
-    if (!make_pollers(polling, wanted, data) || !make_lines(polling, loop, events, data)) {
-        if (!old) {
-            polling_free(polling);
-            return NULL;
-        }
-        log_error(
-            "out of memory: some lines are not polled"); /* what `old` polled is moved already */
-    }
+    make_pollers(polling, wanted, data);
+    make_lines(polling, loop, events, data);
     polling_free(old);
     return polling;
 }

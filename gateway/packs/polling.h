@@ -19,8 +19,7 @@ typedef bool polling_wanted(void *data, const struct pack_config *pack);
 
 /** Pollers and lines for the packs for which `wanted` returns true (NULL: all). `config` must
  * outlive it. What `old` (may be NULL) polls with the same settings continues without an
- * interruption, with its pollers; the rest of it ends, and new lines wait for polling_start.
- * NULL: out of memory, and `old` is unchanged. */
+ * interruption, with its pollers; the rest of it ends, and new lines wait for polling_start. */
 struct polling *polling_new(struct polling *old, struct ev_loop *loop, const struct config *config,
                             polling_wanted *wanted, const struct line_events *events, void *data);
 

@@ -349,7 +349,8 @@ struct bus *bus_new(struct ev_loop *loop, const struct present_config *config, c
     bus->kind = strncmp(config->port, "serial:", 7) == 0 ? BUS_SERIAL
                 : strncmp(config->port, "can:", 4) == 0  ? BUS_CAN
                                                          : BUS_LISTENS;
-    if (!late_turn_watch(loop, &bus->watcher) || (bus->kind == BUS_SERIAL && !new_port(bus))) {
+    late_turn_watch(loop, &bus->watcher);
+    if (bus->kind == BUS_SERIAL && !new_port(bus)) {
         bus_free(bus);
         return NULL;
     }

@@ -427,14 +427,11 @@ static bool serve_view(struct modbus *modbus, double now)
 {
     struct present *present = modbus->present;
     const struct present_config *config = present->config;
-    struct view *view = NULL;
     modbus->view_config = parse_view(present);
-    if (modbus->view_config)
-        view = view_new(&modbus->view_config->views[0], find_source, present,
-                        outlet_config(present->outlet)->started_at, now);
-    if (!view)
+    if (!modbus->view_config)
         return false;
-    unit_open_view(modbus->served, view);
+    unit_open_view(modbus->served, view_new(&modbus->view_config->views[0], find_source, present,
+                                            outlet_config(present->outlet)->started_at, now));
     modbus->count = 1;
     if (config->address < 0)
         units_add_view(&modbus->units, modbus->served);
@@ -450,10 +447,8 @@ static bool serve_view(struct modbus *modbus, double now)
 static bool serve_pack(struct modbus *modbus, struct outlet_pack *pack, int id)
 {
     const struct present_config *config = modbus->present->config;
-    struct unit *unit = &modbus->served[modbus->count];
-    if (unit_open(unit, (uint8_t) id, pack->facts.name, &config->map, STALE_EXCEPTION) < 0)
-        return false;
-    modbus->count++;
+    struct unit *unit = &modbus->served[modbus->count++];
+    unit_open(unit, (uint8_t) id, pack->facts.name, &config->map, STALE_EXCEPTION);
     unit->source = &pack->source;
     unit->writable = pack->facts.writable && config->switching;
     unit->settable = pack->facts.settable && config->switching;
@@ -498,7 +493,8 @@ static void *start_modbus(struct present *present, double now)
     modbus->present = present;
     modbus->pair[0] = modbus->pair[1] = -1;
     modbus->served = calloc(MAX_BANK_PACKS + 1, sizeof *modbus->served);
-    if (!modbus->served || answerer_open(&modbus->answerer, &modbus->units) < 0 ||
+    answerer_open(&modbus->answerer, &modbus->units);
+    if (!modbus->served ||
         socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, modbus->pair) < 0 ||
         !(present->config->view[0] ? serve_view(modbus, now) : serve_packs(modbus))) {
         log_error("%s: cannot serve its units: %s", present->title, strerror(errno));

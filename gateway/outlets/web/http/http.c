@@ -646,9 +646,9 @@ struct http *http_new(struct ev_loop *loop, const struct http_settings *settings
     ev_idle_init(&http->at_once, on_idle);
     http->readable.data = http->prepare.data = http->due.data = http->second.data =
         http->at_once.data = http;
-    if (!late_turn_watch(loop, &http->watcher) || !start_library(http) ||
-        listeners_open(&http->listeners, loop, settings->listen, "'listen' of [web]", on_accepted,
-                       http) < 0) {
+    late_turn_watch(loop, &http->watcher);
+    if (!start_library(http) || listeners_open(&http->listeners, loop, settings->listen,
+                                               "'listen' of [web]", on_accepted, http) < 0) {
         http_free(http);
         return NULL;
     }

@@ -2,9 +2,7 @@
 """Shared by the tests of the line protocol: a stand-in for a database whose answers the test decides, and Debian's
 real ones."""
 
-import contextlib
 import gzip
-import http.server
 import json
 import os
 import re
@@ -16,7 +14,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from harness import PATIENCE, Program, free_port, outlet_pid, until
+from harness import HttpStandin, PATIENCE, Program, free_port, outlet_pid, until
 
 POINT = re.compile(r"^((?:\\.|[^\\ ])+) ((?:\\.|[^\\ ])+) (\d+)$")
 
@@ -30,55 +28,30 @@ def parse(line):
     return tags, {name: float(value) for name, value in (field.split("=") for field in fields.split(","))}, int(at[:-9])
 
 
-class Database(contextlib.AbstractContextManager):
+class Database(HttpStandin):
     """A stand-in. `answer(database, lines, headers, path)` returns (status, body, headers), or None for no answer.
     Rows accepted with 2xx, and those that `keep` accepts, are in `samples` {(pack, name, seconds): [values]};
     `pack` is None for rows of the gateway itself."""
 
     def __init__(self, answer=lambda *_: (204, b"", {}), keep=lambda status: status // 100 == 2):
-        self.answer, self.keep = answer, keep
+        self.decide, self.keep = answer, keep
         self.samples, self.requests, self.lock = {}, [], threading.Lock()
-        database = self
+        super().__init__(self.answer)
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if self.headers.get("Content-Encoding") == "gzip":
-                    body = gzip.decompress(body)
-                lines = body.decode().splitlines()
-                with database.lock:
-                    result = database.answer(database, lines, self.headers, self.path)
-                    status = result[0] if result else None
-                    database.requests.append((status, len(lines), dict(self.headers), self.path))
-                    if status is None or database.keep(status):
-                        database.store(lines)
-                if result is None:
-                    self.wfile.write(b"HTTP/1.1 204 No Con")  # and never sends the rest of it
-                    self.wfile.flush()
-                    database.closing.wait(10 * PATIENCE)
-                    self.close_connection = True
-                    return
-                self.send_response(result[0])
-                for name, value in {"Content-Length": str(len(result[1])), **result[2]}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(result[1])
-
-            def log_message(self, *arguments):
-                pass
-
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *arguments):
-                pass  # a connection that was cut
-
-        self.closing = threading.Event()
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+    def answer(self, request, body):
+        if request.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        lines = body.decode().splitlines()
+        with self.lock:
+            status, text, headers = self.decide(self, lines, request.headers, request.path) or (None, b"", {})
+            self.requests.append((status, len(lines), dict(request.headers), request.path))
+            if status is None or self.keep(status):
+                self.store(lines)
+        if status:
+            return status, headers, text
+        request.wfile.write(b"HTTP/1.1 204 No Con")  # and never sends the rest of it
+        self.over.wait(10 * PATIENCE)
+        return None
 
     def store(self, lines):
         for line in lines:
@@ -95,11 +68,6 @@ class Database(contextlib.AbstractContextManager):
     def await_times(self, pack, wanted):
         """Waits until `wanted(times)` of a pack."""
         return until(lambda: self.times(pack), wanted, patience=3 * PATIENCE)
-
-    def __exit__(self, *arguments):
-        self.closing.set()
-        self.server.shutdown()
-        self.server.server_close()
 
 
 def ask(url, data=None):

@@ -2,17 +2,15 @@
 """The dashboard for Grafana, conf/grafana.json: Debian's Prometheus answers each of its queries, from scraped data of
 a running gateway, and from the same values under the names of the line protocol."""
 
-import http.server
 import json
 import os
 import re
 import shutil
 import tempfile
-import threading
 import urllib.parse
 import urllib.request
 
-from harness import PATIENCE, Gateway, Program, free_port, main, simulate, until
+from harness import PATIENCE, Gateway, HttpStandin, Program, free_port, main, simulate, until
 
 with open("conf/grafana.json", encoding="utf-8") as file:
     DASHBOARD = json.load(file)
@@ -21,18 +19,6 @@ with open("conf/grafana.json", encoding="utf-8") as file:
 FIELDS = {"voltage_v": 26.4, "current_a": -12.3, "power_w": -325, "soc_percent": 61.7, "cell_delta_mv": 7, "temp_max_c": 23,
           "temp_min_c": -7, "mos_temp_c": 30, "fresh": 1, "age_s": 1, "timeouts": 2, "charged_wh": 5000, "discharged_wh": 4000,
           "alarm_level": 1, "alarm_soc_low": 1, **{f"cell_mv_{n:02d}": 3290 + n for n in range(1, 9)}}
-
-
-class LineProtocol(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = "".join(f'packgate_{name}{{pack="shed",line="shed",gateway="here"}} {value}\n' for name, value in FIELDS.items())
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, *_):
-        pass
 
 
 def questions():
@@ -79,13 +65,9 @@ def works_on_what_prometheus_scrapes():
 
 
 def works_on_the_line_protocol():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), LineProtocol)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    text = "".join(f'packgate_{name}{{pack="shed",line="shed",gateway="here"}} {value}\n' for name, value in FIELDS.items())
+    with HttpStandin(lambda *_: (200, {"Content-Type": "text/plain; version=0.0.4"}, text.encode())) as server:
         check_all(f"127.0.0.1:{server.server_port}")
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def is_a_dashboard():

@@ -6,7 +6,6 @@ broker with a password, and the page behind nginx as the ingress would request i
 import contextlib
 import ctypes
 import fcntl
-import http.server
 import json
 import os
 import re
@@ -16,14 +15,13 @@ import stat
 import struct
 import subprocess
 import tempfile
-import threading
 import traceback
 import urllib.parse
 import urllib.request
 
 import yaml
 
-from harness import PACKGATE, PATIENCE, Program, free_port, main, simulate, until
+from harness import HttpStandin, PACKGATE, PATIENCE, Program, free_port, main, simulate, until
 from mqtt_harness import Broker, Listener, await_retained
 
 APP = "packaging/home-assistant"
@@ -178,35 +176,23 @@ def archive_has_packages_of_both():
 
 # ---- the start ----
 
-class Supervisor(http.server.ThreadingHTTPServer):
+class Supervisor(HttpStandin):
     """Answers requests about the broker like the Supervisor, to clients with the token."""
-    daemon_threads = True
 
     def __init__(self, broker=None):
         self.broker = broker  # its answer; None: there is no broker
-        super().__init__(("127.0.0.1", 0), self.Answer)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        super().__init__(self.answer)
 
-    class Answer(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            if self.headers["Authorization"] != f"Bearer {TOKEN}" or self.path not in ("/services/mqtt", "/addons/self/info"):
-                status, answer = 403, {"result": "error", "message": "not allowed"}
-            elif self.path == "/addons/self/info":
-                status, answer = 200, {"result": "ok", "data": {"slug": "local_packgate", "hostname": "local-packgate"}}
-            elif self.server.broker is None:
-                status, answer = 400, {"result": "error", "message": "Service not enabled"}
-            else:
-                status, answer = 200, {"result": "ok", "data": self.server.broker}
-            body = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
+    def answer(self, request, _):
+        if request.headers["Authorization"] != f"Bearer {TOKEN}" or request.path not in ("/services/mqtt", "/addons/self/info"):
+            status, answer = 403, {"result": "error", "message": "not allowed"}
+        elif request.path == "/addons/self/info":
+            status, answer = 200, {"result": "ok", "data": {"slug": "local_packgate", "hostname": "local-packgate"}}
+        elif self.broker is None:
+            status, answer = 400, {"result": "error", "message": "Service not enabled"}
+        else:
+            status, answer = 200, {"result": "ok", "data": self.broker}
+        return status, {"Content-Type": "application/json"}, json.dumps(answer).encode()
 
 
 def service(port, **more):
@@ -257,7 +243,6 @@ def app(options, broker=None, page=LOOPBACK):
                                PACKGATE_CONFIG=f"{folder}/config", PACKGATE_STATE=f"{folder}/data", PACKGATE_USER=str(os.geteuid()),
                                **page)
             yield folder, supervisor, lambda more=(): Program(f"{APP}/start", env=environment | dict(more))
-            supervisor.shutdown()
 
 
 def config_of(folder):

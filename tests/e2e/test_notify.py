@@ -6,7 +6,6 @@ and untrusted certificates, and that no message is sent twice."""
 import base64
 import email
 import email.header
-import http.server
 import json
 import os
 import queue
@@ -16,55 +15,33 @@ import socket
 import ssl
 import subprocess
 import tempfile
-import threading
 import time
 import urllib.parse
 
-from harness import Gateway, PACKGATE, PATIENCE, Standin, main, outlet_pid, set_local_time, until
+from harness import Gateway, HttpStandin, PACKGATE, PATIENCE, Standin, main, outlet_pid, set_local_time, until
 from mqtt_harness import LINE, SOON_STALE, make_certificates, name_servers_silent
 
 CALM, ALARM = "sim:profile=fixed", "sim:profile=fixed,alarm.soc_low=1"
 
 
-class Service:
-    """An HTTP server that records requests, and answers with a status, "hang", or "close"."""
+class Service(HttpStandin):
+    """Records requests, and answers with a status, "hang", or "close"."""
 
     def __init__(self, tls=None):
-        service = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                answer = service.answers.pop(0) if service.answers else 200
-                found = (self.path, dict(self.headers), body.decode())
-                service.came.append(found)
-                if answer == "hang":
-                    service.ends.wait(PATIENCE)
-                    return
-                if answer == "close":
-                    return
-                text = service.text.encode()
-                self.send_response(answer)
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-                if 200 <= answer < 300:
-                    service.queue.put(found)  # the latest one may be another by now
-
-            def log_message(self, *arguments):
-                pass
-
         self.queue, self.came, self.answers, self.text = queue.Queue(), [], [], "{\"status\":1}"
-        self.ends = threading.Event()
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        if tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*tls)
-            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
-        self.port = self.server.server_address[1]
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        super().__init__(self.answer, tls)
+
+    def answer(self, request, body):
+        answer = self.answers.pop(0) if self.answers else 200
+        found = (request.path, dict(request.headers), body.decode())
+        self.came.append(found)
+        if answer == "hang":
+            self.over.wait(PATIENCE)
+        if answer in ("hang", "close"):
+            return None
+        if 200 <= answer < 300:
+            self.queue.put(found)  # the latest one may be another by now
+        return answer, {}, self.text.encode()
 
     def next(self):
         return self.queue.get(timeout=PATIENCE)
@@ -76,14 +53,6 @@ class Service:
             if found["event"] == name and found["active"] is active:
                 return found
             assert found["event"] in ("stale", "back"), found
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *arguments):
-        self.ends.set()
-        self.server.shutdown()
-        self.server.server_close()
 
 
 class MailServer(Standin):
@@ -509,7 +478,7 @@ def checks_certificates():
             with Service() as plain:
                 status, said = test(words.replace(service.url, plain.url.replace("http:", "https:")))
                 assert status == 1 and said.endswith(": its port may be one for http://\n"), said
-            status, said = test(section(f"type = mail\nurl = smtp://127.0.0.1:{service.port}\nto = c@d.example\n"))
+            status, said = test(section(f"type = mail\nurl = smtp://127.0.0.1:{service.server_port}\nto = c@d.example\n"))
             assert status == 1 and said.endswith(": its port may be one for smtps://\n"), said
             with MailServer() as plain:
                 status, said = test(section(f"type = mail\nurl = smtps://127.0.0.1:{plain.port}\nto = c@d.example\n"))

@@ -8,7 +8,6 @@ import contextlib
 import ctypes
 import fcntl
 import glob
-import http.server
 import json
 import os
 import pty
@@ -27,7 +26,7 @@ import urllib.parse
 
 from ble_harness import Air
 from control_harness import Link, run
-from harness import PACKGATE, PATIENCE, Program, free_port, main, simulate, until
+from harness import HttpStandin, PACKGATE, PATIENCE, Program, free_port, main, simulate, until
 from influx_harness import InfluxDB
 from mqtt_harness import Broker, make_certificates
 from web_harness import Page
@@ -500,17 +499,9 @@ def test_try_others():
         assert "no such address or database" in tried(browser, "influx", "base", edit("influx", "base", "url", f"{influx.url}/write?db=none"))["write"]
         came = []
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                came.append(self.rfile.read(int(self.headers["Content-Length"])))
-                self.send_response(200)
-                self.end_headers()
-
-        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            given = [edit("notify", "phone", "type", "ntfy"), edit("notify", "phone", "url", f"http://127.0.0.1:{server.server_address[1]}/topic")]
+        with HttpStandin(lambda _, body: came.append(body) or (200, {}, b"")) as server:
+            given = [edit("notify", "phone", "type", "ntfy"), edit("notify", "phone", "url", f"{server.url}/topic")]
             assert tried(browser, "notify", "phone", *given) == {"message": True}
-            server.shutdown()
         assert came and b"test" in came[0]
         wrong = tried(browser, "notify", "phone", *given)
         assert wrong["message"] is not True and wrong["message"], wrong

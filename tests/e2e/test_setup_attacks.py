@@ -5,7 +5,6 @@ gateway. test_setup_api tests the normal cases."""
 
 import contextlib
 import glob
-import http.server
 import json
 import os
 import re
@@ -17,7 +16,7 @@ import tempfile
 import threading
 
 from control_harness import run
-from harness import PACKGATE, PATIENCE, Program, children_of, free_port, main, until
+from harness import HttpStandin, PACKGATE, PATIENCE, Program, children_of, free_port, main, until
 from test_page import CHROMIUM
 from test_setup_api import PACKS, Browser, ask_helper, await_reload, edit, helped, is_undone, read, steady_page
 from web_harness import Page, read_all
@@ -717,26 +716,11 @@ def test_pages_of_others_in_a_browser():
         before, browser = read(page.path), Browser(page)
         body = json.dumps({"hash": browser.hash(), "edits": [UNIT_7]})
 
-        class Evil(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                text = (EVIL % (page.web, body)).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "text/html")
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, *_):
-                pass
-
-        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Evil) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            port = server.server_address[1]
+        with HttpStandin(lambda *_: (200, {"Content-Type": "text/html"}, (EVIL % (page.web, body)).encode())) as server:
             for host in ("127.0.0.1", "localhost", "evil.example"):
-                text = dump(f"http://{host}:{port}/", "--host-resolver-rules=MAP evil.example 127.0.0.1")
+                text = dump(f"http://{host}:{server.server_port}/", "--host-resolver-rules=MAP evil.example 127.0.0.1")
                 said = re.search("<title>(.*?)</title>", text)[1].split("|")
                 assert len(said) == 8 and all(word.strip() in ("blocked", "opaque") for word in said), said
-            server.shutdown()
         text = dump(f"http://evil.example:{page.web}/api/v1/setup/config", "--host-resolver-rules=MAP evil.example 127.0.0.1")
         assert "unknown host name" in text and "shed" not in text, text
         state = browser.good(browser.get("state"))

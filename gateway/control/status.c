@@ -252,34 +252,6 @@ json_t *status_values(const struct overview *overview, const json_t *names, doub
     return list;
 }
 
-static json_t *pushes_array(const struct overview *overview)
-{
-    json_t *list = json_array();
-    struct push_state_of push;
-    for (unsigned n = 0; pushes_state(overview->pushes, n, &push); n++) {
-        json_t *object = json_object();
-        add_member(object, "name", json_string(push.config->name));
-        add_member(object, "target", json_string(push.config->target));
-        add_count(object, "unit", push.config->unit);
-        add_member(object, "connected", json_boolean(push.connected));
-        add_count(object, "values", push.config->write_count);
-        add_count(object, "not_taken", push.barred);
-        add_count(object, "requests", push.counters.requests);
-        add_count(object, "confirmed", push.counters.answers);
-        add_count(object, "exceptions", push.counters.exceptions);
-        add_count(object, "malformed", push.counters.malformed);
-        add_count(object, "timeouts", push.counters.timeouts);
-        add_count(object, "connections", push.connections);
-        add_count(object, "failures", push.failures);
-        if (push.mute)
-            add_member(object, "error", json_string("its unit does not answer, other units do"));
-        else if (push.trouble[0])
-            add_member(object, "error", json_string(push.trouble));
-        json_array_append_new(list, object);
-    }
-    return list;
-}
-
 static json_t *outlets_array(const struct overview *overview)
 {
     json_t *list = json_array();
@@ -369,7 +341,7 @@ json_t *status_of(const struct overview *overview, double now)
     for (unsigned n = 0; (source = packs_at(overview->packs, n)); n++)
         json_array_append_new(packs, source_object(source, refs, now));
     add_member(object, "packs", packs);
-    add_member(object, "pushes", pushes_array(overview));
+    add_member(object, "pushes", pushes_status(overview->pushes));
     add_member(object, "outlets", outlets_array(overview));
     add_member(object, "modbus", modbus_object(overview, now));
     return object;

@@ -2,12 +2,16 @@
 /* The connections to the Modbus TCP servers that are written to, and the turns of their pushes. */
 #include "push.h"
 
+#include "push_plan.h"
+
 #include "base/alloc.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/dial.h"
 #include "base/log.h"
 #include "base/timer.h"
+
+#include "bms/count.h"
 
 #include <errno.h>
 #include <math.h>
@@ -29,6 +33,14 @@
 /* s for which a running search delays the message, so that one message lists all registers it finds */
 #define SEARCH_S 30.0
 #define LIST_SIZE 100
+
+struct push_counters {
+    uint32_t requests;
+    uint32_t answers;    /* responses that confirm a request */
+    uint32_t exceptions; /* exception responses */
+    uint32_t malformed;  /* invalid responses */
+    uint32_t timeouts;   /* requests that timed out */
+};
 
 /* One push. */
 struct push {
@@ -501,28 +513,46 @@ struct pushes *pushes_new(struct ev_loop *loop, struct packs *packs)
     return pushes;
 }
 
-bool pushes_state(const struct pushes *pushes, unsigned n, struct push_state_of *state)
+static json_t *push_object(const struct push_target *target, const struct push *push)
 {
-    unsigned t = 0;
-    for (; t < pushes->count && n >= pushes->targets[t]->count; t++)
-        n -= pushes->targets[t]->count;
-    if (t == pushes->count)
-        return false;
-    const struct push_target *target = pushes->targets[t];
-    const struct push *push = &target->pushes[n];
-    *state = (struct push_state_of){
-        .config = push->config,
-        .connected = target->fd >= 0,
-        .mute = push->mute.told,
-        .counters = push->counters,
-        .connections = target->connects,
-        .failures = target->failures,
-        .trouble = target->trouble,
-    };
+    unsigned barred = 0;
     for (unsigned i = 0; i < push->plan.count; i++)
-        state->barred +=
+        barred +=
             push->plan.items[i].state == PUSH_BARRED || push->plan.items[i].state == PUSH_IGNORED;
-    return true;
+    const struct {
+        const char *name;
+        uint32_t count;
+    } counts[] = {
+        {"values", push->config->write_count},
+        {"not_taken", barred},
+        {"requests", push->counters.requests},
+        {"confirmed", push->counters.answers},
+        {"exceptions", push->counters.exceptions},
+        {"malformed", push->counters.malformed},
+        {"timeouts", push->counters.timeouts},
+        {"connections", target->connects},
+        {"failures", target->failures},
+    };
+    json_t *object = json_pack("{s:s, s:s, s:i, s:b}", "name", push->config->name, "target",
+                               push->config->target, "unit", (int) push->config->unit, "connected",
+                               target->fd >= 0);
+    for (size_t i = 0; i < COUNT(counts); i++)
+        json_object_set_new(object, counts[i].name, json_integer(counts[i].count));
+    const char *error =
+        push->mute.told ? "its unit does not answer, other units do" : target->trouble;
+    if (error[0])
+        json_object_set_new(object, "error", json_string(error));
+    return object;
+}
+
+json_t *pushes_status(const struct pushes *pushes)
+{
+    json_t *list = json_array();
+    for (unsigned t = 0; t < pushes->count; t++)
+        for (unsigned i = 0; i < pushes->targets[t]->count; i++)
+            json_array_append_new(list,
+                                  push_object(pushes->targets[t], &pushes->targets[t]->pushes[i]));
+    return list;
 }
 
 static void free_target(struct push_target *target)

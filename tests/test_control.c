@@ -42,7 +42,7 @@ static int set_up(void **state)
     close(fd);
     const double now = clock_now();
     bench.loop = ev_loop_new(0);
-    bench.config = config_file_load(&bench.file, bench.path, stderr, now);
+    bench.config = config_file_load(&bench.file, bench.path, now);
     assert_non_null(bench.config);
     bench.file.in_force = true;
     bench.kept = kept_load("");

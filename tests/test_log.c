@@ -188,22 +188,6 @@ TEST(keeps_errno)
     assert_false(log_enabled(LOG_LEVEL_DEBUG));
 }
 
-static void say_stream(void)
-{
-    FILE *stream = log_stream();
-    fprintf(stream, "%s:%d:", "a.ini", 3);
-    fprintf(stream, " no such key\na.ini:4: warning: odd\n");
-    fprintf(stream, "end");
-    fclose(stream);
-}
-
-TEST(stream)
-{
-    char output[OUTPUT_SIZE];
-    say(say_stream, NO_JOURNAL, output);
-    assert_string_equal(output, "error: a.ini:3: no such key\nwarning: a.ini:4: odd\nerror: end\n");
-}
-
 #define MANY 20000 /* messages; more bytes than any of these outputs can hold */
 
 /* The ends of something that can be standard error: bytes written to [1] can be read from [0]. */

@@ -239,35 +239,3 @@ void log_frame(const char *prefix, const uint8_t *bytes, size_t size)
     write_log_line(LOG_LEVEL_DEBUG, text, (size_t) length);
     errno = err;
 }
-
-/* A line that contains "warning: " is a warning. */
-static void write_streamed(const char *text, size_t length)
-{
-    static const char warning[] = "warning: ";
-    const char *found = memmem(text, length, warning, strlen(warning));
-    if (found)
-        log_warn("%.*s%.*s", (int) (found - text), text,
-                 (int) (length - (size_t) (found - text) - strlen(warning)),
-                 found + strlen(warning));
-    else
-        log_error("%.*s", (int) length, text);
-}
-
-static ssize_t take_lines(void *cookie, const char *bytes, size_t size)
-{
-    for (size_t done = 0; done < size;) {
-        const char *line = bytes + done, *end = memchr(line, '\n', size - done);
-        const size_t length = end ? (size_t) (end - line) : size - done;
-        write_streamed(line, length);
-        done += length + (end != NULL);
-    }
-    return (ssize_t) size;
-}
-
-FILE *log_stream(void)
-{
-    FILE *stream = fopencookie(NULL, "w", (cookie_io_functions_t){.write = take_lines});
-    if (stream)
-        setvbuf(stream, NULL, _IOLBF, 0);
-    return stream;
-}

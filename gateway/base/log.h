@@ -15,7 +15,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 struct ev_loop;
 
@@ -49,7 +48,3 @@ void log_with_time(void);
  * for, a line reports how many were dropped. Programs that share standard error are not affected.
  */
 void log_never_wait(struct ev_loop *loop);
-
-/** Opens a stream whose lines become messages: warnings if they contain "warning: ", else errors.
- * For functions that print errors. NULL: out of memory. The caller closes it. */
-FILE *log_stream(void);

@@ -50,11 +50,17 @@ struct running {
 /* Mistakes are logged like all messages. */
 static struct config *load_from(struct running *running, const char *path)
 {
-    FILE *errors = log_stream();
-    if (!errors)
-        return NULL;
-    struct config *config = config_file_load(&running->file, path, errors, clock_now());
-    fclose(errors);
+    struct config *config = config_file_load(&running->file, path, clock_now());
+    const struct mistakes *mistakes = &running->file.mistakes;
+    for (unsigned i = 0; i < mistakes->listed; i++) {
+        const struct mistake *one = &mistakes->list[i];
+        char place[16] = "";
+        if (one->line > 0)
+            snprintf(place, sizeof place, "%u:", one->line);
+        log_message(one->warning ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, "%s:%s %s",
+                    config_file_name(path), place,
+                    one->text + (one->warning ? strlen(MISTAKE_WARNING) : 0));
+    }
     return config;
 }
 

@@ -286,14 +286,12 @@ void config_free(struct config *config)
     free(config);
 }
 
-struct config *config_file_load(struct config_file *file, const char *path, FILE *errors,
-                                double now)
+struct config *config_file_load(struct config_file *file, const char *path, double now)
 {
     const char *why;
     const bool again = file->path;
     config_file_free(file);
     struct config *config = load_config(path, again, &file->mistakes);
-    mistakes_print(&file->mistakes, config_file_name(path), errors);
     /* Standard input can be read only once. */
     char *text = strcmp(path, "-") == 0 ? NULL : regular_text(path, LARGEST_FILE, &why);
     file->text = text ? config_masked(text) : NULL;

@@ -34,6 +34,5 @@ struct config_file {
 };
 
 /** Loads `path` as config_load does, and replaces what is kept for display (zeroed: nothing). */
-struct config *config_file_load(struct config_file *file, const char *path, FILE *errors,
-                                double now);
+struct config *config_file_load(struct config_file *file, const char *path, double now);
 void config_file_free(struct config_file *file);

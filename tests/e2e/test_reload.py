@@ -53,8 +53,9 @@ def keeps_all_with_a_wrong_file():
     with server, Gateway(pack("a", url, 1)) as gateway, gateway.client() as client:
         gateway.wait_published("a")
         await_value(client, "polls", 1, lambda polls: polls >= 20)
-        gateway.rewrite(pack("a", url, 1) + "[pack b]\nline = nowhere\nunit = 1\n")
-        gateway.wait_for(r"packgate.ini:\d+: there is no \[line nowhere\]")
+        gateway.rewrite(pack("a", url, 1) + "[line c]\nport = sim:\nprotocol = daly\n[pack b]\nline = nowhere\nunit = 1\n")
+        gateway.wait_for(r"^warning: \S+/packgate.ini:\d+: \[line c\] has no pack and stays unused$")
+        gateway.wait_for(r"^error: \S+/packgate.ini:\d+: there is no \[line nowhere\]")
         gateway.wait_for("the old one stays in force")
         assert abs(read_value(client, "voltage_v", 1) - 26.1) < 1e-4
         assert read_value(client, "polls", 1) >= 20

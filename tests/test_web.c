@@ -18,7 +18,7 @@ static const struct guard guard = {
 
 static bool knows(const char *text)
 {
-    struct guard_host host;
+    struct endpoint host;
     return guard_host_parse(text, &host) && guard_knows(&guard, &host);
 }
 
@@ -91,7 +91,7 @@ TEST(any_name)
 TEST(names_with_a_certificate)
 {
     struct guard own = guard;
-    struct guard_host host;
+    struct endpoint host;
     config = (struct web_config){.tls_cert = "/a", .tls_key = "/b"};
     own.ports[0] = 443;
     own.port_count = 1;
@@ -125,7 +125,7 @@ TEST(origins)
         {"shed:8080", "http://shed:8080@evil.example", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct guard_host host;
+        struct endpoint host;
         assert_true(guard_host_parse(cases[i].host, &host));
         if (guard_same_page(cases[i].origin, &host) != cases[i].same)
             fail_msg("'%s' of '%s' should be %s", cases[i].origin, cases[i].host,

@@ -7,51 +7,22 @@
 #include <math.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
-static bool parse_port(const char *text, unsigned *port)
+/* The last label may end with a dot; the port may be missing, which endpoint_parse does not permit. */
+bool guard_host_parse(const char *text, struct endpoint *host)
 {
-    const size_t size = strlen(text);
-    if (size == 0 || size > 5 || text[strspn(text, "0123456789")])
+    char whole[GUARD_HOST_SIZE + sizeof ":65535"];
+    const char *bracket = strrchr(text, ']'), *port = strchr(bracket ? bracket : text, ':');
+    const size_t size = port ? (size_t) (port - text) : strlen(text);
+    const bool dot = !bracket && size > 0 && text[size - 1] == '.';
+    if (snprintf(whole, sizeof whole, "%.*s%s", (int) (size - dot), text, port ? port : ":0") >=
+            (int) sizeof whole ||
+        strchr(whole, '%') || !endpoint_parse(whole, host) || (port && host->port == 0))
         return false;
-    *port = (unsigned) strtoul(text, NULL, 10);
-    return *port > 0 && *port <= 65535;
-}
-
-static bool parse_bracketed(const char *text, struct guard_host *host)
-{
-    struct in6_addr address;
-    const char *end = strchr(text, ']');
-    if (!end || (size_t) (end - text) > sizeof host->name)
-        return false;
-    memcpy(host->name, text + 1, (size_t) (end - text - 1));
-    host->name[end - text - 1] = '\0';
-    host->is_address = true;
-    return inet_pton(AF_INET6, host->name, &address) == 1 &&
-           (end[1] == '\0' || (end[1] == ':' && parse_port(end + 2, &host->port)));
-}
-
-bool guard_host_parse(const char *text, struct guard_host *host)
-{
-    struct in_addr address;
-    *host = (struct guard_host){.port = 0};
-    if (text[0] == '[')
-        return parse_bracketed(text, host);
-    size_t size = strcspn(text, ":");
-    if (text[size] == ':' && !parse_port(text + size + 1, &host->port))
-        return false;
-    if (size > 0 && text[size - 1] == '.')
-        size--;
-    if (size == 0 || size >= sizeof host->name)
-        return false;
-    for (size_t i = 0; i < size; i++) {
-        if (!isalnum((unsigned char) text[i]) && !strchr("-._", text[i]))
-            return false;
-        host->name[i] = (char) tolower((unsigned char) text[i]);
-    }
-    host->is_address = inet_pton(AF_INET, host->name, &address) == 1;
+    for (char *c = host->host; *c; c++)
+        *c = (char) tolower((unsigned char) *c);
     return true;
 }
 
@@ -70,11 +41,11 @@ static bool knows_name(const struct guard *guard, const char *name)
            (name[own] == '\0' || strcmp(name + own, ".local") == 0);
 }
 
-bool guard_knows(const struct guard *guard, const struct guard_host *host)
+bool guard_knows(const struct guard *guard, const struct endpoint *host)
 {
     if (guard->config->hosts.any)
         return true;
-    if (!host->is_address && !knows_name(guard, host->name))
+    if (!host->numeric && !knows_name(guard, host->host))
         return false;
     /* Behind a proxy, Host has the proxy's port, which is not known here. */
     if (guard->config->proxy.count > 0)
@@ -86,9 +57,9 @@ bool guard_knows(const struct guard *guard, const struct guard_host *host)
     return false;
 }
 
-bool guard_same_page(const char *origin, const struct guard_host *host)
+bool guard_same_page(const char *origin, const struct endpoint *host)
 {
-    struct guard_host other;
+    struct endpoint other;
     const bool tls = strncmp(origin, "https://", 8) == 0;
     if (!tls && strncmp(origin, "http://", 7) != 0)
         return false;
@@ -97,7 +68,7 @@ bool guard_same_page(const char *origin, const struct guard_host *host)
     /* Both headers omit the default port of the scheme. */
     const unsigned usual = tls ? 443 : 80;
     const unsigned port = other.port ? other.port : usual;
-    return strcmp(other.name, host->name) == 0 && port == (host->port ? host->port : usual);
+    return strcmp(other.host, host->host) == 0 && port == (host->port ? host->port : usual);
 }
 
 bool guard_forwarded(const char *list, struct sockaddr_storage *client)

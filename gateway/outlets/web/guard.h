@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "base/address.h"
 #include "config/outlet_config.h"
 
 #include <sys/socket.h>
@@ -21,22 +22,16 @@ struct guard {
     unsigned port_count;
 };
 
-/* A host name and a port. */
-struct guard_host {
-    char name[GUARD_HOST_SIZE]; /* in lower case, without a trailing dot and without brackets */
-    unsigned port;              /* 0: not given */
-    bool is_address;
-};
-
-/** Parses a Host header, or the part of an Origin after "://". False: malformed. */
-bool guard_host_parse(const char *text, struct guard_host *host);
+/** Parses a Host header, or the part of an Origin after "://": in lower case, without a trailing dot; port 0: not given.
+ * False: malformed. */
+bool guard_host_parse(const char *text, struct endpoint *host);
 
 /** Whether a request with this Host is meant for this gateway. */
-bool guard_knows(const struct guard *guard, const struct guard_host *host);
+bool guard_knows(const struct guard *guard, const struct endpoint *host);
 
 /** Whether the page at `origin` ("http://name:port") is one that we serve to clients that ask for
  * `host`. The scheme does not count: a proxy may have changed it. */
-bool guard_same_page(const char *origin, const struct guard_host *host);
+bool guard_same_page(const char *origin, const struct endpoint *host);
 
 /** Reads the last address of an X-Forwarded-For header. False: there is none. */
 bool guard_forwarded(const char *list, struct sockaddr_storage *client);

@@ -215,7 +215,7 @@ void setup_answer_file(struct web *web, struct web_request *request)
                                      .cells = count_of(pack, CELL_COUNT, 16),
                                      .sensors = count_of(pack, TEMP_COUNT, 4)};
     }
-    const struct map_clients clients = {.host = request->host.name,
+    const struct map_clients clients = {.host = request->host.host,
                                         .port = web->config->modbus_port ? web->config->modbus_port
                                                                          : MODBUS_PORT,
                                         .units = units,

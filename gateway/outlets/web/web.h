@@ -46,10 +46,10 @@ struct web {
 /* A request that has passed the checks of guard.h. */
 struct web_request {
     struct http_request *http;
-    const char *path; /* without the leading slash, the query, and what its route has matched */
-    struct guard_host host; /* the host name of the request */
-    bool encrypted;         /* between the browser and us, or the proxy */
-    bool unclear;           /* the client is unknown: it may read, but not switch */
+    const char *path;     /* without the leading slash, the query, and what its route has matched */
+    struct endpoint host; /* the host name of the request */
+    bool encrypted;       /* between the browser and us, or the proxy */
+    bool unclear;         /* the client is unknown: it may read, but not switch */
 };
 
 /** The token in a cookie of the request. False: it has none. */

@@ -4,7 +4,6 @@
 
 #include "packs/json.h"
 #include "packs/limits.h"
-#include "base/address.h"
 #include "registers/value.h"
 #include "bms/count.h"
 
@@ -27,11 +26,6 @@ static json_t *seconds(double s)
 static void add_member(json_t *object, const char *name, json_t *value)
 {
     json_object_set_new(object, name, value);
-}
-
-static void add_count(json_t *object, const char *name, uint64_t count)
-{
-    add_member(object, name, json_integer((json_int_t) count));
 }
 
 /* The last error and its time; left out if there was none. */
@@ -65,10 +59,10 @@ static void add_packs_of(json_t *object, const struct polling *polling,
     if (driver)
         add_member(object, "protocol", json_string(driver->name));
     add_member(object, "packs", names);
-    add_count(object, "polls", polls);
-    add_count(object, "timeouts", timeouts);
-    add_count(object, "checksum_errors", checksum_errors);
-    add_count(object, "reconnects", reconnects);
+    json_count(object, "polls", polls);
+    json_count(object, "timeouts", timeouts);
+    json_count(object, "checksum_errors", checksum_errors);
+    json_count(object, "reconnects", reconnects);
 }
 
 static json_t *line_object(const struct polling *polling, unsigned l, double now)
@@ -83,11 +77,11 @@ static json_t *line_object(const struct polling *polling, unsigned l, double now
         struct line_facts facts = line_facts(polling->lines[l]);
         add_member(object, "state", json_string(states[facts.state]));
         add_member(object, "since", wall_time(facts.since, now));
-        add_count(object, "received", facts.received);
-        add_count(object, "sent", facts.sent);
-        add_count(object, "requests", facts.requests);
-        add_count(object, "openings", facts.openings);
-        add_count(object, "errors", facts.troubles);
+        json_count(object, "received", facts.received);
+        json_count(object, "sent", facts.sent);
+        json_count(object, "requests", facts.requests);
+        json_count(object, "openings", facts.openings);
+        json_count(object, "errors", facts.troubles);
         add_error(object, facts.trouble, facts.trouble_at, now);
         if (facts.late_s > 0)
             add_member(object, "late_s", seconds(facts.late_s));
@@ -132,7 +126,7 @@ static json_t *heading_of(const struct source *source, double now)
     if (strcmp(source->title, source->name) != 0)
         add_member(object, "name", json_string(source->title));
     add_member(object, "kind", json_string(source->members ? "bank" : "pack"));
-    add_count(object, "unit", source->unit);
+    json_count(object, "unit", source->unit);
     if (source->line)
         add_member(object, "line", json_string(source->line));
     if (driver && !source->members)
@@ -140,7 +134,7 @@ static json_t *heading_of(const struct source *source, double now)
     const bool fresh = source_fresh(source, now);
     const enum map_state state = fresh ? MAP_STATE_FRESH : source_status(source, false).state;
     add_member(object, "state", json_string(map_state_name(state)));
-    add_count(object, "fresh", fresh);
+    json_count(object, "fresh", fresh);
     if (!isnan(source->read_at))
         add_member(object, "age_s", seconds(now - source->read_at));
     return object;
@@ -162,7 +156,7 @@ static void add_limited(json_t *object, const char *way, struct limited limited)
         add_member(object, name, json_string(limited.pack));
     snprintf(name, sizeof name, "%s_limited_cell", way);
     if (limited.cell > 0)
-        add_count(object, name, limited.cell);
+        json_count(object, name, limited.cell);
     snprintf(name, sizeof name, "%s_limited_cell_v", way);
     add_limit(object, name, limited.cell_v);
 }
@@ -195,18 +189,18 @@ static json_t *source_object(const struct source *source, const struct value_ref
     }
     /* What client files need, also while the pack is silent. */
     if (pack_known(source->values, CELL_COUNT))
-        add_count(object, "cells", (uint64_t) source->values->value[CELL_COUNT]);
+        json_count(object, "cells", (uint64_t) source->values->value[CELL_COUNT]);
     if (pack_known(source->values, TEMP_COUNT))
-        add_count(object, "sensors", (uint64_t) source->values->value[TEMP_COUNT]);
+        json_count(object, "sensors", (uint64_t) source->values->value[TEMP_COUNT]);
     if (source_fresh(source, now))
         add_main_values(object, source, refs);
     add_limits(object, source, now);
-    add_count(object, "polls", status->polls);
-    add_count(object, "timeouts", status->timeouts);
-    add_count(object, "checksum_errors", status->checksum_errors);
-    add_count(object, "reconnects", status->reconnects);
-    add_count(object, "implausible", status->implausible);
-    add_count(object, "spikes", status->spikes);
+    json_count(object, "polls", status->polls);
+    json_count(object, "timeouts", status->timeouts);
+    json_count(object, "checksum_errors", status->checksum_errors);
+    json_count(object, "reconnects", status->reconnects);
+    json_count(object, "implausible", status->implausible);
+    json_count(object, "spikes", status->spikes);
     add_error(object, source->trouble, source->trouble_at, now);
     return object;
 }
@@ -221,8 +215,8 @@ static json_t *values_object(const struct overview *overview, const struct sourc
         if (poller && strcmp(poller->config->name, source->name) == 0)
             complete = poller->complete;
     }
-    add_count(object, "polls", source->status.polls);
-    add_count(object, "complete", complete);
+    json_count(object, "polls", source->status.polls);
+    json_count(object, "complete", complete);
     json_t *values = source_fresh(source, now) ? json_of_pack(source->values) : NULL;
     if (values)
         json_object_update(object, values);
@@ -262,55 +256,22 @@ static json_t *outlets_array(const struct overview *overview)
         add_member(object, "name", json_string(outlet.section));
         add_member(object, "running", json_boolean(outlet.pid > 0));
         if (outlet.pid > 0)
-            add_count(object, "pid", (uint64_t) outlet.pid);
+            json_count(object, "pid", (uint64_t) outlet.pid);
         add_member(object, "connected", json_boolean(outlet.report->connected));
-        add_count(object, "published", outlet.report->sent);
-        add_count(object, "dropped", outlet.report->dropped);
-        add_count(object, "failed", outlet.report->failed);
-        add_count(object, "refused", outlet.report->refused);
-        add_count(object, "queued", outlet.report->queued);
-        add_count(object, "behind_s", outlet.report->behind_s);
-        add_count(object, "ended", outlet.ended);
-        add_count(object, "messages", outlet.sent);
-        add_count(object, "merged", outlet.owed);
+        json_count(object, "published", outlet.report->sent);
+        json_count(object, "dropped", outlet.report->dropped);
+        json_count(object, "failed", outlet.report->failed);
+        json_count(object, "refused", outlet.report->refused);
+        json_count(object, "queued", outlet.report->queued);
+        json_count(object, "behind_s", outlet.report->behind_s);
+        json_count(object, "ended", outlet.ended);
+        json_count(object, "messages", outlet.sent);
+        json_count(object, "merged", outlet.owed);
         if (outlet.report->words[0])
             add_member(object, "error", json_string(outlet.report->words));
         json_array_append_new(list, object);
     }
     return list;
-}
-
-static json_t *modbus_object(const struct overview *overview, double now)
-{
-    const struct server_counters counters = server_counters(overview->server);
-    const struct gateway_config *config = &packs_config(overview->packs)->gateway;
-    json_t *object = json_object(), *listen = json_array(), *clients = json_array();
-    for (unsigned i = 0; i < config->listen.count; i++) {
-        const char *text = config->listen.at[i];
-        json_array_append_new(listen, json_sprintf("%.*s:%u", (int) (strrchr(text, ':') - text),
-                                                   text, server_port(overview->server, i)));
-    }
-    add_member(object, "listen", listen);
-    add_count(object, "base", (uint64_t) config->map.base);
-    add_count(object, "clients", server_clients(overview->server));
-    add_count(object, "max_clients", config->max_clients);
-    add_count(object, "requests", counters.requests);
-    add_count(object, "exceptions", counters.exceptions);
-    add_count(object, "accepted", counters.accepted);
-    add_count(object, "refused", counters.refused);
-    add_count(object, "dropped", counters.dropped);
-    add_count(object, "discarded", counters.discarded);
-    struct server_client client;
-    for (unsigned at = 0; server_next_client(overview->server, &at, &client);) {
-        char text[ADDRESS_TEXT];
-        json_t *one = json_object();
-        add_member(one, "address", json_string(address_format(client.address, text)));
-        add_member(one, "since", wall_time(client.since, now));
-        add_count(one, "requests", client.requests);
-        json_array_append_new(clients, one);
-    }
-    add_member(object, "connections", clients);
-    return object;
 }
 
 json_t *status_of(const struct overview *overview, double now)
@@ -324,8 +285,8 @@ json_t *status_of(const struct overview *overview, double now)
     add_member(object, "version", json_string(PACKGATE_VERSION));
     if (packs_config(overview->packs)->gateway.title[0])
         add_member(object, "name", json_string(packs_config(overview->packs)->gateway.title));
-    add_count(object, "map_version", MAP_VERSION);
-    add_count(object, "pid", (uint64_t) getpid());
+    json_count(object, "map_version", MAP_VERSION);
+    json_count(object, "pid", (uint64_t) getpid());
     add_member(object, "time", json_integer((json_int_t) time(NULL)));
     add_member(object, "started", wall_time(started_at, now));
     add_member(object, "uptime_s", seconds(now - started_at));
@@ -343,7 +304,8 @@ json_t *status_of(const struct overview *overview, double now)
     add_member(object, "packs", packs);
     add_member(object, "pushes", pushes_status(overview->pushes));
     add_member(object, "outlets", outlets_array(overview));
-    add_member(object, "modbus", modbus_object(overview, now));
+    add_member(object, "modbus",
+               server_status(overview->server, &packs_config(overview->packs)->gateway, now));
     return object;
 }
 

@@ -4,14 +4,13 @@
 
 #include "push_plan.h"
 
+#include "packs/json.h"
 #include "base/alloc.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/dial.h"
 #include "base/log.h"
 #include "base/timer.h"
-
-#include "bms/count.h"
 
 #include <errno.h>
 #include <math.h>
@@ -519,25 +518,18 @@ static json_t *push_object(const struct push_target *target, const struct push *
     for (unsigned i = 0; i < push->plan.count; i++)
         barred +=
             push->plan.items[i].state == PUSH_BARRED || push->plan.items[i].state == PUSH_IGNORED;
-    const struct {
-        const char *name;
-        uint32_t count;
-    } counts[] = {
-        {"values", push->config->write_count},
-        {"not_taken", barred},
-        {"requests", push->counters.requests},
-        {"confirmed", push->counters.answers},
-        {"exceptions", push->counters.exceptions},
-        {"malformed", push->counters.malformed},
-        {"timeouts", push->counters.timeouts},
-        {"connections", target->connects},
-        {"failures", target->failures},
-    };
     json_t *object = json_pack("{s:s, s:s, s:i, s:b}", "name", push->config->name, "target",
                                push->config->target, "unit", (int) push->config->unit, "connected",
                                target->fd >= 0);
-    for (size_t i = 0; i < COUNT(counts); i++)
-        json_object_set_new(object, counts[i].name, json_integer(counts[i].count));
+    json_count(object, "values", push->config->write_count);
+    json_count(object, "not_taken", barred);
+    json_count(object, "requests", push->counters.requests);
+    json_count(object, "confirmed", push->counters.answers);
+    json_count(object, "exceptions", push->counters.exceptions);
+    json_count(object, "malformed", push->counters.malformed);
+    json_count(object, "timeouts", push->counters.timeouts);
+    json_count(object, "connections", target->connects);
+    json_count(object, "failures", target->failures);
     const char *error =
         push->mute.told ? "its unit does not answer, other units do" : target->trouble;
     if (error[0])

@@ -8,6 +8,7 @@
 #include "answer.h"
 #include "mbap.h"
 
+#include "packs/json.h"
 #include "base/address.h"
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -24,6 +25,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CLIENT_BYTES (4 * MBAP_ADU_MAX) /* of requests; a whole one always fits */
@@ -450,24 +452,46 @@ unsigned server_clients(const struct server *server)
     return server->client_count;
 }
 
-bool server_next_client(const struct server *server, unsigned *at, struct server_client *state)
-{
-    while (*at < server->max_clients && server->clients[*at].list == UNUSED)
-        ++*at;
-    if (*at == server->max_clients)
-        return false;
-    const struct client *client = &server->clients[(*at)++];
-    *state = (struct server_client){
-        .address = client_address(client), .since = client->came_at, .requests = client->requests};
-    return true;
-}
-
 struct server_counters server_counters(const struct server *server)
 {
     struct server_counters counters = server->counters;
     counters.requests = server->answerer.requests;
     counters.exceptions = server->answerer.exceptions;
     return counters;
+}
+
+json_t *server_status(const struct server *server, const struct gateway_config *config, double now)
+{
+    const struct server_counters counters = server_counters(server);
+    json_t *object = json_object(), *listen = json_array(), *clients = json_array();
+    for (unsigned i = 0; i < config->listen.count; i++) {
+        const char *text = config->listen.at[i];
+        json_array_append_new(listen, json_sprintf("%.*s:%u", (int) (strrchr(text, ':') - text),
+                                                   text, server_port(server, i)));
+    }
+    json_object_set_new(object, "listen", listen);
+    json_count(object, "base", (uint64_t) config->map.base);
+    json_count(object, "clients", server->client_count);
+    json_count(object, "max_clients", config->max_clients);
+    json_count(object, "requests", counters.requests);
+    json_count(object, "exceptions", counters.exceptions);
+    json_count(object, "accepted", counters.accepted);
+    json_count(object, "refused", counters.refused);
+    json_count(object, "dropped", counters.dropped);
+    json_count(object, "discarded", counters.discarded);
+    for (unsigned i = 0; i < server->max_clients; i++) {
+        const struct client *client = &server->clients[i];
+        char text[ADDRESS_TEXT];
+        if (client->list == UNUSED)
+            continue;
+        json_t *one =
+            json_pack("{s:s, s:o}", "address", address_format(client_address(client), text),
+                      "since", json_number((double) time(NULL) - (now - client->came_at), 0));
+        json_count(one, "requests", client->requests);
+        json_array_append_new(clients, one);
+    }
+    json_object_set_new(object, "connections", clients);
+    return object;
 }
 
 void server_free(struct server *server)

@@ -21,6 +21,7 @@
 #include "config/config.h"
 
 #include <ev.h>
+#include <jansson.h>
 
 struct server_counters {
     uint32_t accepted;   /* accepted clients */
@@ -58,15 +59,8 @@ unsigned server_port(const struct server *server, unsigned listen_index);
 /** The number of connected clients. */
 unsigned server_clients(const struct server *server);
 
-/* A connected client, for the status. */
-struct server_client {
-    const struct sockaddr *address;
-    double since;
-    uint32_t requests;
-};
-
-/** Iterates over them; `*at` is 0 at the first call. False: no more. */
-bool server_next_client(const struct server *server, unsigned *at, struct server_client *state);
+/** Its part of docs/status.md; `config` is the one that it was created with, or a newer one. */
+json_t *server_status(const struct server *server, const struct gateway_config *config, double now);
 
 struct server_counters server_counters(const struct server *server);
 

@@ -17,6 +17,11 @@ json_t *json_number(double value, int decimals)
     return json_real(round(value * FRACTION) / FRACTION + 0.0);
 }
 
+void json_count(json_t *object, const char *name, uint64_t count)
+{
+    json_object_set_new(object, name, json_integer((json_int_t) count));
+}
+
 json_t *json_of_pack(const struct pack *pack)
 {
     json_t *object = json_object();

@@ -17,6 +17,9 @@ json_t *json_of_pack(const struct pack *pack);
  * sign. */
 json_t *json_number(double value, int decimals);
 
+/** Adds a member that is a whole number. */
+void json_count(json_t *object, const char *name, uint64_t count);
+
 /** The alarms that one of the bit masks has: [{"name", "level": "warning" or "protection"}]. */
 json_t *json_alarms(uint32_t warning, uint32_t protection);
 

@@ -2,11 +2,11 @@
 /* The password of the page. */
 #include "password.h"
 
+#include "base/regular.h"
 #include "base/secret.h"
 
 #include <crypt.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,27 +65,19 @@ static bool ask_hidden(const char *what, char line[PASSWORD_MAX])
     return good;
 }
 
-/* Replaces the file atomically, readable by its owner only. An existing file keeps its owner. */
+/* Replaces the file, readable by its owner only. An existing file keeps its owner. */
 static bool write_file(const char *file, const char *hash)
 {
-    char name[4096];
-    struct stat before;
-    if (snprintf(name, sizeof name, "%s.XXXXXX", file) >= (int) sizeof name) {
-        errno = ENAMETOOLONG;
+    char fresh[4096], line[CRYPT_OUTPUT_SIZE + 1];
+    struct stat as = {.st_uid = geteuid(), .st_gid = getegid()};
+    if (stat(file, &as) == 0 && geteuid() != 0 && as.st_uid != geteuid()) {
+        errno = EPERM;
         return false;
     }
-    const int fd = mkostemp(name, O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    bool good = dprintf(fd, "%s\n", hash) > 0 && fsync(fd) == 0;
-    if (good && stat(file, &before) == 0)
-        good = fchown(fd, before.st_uid, before.st_gid) == 0;
-    good = close(fd) == 0 && good && rename(name, file) == 0;
-    const int err = errno;
-    if (!good)
-        unlink(name);
-    errno = err;
-    return good;
+    as.st_mode = S_IRUSR | S_IWUSR;
+    snprintf(fresh, sizeof fresh, "%s.fresh", file);
+    snprintf(line, sizeof line, "%s\n", hash);
+    return regular_replace(file, fresh, line, &as);
 }
 
 static void print_password_help(FILE *out)

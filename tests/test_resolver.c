@@ -180,7 +180,7 @@ TEST(known_names)
     for (int i = 0; i < 3; i++) {
         outcome.done = false;
         dial_start(&dial);
-        assert_int_equal(dial.resolver.fd >= 0, i == 0);
+        assert_int_equal(dial.resolver.child.fd >= 0, i == 0);
         if (!outcome.done)
             ev_run(outcome.loop, 0);
         assert_true(outcome.done);
@@ -191,7 +191,7 @@ TEST(known_names)
     ev_run(outcome.loop, 0);
     assert_false(outcome.done);
     dial_start(&dial);
-    assert_true(dial.resolver.fd >= 0);
+    assert_true(dial.resolver.child.fd >= 0);
     dial_stop(&dial);
     assert_no_child(outcome.loop);
 }

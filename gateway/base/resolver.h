@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include "child.h"
+
 #include <ev.h>
 #include <sys/socket.h>
 
@@ -18,12 +20,7 @@ struct resolver_address {
 
 /* One look-up, embedded in its user. */
 struct resolver {
-    struct ev_loop *loop;
-    ev_io io;
-    ev_child child;
-    int fd; /* pipe from the child; -1: no look-up runs */
-    struct resolver_address found[RESOLVER_MAX];
-    size_t received; /* bytes of `found` */
+    struct child child; /* its fd is -1: no look-up runs */
     void (*done)(void *data, const struct resolver_address *addresses,
                  unsigned count); /* count 0: not found */
     void *data;

@@ -241,7 +241,7 @@ static void handle_applied(struct editing *editing, const char *text)
         editing->state = PENDING;
         editing->keep_until = clock_now() + EDITING_KEEP_S;
         snprintf(editing->hash, sizeof editing->hash, "%s", hash);
-        job_expect(&editing->saver, EDITING_KEEP_S + QUICK_S);
+        child_expect(&editing->saver.child, EDITING_KEEP_S + QUICK_S);
         answer_saving(editing, text);
         log_info("set-up: saved a new configuration; it is undone unless it is kept within %.0f s",
                  EDITING_KEEP_S);
@@ -289,7 +289,7 @@ static void handle_ended(struct editing *editing, const char *text)
 static bool send_line(const struct editing *editing, const char *text)
 {
     const size_t size = strlen(text);
-    const int fd = editing->saver.fd;
+    const int fd = editing->saver.child.fd;
     return send(fd, text, size, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t) size &&
            send(fd, "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
 }
@@ -304,7 +304,7 @@ static bool start_saving(struct editing *editing, enum saving state, const char 
     if (fd < 0)
         return false;
     editing->state = state;
-    job_adopt(&editing->saver, fd, QUICK_S);
+    child_adopt(&editing->saver.child, fd, QUICK_S);
     if (send_line(editing, text))
         return true;
     stop_saving(editing);
@@ -318,12 +318,12 @@ static void on_said(struct job *process)
 }
 
 /* The process is lost: another one undoes what it may have saved. If that is lost as well, the next start does it. */
-static void on_saver_over(struct job *process, enum job_end end)
+static void on_saver_over(struct job *process, enum child_end end)
 {
     static const char *const words[] = {
-        [JOB_ENDED] = "the program that saves the configuration has ended",
-        [JOB_SILENT] = "the program that saves the configuration does not answer",
-        [JOB_TOO_LONG] = "the reply of the program that saves the configuration is too long"};
+        [CHILD_ENDED] = "the program that saves the configuration has ended",
+        [CHILD_SILENT] = "the program that saves the configuration does not answer",
+        [CHILD_TOO_LONG] = "the reply of the program that saves the configuration is too long"};
     struct editing *editing = process->data;
     const bool again = editing->again;
     log_error("set-up: %s", words[end]);
@@ -342,9 +342,9 @@ static void send_end(struct editing *editing, bool keep)
     editing->state = ENDING;
     editing->keeps = keep;
     if (send_line(editing, keep ? "keep" : "undo"))
-        job_expect(&editing->saver, QUICK_S);
+        child_expect(&editing->saver.child, QUICK_S);
     else
-        on_saver_over(&editing->saver, JOB_ENDED);
+        on_saver_over(&editing->saver, CHILD_ENDED);
 }
 
 /* If the gateway rejects the new configuration, the old one stays in force. */
@@ -417,7 +417,7 @@ static json_t *ask_state(struct editing *editing, const struct query *query)
     return state;
 }
 
-static void on_quick_over(struct job *job, enum job_end end)
+static void on_quick_over(struct job *job, enum child_end end)
 {
     const struct editing *editing = job->data;
     const char *text = job->line;

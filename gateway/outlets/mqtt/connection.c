@@ -478,7 +478,7 @@ static void on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
                                      : "it did not answer within 15 s");
         return;
     }
-    if (connection->resolver.fd >= 0) {
+    if (connection->resolver.child.fd >= 0) {
         handle_failure(connection, "no name server answered within 15 s");
         return;
     }

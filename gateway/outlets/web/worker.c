@@ -6,15 +6,10 @@
 #include "base/queue.h"
 #include "base/regular.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
-
-#define PIECE 65536
 
 struct job {
     struct workers *workers;
@@ -23,12 +18,8 @@ struct job {
     size_t data_size;
     worker_done *done;
     void *owner;
-    pid_t pid; /* 0: the job waits */
-    int fd;
-    ev_io readable;
-    ev_timer limit;
-    char *bytes;
-    size_t size, room;
+    struct child child;
+    bool runs; /* else it waits */
     TAILQ_ENTRY(job) entry;
 };
 
@@ -48,15 +39,9 @@ static void start_jobs(struct workers *workers);
 static void free_job(struct job *job)
 {
     struct workers *workers = job->workers;
-    ev_timer_stop(workers->loop, &job->limit);
-    if (job->pid > 0) {
-        ev_io_stop(workers->loop, &job->readable);
-        kill(job->pid, SIGKILL);
-        close(job->fd);
-        workers->running--;
-    }
+    child_stop(&job->child);
+    workers->running -= job->runs;
     TAILQ_REMOVE(&workers->jobs, job, entry);
-    free(job->bytes);
     free(job->data);
     free(job);
 }
@@ -70,15 +55,12 @@ void worker_cancel(void *data)
 }
 
 /* Closes the page's sockets, so that cutting a client in the parent closes its connection. */
-static void work_in_child(struct job *job, int fd, pid_t parent)
+static void work_in_child(struct job *job, int fd)
 {
     struct worker_result result = {.status = MHD_HTTP_INTERNAL_SERVER_ERROR};
     child_reset_signals();
     signal(SIGCONT, SIG_DFL);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     fd = child_settle(fd);
-    if (getppid() != parent)
-        _exit(1);
     job->work(job->data, &result);
     result.size = result.text ? strlen(result.text) : 0;
     _exit(!write_fully(fd, &result, sizeof result) || !write_fully(fd, job->data, job->data_size) ||
@@ -90,14 +72,15 @@ static void work_in_child(struct job *job, int fd, pid_t parent)
 static void finish_job(struct job *job)
 {
     struct workers *workers = job->workers;
+    const struct child *child = &job->child;
     struct worker_result result = {.text = NULL}, sent = result;
     const size_t start = sizeof sent + job->data_size;
-    if (job->size >= sizeof sent)
-        memcpy(&sent, job->bytes, sizeof sent);
-    if (job->size >= start && job->size == start + sent.size) {
-        memcpy(job->data, job->bytes + sizeof sent, job->data_size);
+    if (child->size >= sizeof sent)
+        memcpy(&sent, child->bytes, sizeof sent);
+    if (child->size >= start && child->size == start + sent.size) {
+        memcpy(job->data, child->bytes + sizeof sent, job->data_size);
         result = sent;
-        result.text = sent.text ? strndup(job->bytes + start, sent.size) : NULL;
+        result.text = sent.text ? strndup(child->bytes + start, sent.size) : NULL;
         workers->told(workers->data, sent.why);
     }
     worker_done *done = job->done;
@@ -110,53 +93,20 @@ static void finish_job(struct job *job)
     start_jobs(workers);
 }
 
-static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
+static void on_over(struct child *child, enum child_end end)
 {
-    finish_job(timer->data);
-}
-
-static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
-{
-    struct job *job = io->data;
-    if (job->room - job->size < PIECE) {
-        char *more = realloc(job->bytes, 2 * job->room + PIECE);
-        if (!more) {
-            finish_job(job);
-            return;
-        }
-        job->bytes = more;
-        job->room = 2 * job->room + PIECE;
-    }
-    const ssize_t n = read(job->fd, job->bytes + job->size, PIECE);
-    if (n > 0)
-        job->size += (size_t) n;
-    else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-        finish_job(job);
+    finish_job(child->data);
 }
 
 static bool start_job(struct job *job)
 {
-    int pair[2];
-    const pid_t parent = getpid();
-    if (pipe2(pair, O_CLOEXEC) < 0)
-        return false;
-    job->pid = fork();
-    if (job->pid == 0)
-        work_in_child(job, pair[1], parent);
-    close(pair[1]);
-    if (job->pid < 0) {
-        close(pair[0]);
-        job->pid = 0;
-        return false;
-    }
-    struct workers *workers = job->workers;
-    workers->running++;
-    job->fd = pair[0];
-    fcntl(job->fd, F_SETFL, O_NONBLOCK);
-    ev_io_init(&job->readable, on_readable, job->fd, EV_READ);
-    job->readable.data = job;
-    ev_io_start(workers->loop, &job->readable);
-    return true;
+    int output;
+    const pid_t pid = child_start(&job->child, job->workers->longest_s, &output);
+    if (pid == 0)
+        work_in_child(job, output);
+    job->runs = pid > 0;
+    job->workers->running += job->runs;
+    return job->runs;
 }
 
 bool workers_busy(const struct workers *workers)
@@ -172,10 +122,8 @@ static void start_jobs(struct workers *workers)
     {
         if (workers_busy(workers))
             return;
-        if (job->pid > 0 || ev_is_active(&job->limit))
-            continue;
-        ev_timer_set(&job->limit, start_job(job) ? workers->longest_s : 0, 0);
-        ev_timer_start(workers->loop, &job->limit);
+        if (!job->runs && !ev_is_active(&job->child.deadline) && !start_job(job))
+            child_expect(&job->child, 0);
     }
 }
 
@@ -196,8 +144,7 @@ struct job *worker_start(struct workers *workers, worker_work *work, const void 
                         .data_size = size,
                         .done = done,
                         .owner = owner};
-    ev_init(&job->limit, on_limit);
-    job->limit.data = job;
+    child_init(&job->child, workers->loop, on_over, job);
     TAILQ_INSERT_TAIL(&workers->jobs, job, entry);
     start_jobs(workers);
     return job;

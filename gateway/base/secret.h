@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Files with passwords, tokens and keys, one secret a line. */
+/* Passwords, tokens and keys: files with one secret a line, random tokens, comparison. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,3 +11,9 @@ bool secret_read(const char *path, unsigned n, char *out, size_t size, const cha
 
 /** Logs a warning, prefixed with `who`, if every user of this host can read the file; only once, as `*told` records. */
 void secret_warn_of_readers(const char *who, const char *path, bool *told);
+
+/** Writes random hex digits and a NUL. False: the kernel has no random numbers yet. */
+bool secret_token(char *token, size_t size);
+
+/** Compares in constant time; nothing equals an empty secret. */
+bool secret_equals(const char *secret, const char *text);

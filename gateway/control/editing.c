@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/timer.h"
 
 #include "bms/count.h"
@@ -87,24 +88,13 @@ static const struct web_config *web_of(const struct editing *editing)
     return packs_config(editing->overview->packs)->web;
 }
 
-/* Compares in constant time. */
-static bool equals_secret(const char *secret, const char *text, size_t size)
-{
-    unsigned difference = 0;
-    if (!secret[0] || strlen(text) != size - 1)
-        return false;
-    for (size_t i = 0; i < size - 1; i++)
-        difference |= (unsigned) (secret[i] ^ text[i]);
-    return difference == 0;
-}
-
 static enum entrance entrance_of(struct editing *editing, const struct query *query, double now)
 {
     const struct web_config *web = web_of(editing);
     if (now >= editing->until)
         editing->code[0] = editing->token[0] = '\0';
     if (strcmp(query->by, "code") == 0)
-        return equals_secret(editing->token, query->token, TOKEN_SIZE) ? BY_CODE : BY_NOTHING;
+        return secret_equals(editing->token, query->token) ? BY_CODE : BY_NOTHING;
     if (strcmp(query->by, "password") == 0)
         return web && web->setup == WEB_SETUP_YES ? BY_PASSWORD : BY_NOTHING;
     if (strcmp(query->by, "ingress") == 0)
@@ -363,13 +353,10 @@ static void on_reload(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static json_t *ask_arm(struct editing *editing, const struct query *query)
 {
-    uint8_t random[(TOKEN_SIZE - 1) / 2];
-    if (!equals_secret(editing->code, query->body, CODE_SIZE))
+    if (!secret_equals(editing->code, query->body))
         return setup_refusal(403, "this code is wrong, expired or already used");
-    if (getrandom(random, sizeof random, 0) != (ssize_t) sizeof random)
+    if (!secret_token(editing->token, TOKEN_SIZE))
         return setup_refusal(503, "the kernel has no random numbers yet; try again");
-    for (size_t i = 0; i < sizeof random; i++)
-        snprintf(editing->token + 2 * i, 3, "%02x", random[i]);
     editing->code[0] = '\0';
     editing->until = clock_now() + EDITING_ARMED_S;
     log_info("set-up: a browser has used the code");

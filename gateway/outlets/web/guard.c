@@ -2,13 +2,14 @@
 /* Checks requests, and keeps sessions and attempts. */
 #include "guard.h"
 
+#include "base/secret.h"
+
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <math.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 /* The last label may end with a dot; the port may be missing, which endpoint_parse does not permit. */
 bool guard_host_parse(const char *text, struct endpoint *host)
@@ -109,17 +110,6 @@ bool guard_prefix(const char *text)
     return true;
 }
 
-/* Compares in constant time. */
-static bool equals_token(const char *token, const char *text)
-{
-    unsigned difference = 0;
-    if (strlen(text) != SESSION_TOKEN - 1)
-        return false;
-    for (size_t i = 0; i < SESSION_TOKEN - 1; i++)
-        difference |= (unsigned) (token[i] ^ text[i]);
-    return difference == 0;
-}
-
 static bool is_over(const struct sessions *sessions, int i, double now)
 {
     return !sessions->list[i].token[0] || now - sessions->list[i].used_at > SESSION_IDLE_S;
@@ -127,11 +117,8 @@ static bool is_over(const struct sessions *sessions, int i, double now)
 
 bool session_begin(struct sessions *sessions, double now, char token[SESSION_TOKEN])
 {
-    uint8_t random[(SESSION_TOKEN - 1) / 2];
-    if (getrandom(random, sizeof random, 0) != (ssize_t) sizeof random)
+    if (!secret_token(token, SESSION_TOKEN))
         return false;
-    for (size_t i = 0; i < sizeof random; i++)
-        snprintf(token + 2 * i, 3, "%02x", random[i]);
     int place = 0;
     for (int i = 1; i < SESSIONS_MAX && !is_over(sessions, place, now); i++)
         if (is_over(sessions, i, now) || sessions->list[i].used_at < sessions->list[place].used_at)
@@ -144,7 +131,7 @@ bool session_begin(struct sessions *sessions, double now, char token[SESSION_TOK
 double session_left(struct sessions *sessions, const char *token, double now, bool use)
 {
     for (int i = 0; i < SESSIONS_MAX; i++) {
-        if (is_over(sessions, i, now) || !equals_token(sessions->list[i].token, token))
+        if (is_over(sessions, i, now) || !secret_equals(sessions->list[i].token, token))
             continue;
         if (use)
             sessions->list[i].used_at = now;
@@ -156,7 +143,7 @@ double session_left(struct sessions *sessions, const char *token, double now, bo
 void session_end(struct sessions *sessions, const char *token)
 {
     for (int i = 0; i < SESSIONS_MAX; i++)
-        if (sessions->list[i].token[0] && equals_token(sessions->list[i].token, token))
+        if (secret_equals(sessions->list[i].token, token))
             memset(&sessions->list[i], 0, sizeof sessions->list[i]);
 }
 

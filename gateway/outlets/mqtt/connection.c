@@ -279,7 +279,8 @@ static void on_publish(struct mosquitto *mosquitto, void *data, int mid)
     struct connection *connection = data;
     if (connection->outstanding > 0)
         connection->outstanding--;
-    connection->events.sent(connection->data, mid);
+    if (connection->events.sent)
+        connection->events.sent(connection->data, mid);
 }
 
 /* return code of a rejected subscription */

@@ -27,7 +27,7 @@ struct connection_events {
      * the time of the last answered knock. */
     void (*message)(void *data, const char *topic, const void *payload, size_t size, bool retained,
                     double since);
-    /** A message was sent, or confirmed: there is room again. */
+    /** A message was sent, or confirmed: there is room again. May be NULL. */
     void (*sent)(void *data, int mid);
     /** The broker has answered a knock: it reads. */
     void (*answered)(void *data);

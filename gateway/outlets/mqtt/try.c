@@ -71,10 +71,6 @@ static void on_message(void *data, const char *topic, const void *payload, size_
     ev_break(trial->loop, EVBREAK_ALL);
 }
 
-static void on_sent(void *data, int mid)
-{
-}
-
 /* The first failure is the answer: it is not tried again. */
 static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
 {
@@ -98,11 +94,8 @@ static void on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
 
 int mqtt_test(const struct pipe_config *config)
 {
-    static const struct connection_events events = {.up = on_up,
-                                                    .down = on_down,
-                                                    .message = on_message,
-                                                    .sent = on_sent,
-                                                    .answered = on_answered};
+    static const struct connection_events events = {
+        .up = on_up, .down = on_down, .message = on_message, .answered = on_answered};
     const struct mqtt_config *section = config->settings;
     struct trial trial = {.loop = ev_default_loop(0), .status = 1};
     char host[HOST_NAME_SIZE], base[TOPIC_SIZE], id[32];

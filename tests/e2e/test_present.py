@@ -293,10 +293,10 @@ def counts_for_function_8():
             assert answer[:4] == bytes([1, 8, 0, what]), answer
             return int.from_bytes(answer[4:6], "big")
 
-        is_volts(cable.ask(VOLTS))
+        assert is_volts(cable.ask(VOLTS))
         cable.ask(frame(1, 8, 0, 10, 0, 0))
         assert cable.ask(frame(1, 8, 0, 0, 0xA5, 0x37)) == frame(1, 8, 0, 0, 0xA5, 0x37)
-        is_volts(cable.ask(VOLTS))                        # message 2, counting from 0 behind the clearing
+        assert is_volts(cable.ask(VOLTS))                 # message 2, counting from 0 behind the clearing
         cable.ask(frame(1, 3, 0x23, 0x28, 0, 1))          # 3: an exception
         cable.ask(reading(VOLTAGE, 9), 0.1)               # 4: somebody else's
         cable.ask(frame(0, *SWITCH_OFF), 0.1)             # 5: to all

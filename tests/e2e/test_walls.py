@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import unittest.mock
 
 from harness import Gateway, PACKGATE, PATIENCE, await_value, main, outlet_pid, read_value, simulate
 
@@ -314,16 +315,9 @@ class Taken:
         # A message of the sanitized build about a library loaded before its own.
         new = {"LD_PRELOAD": f"{path}.so", "WALLS_CONTROL": control, "WALLS_OTHER": str(self.other.getsockname()[1]),
                "ASAN_OPTIONS": ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))}
-        before = {name: os.environ.get(name) for name in new}
-        os.environ.update(new)
-        try:
-            history = "" if "[history]" in text else "[history]\nfile = none\n"
+        history = "" if "[history]" in text else "[history]\nfile = none\n"
+        with unittest.mock.patch.dict(os.environ, new):
             self.gateway = Gateway(PACK.format(url) + history + text.replace("{folder}", self.folder.name), control=control)
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name)
-                if value is not None:
-                    os.environ[name] = value
 
     def __enter__(self):
         self.server.__enter__()

@@ -3,6 +3,7 @@
 #include "outlet.h"
 #include "memory.h"
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/late_turn.h"
 #include "base/log.h"
@@ -409,33 +410,30 @@ static void describe_pack(struct outlet_pack *pack)
 }
 
 /* Members of a bank that the section does not include have a name only. */
-static bool link_members(struct outlet *outlet, struct outlet_pack *pack)
+static void link_members(struct outlet *outlet, struct outlet_pack *pack)
 {
     const struct pipe_pack *facts = &pack->facts;
-    pack->strangers = calloc(facts->member_count + 1, sizeof *pack->strangers);
-    for (unsigned i = 0; pack->strangers && i < facts->member_count; i++) {
+    pack->strangers = alloc_zeroed(facts->member_count, sizeof *pack->strangers);
+    for (unsigned i = 0; i < facts->member_count; i++) {
         pack->strangers[i].name = pack->strangers[i].title = facts->members[i];
         pack->members[i] = &pack->strangers[i];
         for (unsigned n = 0; n < outlet->config.pack_count; n++)
             if (strcmp(outlet->packs[n].facts.name, facts->members[i]) == 0)
                 pack->members[i] = &outlet->packs[n].source;
     }
-    return pack->strangers != NULL;
 }
 
-static bool make_packs(struct outlet *outlet, const char **at)
+static void make_packs(struct outlet *outlet, const char **at)
 {
     const unsigned count = outlet->config.pack_count;
-    outlet->packs = calloc(count + 1, sizeof *outlet->packs);
-    for (unsigned i = 0; outlet->packs && i < count; i++) {
+    outlet->packs = alloc_zeroed(count, sizeof *outlet->packs);
+    for (unsigned i = 0; i < count; i++) {
         *at = pipe_parse_pack(*at, &outlet->packs[i].facts);
         outlet->packs[i].index = i;
         describe_pack(&outlet->packs[i]);
     }
-    for (unsigned i = 0; outlet->packs && i < count; i++)
-        if (!link_members(outlet, &outlet->packs[i]))
-            return false;
-    return outlet->packs != NULL;
+    for (unsigned i = 0; i < count; i++)
+        link_members(outlet, &outlet->packs[i]);
 }
 
 /* Returns where the packs begin; NULL: it is not ours, which is logged. */
@@ -469,7 +467,9 @@ static bool handle_config(struct outlet *outlet)
     if (file >= 0)
         close(file);
     const char *at = parse_config(outlet->kind, outlet->bytes, size, &outlet->config);
-    bool good = at && make_packs(outlet, &at);
+    bool good = at != NULL;
+    if (good)
+        make_packs(outlet, &at);
     for (; good && at < outlet->bytes + size; at += sizeof(struct pipe_note)) {
         struct pipe_note note;
         memcpy(&note, at, sizeof note);

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* An outlet depends on nothing but its config: while these bytes are the same it keeps running. */
-static bool compose_config(struct process *process, const void *section)
+static void compose_config(struct process *process, const void *section)
 {
     struct outlets *outlets = process->outlets;
     const struct config *of = packs_config(outlets->packs);
@@ -34,17 +34,14 @@ static bool compose_config(struct process *process, const void *section)
     if (!process->kind->mentions_page || !of->web || !host[0] ||
         !web_address(of->web, host, config.page, sizeof config.page))
         config.page[0] = '\0';
-    process->config = pipe_compose(&config, process->sources, &process->config_size);
-    return process->config != NULL;
+    process->config = alloc_checked(pipe_compose(&config, process->sources, &process->config_size));
 }
 
 static struct process *new_process(struct outlets *outlets, const struct config_section *kind,
                                    const struct outlet_config *section)
 {
     const struct packs *packs = outlets->packs;
-    struct process *process = calloc(1, sizeof *process);
-    if (!process)
-        return NULL;
+    struct process *process = alloc_zeroed(1, sizeof *process);
     process->outlets = outlets;
     process->kind = kind;
     process->may_order = kind->may_order && ((const char *) section)[kind->may_order];
@@ -55,15 +52,13 @@ static struct process *new_process(struct outlets *outlets, const struct config_
     unsigned count = 0;
     while (packs_at(packs, count))
         count++;
-    process->sources = calloc(count + 1, sizeof *process->sources);
-    process->feeds = calloc(count + 1, sizeof *process->feeds);
-    for (unsigned n = 0; process->sources && n < count; n++)
+    process->sources = alloc_zeroed(count, sizeof *process->sources);
+    process->feeds = alloc_zeroed(count, sizeof *process->feeds);
+    for (unsigned n = 0; n < count; n++)
         if (outlet_wants(section, packs_at(packs, n)->name))
             process->sources[process->source_count++] = packs_at(packs, n);
-    if (process->sources && process->feeds && compose_config(process, section))
-        return process;
-    process_free(process);
-    return NULL;
+    compose_config(process, section);
+    return process;
 }
 
 /* `leaving`: also one that was asked to end. */
@@ -134,15 +129,11 @@ static bool dismiss(const struct process *kept, struct process *process)
 static void withdraw_former(struct outlets *outlets, const struct config_section *kind,
                             const char *title)
 {
-    struct outlet_config *section = calloc(1, kind->size);
-    if (!section)
-        return;
+    struct outlet_config *section = alloc_zeroed(1, kind->size);
     snprintf(section->name, sizeof section->name, "%s", title + strlen(kind->word) + 1);
     section->pack_count = 1; /* the empty name matches no pack */
     struct process *process = new_process(outlets, kind, section);
     free(section);
-    if (!process)
-        return;
     log_info("outlet %s: its section was removed: withdrawing what it has published", title);
     push(&outlets->first, process);
     process_start(process);
@@ -162,11 +153,7 @@ static void renew_processes(void *data, double now)
             const struct outlet_config *section = (const void *) (list + n * kind->size);
             if (kind->runs && !((const char *) section)[kind->runs])
                 continue;
-            struct process *fresh = new_process(outlets, kind, section);
-            if (fresh)
-                take_up(outlets, fresh, &kept);
-            else
-                log_error("%s %s: out of memory", kind->word, section->name);
+            take_up(outlets, new_process(outlets, kind, section), &kept);
         }
     }
     /* Those that are left belong to no section any more. The ones that end come first: dismiss looks

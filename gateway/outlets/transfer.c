@@ -5,6 +5,7 @@
 #include "memory.h"
 #include "names.h"
 
+#include "base/alloc.h"
 #include "base/timer.h"
 #include "bms/count.h"
 
@@ -148,17 +149,10 @@ static int set_timer(CURLM *multi, long ms, void *data)
 
 struct transfers *transfers_new(struct ev_loop *loop)
 {
-    struct transfers *transfers = calloc(1, sizeof *transfers);
-    if (!transfers || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-        free(transfers);
-        return NULL;
-    }
+    struct transfers *transfers = alloc_zeroed(1, sizeof *transfers);
+    curl_global_init(CURL_GLOBAL_DEFAULT);
     transfers->loop = loop;
-    transfers->multi = curl_multi_init();
-    if (!transfers->multi) {
-        transfers_free(transfers);
-        return NULL;
-    }
+    transfers->multi = alloc_checked(curl_multi_init());
     ev_init(&transfers->timer, on_timer);
     ev_init(&transfers->tidy, on_tidy);
     transfers->tidy.repeat = TIDY_S;
@@ -174,8 +168,7 @@ void transfers_free(struct transfers *transfers)
 {
     if (!transfers)
         return;
-    if (transfers->multi)
-        curl_multi_cleanup(transfers->multi);
+    curl_multi_cleanup(transfers->multi);
     ev_timer_stop(transfers->loop, &transfers->timer);
     ev_timer_stop(transfers->loop, &transfers->tidy);
     curl_global_cleanup();

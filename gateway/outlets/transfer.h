@@ -15,7 +15,7 @@
 
 struct transfers;
 
-/** NULL: out of memory. End its transfers before it is freed. */
+/** End its transfers before it is freed. */
 struct transfers *transfers_new(struct ev_loop *loop);
 void transfers_free(struct transfers *transfers);
 

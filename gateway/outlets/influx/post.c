@@ -249,8 +249,7 @@ int influx_test(const struct pipe_config *config)
     struct trial trial = {.loop = ev_default_loop(0), .status = 1};
     struct post_outcome outcome;
     struct transfers *transfers = transfers_new(trial.loop);
-    struct post *post =
-        transfers ? post_new(transfers, config->settings, "try", on_tried, &trial) : NULL;
+    struct post *post = post_new(transfers, config->settings, "try", on_tried, &trial);
     if (post && post_send(post, line, sizeof line - 1, &outcome))
         ev_run(trial.loop, 0);
     else

@@ -11,6 +11,7 @@
 #include "mqtt.h"
 
 #include "base/address.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/timer.h"
@@ -284,12 +285,10 @@ static void make_place(struct mqtt *mqtt)
 }
 
 /* What an earlier process has announced remains announced. */
-static bool make_mqtt_packs(struct mqtt *mqtt)
+static void make_mqtt_packs(struct mqtt *mqtt)
 {
     mqtt->pack_count = outlet_config(mqtt->outlet)->pack_count;
-    mqtt->packs = calloc(mqtt->pack_count + 1, sizeof *mqtt->packs);
-    if (!mqtt->packs)
-        return false;
+    mqtt->packs = alloc_zeroed(mqtt->pack_count, sizeof *mqtt->packs);
     for (unsigned i = 0; i < mqtt->pack_count; i++) {
         struct mqtt_pack *pack = &mqtt->packs[i];
         pack->pack = outlet_pack(mqtt->outlet, i);
@@ -299,7 +298,6 @@ static bool make_mqtt_packs(struct mqtt *mqtt)
         pack->alarms = outlet_alarms(mqtt->outlet, pack->pack->source.name);
         note_read_pack(mqtt, pack);
     }
-    return true;
 }
 
 static bool connect_broker(struct mqtt *mqtt)
@@ -333,16 +331,14 @@ static bool connect_broker(struct mqtt *mqtt)
 
 static void *start_mqtt(struct outlet *outlet)
 {
-    struct mqtt *mqtt = calloc(1, sizeof *mqtt);
-    if (!mqtt)
-        return NULL;
+    struct mqtt *mqtt = alloc_zeroed(1, sizeof *mqtt);
 #ifndef __SANITIZE_ADDRESS__
     setrlimit(RLIMIT_DATA, &(struct rlimit){MEMORY_MAX, MEMORY_MAX});
 #endif
     mqtt->outlet = outlet;
     mqtt->answered_at = -INFINITY;
     mqtt->config = outlet_config(outlet)->settings;
-    mqtt->room = malloc(ROOM_SIZE);
+    mqtt->room = alloc_checked(malloc(ROOM_SIZE));
     mqtt->name = outlet_title(outlet);
     note_read_place(mqtt);
     make_place(mqtt);
@@ -352,8 +348,8 @@ static void *start_mqtt(struct outlet *outlet)
     ev_init(&mqtt->birth, on_birth);
     ev_init(&mqtt->farewell, on_farewell);
     mqtt->flush.data = mqtt->birth.data = mqtt->farewell.data = mqtt;
-    if (!mqtt->room || !make_mqtt_packs(mqtt) || !withdraw_noted(mqtt, !note_same_place(mqtt)) ||
-        !connect_broker(mqtt)) {
+    make_mqtt_packs(mqtt);
+    if (!withdraw_noted(mqtt, !note_same_place(mqtt)) || !connect_broker(mqtt)) {
         log_error("%s: out of memory", mqtt->name);
         free_mqtt(mqtt);
         return NULL;

@@ -14,6 +14,7 @@
 #include "outlets/outlet.h"
 #include "outlets/rights.h"
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/timer.h"
@@ -386,9 +387,7 @@ static void name_gateway(const struct pipe_config *config, char out[TITLE_SIZE])
 
 static void *start_notify(struct outlet *outlet)
 {
-    struct notify *notify = calloc(1, sizeof *notify);
-    if (!notify)
-        return NULL;
+    struct notify *notify = alloc_zeroed(1, sizeof *notify);
     notify->outlet = outlet;
     notify->config = outlet_config(outlet)->settings;
     notify->started = notify->looked = clock_now();
@@ -408,16 +407,11 @@ static void *start_notify(struct outlet *outlet)
                                              .data = notify};
     notify->sender = sender_new(outlet_loop(outlet), &settings);
     notify->pack_count = outlet_config(outlet)->pack_count;
-    notify->packs = calloc(notify->pack_count + 1, sizeof *notify->packs);
-    for (unsigned i = 0; notify->packs && i < notify->pack_count; i++) {
+    notify->packs = alloc_zeroed(notify->pack_count, sizeof *notify->packs);
+    for (unsigned i = 0; i < notify->pack_count; i++) {
         notify->packs[i].pack = outlet_pack(outlet, i);
         events_init(&notify->packs[i].events);
         take_notes(notify, &notify->packs[i]);
-    }
-    if (!notify->sender || !notify->packs) {
-        log_error("%s: out of memory", notify->name);
-        free_notify(notify);
-        return NULL;
     }
     tell_start(notify);
     return notify;
@@ -459,16 +453,13 @@ static int test_notify(const struct pipe_config *config)
                                              .done = on_tried,
                                              .data = &trial};
     struct sender *sender = sender_new(trial.loop, &settings);
-    if (sender) {
-        struct message message = {
-            .event = NOTIFY_STARTED, .alarm = -1, .time = (double) time(NULL)};
-        snprintf(message.title, sizeof message.title, "packgate on %s: a test", gateway);
-        snprintf(message.text, sizeof message.text,
-                 "This is a test of [notify %s] on %s. Messages arrive.", name, gateway);
-        sender_send(sender, &message);
-        ev_run(trial.loop, 0);
-        sender_free(sender);
-    }
+    struct message message = {.event = NOTIFY_STARTED, .alarm = -1, .time = (double) time(NULL)};
+    snprintf(message.title, sizeof message.title, "packgate on %s: a test", gateway);
+    snprintf(message.text, sizeof message.text,
+             "This is a test of [notify %s] on %s. Messages arrive.", name, gateway);
+    sender_send(sender, &message);
+    ev_run(trial.loop, 0);
+    sender_free(sender);
     return trial.status;
 }
 

@@ -4,6 +4,7 @@
 
 #include "outlets/pipe.h"
 #include "outlets/transfer.h"
+#include "base/alloc.h"
 #include "base/child.h"
 #include "base/timer.h"
 
@@ -187,9 +188,7 @@ void sender_send(struct sender *sender, const struct message *message)
 
 struct sender *sender_new(struct ev_loop *loop, const struct sender_settings *settings)
 {
-    struct sender *sender = calloc(1, sizeof *sender);
-    if (!sender)
-        return NULL;
+    struct sender *sender = alloc_zeroed(1, sizeof *sender);
     sender->loop = loop;
     sender->settings = *settings;
     ev_init(&sender->failed, on_failed);
@@ -198,16 +197,11 @@ struct sender *sender_new(struct ev_loop *loop, const struct sender_settings *se
     sender->failed.data = sender->child.data = sender->deadline.data = sender;
     const bool runs = settings->config->type == NOTIFY_COMMAND;
     sender->transfers = runs ? NULL : transfers_new(loop);
-    if (runs || sender->transfers)
-        return sender;
-    free(sender);
-    return NULL;
+    return sender;
 }
 
 void sender_free(struct sender *sender)
 {
-    if (!sender)
-        return;
     ev_timer_stop(sender->loop, &sender->failed);
     transfer_free(&sender->transfer);
     request_clear(&sender->request);

@@ -20,7 +20,7 @@ struct sender_settings {
     void *data;
 };
 
-/** NULL: out of memory. Programs work on the default loop only, as the end of a child is a signal. */
+/** Programs work on the default loop only, as the end of a child is a signal. */
 struct sender *sender_new(struct ev_loop *loop, const struct sender_settings *settings);
 /** Breaks off what is under way. */
 void sender_free(struct sender *sender);

@@ -8,6 +8,7 @@
 
 #include "bms/inverter/dialect.h"
 #include "bms/inverter/pylon_system.h"
+#include "base/alloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,9 +121,7 @@ static void *start_battery(struct present *present, double now)
 {
     const struct present_config *config = present->config;
     const struct bms_driver *driver = bms_driver_find(config->protocol);
-    struct battery *battery = driver ? calloc(1, sizeof *battery) : NULL;
-    if (!battery)
-        return NULL;
+    struct battery *battery = alloc_zeroed(1, sizeof *battery);
     battery->present = present;
     struct bms_options options = {
         .address = config->address, .adr = -1, .variant = config->variant};

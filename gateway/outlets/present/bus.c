@@ -3,6 +3,7 @@
 #include "bus.h"
 #include "rtu.h"
 
+#include "base/alloc.h"
 #include "base/backoff.h"
 #include "base/can_socket.h"
 #include "base/clock.h"
@@ -328,9 +329,7 @@ static void on_late_turn(void *data, double since, double now)
 struct bus *bus_new(struct ev_loop *loop, const struct present_config *config, const char *title,
                     const struct bus_events *events, void *data)
 {
-    struct bus *bus = calloc(1, sizeof *bus);
-    if (!bus)
-        return NULL;
+    struct bus *bus = alloc_zeroed(1, sizeof *bus);
     bus->loop = loop;
     bus->config = config;
     bus->title = title;

@@ -5,6 +5,7 @@
  */
 #include "present.h"
 
+#include "base/alloc.h"
 #include "base/slcan.h"
 #include "bms/inverter/can.h"
 
@@ -78,9 +79,7 @@ static void opened(void *self, struct bus_link *link)
 
 static void *start_canbus(struct present *present, double now)
 {
-    struct canbus *canbus = calloc(1, sizeof *canbus);
-    if (!canbus)
-        return NULL;
+    struct canbus *canbus = alloc_zeroed(1, sizeof *canbus);
     canbus->present = present;
     canbus->table = can_table_find(present->config->protocol);
     shown_clear(&canbus->told);

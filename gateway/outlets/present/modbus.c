@@ -12,6 +12,7 @@
 
 #include "modbus/answer.h"
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -487,15 +488,12 @@ static void release(void *self)
 
 static void *start_modbus(struct present *present, double now)
 {
-    struct modbus *modbus = calloc(1, sizeof *modbus);
-    if (!modbus)
-        return NULL;
+    struct modbus *modbus = alloc_zeroed(1, sizeof *modbus);
     modbus->present = present;
     modbus->pair[0] = modbus->pair[1] = -1;
-    modbus->served = calloc(MAX_BANK_PACKS + 1, sizeof *modbus->served);
+    modbus->served = alloc_zeroed(MAX_BANK_PACKS + 1, sizeof *modbus->served);
     answerer_open(&modbus->answerer, &modbus->units);
-    if (!modbus->served ||
-        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, modbus->pair) < 0 ||
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, modbus->pair) < 0 ||
         !(present->config->view[0] ? serve_view(modbus, now) : serve_packs(modbus))) {
         log_error("%s: cannot serve its units: %s", present->title, strerror(errno));
         release(modbus);

@@ -12,6 +12,7 @@
 #include "packs/show.h"
 #include "packs/untold.h"
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -268,11 +269,11 @@ static void release(void *self)
 static bool open_present(struct present *present)
 {
     const unsigned count = outlet_config(present->outlet)->pack_count;
-    present->until = malloc((count + 1) * sizeof *present->until);
-    for (unsigned i = 0; present->until && i < count; i++)
+    present->until = alloc_zeroed(count, sizeof *present->until);
+    for (unsigned i = 0; i < count; i++)
         present->until[i] = NAN;
     present->pack = present_find(present, present->config->outlet.packs[0]);
-    if (!present->until || !present->pack)
+    if (!present->pack)
         return false;
     present->alarms = outlet_alarms(present->outlet, present->pack->source.name);
     present->self = present->speaker->start(present, clock_now());
@@ -285,9 +286,7 @@ static bool open_present(struct present *present)
 
 static void *start_present(struct outlet *outlet)
 {
-    struct present *present = calloc(1, sizeof *present);
-    if (!present)
-        return NULL;
+    struct present *present = alloc_zeroed(1, sizeof *present);
     present->outlet = outlet;
     present->config = outlet_config(outlet)->settings;
     present->speaker = strcmp(present->config->protocol, PRESENT_MODBUS) == 0 ? &modbus_speaker

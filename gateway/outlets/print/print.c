@@ -7,6 +7,7 @@
 
 #include "packs/json.h"
 #include "bms/count.h"
+#include "base/alloc.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -82,9 +83,7 @@ static void print_packs(struct print *print)
 
 static void *start_print(struct outlet *outlet)
 {
-    struct print *print = calloc(1, sizeof *print);
-    if (!print)
-        return NULL;
+    struct print *print = alloc_zeroed(1, sizeof *print);
     print->outlet = outlet;
     setlinebuf(stdout);
     print_packs(print);

@@ -9,6 +9,7 @@
 #include "outlets/outlet.h"
 
 #include "base/address.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/regular.h"
@@ -226,28 +227,22 @@ static void on_report(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void *start_web(struct outlet *outlet)
 {
-    struct web *web = calloc(1, sizeof *web);
-    if (!web)
-        return NULL;
+    struct web *web = alloc_zeroed(1, sizeof *web);
     web->outlet = outlet;
     web->config = outlet_config(outlet)->settings;
     TAILQ_INIT(&web->setup.waiting);
     while (outlet_pack(outlet, web->count))
         web->count++;
-    web->packs = calloc(web->count + 1, sizeof *web->packs);
-    for (unsigned n = 0; web->packs && n < web->count; n++)
+    web->packs = alloc_zeroed(web->count, sizeof *web->packs);
+    for (unsigned n = 0; n < web->count; n++)
         web->packs[n].pack = outlet_pack(outlet, n);
     web->stream = stream_new(outlet, web->packs, web->count, web->config->max_streams);
     if (web->config->history[0])
-        web->past =
-            past_new(outlet_loop(outlet), web->count, web->config->history, web->config->commit_s);
+        web->past = alloc_checked(
+            past_new(outlet_loop(outlet), web->count, web->config->history, web->config->commit_s));
     web->comparers = workers_new(outlet_loop(outlet), PASSWORD_CHECKS_MAX, PASSWORD_LONGEST_S,
                                  log_unusable, NULL);
-    const bool good =
-        web->packs && web->stream && web->comparers && (web->past || !web->config->history[0]);
-    if (!good)
-        log_error("web: out of memory");
-    if (!good || !open_server(web)) {
+    if (!open_server(web)) {
         free_web(web);
         return NULL;
     }

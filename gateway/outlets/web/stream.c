@@ -2,6 +2,7 @@
 /* Live values as Server-Sent Events. */
 #include "stream.h"
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/late_turn.h"
 #include "base/queue.h"
@@ -339,9 +340,7 @@ void stream_open(struct stream *stream, struct http_request *request, const char
 struct stream *stream_new(struct outlet *outlet, const struct render_pack *packs, unsigned count,
                           unsigned max_viewers)
 {
-    struct stream *stream = calloc(1, sizeof *stream + count * sizeof *stream->shown);
-    if (!stream)
-        return NULL;
+    struct stream *stream = alloc_zeroed(1, sizeof *stream + count * sizeof *stream->shown);
     stream->outlet = outlet;
     stream->packs = packs;
     stream->count = count;
@@ -355,8 +354,6 @@ struct stream *stream_new(struct outlet *outlet, const struct render_pack *packs
 
 void stream_free(struct stream *stream)
 {
-    if (!stream)
-        return;
     ev_timer_stop(outlet_loop(stream->outlet), &stream->tick);
     for (unsigned n = 0; n < stream->count; n++) {
         free(stream->shown[n].whole.bytes);

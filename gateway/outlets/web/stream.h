@@ -16,7 +16,7 @@
 
 struct stream;
 
-/** For `count` packs, which must outlive it, and at most `max_viewers`. NULL: out of memory. */
+/** For `count` packs, which must outlive it, and at most `max_viewers`. */
 struct stream *stream_new(struct outlet *outlet, const struct render_pack *packs, unsigned count,
                           unsigned max_viewers);
 /** Call after the server was freed: no viewers are left. */

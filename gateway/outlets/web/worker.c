@@ -2,6 +2,7 @@
 /* Runs work in child processes. */
 #include "worker.h"
 
+#include "base/alloc.h"
 #include "base/child.h"
 #include "base/queue.h"
 #include "base/regular.h"
@@ -153,9 +154,7 @@ struct job *worker_start(struct workers *workers, worker_work *work, const void 
 struct workers *workers_new(struct ev_loop *loop, unsigned most, double longest_s,
                             void (*told)(void *data, const char *why), void *data)
 {
-    struct workers *workers = malloc(sizeof *workers);
-    if (!workers)
-        return NULL;
+    struct workers *workers = alloc_zeroed(1, sizeof *workers);
     *workers = (struct workers){
         .loop = loop, .most = most, .longest_s = longest_s, .told = told, .data = data};
     TAILQ_INIT(&workers->jobs);

@@ -22,8 +22,7 @@ struct worker_result {
 struct workers;
 struct job;
 
-/** At most `most` run at the same time, each for `longest_s`. `told` is called with the `why` of each result. NULL: out of
- * memory. */
+/** At most `most` run at the same time, each for `longest_s`. `told` is called with the `why` of each result. */
 struct workers *workers_new(struct ev_loop *loop, unsigned most, double longest_s,
                             void (*told)(void *data, const char *why), void *data);
 /** Whether the next job has to wait. */

@@ -3,6 +3,7 @@
 #include "http.h"
 
 #include "base/address.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/late_turn.h"
 #include "base/log.h"
@@ -625,13 +626,9 @@ static bool start_library(struct http *http)
 
 struct http *http_new(struct ev_loop *loop, const struct http_settings *settings)
 {
-    struct http *http = calloc(1, sizeof *http);
+    struct http *http = alloc_zeroed(1, sizeof *http);
     const unsigned count = settings->max_clients + CUT_SPARE;
-    if (!http || !(http->all = calloc(count, sizeof *http->all))) {
-        log_error("web: out of memory");
-        free(http);
-        return NULL;
-    }
+    http->all = alloc_zeroed(count, sizeof *http->all);
     http->loop = loop;
     http->settings = *settings;
     TAILQ_INIT(&http->unused);

@@ -481,6 +481,8 @@ void config_check_pack(struct config_draft *pack)
     if (config_draft_usable(pack, "line"))
         pack->line = config_draft_refer(pack, "line", &line_section,
                                         config_draft_text(pack, "line", 0)->text);
+    if (pack->line)
+        pack->as.pack->line = pack->line->as.line;
     find_driver(pack);
     find_variant(pack);
     settle_times(pack);
@@ -522,6 +524,7 @@ void config_check_bank(struct config_draft *draft)
 {
     struct bank_config *bank = draft->as.bank;
     const struct config_entry *text;
+    const struct config_draft *pack;
     unsigned count = 0;
     for (; (text = config_draft_text(draft, "packs", count)); count++) {
         unsigned before = 0;
@@ -530,8 +533,8 @@ void config_check_bank(struct config_draft *draft)
         if (before < count)
             config_mistake(draft, "packs", "[pack %s] is in [bank %s] twice", text->text,
                            draft->name);
-        else
-            config_draft_refer(draft, "packs", &pack_section, text->text);
+        else if ((pack = config_draft_refer(draft, "packs", &pack_section, text->text)))
+            bank->packs[bank->pack_count++] = pack->as.pack;
         if (strcmp(text->text, bank->shunt) == 0)
             config_mistake(draft, "shunt",
                            "'shunt' is [pack %s], which is in 'packs'; expected one that measures "

@@ -66,11 +66,13 @@ void config_drafts_free(struct config_drafts *drafts)
 {
     for (unsigned i = 0; i < drafts->count; i++) {
         struct config_draft *draft = &drafts->list[i];
-        config_release(draft->section, draft->as.any);
+        if (!drafts->config) {
+            config_release(draft->section, draft->as.any);
+            free(draft->as.any);
+        }
         for (unsigned t = 0; t < draft->text_count; t++)
             free(draft->texts[t].text);
         free(draft->texts);
-        free(draft->as.any);
     }
     free(drafts->list);
     memset(drafts, 0, sizeof *drafts);

@@ -44,6 +44,7 @@ struct config_drafts {
     struct config_draft *list; /* in the order of the file, behind those that are always there */
     unsigned count;
     struct mistakes *mistakes; /* of the file */
+    struct config *config;     /* has their structs, once all sections are read; else NULL */
 };
 
 /** Appends a section; the earlier ones may move. NULL: out of memory. */

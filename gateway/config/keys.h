@@ -35,7 +35,7 @@ struct config_type {
     bool list;  /* several with commas between, also on several lines; `parse` gets one at a time */
     bool later; /* what it means is only known when all sections are read: `parse` looks at the form
                  * alone (its field is the one of `same`, to be left alone), and the section's check
-                 * or link takes the texts from the draft */
+                 * takes the texts from the draft */
 };
 
 /* What a reload does when the value of a key has changed. */
@@ -154,12 +154,9 @@ struct config_section {
 
     /** Initializes fields that do not start at zero, or as their row says, before any key is read. */
     void (*init)(void *settings);
-    /** Checks several keys or sections together. All sections are complete then, and are checked in
-     * the order of config_sections. */
+    /** Checks several keys or sections together, and sets what follows from others. All sections are complete then, and are
+     * checked in the order of config_sections. */
     void (*check)(struct config_draft *draft);
-    /** Sets pointers to other sections' structs, which are all in `config` already if their section
-     * comes earlier in config_sections. */
-    void (*link)(const struct config *config, void *settings, const struct config_draft *draft);
 };
 
 /* In sections.c, limits.c, and of outlets in outlets.c and the folder outlets. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The configuration file: its sections and keys are gathered as drafts (config_draft), checked as a
- * whole (config_check) and then packed into the structs that the gateway runs on.
+ * The configuration file: its sections and keys are gathered as drafts (config_draft), packed into the
+ * structs that the gateway runs on, and checked as a whole (config_check).
  */
 #include "load.h"
 
@@ -139,87 +139,87 @@ static void parse_mistake(void *user, unsigned line, const char *message)
     mistakes_add(loader->drafts.mistakes, line, "%s", message);
 }
 
-static void read_drafts(struct loader *loader, const char *text, size_t size)
-{
-    static const struct inifile_events events = {
-        .heading = parse_heading, .entry = parse_entry, .mistake = parse_mistake};
-    unsigned last_line = inifile_read(text, size, &events, loader);
-    for (unsigned i = 0; i < loader->drafts.count; i++)
-        config_draft_complete(&loader->drafts.list[i]);
-    /* An editor or a full disk may have emptied the file: that must not remove the packs. */
-    if (loader->in_section)
-        config_check(&loader->drafts, last_line);
-    else
-        mistakes_add(loader->drafts.mistakes, last_line, "there is no [section]");
-}
-
-static bool parse_section(struct config *config, const struct config_section *section,
-                          const struct config_drafts *drafts)
+static bool make_room(struct config *config, const struct config_section *section,
+                      const struct config_drafts *drafts)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < drafts->count; i++)
         count += drafts->list[i].section == section;
-    if (section->times == SECTION_NAMED || (section->times == SECTION_ONCE && count > 0)) {
-        void *structs = calloc(count + 1, section->size); /* an empty list is not NULL */
-        if (!structs)
-            return false;
-        memcpy((char *) config + section->at, &structs, sizeof structs);
-    }
     if (section->times == SECTION_NAMED)
         memcpy((char *) config + section->count, &count, sizeof count);
-    char *next = config_structs(config, section);
-    for (unsigned i = 0; i < drafts->count; i++) {
-        struct config_draft *draft = &drafts->list[i];
-        if (draft->section != section)
-            continue;
-        /* The struct takes over the draft's heap memory. */
-        memcpy(next, draft->as.any, section->size);
-        memset(draft->as.any, 0, section->size);
-        if (section->link)
-            section->link(config, next, draft);
-        next += section->size;
-    }
-    return true;
+    if (section->times == SECTION_ALWAYS || (section->times == SECTION_ONCE && count == 0))
+        return true;
+    void *structs = calloc(count + 1, section->size); /* an empty list is not NULL */
+    memcpy((char *) config + section->at, &structs, sizeof structs);
+    return structs;
 }
 
-static struct config *build_config(const struct config_drafts *drafts)
+/* Moves the structs of all drafts into the configuration, where they can refer to one another. */
+static struct config *build_config(struct config_drafts *drafts)
 {
     struct config *config = calloc(1, sizeof *config);
-    unsigned count = 1;
     bool ok = config;
     for (unsigned i = 0; ok && config_sections[i]; i++)
-        ok = parse_section(config, config_sections[i], drafts);
+        ok = make_room(config, config_sections[i], drafts);
+    for (unsigned i = 0; ok && config_sections[i]; i++) {
+        char *next = config_structs(config, config_sections[i]);
+        for (struct config_draft *at = drafts->list; at < drafts->list + drafts->count; at++)
+            if (at->section == config_sections[i]) {
+                memcpy(next, at->as.any, at->section->size);
+                free(at->as.any);
+                at->as.any = next;
+                next += at->section->size;
+            }
+    }
+    drafts->config = ok ? config : NULL;
+    if (!ok)
+        config_free(config);
+    return drafts->config;
+}
+
+/* The texts are kept for the comparison with a later configuration. */
+static bool keep_entries(struct config_drafts *drafts)
+{
+    struct config *config = drafts->config;
+    unsigned count = 1;
     for (unsigned i = 0; i < drafts->count; i++)
         count += drafts->list[i].text_count;
-    if (!ok || !(config->entries = calloc(count, sizeof *config->entries))) {
-        config_free(config);
-        return NULL;
-    }
-    /* The texts are kept for the comparison with a later configuration. */
-    for (struct config_draft *draft = drafts->list; draft < drafts->list + drafts->count; draft++) {
+    config->entries = calloc(count, sizeof *config->entries);
+    for (unsigned d = 0; config->entries && d < drafts->count; d++) {
+        struct config_draft *draft = &drafts->list[d];
         for (unsigned i = 0; i < draft->text_count; i++)
             config->entries[config->entry_count++] = draft->texts[i];
         draft->text_count = 0;
     }
-    return config;
+    return config->entries;
 }
 
 struct config *config_read(const char *text, size_t size, struct mistakes *mistakes)
 {
+    static const struct inifile_events events = {
+        .heading = parse_heading, .entry = parse_entry, .mistake = parse_mistake};
     struct loader loader = {.drafts = {.mistakes = mistakes}};
-    struct config *config = NULL;
-    bool opened = true;
-    for (unsigned i = 0; opened && config_sections[i]; i++)
-        opened = config_sections[i]->times != SECTION_ALWAYS ||
-                 config_drafts_add(&loader.drafts, config_sections[i], "", 0);
-    if (opened)
-        read_drafts(&loader, text, size);
-    if (opened && mistakes->count == 0)
-        config = build_config(&loader.drafts);
-    if (!config && mistakes->count == 0)
+    struct config_drafts *drafts = &loader.drafts;
+    bool good = true;
+    for (unsigned i = 0; good && config_sections[i]; i++)
+        good = config_sections[i]->times != SECTION_ALWAYS ||
+               config_drafts_add(drafts, config_sections[i], "", 0);
+    const unsigned last_line = good ? inifile_read(text, size, &events, &loader) : 0;
+    for (unsigned i = 0; good && i < drafts->count; i++)
+        config_draft_complete(&drafts->list[i]);
+    struct config *config = good ? build_config(drafts) : NULL;
+    /* An editor or a full disk may have emptied the file: that must not remove the packs. */
+    if (config && loader.in_section)
+        config_check(drafts, last_line);
+    else if (config)
+        mistakes_add(mistakes, last_line, "there is no [section]");
+    if (mistakes->count == 0 && !(config && keep_entries(drafts)))
         mistakes_add(mistakes, 0, "out of memory");
-    config_drafts_free(&loader.drafts);
-    return config;
+    config_drafts_free(drafts);
+    if (mistakes->count == 0)
+        return config;
+    config_free(config);
+    return NULL;
 }
 
 struct config *config_parse(const char *text, const char *name, FILE *errors)

@@ -95,7 +95,8 @@ void outlet_check_certificate(const struct config_draft *draft, const char *name
 
 static void check_influx(struct config_draft *draft)
 {
-    const struct influx_config *influx = draft->as.influx;
+    const struct config *config = draft->drafts->config;
+    struct influx_config *influx = draft->as.influx;
     outlet_check_packs(draft);
     if (influx->token_file[0] && influx->user[0])
         config_mistake(draft, "token_file",
@@ -107,8 +108,7 @@ static void check_influx(struct config_draft *draft)
         config_mistake(draft, "interval",
                        "'interval' is not one that the history knows; expected a multiple of 10s, "
                        "above a minute whole minutes");
-    const struct config_draft *history = config_drafts_find(draft->drafts, &history_section, NULL);
-    if (influx->backfill != BACKFILL_NO && !(history && history->as.history->file[0]))
+    if (influx->backfill != BACKFILL_NO && !(config->history && config->history->file[0]))
         config_warn(draft, NULL,
                     "without [history] only the last hour is kept for a database that is away, "
                     "and nothing over a restart");
@@ -117,13 +117,6 @@ static void check_influx(struct config_draft *draft)
         config_warn(draft, "url",
                     "the token or password goes over the network in the clear; https:// keeps it "
                     "secret");
-}
-
-/* The history has what could not be sent. */
-static void link_influx(const struct config *config, void *settings,
-                        const struct config_draft *draft)
-{
-    struct influx_config *influx = settings;
     influx->verify &= strcmp(influx->ca_file, "any") != 0;
     if (!influx->gateway[0])
         snprintf(influx->gateway, sizeof influx->gateway, "%s",
@@ -134,6 +127,7 @@ static void link_influx(const struct config *config, void *settings,
     }
     if (!config->history)
         return;
+    /* It has what could not be sent. */
     memcpy(influx->history, config->history->file, sizeof influx->history);
     influx->commit_s = config->history->commit_s;
     influx->recent_s = config->history->recent_s;
@@ -232,7 +226,7 @@ const struct config_section influx_section = {
     .help = "Sends all values to a database in line protocol: InfluxDB 1 and 2, VictoriaMetrics, Telegraf. Data that "
             "could not be delivered is sent later from the history. The tag `gateway` of all values is the `name` in "
             "[gateway], or the name of the host.",
-    .outlet = true, CONFIG_KEYS(influx_keys), .check = check_influx, .link = link_influx,
+    .outlet = true, CONFIG_KEYS(influx_keys), .check = check_influx,
 };
 
 static const struct config_key print_keys[] = {
@@ -350,7 +344,9 @@ static const struct config_type type_hosts = {
 
 static void check_web(struct config_draft *draft)
 {
-    const struct web_config *web = draft->as.web;
+    const struct config *config = draft->drafts->config;
+    struct web_config *web = draft->as.web;
+    struct endpoint endpoint;
     outlet_check_packs(draft);
     outlet_check_certificate(draft, "tls_cert", web->tls_cert, web->tls_key);
     /* Any name could be that of a stranger's page (DNS rebinding). */
@@ -373,13 +369,7 @@ static void check_web(struct config_draft *draft)
                        "'max_clients' has %u connections, %u of one address and %u open pages; "
                        "expected at least 4, at least 2, and no more pages than connections",
                        web->max_clients, web->max_per_address, web->max_streams);
-}
-
-/* Charts use the history, client files the units that are served. */
-static void link_web(const struct config *config, void *settings, const struct config_draft *draft)
-{
-    struct web_config *web = settings;
-    struct endpoint endpoint;
+    /* Client files use the units that are served, charts the history. */
     web->map = config->gateway.map;
     for (unsigned i = 0; i < config->pack_count; i++)
         web->map.writable |= pack_is_writable(&config->packs[i]);
@@ -456,6 +446,6 @@ const struct config_section web_section = {
     .word = "web", .heading = "[web]", .times = SECTION_ONCE,
     .help = "A page for browsers with values, charts and set-up, the same as JSON, and metrics for Prometheus.",
     .size = sizeof(struct web_config), .at = offsetof(struct config, web),
-    .outlet = true, .may_order = offsetof(struct web_config, password_file), CONFIG_KEYS(web_keys), .check = check_web, .link = link_web,
+    .outlet = true, .may_order = offsetof(struct web_config, password_file), CONFIG_KEYS(web_keys), .check = check_web,
 };
 // clang-format on

@@ -235,16 +235,10 @@ static void init_pack(void *settings)
     pack->options.adr = -1;
 }
 
-static void link_pack(const struct config *config, void *settings,
-                      const struct config_draft *draft)
-{
-    ((struct pack_config *) settings)->line = config_struct_find(config, &line_section, draft->line->name);
-}
-
 const struct config_section pack_section = {
     .word = "pack", .heading = "[pack NAME]", CONFIG_NAMED(pack_config, packs, pack_count),
     .help = "A BMS on a line and the Modbus unit id under which it is served.",
-    CONFIG_KEYS(pack_keys), .init = init_pack, .check = config_check_pack, .link = link_pack, .owned = offsetof(struct pack_config, map.rows),
+    CONFIG_KEYS(pack_keys), .init = init_pack, .check = config_check_pack, .owned = offsetof(struct pack_config, map.rows),
 };
 
 static const struct config_key bank_keys[] = {
@@ -269,19 +263,11 @@ static const struct config_key bank_keys[] = {
              "reports its current, power and state of charge. While it does not answer, these three are unknown."},
 };
 
-static void link_bank(const struct config *config, void *settings,
-                      const struct config_draft *draft)
-{
-    struct bank_config *bank = settings;
-    for (const struct config_entry *text; (text = config_draft_text(draft, "packs", bank->pack_count));)
-        bank->packs[bank->pack_count++] = config_struct_find(config, &pack_section, text->text);
-}
-
 const struct config_section bank_section = {
     .word = "bank", .heading = "[bank NAME]", CONFIG_NAMED(bank_config, banks, bank_count),
     .help = "Packs wired in parallel, served as one under their own Modbus unit id: sums, averages and worst cases "
             "of those that are fresh. The first bank also answers as units 0 and 255, in place of the first pack.",
-    CONFIG_KEYS(bank_keys), .check = config_check_bank, .link = link_bank,
+    CONFIG_KEYS(bank_keys), .check = config_check_bank,
 };
 
 static const struct config_key push_keys[] = {

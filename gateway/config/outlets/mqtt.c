@@ -128,10 +128,11 @@ static void check_ids(const struct config_draft *draft)
     }
 }
 
-/* Whether two sections publish to the same topics, and overwrite each other. */
+/* Two sections must not publish to the same topics, and overwrite each other. Home Assistant sees the gateway as one device,
+ * however many sections are at its broker: the first of them announces it, and the packs of all refer to it. */
 static void check_company(const struct config_draft *draft)
 {
-    const struct mqtt_config *mqtt = draft->as.mqtt;
+    struct mqtt_config *mqtt = draft->as.mqtt;
     for (CONFIG_BEFORE(other, draft)) {
         if (!is_same_broker(other->as.mqtt, mqtt))
             continue;
@@ -141,6 +142,7 @@ static void check_company(const struct config_draft *draft)
         if (!announces(mqtt) || !announces(other->as.mqtt) ||
             strcmp(mqtt->discovery_prefix, other->as.mqtt->discovery_prefix) != 0)
             continue;
+        mqtt->second = true;
         for (CONFIG_EACH(source, draft, NULL)) {
             if (!outlet_wants(&mqtt->outlet, source->name) ||
                 !outlet_wants(&other->as.mqtt->outlet, source->name))
@@ -168,6 +170,8 @@ static void check_switching(const struct config_draft *draft)
 
 static void check_mqtt(struct config_draft *draft)
 {
+    struct mqtt_config *mqtt = draft->as.mqtt;
+    mqtt->verify &= strcmp(mqtt->ca_file, "any") != 0;
     outlet_check_packs(draft);
     check_keys(draft);
     check_layout(draft);
@@ -176,21 +180,10 @@ static void check_mqtt(struct config_draft *draft)
     check_switching(draft);
     /* The state file keeps the id by which Home Assistant knows the packs, and what was announced. */
     const struct gateway_config *gateway = config_gateway(draft);
-    if (announces(draft->as.mqtt) && !gateway->state_file[0])
+    if (announces(mqtt) && !gateway->state_file[0])
         config_warn(draft, NULL,
                     "with 'state_file = none' packgate cannot remove the devices from Home "
                     "Assistant later");
-}
-
-/* Home Assistant sees the gateway as one device, however many sections are at its broker: the
- * first of them announces it, and the packs of all refer to it. */
-static void link_mqtt(const struct config *config, void *settings, const struct config_draft *draft)
-{
-    struct mqtt_config *mqtt = settings;
-    mqtt->verify &= strcmp(mqtt->ca_file, "any") != 0;
-    for (const struct mqtt_config *other = config->mqtts; announces(mqtt) && other < mqtt; other++)
-        mqtt->second |= announces(other) && is_same_broker(other, mqtt) &&
-                        strcmp(other->discovery_prefix, mqtt->discovery_prefix) == 0;
 }
 
 // clang-format off
@@ -248,6 +241,6 @@ const struct config_section mqtt_section = {
     .word = "mqtt", .heading = "[mqtt NAME]", CONFIG_NAMED(mqtt_config, mqtts, mqtt_count),
     .help = "Publishes values, alarms and states to an MQTT broker, and accepts orders from it. Home Assistant "
             "creates devices for the packs by itself.",
-    .outlet = true, .mentions_page = true, .may_order = offsetof(struct mqtt_config, switching), CONFIG_KEYS(mqtt_keys), .check = check_mqtt, .link = link_mqtt,
+    .outlet = true, .mentions_page = true, .may_order = offsetof(struct mqtt_config, switching), CONFIG_KEYS(mqtt_keys), .check = check_mqtt,
 };
 // clang-format on

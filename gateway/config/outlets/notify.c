@@ -218,7 +218,8 @@ static void check_service(const struct config_draft *draft)
 
 static void check_notify(struct config_draft *draft)
 {
-    const struct notify_config *notify = draft->as.notify;
+    const struct config *config = draft->drafts->config;
+    struct notify_config *notify = draft->as.notify;
     bool sun = false;
     const struct config_entry *event;
     /* A key of older versions does not change what 'events' says, wherever it stands. */
@@ -230,19 +231,13 @@ static void check_notify(struct config_draft *draft)
     for (unsigned i = 0; i < notify->reports.count; i++)
         sun |= notify->reports.at[i].when == NOTIFY_AT_SUNRISE ||
                notify->reports.at[i].when == NOTIFY_AT_SUNSET;
-    if (sun && isnan(config_gateway(draft)->location.longitude))
+    if (sun && isnan(config->gateway.location.longitude))
         config_mistake(draft, config_draft_given(draft, "report") ? "report" : "events",
                        "where the sun rises and sets is not known; expected 'location' in "
                        "[gateway], or a time such as 20:00");
     if (notify->events & 1u << NOTIFY_REPORT && notify->reports.count == 0)
         config_mistake(draft, "events",
                        "when to send the report is not said; expected one such as 'report sunset'");
-}
-
-static void link_notify(const struct config *config, void *settings,
-                        const struct config_draft *draft)
-{
-    struct notify_config *notify = settings;
     notify->protection |= (notify->events & PROTECTION_ONLY) != 0;
     notify->events &= ~PROTECTION_ONLY;
     if (notify->url[0] == '/') {
@@ -346,6 +341,6 @@ const struct config_section notify_section = {
     .word = "notify", .heading = "[notify NAME]", CONFIG_NAMED(notify_config, notifies, notify_count),
     .help = "Sends messages about alarms, silence, thresholds and a daily report to a phone, by mail, to a web "
             "address or to your own program.",
-    .outlet = true, .mentions_page = true, CONFIG_KEYS(notify_keys), .check = check_notify, .link = link_notify,
+    .outlet = true, .mentions_page = true, CONFIG_KEYS(notify_keys), .check = check_notify,
 };
 // clang-format on

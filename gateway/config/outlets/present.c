@@ -213,17 +213,6 @@ static void check_view(const struct config_draft *draft)
     parse_view_text(draft, view);
 }
 
-static void check_present(struct config_draft *draft)
-{
-    outlet_check_packs(draft);
-    if (config_draft_usable(draft, "of") && draft->as.present->outlet.pack_count != 1)
-        config_mistake(draft, "of", "'of' is 'all'; expected the name of one pack or bank");
-    check_port(draft);
-    check_protocol(draft);
-    check_limits(draft);
-    check_view(draft);
-}
-
 static void add_needed_pack(struct outlet_config *outlet, const char *name)
 {
     if (!outlet_wants(outlet, name) && outlet->pack_count < OUTLET_PACKS_MAX)
@@ -266,10 +255,17 @@ static double empty_v(const struct config *config, const char *of)
     return NAN;
 }
 
-static void link_present(const struct config *config, void *settings,
-                         const struct config_draft *draft)
+static void check_present(struct config_draft *draft)
 {
-    struct present_config *present = settings;
+    const struct config *config = draft->drafts->config;
+    struct present_config *present = draft->as.present;
+    outlet_check_packs(draft);
+    if (config_draft_usable(draft, "of") && present->outlet.pack_count != 1)
+        config_mistake(draft, "of", "'of' is 'all'; expected the name of one pack or bank");
+    check_port(draft);
+    check_protocol(draft);
+    check_limits(draft);
+    check_view(draft);
     present->discharge_voltage_v = empty_v(config, present->outlet.packs[0]);
     add_needed_sources(config, present);
     add_needed_members(config, &present->outlet);
@@ -336,6 +332,6 @@ const struct config_section present_section = {
             "answer before the first complete poll cycle. When values turn stale, even because the gateway hangs or "
             "ends, all replies say stop for 10 s, and then there is no answer.",
     .outlet = true, .lingers = true, .may_order = offsetof(struct present_config, switching), .may_set = true, CONFIG_KEYS(present_keys),
-    .init = init_present, .check = check_present, .link = link_present,
+    .init = init_present, .check = check_present,
 };
 // clang-format on

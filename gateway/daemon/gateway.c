@@ -55,26 +55,6 @@ static void on_published(void *data, struct poller *poller, double now)
 
 static const struct line_events line_events = {.published = on_published};
 
-static void doubt_found_packs(struct gateway *gateway, double now);
-static void watch_staleness(struct gateway *gateway, double now);
-
-static void tick(struct gateway *gateway, double now)
-{
-    packs_tick(gateway->packs, now);
-    if (gateway->outlets)
-        outlets_tick(gateway->outlets);
-    watch_staleness(gateway, now);
-    doubt_found_packs(gateway, now);
-    char words[STATUS_WORDS];
-    status_words(&gateway->overview, now, words);
-    if (strcmp(words, gateway->words) == 0)
-        return;
-    memcpy(gateway->words, words, sizeof words);
-    char state[STATUS_WORDS + 8];
-    snprintf(state, sizeof state, "STATUS=%s", words);
-    systemd_notify(state);
-}
-
 /* Values that become stale are reported at that moment, not at the next tick. */
 static void watch_staleness(struct gateway *gateway, double now)
 {
@@ -92,20 +72,6 @@ static void on_stale(struct ev_loop *loop, ev_timer *timer, int revents)
     if (packs_next_stale(gateway->packs) < now)
         packs_tick(gateway->packs, now);
     watch_staleness(gateway, now);
-}
-
-static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-    tick(timer->data, clock_now());
-}
-
-/* Values that were fresh before may be stale now: the timer did not run while the host slept. */
-static void on_late_turn(void *data, double since, double now)
-{
-    log_warn("held up for %.0f s: the host slept, or this process was stopped or got no CPU time. "
-             "Clients are disconnected, and orders from that time are discarded",
-             now - since);
-    tick(data, now);
 }
 
 /* Packs that were found earlier keep their protocol and address. */
@@ -210,6 +176,37 @@ static void doubt_found_packs(struct gateway *gateway, double now)
         pack_search_forget(kept_get(gateway->kept, pack->name));
         ev_timer_start(gateway->loop, &gateway->found);
     }
+}
+
+static void tick(struct gateway *gateway, double now)
+{
+    packs_tick(gateway->packs, now);
+    if (gateway->outlets)
+        outlets_tick(gateway->outlets);
+    watch_staleness(gateway, now);
+    doubt_found_packs(gateway, now);
+    char words[STATUS_WORDS];
+    status_words(&gateway->overview, now, words);
+    if (strcmp(words, gateway->words) == 0)
+        return;
+    memcpy(gateway->words, words, sizeof words);
+    char state[STATUS_WORDS + 8];
+    snprintf(state, sizeof state, "STATUS=%s", words);
+    systemd_notify(state);
+}
+
+static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    tick(timer->data, clock_now());
+}
+
+/* Values that were fresh before may be stale now: the timer did not run while the host slept. */
+static void on_late_turn(void *data, double since, double now)
+{
+    log_warn("held up for %.0f s: the host slept, or this process was stopped or got no CPU time. "
+             "Clients are disconnected, and orders from that time are discarded",
+             now - since);
+    tick(data, now);
 }
 
 static void take_up_kept(struct gateway *gateway, struct config *config)

@@ -486,18 +486,6 @@ static struct push_target *target_of(struct pushes *pushes, const struct push_co
     return target;
 }
 
-static void add_push(struct pushes *pushes, const struct push_config *config)
-{
-    struct push_target *target = target_of(pushes, config);
-    struct push *push = &target->pushes[target->count];
-    *push = (struct push){.target = target, .config = config};
-    push_plan_init(&push->plan, config, find_source, pushes->packs, packs_started_at(pushes->packs),
-                   clock_now());
-    ev_timer_init(&push->tick, on_tick, config->interval_s, config->interval_s);
-    push->tick.data = push;
-    target->count++;
-}
-
 struct pushes *pushes_new(struct ev_loop *loop, struct packs *packs)
 {
     const struct config *config = packs_config(packs);
@@ -507,8 +495,15 @@ struct pushes *pushes_new(struct ev_loop *loop, struct packs *packs)
     pushes->observer = (struct observer){.changed = on_changed, .data = pushes};
     packs_observe(packs, &pushes->observer);
     pushes->targets = alloc_zeroed(config->push_count, sizeof(struct push_target *));
-    for (unsigned i = 0; i < config->push_count; i++)
-        add_push(pushes, &config->pushes[i]);
+    for (unsigned i = 0; i < config->push_count; i++) {
+        const struct push_config *one = &config->pushes[i];
+        struct push_target *target = target_of(pushes, one);
+        struct push *push = &target->pushes[target->count++];
+        *push = (struct push){.target = target, .config = one};
+        push_plan_init(&push->plan, one, find_source, packs, packs_started_at(packs), clock_now());
+        ev_timer_init(&push->tick, on_tick, one->interval_s, one->interval_s);
+        push->tick.data = push;
+    }
     return pushes;
 }
 

@@ -63,22 +63,9 @@ static const struct source *find_source(void *data, const char *name)
     return packs_find(data, name);
 }
 
-static void open_views(struct served *served, double now)
-{
-    const struct config *config = packs_config(served->packs);
-    served->views = alloc_zeroed(config->view_count, sizeof *served->views);
-    for (unsigned i = 0; i < config->view_count; i++) {
-        struct view *view = view_new(&config->views[i], find_source, served->packs,
-                                     packs_started_at(served->packs), now);
-        unit_open_view(&served->views[served->view_count++], view);
-        if (config->views[i].listen.count == 0)
-            units_add_view(&served->units, &served->views[i]);
-    }
-}
-
 static void open_units(struct served *served, double now)
 {
-    const struct gateway_config *config = &packs_config(served->packs)->gateway;
+    const struct config *config = packs_config(served->packs);
     const struct source *source;
     struct unit *first = NULL;
     unsigned count = 0;
@@ -87,7 +74,7 @@ static void open_units(struct served *served, double now)
     served->list = alloc_zeroed(count, sizeof *served->list);
     while ((source = packs_at(served->packs, served->count))) {
         struct unit *unit = &served->list[served->count++];
-        unit_open(unit, source->unit, source->name, &config->map, config->on_stale);
+        unit_open(unit, source->unit, source->name, &config->gateway.map, config->gateway.on_stale);
         unit->source = source;
         unit->writable = source->writable;
         unit->settable = source->settable;
@@ -99,7 +86,14 @@ static void open_units(struct served *served, double now)
     }
     if (first)
         units_set_default(&served->units, units_find(&served->units, first->id));
-    open_views(served, now);
+    served->views = alloc_zeroed(config->view_count, sizeof *served->views);
+    for (unsigned i = 0; i < config->view_count; i++) {
+        unit_open_view(&served->views[served->view_count++],
+                       view_new(&config->views[i], find_source, served->packs,
+                                packs_started_at(served->packs), now));
+        if (config->views[i].listen.count == 0)
+            units_add_view(&served->units, &served->views[i]);
+    }
 }
 
 static void on_renewed(void *data, double now)

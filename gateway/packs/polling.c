@@ -8,28 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Room for a configuration; nothing is in it yet. */
-static struct polling *make_empty(const struct config *config)
-{
-    struct polling *polling = alloc_zeroed(1, sizeof *polling);
-    polling->pollers = alloc_zeroed(config->pack_count, sizeof(struct poller *));
-    polling->lines = alloc_zeroed(config->line_count, sizeof(struct line *));
-    polling->config = config;
-    polling->pack_count = config->pack_count;
-    polling->line_count = config->line_count;
-    return polling;
-}
-
-/* Pollers for the wanted packs that have none. */
-static void make_pollers(struct polling *polling, polling_wanted *wanted, void *data)
-{
-    for (unsigned i = 0; i < polling->pack_count; i++) {
-        const struct pack_config *pack = &polling->config->packs[i];
-        if (!polling->pollers[i] && (!wanted || wanted(data, pack)))
-            polling->pollers[i] = alloc_checked(poller_new(pack));
-    }
-}
-
 /* Lines for the pollers on those that have none. */
 static void make_lines(struct polling *polling, struct ev_loop *loop,
                        const struct line_events *events, void *data)
@@ -115,12 +93,21 @@ static void move_line(struct polling *old, unsigned from, struct polling *renewe
 struct polling *polling_new(struct polling *old, struct ev_loop *loop, const struct config *config,
                             polling_wanted *wanted, const struct line_events *events, void *data)
 {
-    struct polling *polling = make_empty(config);
+    struct polling *polling = alloc_zeroed(1, sizeof *polling);
+    *polling = (struct polling){
+        .config = config,
+        .pollers = alloc_zeroed(config->pack_count, sizeof(struct poller *)),
+        .pack_count = config->pack_count,
+        .lines = alloc_zeroed(config->line_count, sizeof(struct line *)),
+        .line_count = config->line_count,
+    };
     for (unsigned l = 0; l < config->line_count; l++)
         for (unsigned from = 0; old && from < old->line_count && !polling->lines[l]; from++)
             if (is_unchanged(old, from, config, l))
                 move_line(old, from, polling, l);
-    make_pollers(polling, wanted, data);
+    for (unsigned i = 0; i < config->pack_count; i++)
+        if (!polling->pollers[i] && (!wanted || wanted(data, &config->packs[i])))
+            polling->pollers[i] = alloc_checked(poller_new(&config->packs[i]));
     make_lines(polling, loop, events, data);
     polling_free(old);
     return polling;

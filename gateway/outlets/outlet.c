@@ -122,9 +122,7 @@ static struct pipe_note *set_note(struct outlet *outlet, const char *key, const 
     struct pipe_note *note = find_note(outlet, key);
     if (!note) {
         note = reallocarray(outlet->notes, outlet->note_count + 1, sizeof *note);
-        if (!note)
-            return NULL;
-        outlet->notes = note;
+        outlet->notes = alloc_checked(note);
         note += outlet->note_count++;
         *note = (struct pipe_note){{0}, {0}};
         snprintf(note->key, sizeof note->key, "%s", key);
@@ -149,8 +147,7 @@ void outlet_keep(struct outlet *outlet, const char *key, const char *text)
     if (text ? before && strcmp(before, text) == 0 : !before)
         return;
     const struct pipe_note *note = set_note(outlet, key, text ? text : "");
-    if (note)
-        transmit(outlet, &(struct pipe_message){.type = PIPE_NOTE, .note = *note}, -1);
+    transmit(outlet, &(struct pipe_message){.type = PIPE_NOTE, .note = *note}, -1);
 }
 
 void outlet_report(struct outlet *outlet, const struct pipe_report *report)
@@ -423,17 +420,19 @@ static void link_members(struct outlet *outlet, struct outlet_pack *pack)
     }
 }
 
-static void make_packs(struct outlet *outlet, const char **at)
+/* Returns where the notes begin. */
+static const char *make_packs(struct outlet *outlet, const char *at)
 {
     const unsigned count = outlet->config.pack_count;
     outlet->packs = alloc_zeroed(count, sizeof *outlet->packs);
     for (unsigned i = 0; i < count; i++) {
-        *at = pipe_parse_pack(*at, &outlet->packs[i].facts);
+        at = pipe_parse_pack(at, &outlet->packs[i].facts);
         outlet->packs[i].index = i;
         describe_pack(&outlet->packs[i]);
     }
     for (unsigned i = 0; i < count; i++)
         link_members(outlet, &outlet->packs[i]);
+    return at;
 }
 
 /* Returns where the packs begin; NULL: it is not ours, which is logged. */
@@ -467,15 +466,14 @@ static bool handle_config(struct outlet *outlet)
     if (file >= 0)
         close(file);
     const char *at = parse_config(outlet->kind, outlet->bytes, size, &outlet->config);
-    bool good = at != NULL;
-    if (good)
-        make_packs(outlet, &at);
-    for (; good && at < outlet->bytes + size; at += sizeof(struct pipe_note)) {
+    if (!at)
+        return false;
+    for (at = make_packs(outlet, at); at < outlet->bytes + size; at += sizeof(struct pipe_note)) {
         struct pipe_note note;
         memcpy(&note, at, sizeof note);
-        good = set_note(outlet, note.key, note.text) != NULL;
+        set_note(outlet, note.key, note.text);
     }
-    return good;
+    return true;
 }
 
 int outlet_test(const struct outlet_kind *kind, const char *path)

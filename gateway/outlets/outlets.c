@@ -34,7 +34,7 @@ static void compose_config(struct process *process, const void *section)
     if (!process->kind->mentions_page || !of->web || !host[0] ||
         !web_address(of->web, host, config.page, sizeof config.page))
         config.page[0] = '\0';
-    process->config = alloc_checked(pipe_compose(&config, process->sources, &process->config_size));
+    process->config = pipe_compose(&config, process->sources, &process->config_size);
 }
 
 static struct process *new_process(struct outlets *outlets, const struct config_section *kind,

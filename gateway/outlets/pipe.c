@@ -2,6 +2,8 @@
 /* Messages between the gateway and an outlet. */
 #include "pipe.h"
 
+#include "base/alloc.h"
+
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
@@ -106,19 +108,14 @@ char *pipe_compose(struct pipe_config *config, const struct source *const *sourc
 {
     const void *settings = config->settings;
     char *bytes = NULL;
-    FILE *out = open_memstream(&bytes, size);
-    if (!out)
-        return NULL;
+    FILE *out = alloc_checked(open_memstream(&bytes, size));
     config->settings = NULL;
     snprintf(config->version, sizeof config->version, "%s", PACKGATE_VERSION);
     fwrite(config, sizeof *config, 1, out);
     fwrite(settings, config->settings_size, 1, out);
     for (unsigned n = 0; n < config->pack_count; n++)
         write_pack(out, sources[n]);
-    if (fclose(out) == 0)
-        return bytes;
-    free(bytes);
-    return NULL;
+    return alloc_checked(fclose(out) == 0 ? bytes : NULL);
 }
 
 const char *pipe_parse(const char *bytes, size_t size, struct pipe_config *config)

@@ -151,7 +151,7 @@ bool pipe_send(int fd, const struct pipe_message *message, int file);
 /** Receives one, never waiting; returns as recv does. A file that came along, or -1, is in `*file`; the caller closes it. */
 ssize_t pipe_receive(int fd, struct pipe_message *message, int *file);
 
-/** The content of a config's file; sets the version. The caller frees it. NULL: out of memory. */
+/** The content of a config's file; sets the version. The caller frees it. */
 char *pipe_compose(struct pipe_config *config, const struct source *const *sources, size_t *size);
 /** Reads it; texts of `config` stay in `bytes`. Returns where the packs begin; NULL: it was made by another version, whose
  * number is in `config`. */

@@ -67,7 +67,7 @@ bool program_put_section(const struct config *config, const char *kind, const ch
     snprintf(section.gateway, sizeof section.gateway, "%s", config->gateway.title);
     size_t size = 0;
     char *bytes = pipe_compose(&section, NULL, &size);
-    program_put_file(bytes, bytes ? size : 0, path);
+    program_put_file(bytes, size, path);
     free(bytes);
     return true;
 }

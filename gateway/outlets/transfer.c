@@ -150,9 +150,9 @@ static int set_timer(CURLM *multi, long ms, void *data)
 struct transfers *transfers_new(struct ev_loop *loop)
 {
     struct transfers *transfers = alloc_zeroed(1, sizeof *transfers);
-    curl_global_init(CURL_GLOBAL_DEFAULT);
+    const bool ready = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
     transfers->loop = loop;
-    transfers->multi = alloc_checked(curl_multi_init());
+    transfers->multi = alloc_checked(ready ? curl_multi_init() : NULL);
     ev_init(&transfers->timer, on_timer);
     ev_init(&transfers->tidy, on_tidy);
     transfers->tidy.repeat = TIDY_S;

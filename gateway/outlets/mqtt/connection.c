@@ -5,6 +5,7 @@
 #include "config/outlet_config.h"
 #include "outlets/certificate.h"
 #include "outlets/names.h"
+#include "base/alloc.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -544,8 +545,8 @@ static void on_misc(struct ev_loop *loop, ev_timer *timer, int revents)
 struct connection *connection_new(struct ev_loop *loop, const struct connection_settings *settings,
                                   const struct connection_events *events, void *data)
 {
-    struct connection *connection = calloc(1, sizeof *connection);
-    if (!connection || mosquitto_lib_init() != MOSQ_ERR_SUCCESS ||
+    struct connection *connection = alloc_zeroed(1, sizeof *connection);
+    if (mosquitto_lib_init() != MOSQ_ERR_SUCCESS ||
         !mqtt_broker_parse(settings->config->broker, &connection->tls, &connection->broker)) {
         free(connection);
         return NULL;
@@ -573,8 +574,6 @@ struct connection *connection_new(struct ev_loop *loop, const struct connection_
 
 void connection_free(struct connection *connection)
 {
-    if (!connection)
-        return;
     if (connection_is_up(connection))
         mosquitto_disconnect(connection->mosquitto);
     destroy(connection);

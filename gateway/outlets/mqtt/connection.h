@@ -57,7 +57,7 @@ struct connection_counters {
     const char *words; /* the present error; "" when it is connected */
 };
 
-/** Begins to connect. NULL: out of memory, or a TLS file cannot be used at all. */
+/** Begins to connect. NULL: the address of the broker is malformed. */
 struct connection *connection_new(struct ev_loop *loop, const struct connection_settings *settings,
                                   const struct connection_events *events, void *data);
 void connection_free(struct connection *connection);

@@ -218,8 +218,8 @@ static void stop_mqtt(void *self, bool gone)
                               : mqtt_is_device(mqtt)               ? STATE
                                                                    : STATUS;
     withdraw_free(mqtt);
-    if (gone && !mqtt_is_device(mqtt) && !withdraw_noted(mqtt, true))
-        log_error("%s: out of memory: retained messages stay at the broker", mqtt->name);
+    if (gone && !mqtt_is_device(mqtt))
+        withdraw_noted(mqtt, true);
     ev_timer_set(&mqtt->farewell, 0, 0.02);
     ev_timer_start(outlet_loop(mqtt->outlet), &mqtt->farewell);
 }
@@ -300,7 +300,7 @@ static void make_mqtt_packs(struct mqtt *mqtt)
     }
 }
 
-static bool connect_broker(struct mqtt *mqtt)
+static void connect_broker(struct mqtt *mqtt)
 {
     static const struct connection_events events = {.up = on_up,
                                                     .down = on_down,
@@ -325,8 +325,8 @@ static bool connect_broker(struct mqtt *mqtt)
         text_add(&text, "offline");
         topic_of(mqtt->place.topic, NULL, "status", mqtt->will_topic);
     }
-    mqtt->connection = connection_new(outlet_loop(mqtt->outlet), &settings, &events, mqtt);
-    return mqtt->connection != NULL;
+    mqtt->connection =
+        alloc_checked(connection_new(outlet_loop(mqtt->outlet), &settings, &events, mqtt));
 }
 
 static void *start_mqtt(struct outlet *outlet)
@@ -338,7 +338,7 @@ static void *start_mqtt(struct outlet *outlet)
     mqtt->outlet = outlet;
     mqtt->answered_at = -INFINITY;
     mqtt->config = outlet_config(outlet)->settings;
-    mqtt->room = alloc_checked(malloc(ROOM_SIZE));
+    mqtt->room = alloc_zeroed(1, ROOM_SIZE);
     mqtt->name = outlet_title(outlet);
     note_read_place(mqtt);
     make_place(mqtt);
@@ -349,11 +349,8 @@ static void *start_mqtt(struct outlet *outlet)
     ev_init(&mqtt->farewell, on_farewell);
     mqtt->flush.data = mqtt->birth.data = mqtt->farewell.data = mqtt;
     make_mqtt_packs(mqtt);
-    if (!withdraw_noted(mqtt, !note_same_place(mqtt)) || !connect_broker(mqtt)) {
-        log_error("%s: out of memory", mqtt->name);
-        free_mqtt(mqtt);
-        return NULL;
-    }
+    withdraw_noted(mqtt, !note_same_place(mqtt));
+    connect_broker(mqtt);
     if (mqtt->withdrawals.count == 0 || note_same_place(mqtt))
         note_place(mqtt);
     return mqtt;

@@ -185,9 +185,8 @@ void note_read_place(struct mqtt *mqtt);
 /** Whether retained messages are at the noted place, so that new ones replace the old ones. */
 bool note_same_place(const struct mqtt *mqtt);
 
-/** Begins to withdraw noted packs: all of them and the gateway, or those that no longer exist.
- * False: out of memory; the notes stay. */
-bool withdraw_noted(struct mqtt *mqtt, bool all);
+/** Begins to withdraw noted packs: all of them and the gateway, or those that no longer exist. */
+void withdraw_noted(struct mqtt *mqtt, bool all);
 
 /** Sends the next message. False: nothing can be sent now, or the broker still has to confirm. */
 bool withdraw_step(struct mqtt *mqtt);

@@ -2,6 +2,7 @@
 /* Notes of what the broker retains, and its withdrawal. */
 #include "mqtt.h"
 
+#include "base/alloc.h"
 #include "base/log.h"
 #include "bms/count.h"
 
@@ -130,24 +131,23 @@ bool note_same_place(const struct mqtt *mqtt)
 }
 
 /* The gateway goes last, because the packs' devices are linked to it. */
-bool withdraw_noted(struct mqtt *mqtt, bool all)
+void withdraw_noted(struct mqtt *mqtt, bool all)
 {
     struct withdrawals *list = &mqtt->withdrawals;
     const char *key;
     unsigned notes = 0;
     if (!mqtt->before.topic[0])
-        return true;
+        return;
     while (outlet_note_at(mqtt->outlet, notes, &key))
         notes++;
-    list->packs = calloc(notes + 1, sizeof *list->packs);
-    for (unsigned n = 0; list->packs && n < notes; n++) {
+    list->packs = alloc_zeroed(notes + 1, sizeof *list->packs);
+    for (unsigned n = 0; n < notes; n++) {
         outlet_note_at(mqtt->outlet, n, &key);
         const char *name = key + strlen("pack.");
         if (strncmp(key, "pack.", strlen("pack.")) == 0 && (all || !mqtt_find_pack(mqtt, name)))
             snprintf(list->packs[list->count++], sizeof *list->packs, "%s", name);
     }
-    list->count += all && list->packs;
-    return list->packs != NULL;
+    list->count += all;
 }
 
 /* The pack of a withdrawal; NULL: the gateway. */

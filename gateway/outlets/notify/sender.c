@@ -195,8 +195,7 @@ struct sender *sender_new(struct ev_loop *loop, const struct sender_settings *se
     ev_init(&sender->child, on_child);
     ev_init(&sender->deadline, on_deadline);
     sender->failed.data = sender->child.data = sender->deadline.data = sender;
-    const bool runs = settings->config->type == NOTIFY_COMMAND;
-    sender->transfers = runs ? NULL : transfers_new(loop);
+    sender->transfers = settings->config->type == NOTIFY_COMMAND ? NULL : transfers_new(loop);
     return sender;
 }
 

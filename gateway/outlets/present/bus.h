@@ -29,7 +29,7 @@ struct bus_events {
 };
 
 /** Opens the port of a section, and keeps trying. `title` is for the log: "present deye". All
- * pointers must outlive it. NULL: out of memory. */
+ * pointers must outlive it. NULL: there is no timer for it. */
 struct bus *bus_new(struct ev_loop *loop, const struct present_config *config, const char *title,
                     const struct bus_events *events, void *data);
 void bus_free(struct bus *bus);

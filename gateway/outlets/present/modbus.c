@@ -390,9 +390,7 @@ static struct config *parse_view(const struct present *present)
 {
     char *text = NULL, *messages = NULL;
     size_t size;
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
-        return NULL;
+    FILE *out = alloc_checked(open_memstream(&text, &size));
     /* Writes placeholders of the packs and banks, of which only names and kinds matter, and the
      * view. The view gets a port of its own, so that its unit ids collide with none. */
     struct outlet *outlet = present->outlet;
@@ -413,12 +411,11 @@ static struct config *parse_view(const struct present *present)
     }
     fprintf(out, "[view %s]\nlisten = 127.0.0.1:0\n%s", present->config->view,
             present->config->view_text);
-    FILE *errors = fclose(out) == 0 ? open_memstream(&messages, &size) : NULL;
-    struct config *config = errors ? config_parse(text, "view", errors) : NULL;
-    if (errors)
-        fclose(errors);
+    FILE *errors = alloc_checked(fclose(out) == 0 ? open_memstream(&messages, &size) : NULL);
+    struct config *config = config_parse(text, "view", errors);
+    fclose(errors);
     if (!config)
-        log_error("%s: its view cannot be read: %s", present->title, messages ? messages : "");
+        log_error("%s: its view cannot be read: %s", present->title, messages);
     free(text);
     free(messages);
     return config;
@@ -477,8 +474,7 @@ static void release(void *self)
     for (unsigned i = 0; i < modbus->count; i++)
         unit_close(&modbus->served[i]);
     free(modbus->served);
-    if (modbus->answerer.modbus)
-        answerer_close(&modbus->answerer);
+    answerer_close(&modbus->answerer);
     for (int i = 0; i < 2; i++)
         if (modbus->pair[i] >= 0)
             close(modbus->pair[i]);

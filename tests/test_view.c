@@ -31,9 +31,9 @@ struct house {
     struct view *view;
 };
 
-static const struct source *find(void *data, const char *name)
+static const struct source *find(const void *data, const char *name)
 {
-    struct house *house = data;
+    const struct house *house = data;
     for (size_t i = 0; i < COUNT(house->sources); i++)
         if (strcmp(house->sources[i].name, name) == 0)
             return &house->sources[i];

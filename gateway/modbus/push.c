@@ -444,11 +444,6 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     send_due(push->target, clock_now());
 }
 
-static const struct source *find_source(const void *data, const char *name)
-{
-    return packs_find(data, name);
-}
-
 /* Sends what is due before it returns, if the targets are ready. */
 static void on_changed(void *data, const struct source *source, unsigned changes, double now)
 {
@@ -500,7 +495,8 @@ struct pushes *pushes_new(struct ev_loop *loop, struct packs *packs)
         struct push_target *target = target_of(pushes, one);
         struct push *push = &target->pushes[target->count++];
         *push = (struct push){.target = target, .config = one};
-        push_plan_init(&push->plan, one, find_source, packs, packs_started_at(packs), clock_now());
+        push_plan_init(&push->plan, one, packs_find_in, packs, packs_started_at(packs),
+                       clock_now());
         ev_timer_init(&push->tick, on_tick, one->interval_s, one->interval_s);
         push->tick.data = push;
     }

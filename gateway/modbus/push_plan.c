@@ -31,7 +31,7 @@
 #define LAST_S 10.0 /* s for which other registers go before those that may not be answered */
 #define BUSY_S 5.0  /* s: if a target is busy for longer, a single register may be the reason */
 
-void push_plan_init(struct push_plan *plan, const struct push_config *config, push_find *find,
+void push_plan_init(struct push_plan *plan, const struct push_config *config, source_find *find,
                     const void *data, double counts_from, double now)
 {
     *plan = (struct push_plan){.config = config, .started_at = now, .counts_from = counts_from};

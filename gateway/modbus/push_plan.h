@@ -22,9 +22,6 @@
 #define PUSH_REGISTERS_MAX 123 /* per request */
 #define PUSH_NO_EXCEPTION 0    /* instead of an exception code: the response is malformed */
 
-/** Finds a source by its configured name. */
-typedef const struct source *push_find(const void *data, const char *name);
-
 /* State of a register at the target. */
 enum push_state {
     PUSH_TAKEN,    /* accepted, or not tried yet */
@@ -75,7 +72,7 @@ struct push_span {
 };
 
 /** Finds all sources, which exist. `counts_from` is when the gateway's counter of seconds was 0. */
-void push_plan_init(struct push_plan *plan, const struct push_config *config, push_find *find,
+void push_plan_init(struct push_plan *plan, const struct push_config *config, source_find *find,
                     const void *data, double counts_from, double now);
 void push_plan_close(struct push_plan *plan);
 

@@ -57,12 +57,6 @@ static void close_units(struct served *served)
     served->units = (struct units){0};
 }
 
-/* A view_find. */
-static const struct source *find_source(void *data, const char *name)
-{
-    return packs_find(data, name);
-}
-
 static void open_units(struct served *served, double now)
 {
     const struct config *config = packs_config(served->packs);
@@ -89,7 +83,7 @@ static void open_units(struct served *served, double now)
     served->views = alloc_zeroed(config->view_count, sizeof *served->views);
     for (unsigned i = 0; i < config->view_count; i++) {
         unit_open_view(&served->views[served->view_count++],
-                       view_new(&config->views[i], find_source, served->packs,
+                       view_new(&config->views[i], packs_find_in, served->packs,
                                 packs_started_at(served->packs), now));
         if (config->views[i].listen.count == 0)
             units_add_view(&served->units, &served->views[i]);

@@ -195,7 +195,7 @@ static void copy_registers(const struct view *view)
     }
 }
 
-static void make_item(struct view *view, unsigned i, view_find *find, void *data)
+static void make_item(struct view *view, unsigned i, source_find *find, const void *data)
 {
     struct view_item *item = &view->items[i];
     item->config = &view->config->registers[i];
@@ -250,7 +250,7 @@ static void refresh_status(struct view_watched *watched, double now)
     watched->stale = watched->status.state != MAP_STATE_FRESH;
 }
 
-struct view *view_new(const struct view_config *config, view_find *find, void *data,
+struct view *view_new(const struct view_config *config, source_find *find, const void *data,
                       double started_at, double now)
 {
     const struct view_fills *fills = &config->fills;

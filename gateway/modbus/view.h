@@ -26,12 +26,9 @@ struct view {
     bool ticks;    /* an item changes each second without new values */
 };
 
-/** Finds the pack or bank of a configured name. */
-typedef const struct source *view_find(void *data, const char *name);
-
 /** `config` and the sources are kept by reference; `started_at` is when the gateway's counter of
  * seconds was 0. */
-struct view *view_new(const struct view_config *config, view_find *find, void *data,
+struct view *view_new(const struct view_config *config, source_find *find, const void *data,
                       double started_at, double now);
 void view_free(struct view *view);
 

@@ -86,6 +86,11 @@ const struct source *packs_find(const struct packs *packs, const char *name)
     return NULL;
 }
 
+const struct source *packs_find_in(const void *data, const char *name)
+{
+    return packs_find(data, name);
+}
+
 double packs_next_stale(const struct packs *packs)
 {
     const struct source *source;

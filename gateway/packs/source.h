@@ -49,6 +49,9 @@ static inline struct map_status source_status(const struct source *source, bool 
     return status;
 }
 
+/** Finds a pack or a bank by its configured name. */
+typedef const struct source *source_find(const void *data, const char *name);
+
 enum source_change {                            /* bits; one turn can bring several */
                      SOURCE_PUBLISHED = 1 << 0, /* new values, a whole cycle */
                      SOURCE_AGED = 1 << 1,      /* a second has passed: age and counters went on */

@@ -81,13 +81,15 @@ int port_signal_dbm(const struct port *port)
     return port->signal_dbm;
 }
 
-void port_opened(struct port *port, int fd)
+void port_opened(void *data, int fd)
 {
+    struct port *port = data;
     port->events.opened(port->data, fd);
 }
 
-void port_failed(struct port *port, const char *why)
+void port_failed(void *data, const char *why)
 {
+    struct port *port = data;
     port_close(port);
     port->events.failed(port->data, why);
 }

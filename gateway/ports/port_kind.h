@@ -30,8 +30,9 @@ struct port {
     char text[PORT_SIZE];
 };
 
-void port_opened(struct port *port, int fd);
-void port_failed(struct port *port, const char *why);
+/* What `open` ends with; `data` is the port. */
+void port_opened(void *data, int fd);
+void port_failed(void *data, const char *why);
 
 extern const struct port_kind port_serial_kind;
 extern const struct port_kind port_tcp_kind;

@@ -6,19 +6,9 @@
 
 #include <stdlib.h>
 
-static void on_opened(void *data, int fd)
-{
-    port_opened(data, fd);
-}
-
-static void on_failed(void *data, const char *why)
-{
-    port_failed(data, why);
-}
-
 static void *create(struct port *port, const struct port_simulated *simulated)
 {
-    static const struct dial_events events = {.opened = on_opened, .failed = on_failed};
+    static const struct dial_events events = {.opened = port_opened, .failed = port_failed};
     struct dial *dial = calloc(1, sizeof *dial);
     if (dial && !dial_init(dial, port->loop, port->address, &events, port)) {
         free(dial);

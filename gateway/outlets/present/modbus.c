@@ -377,8 +377,8 @@ static void changed(void *self, struct outlet_pack *pack, unsigned changes, doub
     }
 }
 
-/* The callback view_find. */
-static const struct source *find_source(void *data, const char *name)
+/* A source_find. */
+static const struct source *find_source(const void *data, const char *name)
 {
     const struct outlet_pack *pack = present_find(data, name);
     return pack ? &pack->source : NULL;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "bms/count.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -12,8 +13,8 @@
 #include <string.h>
 #include <time.h>
 
-#define EMERGENCY_REPEAT_S 60 /* of a priority that repeats until somebody confirms */
-#define EMERGENCY_END_S 3600
+#define EMERGENCY_REPEAT_S "60" /* of a priority that repeats until somebody confirms */
+#define EMERGENCY_END_S "3600"
 #define BODY_MOST 16384
 #define WORD_BYTES 36 /* 48 as base64: an encoded word has 12 more, after "Subject: " */
 #define MAIL_COLUMNS 75
@@ -175,76 +176,55 @@ static bool set_ntfy(struct request *request, struct transfer *transfer,
            transfer_add_header(transfer, "Content-Type: text/plain; charset=utf-8");
 }
 
-struct form {
-    CURL *easy;
-    struct text text;
-    bool failed;
-};
-
-static void add_field(struct form *form, const char *name, const char *value)
-{
-    char *escaped = curl_easy_escape(form->easy, value, 0);
-    form->failed |= !escaped;
-    if (escaped)
-        text_format(&form->text, "%s%s=%s", form->text.size ? "&" : "", name, escaped);
-    curl_free(escaped);
-}
-
-static void add_number_field(struct form *form, const char *name, long value)
-{
-    char text[24];
-    snprintf(text, sizeof text, "%ld", value);
-    add_field(form, name, text);
-}
-
 /* Pushover and Pushsafer have much the same fields. */
-static const struct field_names {
-    const char *key, *title, *text, *priority, *device, *sound, *url, *url_title, *retry, *expire;
-} pushover_names = {"token", "title", "message",   "priority", "device",
-                    "sound", "url",   "url_title", "retry",    "expire"},
-  pushsafer_names = {"k", "t", "m", "pr", "d", "s", "u", "ut", "re", "ex"};
-
 static bool set_form(struct request *request, CURL *easy, const struct notify_config *config,
                      const struct secrets *secrets, const struct message *message, const char *page)
 {
     const bool over = config->type == NOTIFY_PUSHOVER;
-    const struct field_names *names = over ? &pushover_names : &pushsafer_names;
     /* -2…2 as both have it */
     const int priorities[] = {-1, [ALARM_WARNING] = 0, [ALARM_PROTECTION] = config->priority};
-    const int priority = priorities[message->level];
+    const bool emergency = priorities[message->level] == 2;
     /* of the icon, which itself is set in the account */
     static const char *const colours[] = {
         "#2E7D32", [ALARM_WARNING] = "#EF6C00", [ALARM_PROTECTION] = "#C62828"};
-    char *room = malloc(BODY_MOST), link[LINK_SIZE];
-    if (!room)
+    static const char *const vibrations[] = {"", [ALARM_WARNING] = "1", [ALARM_PROTECTION] = "3"};
+    char priority[12], time[24], link[LINK_SIZE];
+    snprintf(priority, sizeof priority, "%d", priorities[message->level]);
+    snprintf(time, sizeof time, "%ld", (long) message->time);
+    link_of(message, page, link);
+    const struct {
+        const char *over, *safer, *value; /* an empty value is left out */
+    } fields[] = {
+        {"token", "k", secrets->line[0]},
+        {"user", NULL, secrets->line[1]},
+        {"title", "t", message->title},
+        {"message", "m", message->text},
+        {"priority", "pr", priority},
+        {"timestamp", NULL, time},
+        {NULL, "c", colours[message->level]},
+        {NULL, "v", vibrations[message->level]},
+        {"device", "d", config->device},
+        {"sound", "s", config->sound},
+        {"url", "u", link},
+        {"url_title", "ut", link[0] ? "packgate" : ""},
+        {"retry", "re", emergency ? EMERGENCY_REPEAT_S : ""},
+        {"expire", "ex", emergency ? EMERGENCY_END_S : ""},
+    };
+    request->body = malloc(BODY_MOST);
+    if (!request->body)
         return false;
-    struct form form = {.easy = easy, .text = text_in(room, BODY_MOST)};
-    add_field(&form, names->key, secrets->line[0]);
-    if (over)
-        add_field(&form, "user", secrets->line[1]);
-    add_field(&form, names->title, message->title);
-    add_field(&form, names->text, message->text);
-    add_number_field(&form, names->priority, priority);
-    if (over)
-        add_number_field(&form, "timestamp", (long) message->time);
-    else
-        add_field(&form, "c", colours[message->level]);
-    if (!over && message->level > 0)
-        add_number_field(&form, "v", message->level == ALARM_PROTECTION ? 3 : 1);
-    if (config->device[0])
-        add_field(&form, names->device, config->device);
-    if (config->sound[0])
-        add_field(&form, names->sound, config->sound);
-    if (link_of(message, page, link)[0]) {
-        add_field(&form, names->url, link);
-        add_field(&form, names->url_title, "packgate");
+    struct text text = text_in(request->body, BODY_MOST);
+    bool good = true;
+    for (size_t i = 0; i < COUNT(fields); i++) {
+        const char *name = over ? fields[i].over : fields[i].safer;
+        if (!name || !fields[i].value[0])
+            continue;
+        char *escaped = curl_easy_escape(easy, fields[i].value, 0);
+        text_format(&text, "%s%s=%s", text.size ? "&" : "", name, escaped ? escaped : "");
+        good &= escaped != NULL;
+        curl_free(escaped);
     }
-    if (priority == 2) {
-        add_number_field(&form, names->retry, EMERGENCY_REPEAT_S);
-        add_number_field(&form, names->expire, EMERGENCY_END_S);
-    }
-    request->body = room;
-    return !form.failed && !form.text.cut;
+    return good && !text.cut;
 }
 
 bool request_stays_here(const char *url)

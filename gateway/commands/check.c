@@ -4,7 +4,6 @@
 #include "options.h"
 
 #include "packs/untold.h"
-#include "check_host.h"
 #include "table.h"
 
 #include "outlets/program.h"

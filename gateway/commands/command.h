@@ -32,3 +32,8 @@ int command_tunnel(int argc, char **argv);
 int command_setup(int argc, char **argv);
 int command_setup_work(int argc, char **argv); /* started by the gateway */
 int command_setup_save(int argc, char **argv); /* the same, or by systemd */
+
+struct config;
+struct mistakes;
+/** Adds the warnings of `packgate check` about this host to `mistakes`: devices, addresses, files, outlets. */
+void check_host(const struct config *config, struct mistakes *mistakes);

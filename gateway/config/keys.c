@@ -44,6 +44,14 @@ const struct line_config *config_line_on(const struct config *config, const char
     return NULL;
 }
 
+const struct limits_config *config_limits_of(const struct config *config, const char *name)
+{
+    for (unsigned i = 0; i < config->limits_count; i++)
+        if (strcmp(config->limits[i].of, name) == 0)
+            return &config->limits[i];
+    return NULL;
+}
+
 const struct config_entry *config_entry_find(const struct config *config,
                                              const struct config_section *section, const char *name,
                                              const char *key, unsigned n)

@@ -175,6 +175,8 @@ void *config_struct_find(const struct config *config, const struct config_sectio
                          const char *name);
 /** The line with this port, or NULL. */
 const struct line_config *config_line_on(const struct config *config, const char *port);
+/** The limits of a pack or bank, or NULL. */
+const struct limits_config *config_limits_of(const struct config *config, const char *name);
 
 /** The value of a key as written, or its preset; of a list the n-th item, from 0. `name` is the
  * section's name, "" if there is only one. NULL: none. */

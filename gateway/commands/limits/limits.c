@@ -308,14 +308,6 @@ static void print_row(const struct print *print, const char *time,
     fputc('\n', print->out);
 }
 
-static const struct limits_config *limits_of(const struct config *config, const char *name)
-{
-    for (unsigned i = 0; i < config->limits_count; i++)
-        if (strcmp(config->limits[i].of, name) == 0)
-            return &config->limits[i];
-    return NULL;
-}
-
 static bool replay_history(const struct print *print, const struct config *config, const char *path,
                            const struct past_ask *ask)
 {
@@ -330,7 +322,7 @@ static bool replay_history(const struct print *print, const struct config *confi
         struct past_ask of_pack = *ask;
         if (print->bank)
             of_pack.pack = print->bank->packs[i]->name;
-        const struct limits_config *own = print->bank ? limits_of(config, of_pack.pack) : NULL;
+        const struct limits_config *own = print->bank ? config_limits_of(config, of_pack.pack) : NULL;
         packs[i] = past_open(path, &of_pack);
         if (!(good = packs[i]))
             break;

@@ -2,7 +2,7 @@
 /* Applies the edits of a browser. */
 #include "edits.h"
 
-#include "commands/check_host.h"
+#include "commands/command.h"
 
 #include "config/load.h"
 #include "config/ini/save.h"

@@ -147,15 +147,12 @@ static void check_protocol(const struct config_draft *draft)
 static void check_limits(const struct config_draft *draft)
 {
     const char *of = draft->as.present->outlet.packs[0];
-    if (!config_draft_usable(draft, "protocol") || is_modbus(draft))
-        return;
-    for (CONFIG_EACH(limits, draft, &limits_section))
-        if (strcmp(limits->as.limits->of, of) == 0)
-            return;
-    config_warn(draft, NULL,
-                "%s has no [limits]: the inverter gets limits of 0 A, and neither charges nor "
-                "discharges",
-                of);
+    if (config_draft_usable(draft, "protocol") && !is_modbus(draft) &&
+        !config_limits_of(draft->drafts->config, of))
+        config_warn(draft, NULL,
+                    "%s has no [limits]: the inverter gets limits of 0 A, and neither charges nor "
+                    "discharges",
+                    of);
 }
 
 /* Copies the lines of the view, which the outlet parses again: its contents have no limit that a
@@ -242,17 +239,12 @@ static void add_needed_members(const struct config *config, struct outlet_config
 /* The cell voltage at which no discharge current is allowed any more. */
 static double empty_v(const struct config *config, const char *of)
 {
-    for (unsigned i = 0; i < config->limits_count; i++) {
-        const struct limits_config *limits = &config->limits[i];
-        double volts = NAN;
-        if (strcmp(limits->of, of) != 0)
-            continue;
-        for (unsigned k = 0; k < limits->cell_low.count; k++)
-            if (limits->cell_low.points[k].share <= 0)
-                volts = fmax(volts, limits->cell_low.points[k].at);
-        return volts * limits->cells;
-    }
-    return NAN;
+    const struct limits_config *limits = config_limits_of(config, of);
+    double volts = NAN;
+    for (unsigned k = 0; limits && k < limits->cell_low.count; k++)
+        if (limits->cell_low.points[k].share <= 0)
+            volts = fmax(volts, limits->cell_low.points[k].at);
+    return limits ? volts * limits->cells : NAN;
 }
 
 static void check_present(struct config_draft *draft)

@@ -54,14 +54,12 @@ static void print_help(FILE *out)
 
 static void report_command(const char *name)
 {
-    char hint[SUGGEST_HINT_SIZE];
-    struct suggest suggest;
-    suggest_init(&suggest, name);
+    struct suggest suggest = suggest_for(name);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (commands[i].help)
             suggest_offer(&suggest, commands[i].name);
     if (*name)
-        fprintf(stderr, "packgate: unknown command '%s'%s\n\n", name, suggest_hint(&suggest, hint));
+        fprintf(stderr, "packgate: unknown command '%s'%s\n\n", name, suggest_hint(&suggest));
     print_help(stderr);
 }
 

@@ -40,11 +40,11 @@ static unsigned distance(const char *a, const char *b)
     return d[rows][columns];
 }
 
-void suggest_init(struct suggest *suggest, const char *word)
+struct suggest suggest_for(const char *word)
 {
     size_t length = strlen(word);
     unsigned tolerated = length < 6 ? 1 : length < 9 ? 2 : 3;
-    *suggest = (struct suggest){.word = word, .distance = tolerated + 1};
+    return (struct suggest){.word = word, .distance = tolerated + 1};
 }
 
 void suggest_offer(struct suggest *suggest, const char *candidate)
@@ -55,13 +55,12 @@ void suggest_offer(struct suggest *suggest, const char *candidate)
     if (found >= suggest->distance || found >= strlen(candidate))
         return;
     suggest->distance = found;
-    suggest->best = candidate;
+    strcpy(suggest->best, candidate);
 }
 
-const char *suggest_hint(const struct suggest *suggest, char out[SUGGEST_HINT_SIZE])
+const char *suggest_hint(struct suggest *suggest)
 {
-    out[0] = 0;
-    if (suggest->best)
-        snprintf(out, SUGGEST_HINT_SIZE, "; did you mean '%s'?", suggest->best);
-    return out;
+    if (suggest->best[0])
+        snprintf(suggest->hint, sizeof suggest->hint, "; did you mean '%s'?", suggest->best);
+    return suggest->hint;
 }

@@ -6,16 +6,15 @@
 
 struct suggest {
     const char *word;  /* as typed */
-    const char *best;  /* NULL: no word is near enough to be proposed */
+    char best[44];     /* empty: no word is near enough to be proposed */
     unsigned distance; /* of `best`; without one, the first distance that is too far */
+    char hint[64];
 };
 
-void suggest_init(struct suggest *suggest, const char *word);
+struct suggest suggest_for(const char *word);
 
-/** Compares with a known word and keeps it if it is nearer than those before. The word must outlive
- * `suggest`. */
+/** Compares with a known word and keeps a copy of it if it is nearer than those before. */
 void suggest_offer(struct suggest *suggest, const char *candidate);
 
-/** Writes "; did you mean 'baud'?" for the end of a message, or an empty text. Returns `out`. */
-#define SUGGEST_HINT_SIZE 64
-const char *suggest_hint(const struct suggest *suggest, char out[SUGGEST_HINT_SIZE]);
+/** Returns "; did you mean 'baud'?" for the end of a message, or an empty text. */
+const char *suggest_hint(struct suggest *suggest);

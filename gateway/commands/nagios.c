@@ -97,16 +97,13 @@ static int add_rule(struct check *check, const char *text, enum state level)
     rule->name[size] = '\0';
     struct value_ref ref;
     if (!value_find(rule->name, &ref)) {
-        char hint[SUGGEST_HINT_SIZE], name[VALUE_NAME_SIZE];
-        static char names[512][VALUE_NAME_SIZE];
-        struct suggest suggest;
-        suggest_init(&suggest, rule->name);
-        for (unsigned i = 0; i < value_count() && i < 512; i++) {
+        char name[VALUE_NAME_SIZE];
+        struct suggest suggest = suggest_for(rule->name);
+        for (unsigned i = 0; i < value_count(); i++) {
             value_at(i, name);
-            memcpy(names[i], name, sizeof name);
-            suggest_offer(&suggest, names[i]);
+            suggest_offer(&suggest, name);
         }
-        return say_unknown("there is no value '%s'%s", rule->name, suggest_hint(&suggest, hint));
+        return say_unknown("there is no value '%s'%s", rule->name, suggest_hint(&suggest));
     }
     rule->range = sign + 1;
     rule->level = level;

@@ -511,12 +511,10 @@ static int print_view(const struct config *config, const char *format, const cha
     const struct view_config *view = config_struct_find(config, &view_section, name);
     size_t i = 0;
     if (!view) {
-        char hint[SUGGEST_HINT_SIZE];
-        struct suggest suggest;
-        suggest_init(&suggest, name);
+        struct suggest suggest = suggest_for(name);
         for (unsigned n = 0; n < config->view_count; n++)
             suggest_offer(&suggest, config->views[n].name);
-        fprintf(stderr, "packgate: there is no [view %s]%s\n", name, suggest_hint(&suggest, hint));
+        fprintf(stderr, "packgate: there is no [view %s]%s\n", name, suggest_hint(&suggest));
         return EXIT_FAILED;
     }
     while (i < COUNT(printers) && strcmp(format, printers[i].format) != 0)

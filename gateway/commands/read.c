@@ -235,9 +235,7 @@ static bool names_exist(const struct arguments *arguments, const struct config *
     if (!found)
         report_no_pack(arguments->config);
     for (int i = 0; found && i < arguments->name_count; i++) {
-        char hint[SUGGEST_HINT_SIZE];
-        struct suggest suggest;
-        suggest_init(&suggest, arguments->names[i]);
+        struct suggest suggest = suggest_for(arguments->names[i]);
         found = false;
         for (unsigned p = 0; p < config->pack_count; p++) {
             found |= strcmp(arguments->names[i], config->packs[p].name) == 0;
@@ -245,7 +243,7 @@ static bool names_exist(const struct arguments *arguments, const struct config *
         }
         if (!found)
             fprintf(stderr, "packgate: there is no pack '%s'%s\n", arguments->names[i],
-                    suggest_hint(&suggest, hint));
+                    suggest_hint(&suggest));
     }
     return found;
 }

@@ -41,9 +41,8 @@ static const struct config_draft *protocol_from(const struct config_draft *pack)
 bool config_variant_find(const struct config_draft *draft, const char *key, const char *protocol,
                          const char *const *variants, const char *text, int *variant)
 {
-    char known[EXPECTED_SIZE] = "", hint[SUGGEST_HINT_SIZE];
-    struct suggest suggest;
-    suggest_init(&suggest, text);
+    char known[EXPECTED_SIZE] = "";
+    struct suggest suggest = suggest_for(text);
     for (int i = 0; variants && variants[i]; i++) {
         if (strcmp(variants[i], text) == 0) {
             *variant = i;
@@ -54,7 +53,7 @@ bool config_variant_find(const struct config_draft *draft, const char *key, cons
     }
     if (variants)
         config_mistake(draft, key, "protocol '%s' has no variant '%s'; expected one of %s%s",
-                       protocol, text, known, suggest_hint(&suggest, hint));
+                       protocol, text, known, suggest_hint(&suggest));
     else
         config_mistake(draft, key, "protocol '%s' has no variants; leave '%s' out", protocol, text);
     return false;

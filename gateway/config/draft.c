@@ -263,17 +263,16 @@ struct config_draft *config_draft_refer(const struct config_draft *draft, const 
                                         const struct config_section *section, const char *name)
 {
     struct config_draft *found = config_drafts_find(draft->drafts, section, name);
-    char hint[SUGGEST_HINT_SIZE];
-    struct suggest suggest;
     if (found)
         return found;
-    suggest_init(&suggest, name);
+    struct suggest suggest = suggest_for(name);
     for (CONFIG_EACH(other, draft, section))
         suggest_offer(&suggest, other->name);
-    suggest_hint(&suggest, hint);
     if (section)
-        config_mistake(draft, key, "there is no [%s %s]%s", section->word, name, hint);
+        config_mistake(draft, key, "there is no [%s %s]%s", section->word, name,
+                       suggest_hint(&suggest));
     else
-        config_mistake(draft, key, "there is no [pack %s] or [bank %s]%s", name, name, hint);
+        config_mistake(draft, key, "there is no [pack %s] or [bank %s]%s", name, name,
+                       suggest_hint(&suggest));
     return NULL;
 }

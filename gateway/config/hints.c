@@ -210,11 +210,10 @@ const char *config_hint(const struct config_key *key, const char *text, char out
         hint_unusable(key, text, out) || hint_address(key, text, out) ||
         hint_broker(key, text, out))
         return out;
-    struct suggest suggest;
-    suggest_init(&suggest, text);
+    struct suggest suggest = suggest_for(text);
     for (unsigned n = 0; key->type->word && key->type->word(key, n); n++)
         suggest_offer(&suggest, key->type->word(key, n));
-    if (suggest.best)
+    if (suggest.best[0])
         snprintf(out, HINT_SIZE, "; did you mean '%s'?", suggest.best);
     else if (key->type == &type_protocol)
         config_hint_protocol(text, out);

@@ -26,16 +26,15 @@ struct loader {
 
 static void report_section(struct loader *loader, unsigned line, const char *text, const char *word)
 {
-    struct suggest suggest;
-    char hint[SUGGEST_HINT_SIZE], expected[400] = "; expected ";
-    suggest_init(&suggest, word);
+    char expected[400] = "; expected ";
+    struct suggest suggest = suggest_for(word);
     for (unsigned i = 0; config_sections[i]; i++) {
         suggest_offer(&suggest, config_sections[i]->word);
         config_append_to(expected, sizeof expected, i, config_sections[i + 1] ? i + 2 : i + 1,
                          config_sections[i]->heading);
     }
     mistakes_add(loader->drafts.mistakes, line, "unknown section [%s]%s", text,
-                 suggest.best ? suggest_hint(&suggest, hint) : expected);
+                 suggest.best[0] ? suggest_hint(&suggest) : expected);
 }
 
 /* A repeated heading is a mistake; its keys are checked all the same. */
@@ -102,8 +101,7 @@ static void report_key(struct loader *loader, unsigned line, const char *key)
 {
     const struct config_draft *draft = loader->section;
     const char *alias = config_key_alias(draft->section, key);
-    struct suggest suggest;
-    suggest_init(&suggest, key);
+    struct suggest suggest = suggest_for(key);
     for (unsigned row = 0; row < draft->section->key_count; row++)
         if (!draft->section->keys[row].folded)
             suggest_offer(&suggest, draft->section->keys[row].name);
@@ -114,7 +112,7 @@ static void report_key(struct loader *loader, unsigned line, const char *key)
              draft->name);
     if (!alias && list_homes(key, homes, sizeof homes))
         snprintf(hint, sizeof hint, "; it belongs in %s", homes);
-    else if (nearest)
+    else if (nearest[0])
         snprintf(hint, sizeof hint, "; did you mean '%s'?", nearest);
     mistakes_add(loader->drafts.mistakes, line, "unknown key '%s' in [%s]%s", key, heading, hint);
 }

@@ -320,9 +320,7 @@ static void report_name(const struct reader *reader)
 {
     static const char *const others[] = {"read",  "write", "expect",  "head",
                                          "alarm", "raw",   "cell_mv", "temp_c"};
-    struct suggest suggest;
-    char hint[SUGGEST_HINT_SIZE];
-    suggest_init(&suggest, reader->words.subject);
+    struct suggest suggest = suggest_for(reader->words.subject);
     for (size_t i = 0; i < COUNT(others); i++)
         suggest_offer(&suggest, others[i]);
     for (int i = 0; i < CELL_MV; i++)
@@ -332,7 +330,7 @@ static void report_name(const struct reader *reader)
         suggest_offer(&suggest, pack_text_name((enum pack_text) i));
     words_mistake(&reader->words,
                   "'%s' is no value, and not 'read', 'write', 'expect', 'head', 'alarm' or 'raw'%s",
-                  reader->words.subject, suggest_hint(&suggest, hint));
+                  reader->words.subject, suggest_hint(&suggest));
 }
 
 static void parse_value(struct reader *reader)
@@ -357,17 +355,15 @@ static void parse_value(struct reader *reader)
 static bool find_alarm(struct reader *reader, uint8_t *alarm)
 {
     const char *word = words_next(&reader->words);
-    struct suggest suggest;
-    char hint[SUGGEST_HINT_SIZE];
     reader->words.subject = word ? word : "";
-    suggest_init(&suggest, reader->words.subject);
+    struct suggest suggest = suggest_for(reader->words.subject);
     for (*alarm = 0; *alarm < PACK_ALARM_COUNT; ++*alarm) {
         if (strcmp(suggest.word, pack_alarm_name((enum pack_alarm) * alarm)) == 0)
             return true;
         suggest_offer(&suggest, pack_alarm_name((enum pack_alarm) * alarm));
     }
     return words_mistake(&reader->words, "'%s' is no alarm%s", suggest.word,
-                         suggest_hint(&suggest, hint));
+                         suggest_hint(&suggest));
 }
 
 static void parse_alarm(struct reader *reader)

@@ -89,41 +89,36 @@ static bool find_value(struct row_term *term, const char *name, const char *sour
 
 static bool report_value(const struct reading *reading, const char *source, const char *value)
 {
-    char name[VALUE_NAME_SIZE], best[VALUE_NAME_SIZE], hint[SUGGEST_HINT_SIZE];
-    struct suggest suggest;
-    suggest_init(&suggest, value);
+    char name[VALUE_NAME_SIZE];
+    struct suggest suggest = suggest_for(value);
     /* "soc" for soc_percent: the part before the unit, or before the number of a cell. */
     const size_t length = strlen(value);
     bool is_short = strcmp(source, ITSELF) == 0;
     if (is_short)
-        suggest.best = "seconds"; /* the gateway has no other number */
+        strcpy(suggest.best, "seconds"); /* the gateway has no other number */
     for (unsigned n = 0; !is_short && n < value_count() + value_more_count(); n++) {
         value_at(n, name);
         is_short = name[0] && length > 0 && strncasecmp(value, name, length) == 0 &&
                    strchr("_.", name[length]);
         if (is_short)
-            suggest.best = name;
+            strcpy(suggest.best, name);
         else
             suggest_offer(&suggest, name);
-        if (suggest.best == name)
-            suggest.best = memcpy(best, name, VALUE_NAME_SIZE);
     }
     return words_mistake(&reading->words, "'%s' has no number '%s'%s", source, value,
-                         suggest_hint(&suggest, hint));
+                         suggest_hint(&suggest));
 }
 
 static bool report_source(const struct reading *reading, const char *text)
 {
-    char name[NAME_SIZE], hint[SUGGEST_HINT_SIZE];
-    struct suggest suggest;
+    char name[NAME_SIZE];
     snprintf(name, sizeof name, "%.*s", (int) strcspn(text, "."), text);
-    suggest_init(&suggest, name);
+    struct suggest suggest = suggest_for(name);
     suggest_offer(&suggest, ITSELF);
     for (CONFIG_EACH(other, reading->draft, NULL))
         suggest_offer(&suggest, other->name);
     mistakes_add_of(reading->words.mistakes, reading->words.line, name,
-                    "'%s' starts with the name of no pack or bank%s", text,
-                    suggest_hint(&suggest, hint));
+                    "'%s' starts with the name of no pack or bank%s", text, suggest_hint(&suggest));
     return false;
 }
 

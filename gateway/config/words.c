@@ -50,15 +50,14 @@ bool words_value(struct words *words, const struct config_key *key, void *settin
 static void report_option(const struct words *words, const struct config_key *keys, size_t count,
                           const char *what, const char *word)
 {
-    char list[EXPECTED_SIZE] = "", hint[SUGGEST_HINT_SIZE];
-    struct suggest suggest;
-    suggest_init(&suggest, word);
+    char list[EXPECTED_SIZE] = "";
+    struct suggest suggest = suggest_for(word);
     for (size_t i = 0; i < count; i++) {
         config_append_to(list, sizeof list, (unsigned) i, (unsigned) count, keys[i].name);
         suggest_offer(&suggest, keys[i].name);
     }
     words_mistake(words, "'%s' is no option of %s; expected %s%s", word, what, list,
-                  suggest_hint(&suggest, hint));
+                  suggest_hint(&suggest));
 }
 
 int words_option(struct words *words, const struct config_key *keys, size_t count, bool *given,

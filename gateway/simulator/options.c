@@ -158,22 +158,20 @@ static bool set_text(const struct parser *parser, enum pack_text id, const char 
 
 static bool fail_unknown(const struct parser *parser, const char *key)
 {
-    char names[PACK_VALUES + PACK_ALARM_COUNT][VALUE_NAME_SIZE];
-    struct suggest suggest;
-    suggest_init(&suggest, key);
+    char name[VALUE_NAME_SIZE];
+    struct suggest suggest = suggest_for(key);
     suggest_offer(&suggest, "profile");
     for (int i = 0; i < NUMBERS; i++)
         suggest_offer(&suggest, numbers[i].key);
     for (int i = 0; i < PACK_TEXTS; i++)
         suggest_offer(&suggest, pack_text_name((enum pack_text) i));
     for (int id = 0; id < PACK_VALUES; id++)
-        suggest_offer(&suggest, pack_value_name((enum pack_value) id, names[id]));
+        suggest_offer(&suggest, pack_value_name((enum pack_value) id, name));
     for (int i = 0; i < PACK_ALARM_COUNT; i++) {
-        char *name = names[PACK_VALUES + i];
         snprintf(name, VALUE_NAME_SIZE, ALARM_PREFIX "%s", pack_alarm_name((enum pack_alarm) i));
         suggest_offer(&suggest, name);
     }
-    if (suggest.best)
+    if (suggest.best[0])
         return report_error(parser, "unknown option '%s', did you mean '%s'?", key, suggest.best);
     return report_error(parser, "unknown option '%s'", key);
 }

@@ -322,7 +322,8 @@ static bool replay_history(const struct print *print, const struct config *confi
         struct past_ask of_pack = *ask;
         if (print->bank)
             of_pack.pack = print->bank->packs[i]->name;
-        const struct limits_config *own = print->bank ? config_limits_of(config, of_pack.pack) : NULL;
+        const struct limits_config *own =
+            print->bank ? config_limits_of(config, of_pack.pack) : NULL;
         packs[i] = past_open(path, &of_pack);
         if (!(good = packs[i]))
             break;

@@ -92,18 +92,24 @@ bool pack_search_is_due(const struct config *config, const struct line_config *l
     return any && !(line->searched && pack_search_count_given(config, line) > 0);
 }
 
+/* The next pack to be found behind `pack`, the first one behind NULL; NULL: there are no more. */
+static const struct pack_config *next_open(const struct pack_search *search,
+                                           const struct pack_config *pack)
+{
+    const struct config *config = search->config;
+    for (pack = pack ? pack + 1 : config->packs; pack < config->packs + config->pack_count; pack++)
+        if (is_open_on(pack, search->line))
+            return pack;
+    return NULL;
+}
+
 /* Counts the packs to be found, and those of them without an address. */
 static unsigned count_open(const struct pack_search *search, unsigned *without)
 {
     unsigned count = 0;
     *without = 0;
-    for (unsigned i = 0; i < search->config->pack_count; i++) {
-        const struct pack_config *pack = &search->config->packs[i];
-        if (!is_open_on(pack, search->line))
-            continue;
-        count++;
+    for (const struct pack_config *pack = NULL; (pack = next_open(search, pack)); count++)
         *without += pack->given_address < 0;
-    }
     return count;
 }
 
@@ -122,14 +128,9 @@ static struct pack_found *find_unassigned(struct pack_search *search, int addres
 static bool has_all(struct pack_search *search)
 {
     unsigned wanted = 0;
-    for (unsigned i = 0; i < search->config->pack_count; i++) {
-        const struct pack_config *pack = &search->config->packs[i];
-        if (!is_open_on(pack, search->line))
-            continue;
-        wanted++;
+    for (const struct pack_config *pack = NULL; (pack = next_open(search, pack)); wanted++)
         if (pack->given_address >= 0 && !find_unassigned(search, pack->given_address))
             return false;
-    }
     return search->count >= wanted;
 }
 
@@ -191,9 +192,8 @@ static void assume_common_protocol(struct pack_search *search, const struct pack
 static void assign_all(struct pack_search *search)
 {
     for (unsigned pass = 0; pass < 2; pass++)
-        for (unsigned i = 0; i < search->config->pack_count; i++) {
-            const struct pack_config *pack = &search->config->packs[i];
-            if (!is_open_on(pack, search->line) || (pack->given_address < 0) != (pass == 1))
+        for (const struct pack_config *pack = NULL; (pack = next_open(search, pack));) {
+            if ((pack->given_address < 0) != (pass == 1))
                 continue;
             struct pack_found *found = find_unassigned(search, pack->given_address);
             if (!found) {
@@ -269,10 +269,9 @@ static void on_done(void *data, const struct search_found *found, const char *wh
     }
     if (!why)
         why = "the device that answered has no address; several packs on a line need addresses";
-    for (unsigned i = 0; !search->reported && i < search->config->pack_count; i++)
-        if (is_open_on(&search->config->packs[i], search->line))
-            log_warn("pack %s: %s: %s; still searching", search->config->packs[i].name,
-                     search->line->port, why);
+    for (const struct pack_config *pack = NULL;
+         !search->reported && (pack = next_open(search, pack));)
+        log_warn("pack %s: %s: %s; still searching", pack->name, search->line->port, why);
     search->reported = true;
     timer_restart(search->loop, &search->again, AGAIN_S);
 }
@@ -283,9 +282,9 @@ static void begin_search(struct pack_search *search)
     struct search_only only = {.count = 0};
     unsigned without;
     const unsigned count = count_open(search, &without);
-    for (unsigned i = 0; without == 0 && i < search->config->pack_count; i++)
-        if (is_open_on(&search->config->packs[i], search->line) && only.count < SEARCH_ADDRESSES)
-            only.addresses[only.count++] = search->config->packs[i].given_address;
+    for (const struct pack_config *pack = NULL;
+         without == 0 && only.count < SEARCH_ADDRESSES && (pack = next_open(search, pack));)
+        only.addresses[only.count++] = pack->given_address;
     search->given = pack_search_count_given(search->config, search->line);
     search_free(search->search);
     search->search =

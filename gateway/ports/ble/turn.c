@@ -11,22 +11,13 @@
  * the host, not to a line: all Bluetooth lines share this list. */
 static TAILQ_HEAD(, turn) turns = {NULL, &turns.first};
 
-static bool waits_for(const struct turn *turn, const char *adapter)
+/* The one that has the adapter; NULL: it is free. */
+static struct turn *first_at(const char *adapter)
 {
-    return strcmp(turn->adapter, adapter) == 0;
-}
-
-/* The first one has the adapter. */
-static void wake_first(const char *adapter)
-{
-    struct turn *turn;
-    TAILQ_FOREACH(turn, &turns, entry)
-    {
-        if (!waits_for(turn, adapter))
-            continue;
-        timer_restart(turn->loop, &turn->wake, 0);
-        return;
-    }
+    struct turn *turn = TAILQ_FIRST(&turns);
+    while (turn && strcmp(turn->adapter, adapter) != 0)
+        turn = TAILQ_NEXT(turn, entry);
+    return turn;
 }
 
 static void on_wake(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -46,29 +37,21 @@ void turn_want(struct turn *turn, const char *adapter)
 {
     if (turn->adapter[0])
         return;
-    bool taken = false;
-    struct turn *other;
-    TAILQ_FOREACH(other, &turns, entry)
-    taken |= waits_for(other, adapter);
     snprintf(turn->adapter, sizeof turn->adapter, "%s", adapter);
     TAILQ_INSERT_TAIL(&turns, turn, entry);
-    if (!taken)
-        wake_first(adapter);
+    if (first_at(turn->adapter) == turn)
+        timer_restart(turn->loop, &turn->wake, 0);
 }
 
 void turn_end(struct turn *turn)
 {
     if (!turn->adapter[0])
         return;
-    char adapter[sizeof turn->adapter];
-    memcpy(adapter, turn->adapter, sizeof adapter);
-    bool first = true;
-    for (struct turn *other = TAILQ_FIRST(&turns); other && other != turn;
-         other = TAILQ_NEXT(other, entry))
-        first &= !waits_for(other, adapter);
+    const bool had_it = first_at(turn->adapter) == turn;
     ev_timer_stop(turn->loop, &turn->wake);
     TAILQ_REMOVE(&turns, turn, entry);
+    struct turn *next = had_it ? first_at(turn->adapter) : NULL;
+    if (next)
+        timer_restart(next->loop, &next->wake, 0);
     turn->adapter[0] = '\0';
-    if (first)
-        wake_first(adapter);
 }

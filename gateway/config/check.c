@@ -337,7 +337,7 @@ static void check_stale(const struct config_draft *draft, double poll_s, double 
 
 static void settle_times(struct config_draft *pack)
 {
-    const struct gateway_config *gateway = config_gateway(pack);
+    const struct gateway_config *gateway = &pack->drafts->config->gateway;
     struct pack_config *times = pack->as.pack;
     bool own_poll = config_draft_given(pack, "poll");
     bool own_stale = config_draft_given(pack, "stale_after");

@@ -67,11 +67,6 @@ struct config_draft *config_drafts_next(const struct config_draft *draft,
         config_drafts_find((draft)->drafts, (draft)->section, NULL);                               \
     other != (draft);                                                                              \
     other = config_drafts_next(other, (draft)->section)
-/** The settings of [gateway], which is always the first draft. */
-static inline struct gateway_config *config_gateway(const struct config_draft *draft)
-{
-    return draft->drafts->list[0].as.gateway;
-}
 void config_drafts_free(struct config_drafts *drafts);
 
 /** Sets row `row` from `line` of the file; text NULL: the key is there, but could not be read. */

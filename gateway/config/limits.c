@@ -166,7 +166,7 @@ static void check_limits(struct config_draft *draft)
     for (size_t i = 0; i < COUNT(curves); i++)
         check_curve(draft, i);
     check_cells(draft);
-    const struct gateway_config *gateway = config_gateway(draft);
+    const struct gateway_config *gateway = &draft->drafts->config->gateway;
     if (limits->full_every_s > 0 && !gateway->state_file[0])
         config_mistake(draft, "soc_ceiling",
                        "'soc_ceiling' with a time needs a state file; expected a 'state_file' in "

@@ -169,7 +169,7 @@ static void check_listen(const struct config_draft *draft)
     for (unsigned i = 0; i < listen->count; i++) {
         const char *text = listen->at[i], *taken = NULL;
         char by[NAME_SIZE + 16] = "";
-        const struct gateway_config *gateway = config_gateway(draft);
+        const struct gateway_config *gateway = &draft->drafts->config->gateway;
         for (unsigned n = 0; n < gateway->listen.count; n++)
             if (config_listen_collide(text, gateway->listen.at[n])) {
                 taken = gateway->listen.at[n];

@@ -80,7 +80,7 @@ json_t *setup_refusal(int http, const char *format, ...)
     va_start(values, format);
     vsnprintf(text, sizeof text, format, values);
     va_end(values);
-    return json_pack("{s:o, s:i}", "error", json_printable(text, strlen(text)), "http", http);
+    return json_pack("{s:o, s:i}", "error", json_printable(text), "http", http);
 }
 
 static const struct web_config *web_of(const struct editing *editing)

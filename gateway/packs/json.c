@@ -45,10 +45,10 @@ json_t *json_of_pack(const struct pack *pack)
     return object;
 }
 
-json_t *json_printable(const char *text, size_t size)
+json_t *json_printable(const char *text)
 {
-    json_t *string = json_stringn(text, size);
-    char *plain = string ? NULL : strndup(text, size);
+    json_t *string = json_string(text);
+    char *plain = string ? NULL : strdup(text);
     for (char *c = plain; c && *c; c++)
         *c = (unsigned char) *c < 0x80 ? *c : '?';
     if (plain)

@@ -34,4 +34,4 @@ char *json_text(json_t *object);
 void json_print(FILE *out, json_t *object, bool indented);
 
 /** A string of text from elsewhere: where it is not UTF-8, each byte beyond ASCII is a '?'. */
-json_t *json_printable(const char *text, size_t size);
+json_t *json_printable(const char *text);

@@ -125,8 +125,7 @@ json_t *setup_edits_remarks(const char *text, bool host, struct config **config)
         json_array_append_new(
             list, json_pack("{s:o, s:s, s:o}", "line",
                             one->line ? json_integer((json_int_t) one->line) : json_null(), "level",
-                            one->warning ? "remark" : "error", "text",
-                            json_printable(said, strlen(said))));
+                            one->warning ? "remark" : "error", "text", json_printable(said)));
     }
     mistakes_free(&mistakes);
     return list;

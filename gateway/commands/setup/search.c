@@ -27,16 +27,11 @@ struct report {
     char advice[300];
 };
 
-static json_t *printable(const char *text)
-{
-    return json_printable(text, strlen(text));
-}
-
 static void print_report(const struct report *report)
 {
     json_t *object = json_pack("{s:O, s:O, s:s?, s:o}", "tried", report->tried, "found",
                                report->found, "heard", report->heard, "advice",
-                               report->advice[0] ? printable(report->advice) : json_null());
+                               report->advice[0] ? json_printable(report->advice) : json_null());
     if (report->devices)
         json_object_set(object, "devices", report->devices);
     json_print(stdout, object, false);
@@ -98,8 +93,8 @@ static void on_found(void *data, const struct search_found *found)
     json_t *object = json_pack("{s:o, s:s, s:o, s:s, s:o, s:o, s:o}", "protocol",
                                protocol_of(found), "title", found->driver->title, "address",
                                address_json(found->driver, found->options.address), "port",
-                               report->port, "model", printable(values->text[MODEL]), "serial",
-                               printable(values->text[SERIAL]), "cells", cells_json(values));
+                               report->port, "model", json_printable(values->text[MODEL]), "serial",
+                               json_printable(values->text[SERIAL]), "cells", cells_json(values));
     add_json_number(object, "voltage_v", values, VOLTAGE_V, 2);
     add_json_number(object, "current_a", values, CURRENT_A, 2);
     add_json_number(object, "soc_pct", values, SOC_PERCENT, 1);
@@ -140,7 +135,7 @@ static void on_scanned(void *data, const struct scan_device *devices, unsigned c
         json_array_append_new(
             report->devices,
             json_pack("{s:s, s:o, s:o, s:s?}", "address", address, "name",
-                      printable(devices[i].name), "rssi_dbm",
+                      json_printable(devices[i].name), "rssi_dbm",
                       devices[i].signal_dbm ? json_integer(devices[i].signal_dbm) : json_null(),
                       "maybe", devices[i].guess));
     }

@@ -57,9 +57,8 @@ static void print_steps(json_t *steps)
 
 static void add_step(json_t *steps, const char *name, bool ok, const char *text)
 {
-    json_array_append_new(steps,
-                          json_pack("{s:o, s:b, s:o}", "name", json_printable(name, strlen(name)),
-                                    "ok", ok, "text", json_printable(text, strlen(text))));
+    json_array_append_new(steps, json_pack("{s:o, s:b, s:o}", "name", json_printable(name), "ok",
+                                           ok, "text", json_printable(text)));
     print_steps(steps);
 }
 

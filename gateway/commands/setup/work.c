@@ -47,9 +47,8 @@ static void list_heading(void *user, unsigned line, const char *text)
     listing->keys = json_array();
     json_array_append_new(listing->sections,
                           json_pack("{s:o, s:o, s:i, s:o}", "section",
-                                    json_printable(listing->word, strlen(listing->word)), "name",
-                                    json_printable(name, strlen(name)), "line", (int) line, "keys",
-                                    listing->keys));
+                                    json_printable(listing->word), "name", json_printable(name),
+                                    "line", (int) line, "keys", listing->keys));
 }
 
 /* The value with secrets masked. */
@@ -179,11 +178,10 @@ static json_t *show_ports(const struct work *work)
         const struct line_config *user = config ? config_line_on(config, port) : NULL;
         if (config && !user)
             user = config_line_on(config, device);
-        json_array_append_new(list,
-                              json_pack("{s:s, s:o, s:s?, s:s?, s:b}", "address", port, "name",
-                                        json_printable(name, strlen(name)), "maybe", ports[i].seems,
-                                        "used_by", user ? user->name : NULL, "readable",
-                                        access(ports[i].device, R_OK | W_OK) == 0));
+        json_array_append_new(list, json_pack("{s:s, s:o, s:s?, s:s?, s:b}", "address", port,
+                                              "name", json_printable(name), "maybe", ports[i].seems,
+                                              "used_by", user ? user->name : NULL, "readable",
+                                              access(ports[i].device, R_OK | W_OK) == 0));
     }
     free(ports);
     config_free(config);
@@ -195,8 +193,10 @@ static void add_line(void *data, char op, unsigned number, const char *text, siz
     const char sign[] = {op, '\0'};
     while (size > 0 && text[size - 1] == '\r')
         size--;
+    char *line = strndup(text, size);
     json_array_append_new(data, json_pack("{s:s, s:i, s:o}", "op", sign, "line", (int) number,
-                                          "text", json_printable(text, size)));
+                                          "text", json_printable(line ? line : "")));
+    free(line);
 }
 
 /* The difference of two texts, line by line, with secrets masked. */

@@ -179,7 +179,7 @@ static void check_mqtt(struct config_draft *draft)
     check_company(draft);
     check_switching(draft);
     /* The state file keeps the id by which Home Assistant knows the packs, and what was announced. */
-    const struct gateway_config *gateway = config_gateway(draft);
+    const struct gateway_config *gateway = &draft->drafts->config->gateway;
     if (announces(mqtt) && !gateway->state_file[0])
         config_warn(draft, NULL,
                     "with 'state_file = none' packgate cannot remove the devices from Home "

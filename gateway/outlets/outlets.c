@@ -98,7 +98,6 @@ static void take_up(struct outlets *outlets, struct process *fresh, struct proce
     } else {
         process_free(running);
     }
-    fresh->waits = true;
     push(kept, fresh);
 }
 
@@ -106,22 +105,20 @@ static void take_up(struct outlets *outlets, struct process *fresh, struct proce
  * started once more, to withdraw what it published. False: there is nothing to withdraw. */
 static bool dismiss(const struct process *kept, struct process *process)
 {
-    if (process->leaving)
+    if (process->leaving || process->gone)
         return true;
-    while (process->waits && kept && strcmp(kept->title, process->title) != 0)
+    if (process->pid > 0) {
+        process_leave(process, true);
+        return true;
+    }
+    while (process_waits(process) && kept && strcmp(kept->title, process->title) != 0)
         kept = kept->next;
-    if (process->waits && kept) {
-        process->source_count = 0;
-        process->gone = true;
-        return true;
-    }
-    if (process->pid == 0 && !process->waits) {
-        ev_timer_stop(process->outlets->loop, &process->timer);
-        process->source_count = 0;
-        process_start(process);
-    }
-    process_leave(process, true);
-    return process->pid > 0;
+    if (process_waits(process) && !kept)
+        return false;
+    ev_timer_stop(process->outlets->loop, &process->timer);
+    process->source_count = 0;
+    process->gone = true;
+    return true;
 }
 
 /* A section was removed while the gateway was not running. The state file notes what it published
@@ -136,8 +133,7 @@ static void withdraw_former(struct outlets *outlets, const struct config_section
     free(section);
     log_info("outlet %s: its section was removed: withdrawing what it has published", title);
     push(&outlets->first, process);
-    process_start(process);
-    process_leave(process, true);
+    process->gone = true;
 }
 
 static void renew_processes(void *data, double now)
@@ -161,7 +157,7 @@ static void renew_processes(void *data, double now)
     for (int waits = 0; waits <= 1; waits++)
         for (struct process *process = outlets->first, *next; process; process = next) {
             next = process->next;
-            if (process->waits != waits)
+            if (process_waits(process) != waits)
                 continue;
             process_unlink(process);
             if (dismiss(kept, process))

@@ -426,30 +426,6 @@ static void try_later(struct process *process, bool well, const char *what)
     process->doubted = true;
 }
 
-/* Its predecessor has not ended, or others of its kind have to withdraw first. */
-static bool is_blocked(const struct process *process)
-{
-    const struct process *other = process->outlets->first;
-    for (; other; other = other->next)
-        if (other != process &&
-            ((other->leaving && strcmp(other->title, process->title) == 0) ||
-             (other->kind == process->kind && other->gone && !(process->gone && other->waits))))
-            return true;
-    return false;
-}
-
-void process_start_waiting(struct outlets *outlets)
-{
-    for (struct process *process = outlets->first; process; process = process->next) {
-        if (!process->waits || is_blocked(process))
-            continue;
-        process->waits = false;
-        process_start(process);
-        if (process->gone) /* if only to withdraw */
-            process_leave(process, true);
-    }
-}
-
 static void on_ended(struct ev_loop *loop, ev_child *child, int revents)
 {
     struct process *process = child->data;
@@ -477,15 +453,6 @@ static void on_ended(struct ev_loop *loop, ev_child *child, int revents)
     else
         snprintf(what, sizeof what, "ended with status %d", WEXITSTATUS(status));
     try_later(process, well, what);
-}
-
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-    struct process *process = timer->data;
-    if (process->pid > 0)
-        kill(process->pid, SIGKILL);
-    else
-        process_start(process);
 }
 
 /* In the child. Only the first three descriptors and the pipe stay open; standard input is empty. */
@@ -554,9 +521,11 @@ static void adopt_child(struct process *process, int fd, pid_t pid)
         log_error("outlet %s: out of memory", process->title);
         close_pipe(process);
     }
+    if (process->gone) /* it is started only to withdraw */
+        process_leave(process, true);
 }
 
-void process_start(struct process *process)
+static void start_process(struct process *process)
 {
     int pair[2];
     pid_t parent = getpid(), pid = -1;
@@ -582,13 +551,37 @@ void process_start(struct process *process)
     try_later(process, false, what);
 }
 
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct process *process = timer->data;
+    if (process->pid > 0)
+        kill(process->pid, SIGKILL);
+    else
+        start_process(process);
+}
+
+/* Its predecessor has not ended, or others of its kind have to withdraw first. */
+static bool is_blocked(const struct process *process)
+{
+    const struct process *other = process->outlets->first;
+    for (; other; other = other->next)
+        if (other != process && ((other->leaving && strcmp(other->title, process->title) == 0) ||
+                                 (other->kind == process->kind && other->gone && !process->gone)))
+            return true;
+    return false;
+}
+
+void process_start_waiting(struct outlets *outlets)
+{
+    for (struct process *process = outlets->first; process; process = process->next)
+        if (process_waits(process) && !is_blocked(process))
+            start_process(process);
+}
+
 void process_leave(struct process *process, bool gone)
 {
     process->leaving = true;
     process->gone = gone;
-    ev_timer_stop(process->outlets->loop, &process->timer);
-    if (process->pid == 0)
-        return;
     if (gone && process->fd >= 0) {
         if (!process_send(process, &(struct pipe_message){.type = PIPE_END}))
             close_pipe(process);

@@ -36,8 +36,7 @@ struct process {
     int fd;           /* -1: none */
     pid_t pid;        /* 0: none */
     bool leaving;     /* its section is gone or has changed: do not restart it */
-    bool gone;        /* the section was removed: the outlet is to withdraw what it published */
-    bool waits;       /* to be started when processes before it have ended: process_start_waiting */
+    bool gone;        /* the section was removed: it withdraws what was published, once started */
     bool doubted;     /* the log has said that it ended */
     bool may_order;   /* its section permits orders */
     bool trespassed;  /* it was logged that it sent orders without permission */
@@ -72,7 +71,12 @@ void process_free(struct process *process);
 /** Removes it from the list. */
 void process_unlink(struct process *process);
 
-void process_start(struct process *process);
+/** Whether it is to be started when processes before it have ended. */
+static inline bool process_waits(const struct process *process)
+{
+    return process->pid == 0 && !ev_is_active(&process->timer);
+}
+
 /** Starts the processes that wait, for their predecessor or for one that withdraws. Two sections can use the same client id at a broker, where a new
  * connection replaces the old: what the old one withdraws must not be what the new one has just
  * announced. */

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * ant beyond its captures: requests as the sheet prints them, alarm bits one by one, counts that do
+ * ant beyond its captures: alarm bits one by one, counts that do
  * not fit, both ends of a frame, passwords, and what the emulated board refuses.
  */
 #include "modbus_test.h"
 
 extern const struct bms_driver ant_driver;
 
-enum { STEP_IDENTITY, STEP_STATUS };
 #define STATUS_REQUEST "7E A1 01 00 00 BE 18 55 AA 55"
 
 /* A frame of a function with data, with either of the two possible ends. */
@@ -57,15 +56,6 @@ static enum bms_result take(const uint8_t *data, size_t size, struct pack *pack)
     struct bytes frame = make_frame(0x11, 0, data, size, "AA 55");
     pack_clear(pack);
     return receive_frame(&bms, &request, frame.bytes, frame.size, pack);
-}
-
-TEST(requests)
-{
-    struct bms bms = new_bms(&ant_driver);
-    struct bms_request request = request_of_step(&bms, STEP_STATUS);
-    assert_request(&request, STATUS_REQUEST);
-    request = request_of_step(&bms, STEP_IDENTITY);
-    assert_request(&request, "7E A1 02 6C 02 20 58 C4 AA 55");
 }
 
 TEST(status)

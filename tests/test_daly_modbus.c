@@ -60,62 +60,6 @@ static void fill_d2(uint16_t r[80])
     memcpy(r + 40, tail, sizeof tail);
 }
 
-TEST(requests)
-{
-    static const struct {
-        const struct bms_driver *driver;
-        int address;
-        unsigned step;
-        const char *bytes;
-    } cases[] = {
-        {&daly_d2_driver, -1, 0, "D2 03 00 00 00 3E D7 B9"},
-        {&daly_d2_driver, -1, 1, "D2 03 00 3E 00 09 F7 A3"},
-        {&daly_d2_driver, -1, 2, "D2 03 00 80 00 29 96 5F"},
-        {&daly_d2_driver, -1, 3, "D2 03 00 A9 00 20 87 91"},
-        {&daly_d2_driver, -1, 4, "D2 03 00 57 00 0C E7 BC"},
-        {&daly_p81_driver, -1, 0, "81 03 00 00 00 40 5B FA"},
-        {&daly_p81_driver, 1, 1, "81 03 00 41 00 3E 8B CE"},
-        {&daly_p81_driver, 1, 3, "81 03 01 78 00 4A 5A 18"},
-        {&daly_p81_driver, 2, 0, "82 03 00 00 00 40 5B C9"},
-        {&daly_p81_driver, 2, 1, "82 03 00 41 00 3E 8B FD"},
-        {&daly_p81_driver, 3, 0, "83 03 00 00 00 40 5A 18"},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bms bms = new_bms(cases[i].driver);
-        bms.options.address = cases[i].address;
-        struct bms_request request, expected = request_of(cases[i].bytes);
-        assert_true(cases[i].driver->build(&bms, cases[i].step, &request));
-        assert_int_equal(request.size, expected.size);
-        assert_memory_equal(request.bytes, expected.bytes, expected.size);
-    }
-}
-
-TEST(switches)
-{
-    static const struct {
-        const struct bms_driver *driver;
-        enum bms_switch which;
-        bool on;
-        const char *bytes;
-    } cases[] = {
-        {&daly_d2_driver, BMS_CHARGE_MOS, true, "D2 06 00 A5 00 01 4B 8A"},
-        {&daly_d2_driver, BMS_CHARGE_MOS, false, "D2 06 00 A5 00 00 8A 4A"},
-        {&daly_d2_driver, BMS_DISCHARGE_MOS, true, "D2 06 00 A6 00 01 BB 8A"},
-        {&daly_d2_driver, BMS_DISCHARGE_MOS, false, "D2 06 00 A6 00 00 7A 4A"},
-        {&daly_p81_driver, BMS_CHARGE_MOS, true, "81 06 01 21 00 01 06 3C"},
-        {&daly_p81_driver, BMS_CHARGE_MOS, false, "81 06 01 21 00 00 C7 FC"},
-        {&daly_p81_driver, BMS_DISCHARGE_MOS, true, "81 06 01 22 00 01 F6 3C"},
-        {&daly_p81_driver, BMS_DISCHARGE_MOS, false, "81 06 01 22 00 00 37 FC"},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bms bms = new_bms(cases[i].driver);
-        struct bms_request request, expected = request_of(cases[i].bytes);
-        assert_true(cases[i].driver->control(&bms, cases[i].which, cases[i].on, &request));
-        assert_int_equal(request.size, expected.size);
-        assert_memory_equal(request.bytes, expected.bytes, expected.size);
-    }
-}
-
 TEST(write_replies)
 {
     struct pack pack = cleared_pack();

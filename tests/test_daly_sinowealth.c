@@ -341,27 +341,6 @@ TEST(last_cell_lost)
     assert_values(&pack, {CELL_COUNT, 15});
 }
 
-TEST(requests)
-{
-    struct bms bms = new_bms(&daly_sinowealth_driver);
-    static const char *const expected[] = {
-        "0A 01 02", "0A 02 02", "0A 03 02", "0A 04 02", "0A 05 02", "0A 06 02", "0A 07 02",
-        "0A 08 02", "0A 09 02", "0A 0A 02", "0A 0B 02", "0A 0C 02", "0A 0D 02", "0A 10 04",
-        "0A 11 04", "0A 12 04", "0A 13 02", "0A 14 02", "0A 15 02", "0A 16 02", "0A 17 02"};
-    size_t built = 0;
-    for (unsigned step = 0; step < bms.driver->steps; step++) {
-        struct bms_request request;
-        if (!bms.driver->build(&bms, step, &request))
-            continue;
-        assert_true(built < COUNT(expected));
-        struct bms_request want = request_of(expected[built++]);
-        assert_int_equal(request.size, want.size);
-        assert_memory_equal(request.bytes, want.bytes, want.size);
-    }
-    assert_int_equal(built, COUNT(expected));
-    assert_null(bms.driver->control);
-}
-
 static void make_pack(struct pack *pack, unsigned cells, unsigned temps, double current)
 {
     pack_clear(pack);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * daren beyond its captures: requests byte by byte, states bit by bit, both possible positions of
+ * daren beyond its captures: states bit by bit, both possible positions of
  * the values, replies to other requests, refusals, and invalid frames.
  */
 #include "driver_test.h"
@@ -47,30 +47,6 @@ static int take_info(struct bms *bms, unsigned step, uint8_t code, const uint8_t
     uint8_t frame[BMS_FRAME_MAX];
     size_t length = ydt_write(frame, &head, info, size);
     return daren_driver.decode(bms, &request, frame, length, pack);
-}
-
-TEST(requests)
-{
-    static const struct {
-        int address;
-        unsigned step;
-        const char *request;
-    } cases[] = {
-        {-1, STEP_LIVE, "~22014A42E00201FD28\r"},
-        {2, STEP_LIVE, "~22024A42E00202FD26\r"},
-        {0, STEP_LIVE, "~22004A42E00200FD2A\r"},
-        {1, STEP_PARAMETERS, "~22014A47E00201FD23\r"},
-        {1, STEP_IDENTITY, "~22014A510000FDA0\r"},
-        {1, STEP_MAKER, "~22014AB0600A010103FF00FB6C\r"},
-        {1, STEP_CAPACITY, "~22014AB0600A010104FF00FB6B\r"},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bms bms = new_bms(&daren_driver);
-        bms.options.address = cases[i].address;
-        struct bms_request request = step_request(&bms, cases[i].step);
-        assert_int_equal(request.size, strlen(cases[i].request));
-        assert_memory_equal(request.bytes, cases[i].request, request.size);
-    }
 }
 
 /* Section 5. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * eg4-ll beyond its captures: requests as in the sheet, the generation that counts in tenths,
+ * eg4-ll beyond its captures: the generation that counts in tenths,
  * sensors whose number is not reported, alarm bits one by one, and devices that are no such pack.
  */
 #include "modbus_test.h"
@@ -22,18 +22,6 @@ static enum bms_result take(struct bms *bms, const uint16_t words[39], struct pa
 {
     pack_clear(pack);
     return take_registers(bms, STEP_VALUES, words, pack);
-}
-
-TEST(requests)
-{
-    struct bms bms = new_bms(&eg4_ll_driver);
-    struct bms_request request = request_of_step(&bms, STEP_VALUES);
-    assert_request(&request, "10 03 00 00 00 27 06 91");
-    bms.options.address = 1;
-    request = request_of_step(&bms, STEP_VALUES);
-    assert_request(&request, "01 03 00 00 00 27 05 D0");
-    request = request_of_step(&bms, STEP_IDENTITY);
-    assert_request(&request, "01 03 00 69 00 17 D5 D8");
 }
 
 /* Section 3: once recognized, the generation is kept, even if the current numbers do not show it. */

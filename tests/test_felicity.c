@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * felicity beyond its captures: requests byte by byte, faults one by one, the direction of the
+ * felicity beyond its captures: faults one by one, the direction of the
  * current, empty places, and devices that are no such pack.
  */
 #include "modbus_test.h"
@@ -11,21 +11,6 @@ enum { STEP_STATE, STEP_CELLS, STEP_LIMITS, STEP_SERIAL, STEP_VERSION };
 
 #define GOOD_STATE 5, 0, 0, 0, 5328, 0, 0, 0, 25, 50
 #define ABSENT 0x7FFF
-
-TEST(requests)
-{
-    static const char *const requests[] = {"01 03 13 02 00 0A", "01 03 13 2A 00 18",
-                                           "01 03 13 1C 00 04", "01 03 F8 04 00 05",
-                                           "01 03 F8 0B 00 01"};
-    for (unsigned step = 0; step < COUNT(requests); step++) {
-        struct bms bms = new_bms(&felicity_driver);
-        struct bms_request request = request_of_step(&bms, step),
-                           wanted = request_of(requests[step]);
-        put_le16(wanted.bytes + wanted.size, crc16_modbus(wanted.bytes, wanted.size));
-        assert_int_equal(request.size, wanted.size + 2);
-        assert_memory_equal(request.bytes, wanted.bytes, request.size);
-    }
-}
 
 /* Section 4. */
 TEST(faults)

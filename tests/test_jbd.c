@@ -36,32 +36,6 @@ static int exchange_data(struct bms *bms, const char *asked, const uint8_t *data
     return receive_all(bms, &request, reply.bytes, reply.size, pack);
 }
 
-TEST(requests)
-{
-    static const struct {
-        const struct bms_driver *driver;
-        int address;
-        unsigned step;
-        const char *expected;
-    } cases[] = {
-        {&jbd_driver, -1, 0, ASK_BASIC},
-        {&jbd_driver, -1, 1, ASK_CELLS},
-        {&jbd_driver, -1, 2, ASK_NAME},
-        {&jbd_addressed_driver, -1, 0, "DD 00 A5 03 00 FF 58 77"},
-        {&jbd_addressed_driver, 0, 1, "DD 00 A5 04 00 FF 57 77"},
-        {&jbd_addressed_driver, 1, 0, "DD 01 A5 03 00 FF 57 77"},
-        {&jbd_addressed_driver, 2, 0, "DD 02 A5 03 00 FF 56 77"},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bms_request request;
-        struct bms bms = new_bms(cases[i].driver);
-        bms.options.address = cases[i].address;
-        assert_true(cases[i].step < cases[i].driver->steps);
-        assert_true(cases[i].driver->build(&bms, cases[i].step, &request));
-        assert_bytes(request.bytes, request.size, cases[i].expected);
-    }
-}
-
 TEST(lost_first_request_is_repeated)
 {
     assert_int_not_equal(jbd_driver.line.tries, 1);
@@ -281,13 +255,6 @@ static void command(struct bms *bms, const char *request)
 {
     struct pack pack = cleared_pack();
     assert_int_equal(exchange(bms, request, e1_done, &pack), BMS_DONE);
-}
-
-TEST(switch_needs_state)
-{
-    struct bms_request request;
-    struct bms bms = new_bms(&jbd_driver);
-    assert_false(jbd_driver.control(&bms, BMS_CHARGE_MOS, false, &request));
 }
 
 TEST(switch_sequence)

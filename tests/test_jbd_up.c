@@ -31,25 +31,6 @@ static int exchange_data(struct bms *bms, const char *asked, const uint8_t *data
     return receive_all(bms, &request, reply.bytes, reply.size, pack);
 }
 
-TEST(requests)
-{
-    static const struct {
-        int address;
-        unsigned step;
-        const char *expected;
-    } cases[] = {{-1, STATUS, ASK_STATUS},
-                 {1, STATUS, ASK_STATUS},
-                 {2, STATUS, ASK_STATUS_2},
-                 {1, BOARD, ASK_BOARD}};
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bms_request request;
-        struct bms bms = new_bms(&jbd_up_driver);
-        bms.options.address = cases[i].address;
-        assert_true(jbd_up_driver.build(&bms, cases[i].step, &request));
-        assert_bytes(request.bytes, request.size, cases[i].expected);
-    }
-}
-
 /* Packs behind the master do not answer this request. */
 TEST(silence_on_serial)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * jk02 beyond its captures: requests as in the sheet, both layouts with and without the about
+ * jk02 beyond its captures: both layouts with and without the about
  * record, other bytes in the stream, contradictory records, and simulated packs read back.
  */
 #include "driver_test.h"
@@ -13,7 +13,6 @@
 extern const struct bms_driver jk02_driver;
 static const struct bms_driver *const driver = &jk02_driver;
 
-enum { STEP_ABOUT, STEP_WAKE, STEP_STATUS };
 enum { VARIANT_AUTO, VARIANT_32S, VARIANT_24S };
 enum { SETTINGS = 1, STATUS = 2, ABOUT = 3 };
 
@@ -111,27 +110,6 @@ static enum bms_result read_back(struct bms *bms, int variant, bool introduce,
     request = ask(0x96);
     answer(variant, simulated, 0x96, &out);
     return feed(bms, &request, out.bytes, out.size, pack);
-}
-
-TEST(requests)
-{
-    struct bms_request r;
-    struct bms bms = new_bms(driver);
-    assert_true(driver->build(&bms, STEP_ABOUT, &r));
-    assert_bytes(r.bytes, r.size, "AA 55 90 EB 97 00 00 00 00 00 00 00 00 00 00 00 00 00 00 11 ");
-    assert_false(driver->build(&bms, STEP_WAKE, &r));
-    assert_true(driver->build(&bms, STEP_STATUS, &r));
-    assert_bytes(r.bytes, r.size, "AA 55 90 EB 96 00 00 00 00 00 00 00 00 00 00 00 00 00 00 10 ");
-    assert_true(driver->build(&bms, STEP_WAKE, &r)); /* no status arrived: both requests again */
-    assert_bytes(r.bytes, r.size, "AA 55 90 EB 97 00 00 00 00 00 00 00 00 00 00 00 00 00 00 11 ");
-    assert_true(driver->control(&bms, BMS_CHARGE_MOS, true, &r));
-    assert_bytes(r.bytes, r.size, "AA 55 90 EB 1D 04 01 00 00 00 00 00 00 00 00 00 00 00 00 9C ");
-    assert_true(driver->control(&bms, BMS_CHARGE_MOS, false, &r));
-    assert_bytes(r.bytes, r.size, "AA 55 90 EB 1D 04 00 00 00 00 00 00 00 00 00 00 00 00 00 9B ");
-    assert_true(driver->control(&bms, BMS_DISCHARGE_MOS, true, &r));
-    assert_bytes(r.bytes, r.size, "AA 55 90 EB 1E 04 01 00 00 00 00 00 00 00 00 00 00 00 00 9D ");
-    assert_true(driver->control(&bms, BMS_DISCHARGE_MOS, false, &r));
-    assert_bytes(r.bytes, r.size, "AA 55 90 EB 1E 04 00 00 00 00 00 00 00 00 00 00 00 00 00 9C ");
 }
 
 TEST(control)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * jk-4e57 beyond its captures: requests as in the sheet, single registers, unknown codes, the two
+ * jk-4e57 beyond its captures: single registers, unknown codes, the two
  * encodings of the current, and simulated packs read back.
  */
 #include "driver_test.h"
@@ -75,28 +75,6 @@ static enum bms_result read_back(struct bms *bms, struct pack *simulated, struct
     answer(simulated, &request, &out);
     pack_clear(pack);
     return receive_frame(bms, &request, out.bytes, out.size, pack);
-}
-
-TEST(requests)
-{
-    struct bms_request request;
-    struct bms bms = new_bms(driver);
-    assert_false(driver->build(&bms, STEP_WAKE, &request));
-    assert_true(driver->build(&bms, STEP_ALL, &request));
-    assert_request(&request, "4E 57 00 13 00 00 00 00 06 03 00 00 00 00 00 00 68 00 00 01 29 ");
-    /* No answer: the wake-up is sent once, then only the request. */
-    assert_true(driver->build(&bms, STEP_WAKE, &request));
-    assert_request(&request, "4E 57 00 13 00 00 00 00 01 03 00 00 00 00 00 00 68 00 00 01 24 ");
-    assert_false(driver->build(&bms, STEP_WAKE, &request));
-    assert_false(driver->build(&bms, STEP_PROTOCOL, &request));
-    assert_true(driver->control(&bms, BMS_CHARGE_MOS, true, &request));
-    assert_request(&request, "4E 57 00 14 00 00 00 00 02 02 00 AB 01 00 00 00 00 68 00 00 01 D1 ");
-    assert_true(driver->control(&bms, BMS_CHARGE_MOS, false, &request));
-    assert_request(&request, "4E 57 00 14 00 00 00 00 02 02 00 AB 00 00 00 00 00 68 00 00 01 D0 ");
-    assert_true(driver->control(&bms, BMS_DISCHARGE_MOS, true, &request));
-    assert_request(&request, "4E 57 00 14 00 00 00 00 02 02 00 AC 01 00 00 00 00 68 00 00 01 D2 ");
-    assert_true(driver->control(&bms, BMS_DISCHARGE_MOS, false, &request));
-    assert_request(&request, "4E 57 00 14 00 00 00 00 02 02 00 AC 00 00 00 00 00 68 00 00 01 D1 ");
 }
 
 /* The example frames of the sheet for sections 3 and 7. */

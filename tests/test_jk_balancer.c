@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * jk-balancer beyond its captures: requests byte by byte, alarms one by one, inconsistent replies,
+ * jk-balancer beyond its captures: alarms one by one, inconsistent replies,
  * lost wires, unknown values, and requests that the emulated board ignores.
  */
 #include "driver_test.h"
@@ -39,18 +39,6 @@ static enum bms_result take(struct bms *bms, uint8_t d[SIZE], struct pack *pack)
     d[SIZE - 1] = (uint8_t) sum_bytes(d, SIZE - 1);
     pack_clear(pack);
     return receive_frame(bms, &request, d, SIZE, pack);
-}
-
-/* Section 4.1 of the document; another address. */
-TEST(requests)
-{
-    struct bms bms = new_bms(&jk_balancer_driver);
-    struct bms_request request;
-    assert_true(jk_balancer_driver.build(&bms, 0, &request));
-    assert_request(&request, READ);
-    bms.options.address = 16;
-    assert_true(jk_balancer_driver.build(&bms, 0, &request));
-    assert_request(&request, "55 AA 10 FF 00 00 0E");
 }
 
 TEST(alarms)

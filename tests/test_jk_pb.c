@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * jk-pb beyond its captures: requests as in the sheet, the sender of a record on a shared line,
+ * jk-pb beyond its captures: the sender of a record on a shared line,
  * parts of the register blocks, the wake-up rule, and simulated packs read back in both ways.
  */
 #include "driver_test.h"
@@ -114,47 +114,6 @@ static enum reply_state receive_wire(struct bms *bms, const struct bms_request *
         state = reply_decode(&feed, bms, request, false, pack);
     }
     return state == REPLY_WAITING ? reply_decode(&feed, bms, request, true, pack) : state;
-}
-
-TEST(requests)
-{
-    static const struct {
-        int address;
-        unsigned step;
-        const char *bytes;
-    } cases[] = {
-        {1, STEP_ABOUT, "01 10 16 1C 00 01 02 00 00 D3 CD "},
-        {1, STEP_SETTINGS, "01 10 16 1E 00 01 02 00 00 D2 2F "},
-        {1, STEP_STATUS, "01 10 16 20 00 01 02 00 00 D6 F1 "},
-        {2, STEP_ABOUT, "02 10 16 1C 00 01 02 00 00 C7 3D "},
-        {2, STEP_SETTINGS, "02 10 16 1E 00 01 02 00 00 C6 DF "},
-        {2, STEP_STATUS, "02 10 16 20 00 01 02 00 00 C2 01 "},
-        {15, STEP_ABOUT, "0F 10 16 1C 00 01 02 00 00 9F AD "},
-        {15, STEP_SETTINGS, "0F 10 16 1E 00 01 02 00 00 9E 4F "},
-        {15, STEP_STATUS, "0F 10 16 20 00 01 02 00 00 9A 91 "},
-        {1, STEP_READ_ABOUT, "01 03 14 00 00 30 40 2E "},
-        {1, STEP_READ_SETTINGS, "01 03 10 6C 00 0A 01 10 "},
-        {1, STEP_READ_CELLS, "01 03 12 00 00 25 81 69 "},
-        {1, STEP_READ_VALUES, "01 03 12 8A 00 24 61 43 "},
-        {1, STEP_READ_TEMPS, "01 03 12 F8 00 03 81 42 "},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct bms_request request = build(cases[i].address, cases[i].step);
-        assert_bytes(request.bytes, request.size, cases[i].bytes);
-    }
-}
-
-/* Each variant uses only its own steps. */
-TEST(variants)
-{
-    for (int variant = 0; variant < 2; variant++)
-        for (unsigned step = 0; step < driver->steps; step++) {
-            struct bms_request request;
-            bool reading = step >= STEP_READ_ABOUT && step != STEP_WAKE && step != STEP_STATUS;
-            struct bms bms = bms_at(1, variant);
-            bool built = driver->build(&bms, step, &request);
-            assert_int_equal(built, step != STEP_WAKE && reading == (variant == VARIANT_REGISTERS));
-        }
 }
 
 TEST(control)

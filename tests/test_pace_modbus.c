@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * pace-modbus beyond its captures: requests as in the sheet, both layouts and how they are
+ * pace-modbus beyond its captures: both layouts and how they are
  * recognized, alarm bits one by one, missing sensors, and devices that are no such pack.
  */
 #include "modbus_test.h"

@@ -40,21 +40,6 @@ static int take(struct bms *bms, const char *command, const char *text, struct p
 #define PWR_EVENTS(bat, power, fault)                                                              \
     " Bat Events : " bat "\r\r\n Power Events : " power "\r\r\n System Fault : " fault
 
-TEST(requests)
-{
-    struct bms bms = at_address(3);
-    static const char *const expected[] = {"pwr 3\r\n", "bat 3\r\n", "stat 3\r\n", NULL,
-                                           "info 3\r\n"};
-    for (unsigned step = 0; step < COUNT(expected); step++) {
-        struct bms_request request;
-        assert_int_equal(driver->build(&bms, step, &request), expected[step] != NULL);
-        if (expected[step]) {
-            assert_int_equal(request.size, strlen(expected[step]));
-            assert_memory_equal(request.bytes, expected[step], request.size);
-        }
-    }
-}
-
 /* Section 2: the first pack may accept `stat` if it rejects `stat 1`. */
 TEST(stat_alone)
 {

@@ -1,35 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * renogy beyond its captures: requests as in the sheet, alarm bits one by one, switches that are
+ * renogy beyond its captures: alarm bits one by one, switches that are
  * not reported, the Pro series, partial replies, and devices that are no such pack.
  */
 #include "modbus_test.h"
 
 extern const struct bms_driver renogy_driver;
 
-enum { STEP_CELLS, STEP_CHARGE, STEP_ALARMS, STEP_LIMITS, STEPS };
-
-TEST(requests)
-{
-    static const struct {
-        int address;
-        const char *requests[STEPS];
-    } cases[] = {
-        {48,
-         {"30 03 13 88 00 22 45 5C", "30 03 13 B2 00 07 A4 8A", "30 03 13 F0 00 1C 44 95",
-          "30 03 13 B9 00 04 95 49"}},
-        {-1,
-         {"F7 03 13 88 00 22 55 EB", "F7 03 13 B2 00 07 B4 3D", "F7 03 13 F0 00 1C 54 22",
-          "F7 03 13 B9 00 04 85 FE"}},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++)
-        for (unsigned step = 0; step < STEPS; step++) {
-            struct bms bms = new_bms(&renogy_driver);
-            bms.options.address = cases[i].address;
-            struct bms_request request = request_of_step(&bms, step);
-            assert_request(&request, cases[i].requests[step]);
-        }
-}
+enum { STEP_CELLS, STEP_CHARGE, STEP_ALARMS, STEP_LIMITS };
 
 /* Section 4, repeated independently: status1, status2. */
 TEST(alarms)

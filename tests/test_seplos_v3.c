@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * seplos-v3 beyond its captures: requests as in the sheet, alarm bits one by one, late halves of
+ * seplos-v3 beyond its captures: alarm bits one by one, late halves of
  * the parameters, devices that are no such pack, and the switches.
  */
 #include "modbus_test.h"
@@ -14,19 +14,6 @@ static struct bms at_address(int address)
     struct bms bms = new_bms(&seplos_v3_driver);
     bms.options.address = address;
     return bms;
-}
-
-TEST(requests)
-{
-    static const char *const requests[] = {
-        "01 04 10 00 00 11 34 C6", "01 04 11 00 00 1A 74 FD", "01 01 12 00 00 90 39 1E",
-        "01 04 13 00 00 35 34 99", "01 04 13 35 00 35 24 97", "01 04 17 00 00 33 B5 AB",
-    };
-    struct bms bms = at_address(1);
-    for (unsigned step = 0; step < COUNT(requests); step++) {
-        struct bms_request request = request_of_step(&bms, step);
-        assert_request(&request, requests[step]);
-    }
 }
 
 /* Section 6, repeated independently. */

@@ -1,68 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * TopBMS and siblings: requests as in the sheet `topbms`, and constructed replies with the quirks
- * of its sections 2, 4 to 6, 8 and 11.
+ * TopBMS and siblings: constructed replies with the quirks of the sheet `topbms`, sections 2, 4 to 6,
+ * 8 and 11.
  */
 #include "topbms_text.h"
-
-TEST(requests_of_topbms)
-{
-    static const char *const analog[] = {
-        "~21014642E00201FD34", "~21024642E00202FD32", "~21034642E00203FD30", "~21044642E00204FD2E",
-        "~21054642E00205FD2C", "~21064642E00206FD2A", "~21074642E00207FD28", "~21084642E00208FD26",
-        "~21094642E00209FD24", "~210A4642E0020AFD14", "~210B4642E0020BFD12", "~210C4642E0020CFD10",
-        "~210D4642E0020DFD0E", "~210E4642E0020EFD0C", "~210F4642E0020FFD0A", "~21104642E00210FD34",
-    };
-    struct bms_request request;
-    for (int i = 0; i < 16; i++) {
-        struct bms bms = new_bms(TOPBMS, i + 1, -1);
-        assert_true(topbms_driver.build(&bms, ANALOG, &request));
-        assert_request(&request, analog[i]);
-    }
-    struct bms bms = new_bms(TOPBMS, -1, -1);
-    assert_true(topbms_driver.build(&bms, STATUS, &request));
-    assert_request(&request, "~21014644E00201FD32");
-    assert_true(topbms_driver.build(&bms, IDENTITY, &request));
-    assert_request(&request, "~210146F1E00201FD23");
-    assert_false(topbms_driver.build(&bms, SERIAL_NUMBER, &request)); /* F1H has it */
-    assert_false(topbms_driver.build(&bms, LIMITS, &request));
-}
-
-/* As recorded or, for 92H and 93H, as sent by other projects (python-pylontech). */
-TEST(requests_of_siblings)
-{
-    static const struct {
-        enum variant variant;
-        int address;
-        enum step step;
-        const char *text; /* NULL: none */
-    } cases[] = {
-        {TOPBAND, 0, ANALOG, "~21004642E00200FD36"},
-        {TOPBAND, 0, STATUS, "~21004644E00200FD34"},
-        {PACE, 1, ANALOG, "~25014642E00201FD30"},
-        {PACE, 1, STATUS, "~25014644E00201FD2E"},
-        {PACE, 1, IDENTITY, "~250146C10000FD9A"},
-        {PACE, 1, SERIAL_NUMBER, NULL}, /* not before C1H was answered */
-        {SEPLOS, 0, ANALOG, "~20004642E00200FD37"},
-        {SEPLOS, 0, STATUS, "~20004644E00200FD35"},
-        {SEPLOS, 0, IDENTITY, "~200046510000FDAE"},
-        {SEPLOS, 0, SERIAL_NUMBER, NULL},
-        {PYLONTECH, 2, ANALOG, "~20024642E00202FD33"},
-        {PYLONTECH, 2, SERIAL_NUMBER, "~20024693E00202FD2D"},
-        {PYLONTECH, 2, LIMITS, "~20024692E00202FD2E"},
-        {EG4, 1, ANALOG, "~20014A420000FDA2"},
-        {EG4, 1, STATUS, "~20014A440000FDA0"},
-        {EG4, 1, IDENTITY, NULL},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct bms bms = new_bms(cases[i].variant, cases[i].address, -1);
-        struct bms_request request;
-        bool built = topbms_driver.build(&bms, cases[i].step, &request);
-        assert_int_equal(built, cases[i].text != NULL);
-        if (built)
-            assert_request(&request, cases[i].text);
-    }
-}
 
 /* The host port of an Enjie board rejects COMMAND: a silent pack of Seplos is asked without it in turn, and only in
  * this way after it has answered. */
@@ -155,31 +96,6 @@ TEST(behind_a_master)
     for (int i = 0; i < 20; i++) {
         assert_true(topbms_driver.build(&bms, ANALOG, &request));
         assert_memory_equal(request.bytes + 7, "42E00203", 8);
-    }
-}
-
-TEST(mos_requests)
-{
-    static const struct {
-        enum bms_switch which;
-        bool on;
-        const char *text;
-    } cases[] = {
-        {BMS_CHARGE_MOS, true, "~2500469AE00200FD1E"},
-        {BMS_CHARGE_MOS, false, "~2500469AE00201FD1D"},
-        {BMS_DISCHARGE_MOS, true, "~2500469BE00200FD1D"},
-        {BMS_DISCHARGE_MOS, false, "~2500469BE00201FD1C"},
-    };
-    struct bms_request request;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct bms bms = new_bms(PACE, 0, -1);
-        assert_true(topbms_driver.control(&bms, cases[i].which, cases[i].on, &request));
-        assert_request(&request, cases[i].text);
-    }
-    for (int variant = AUTO; variant < VARIANTS; variant++) {
-        struct bms bms = new_bms((enum variant) variant, 0, -1);
-        assert_int_equal(topbms_driver.control(&bms, BMS_CHARGE_MOS, true, &request),
-                         variant == PACE);
     }
 }
 

@@ -50,25 +50,6 @@ static int ask(struct bms *bms, const char *asked, const char *heard, struct pac
     return result;
 }
 
-/* Section 3.2; the synchronisation and the version are requested as in the recording. */
-TEST(requests)
-{
-    static const char *const asked[] = {
-        ":78DED00D4\n", ":78CED00D5\n", ":78FED00D2\n", ":78EED00D3\n",
-        ":7FF0F0040\n", ":70010003E\n", ":7FFEE0061\n", ":7ECED0075\n",
-        ":71E03002D\n", ":7B6EE00AA\n", ":703030048\n", ":154\n",
-        ":451\n",       ":70001004D\n", ":70B010042\n", ":70A010043\n"};
-    struct bms_request request;
-    assert_int_equal(vedirect_hex_driver.steps, COUNT(asked));
-    struct bms bms = new_bms(&vedirect_hex_driver);
-    for (unsigned step = 0; step < COUNT(asked); step++) {
-        assert_true(vedirect_hex_driver.build(&bms, step, &request));
-        if (request.size != strlen(asked[step]) ||
-            memcmp(request.bytes, asked[step], request.size) != 0)
-            fail_msg("%s: got %.*s", asked[step], (int) request.size, (char *) request.bytes);
-    }
-}
-
 /* A register that a model does not have is refused; one whose value is not available is answered without a value. */
 TEST(answers)
 {

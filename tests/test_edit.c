@@ -75,12 +75,6 @@ TEST(examples)
     }
 }
 
-static unsigned next_random(unsigned *seed)
-{
-    *seed = *seed * 1664525u + 1013904223u;
-    return *seed >> 8;
-}
-
 #define PICK(list, seed) (list)[next_random(seed) % (sizeof(list) / sizeof *(list))]
 
 static const char *const sections[] = {"pack a",  "pack  b", "bank all", "web",

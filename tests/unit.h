@@ -49,6 +49,13 @@ static void unit_register(struct CMUnitTest test, int line)
     unit_cases.lines[i] = line;
 }
 
+/* A generator of its own, so that a failure can be repeated on any machine. */
+static inline unsigned next_random(unsigned *seed)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return *seed >> 8;
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1)

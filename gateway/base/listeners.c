@@ -177,8 +177,7 @@ static int listen_on(struct listeners *listeners, const char *text, const char *
 }
 
 void listeners_adopt(struct listeners *listeners, struct ev_loop *loop, int fd,
-                     void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),
-                     void *data)
+                     listeners_accepted *accepted, void *data)
 {
     *listeners = (struct listeners){
         .loop = loop, .accepted = accepted, .data = data, .refused = listeners->refused};
@@ -190,8 +189,7 @@ void listeners_adopt(struct listeners *listeners, struct ev_loop *loop, int fd,
 }
 
 int listeners_open(struct listeners *listeners, struct ev_loop *loop,
-                   const struct listen_list *list, const char *key,
-                   void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),
+                   const struct listen_list *list, const char *key, listeners_accepted *accepted,
                    void *data)
 {
     listeners_adopt(listeners, loop, -1, accepted, data);

@@ -17,6 +17,9 @@ struct listen_list {
     unsigned count;
 };
 
+/** Takes over the socket of a new client: non-blocking, keep-alive, TCP_NODELAY. */
+typedef void listeners_accepted(void *data, int fd, const struct sockaddr_storage *address);
+
 struct listeners {
     struct ev_loop *loop;
     ev_io sockets[MAX_LISTEN];
@@ -26,8 +29,7 @@ struct listeners {
     ev_timer pause; /* runs while no client can be accepted, because descriptors ran out */
     bool starved;   /* the last attempt to accept failed for this reason */
     bool refused;   /* the last attempt to listen failed, which is in the log */
-    /** Takes over the socket of a new client: non-blocking, keep-alive, TCP_NODELAY. */
-    void (*accepted)(void *data, int fd, const struct sockaddr_storage *address);
+    listeners_accepted *accepted;
     void *data;
 };
 
@@ -35,14 +37,12 @@ struct listeners {
  * row; no socket stays open). The struct is zero before the first call. `key` names the setting in
  * log messages: "'listen' of [web]". */
 int listeners_open(struct listeners *listeners, struct ev_loop *loop,
-                   const struct listen_list *list, const char *key,
-                   void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),
+                   const struct listen_list *list, const char *key, listeners_accepted *accepted,
                    void *data);
 
 /** Accepts clients from a socket that listens already, and owns it; -1: none. */
 void listeners_adopt(struct listeners *listeners, struct ev_loop *loop, int fd,
-                     void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),
-                     void *data);
+                     listeners_accepted *accepted, void *data);
 
 /** Disconnects all clients that wait to be accepted, because the age of their requests is unknown
  * (late_turn.h). Clients that waited longer than LATE_TURN_S because descriptors ran out are

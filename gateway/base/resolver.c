@@ -43,10 +43,7 @@ static void on_over(struct child *child, enum child_end end)
     resolver->done(resolver->data, found, count);
 }
 
-void resolver_init(struct resolver *resolver, struct ev_loop *loop,
-                   void (*done)(void *data, const struct resolver_address *addresses,
-                                unsigned count),
-                   void *data)
+void resolver_init(struct resolver *resolver, struct ev_loop *loop, resolver_done *done, void *data)
 {
     *resolver = (struct resolver){.done = done, .data = data};
     child_init(&resolver->child, loop, on_over, resolver);

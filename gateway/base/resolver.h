@@ -18,17 +18,17 @@ struct resolver_address {
     socklen_t size;
 };
 
+/** The addresses that were found; `count` 0: none. */
+typedef void resolver_done(void *data, const struct resolver_address *addresses, unsigned count);
+
 /* One look-up, embedded in its user. */
 struct resolver {
     struct child child; /* its fd is -1: no look-up runs */
-    void (*done)(void *data, const struct resolver_address *addresses,
-                 unsigned count); /* count 0: not found */
+    resolver_done *done;
     void *data;
 };
 
-void resolver_init(struct resolver *resolver, struct ev_loop *loop,
-                   void (*done)(void *data, const struct resolver_address *addresses,
-                                unsigned count),
+void resolver_init(struct resolver *resolver, struct ev_loop *loop, resolver_done *done,
                    void *data);
 
 /** Starts to look up a TCP host and port. `done` is called later, never before this returns. 0, or

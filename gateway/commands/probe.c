@@ -384,8 +384,7 @@ static int scan_devices(const struct arguments *arguments)
              arguments->port + 4);
     fprintf(stderr, "listening for %.0f s\n", SCAN_S);
     struct scan *scan = scan_new(scanning.loop, adapter, &events, &scanning);
-    if (scan)
-        ev_run(scanning.loop, 0);
+    ev_run(scanning.loop, 0);
     scan_free(scan);
     config_free(scanning.beside);
     return scanning.status;

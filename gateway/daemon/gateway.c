@@ -298,8 +298,6 @@ unsigned gateway_port(const struct gateway *gateway, unsigned index)
 
 void gateway_free(struct gateway *gateway)
 {
-    if (!gateway)
-        return;
     ev_timer_stop(gateway->loop, &gateway->second);
     ev_timer_stop(gateway->loop, &gateway->stale);
     late_turn_unwatch(gateway->loop, &gateway->watcher);

@@ -10,10 +10,7 @@
 #include <stdlib.h>
 
 struct pack_source *pack_source_new(struct poller *poller, struct line *line,
-                                    struct kept_entry *kept,
-                                    void (*over)(void *data, struct pack_source *source,
-                                                 const struct order_report *report),
-                                    void *data)
+                                    struct kept_entry *kept, pack_source_over *over, void *data)
 {
     struct pack_source *source = alloc_zeroed(1, sizeof *source);
     source->poller = poller;

@@ -24,6 +24,12 @@ struct pack_order {
     bool pending;
 };
 
+struct pack_source;
+
+/** An order has ended. */
+typedef void pack_source_over(void *data, struct pack_source *source,
+                              const struct order_report *report);
+
 struct pack_source {
     struct source source;
     struct poller *poller;
@@ -38,17 +44,14 @@ struct pack_source {
     struct pack_order order;
     unsigned orders, others; /* outcomes since `logs_since` that were logged, and that were not */
     double logs_since;
-    void (*over)(void *data, struct pack_source *source, const struct order_report *report);
+    pack_source_over *over;
     void *data;
 };
 
 /** For a poller that runs on a line; keeps all pointers. Calls `over` at the end of each order.
  */
 struct pack_source *pack_source_new(struct poller *poller, struct line *line,
-                                    struct kept_entry *kept,
-                                    void (*over)(void *data, struct pack_source *source,
-                                                 const struct order_report *report),
-                                    void *data);
+                                    struct kept_entry *kept, pack_source_over *over, void *data);
 void pack_source_free(struct pack_source *source);
 
 /** Publishes the poller's new values. `host` contains the gateway's own values; `local` is the

@@ -174,8 +174,7 @@ void setup_search(const char *port, bool all)
         static const struct scan_events events = {.done = on_scanned};
         report.devices = json_array();
         struct scan *scan = scan_new(report.loop, "", &events, &report);
-        if (scan)
-            ev_run(report.loop, 0);
+        ev_run(report.loop, 0);
         scan_free(scan);
     } else if (strchr(port, '\n') || !search(&report, all)) {
         report.heard = "closed";

@@ -4,6 +4,8 @@
 
 #include "scan.h"
 
+#include "base/alloc.h"
+
 #include <stdlib.h>
 
 static void *create(struct port *port, const struct port_simulated *simulated)
@@ -41,9 +43,7 @@ static void on_end(struct ev_loop *loop, ev_timer *timer, int revents)
 struct scan *scan_new(struct ev_loop *loop, const char *adapter, const struct scan_events *events,
                       void *data)
 {
-    struct scan *scan = calloc(1, sizeof *scan);
-    if (!scan)
-        return NULL;
+    struct scan *scan = alloc_zeroed(1, sizeof *scan);
     *scan = (struct scan){.loop = loop, .events = events, .data = data};
     ev_timer_init(&scan->end, on_end, 0, 0);
     scan->end.data = scan;
@@ -53,7 +53,6 @@ struct scan *scan_new(struct ev_loop *loop, const char *adapter, const struct sc
 
 void scan_free(struct scan *scan)
 {
-    if (scan)
-        ev_timer_stop(scan->loop, &scan->end);
+    ev_timer_stop(scan->loop, &scan->end);
     free(scan);
 }

@@ -5,6 +5,7 @@
 #include "bluez.h"
 #include "module.h"
 
+#include "base/alloc.h"
 #include "base/timer.h"
 
 #include <ctype.h>
@@ -175,9 +176,7 @@ struct scan *scan_new(struct ev_loop *loop, const char *adapter, const struct sc
                       void *data)
 {
     static const struct bluez_events bluez_events = {.object = on_object, .settled = on_settled};
-    struct scan *scan = calloc(1, sizeof *scan);
-    if (!scan)
-        return NULL;
+    struct scan *scan = alloc_zeroed(1, sizeof *scan);
     scan->loop = loop;
     scan->events = events;
     scan->data = data;
@@ -193,8 +192,6 @@ struct scan *scan_new(struct ev_loop *loop, const char *adapter, const struct sc
 
 void scan_free(struct scan *scan)
 {
-    if (!scan)
-        return;
     ev_timer_stop(scan->loop, &scan->end);
     bluez_close(&scan->bluez);
     free(scan);

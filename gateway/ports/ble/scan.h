@@ -29,7 +29,7 @@ struct scan_events {
     void (*done)(void *data, const struct scan_device *devices, unsigned count, const char *why);
 };
 
-/** Listens for SCAN_S on an adapter; "": the first one. NULL: out of memory. */
+/** Listens for SCAN_S on an adapter; "": the first one. */
 struct scan *scan_new(struct ev_loop *loop, const char *adapter, const struct scan_events *events,
                       void *data);
 void scan_free(struct scan *scan);

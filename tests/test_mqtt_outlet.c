@@ -120,9 +120,8 @@ void outlet_keep(struct outlet *outlet, const char *key, const char *text)
     snprintf(note->text, sizeof note->text, "%s", text);
 }
 
-bool outlet_ask(struct outlet *outlet, const char *what,
-                void (*done)(void *data, uint64_t ticket, const char *text, size_t size),
-                void *data, uint64_t ticket)
+bool outlet_ask(struct outlet *outlet, const char *what, void (*done)(void *data, const char *text),
+                void *data)
 {
     return false;
 }

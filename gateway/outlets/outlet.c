@@ -34,7 +34,7 @@ struct request {
     uint64_t ticket;
     void *data;
     void (*ordered)(void *data, uint64_t ticket, enum order_result result); /* an order's */
-    void (*answered)(void *data, uint64_t ticket, const char *text, size_t size);
+    void (*answered)(void *data, const char *text);
 };
 
 struct outlet {
@@ -164,15 +164,14 @@ static struct request *find_request(struct request list[REQUESTS_MAX], uint64_t 
     return NULL;
 }
 
-static void finish_request(struct request *request, enum order_result result, const char *text,
-                           size_t size)
+static void finish_request(struct request *request, enum order_result result, const char *text)
 {
     const struct request found = *request;
     request->number = 0;
     if (found.ordered)
         found.ordered(found.data, found.ticket, result);
     else
-        found.answered(found.data, found.ticket, text, size);
+        found.answered(found.data, text);
 }
 
 /* Sends an order or a question, which both begin with their number. */
@@ -201,16 +200,15 @@ bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
                         (struct request){.until = OUTLET_ORDER_S, ticket, data, .ordered = done});
 }
 
-bool outlet_ask(struct outlet *outlet, const char *what,
-                void (*done)(void *data, uint64_t ticket, const char *text, size_t size),
-                void *data, uint64_t ticket)
+bool outlet_ask(struct outlet *outlet, const char *what, void (*done)(void *data, const char *text),
+                void *data)
 {
     struct pipe_message message = {.type = PIPE_QUESTION};
     const int text = pipe_text_file(what, strlen(what));
     const bool sent =
         text >= 0 &&
         make_request(outlet, outlet->questions, &message, text,
-                     (struct request){.until = OUTLET_ANSWER_S, ticket, data, .answered = done});
+                     (struct request){.until = OUTLET_ANSWER_S, .data = data, .answered = done});
     if (text >= 0)
         close(text);
     return sent;
@@ -242,7 +240,7 @@ static void give_up_requests(struct request list[REQUESTS_MAX], double now)
 {
     for (struct request *at = list; at < list + REQUESTS_MAX; at++)
         if (at->number && now > at->until)
-            finish_request(at, ORDER_UNANSWERED, NULL, 0);
+            finish_request(at, ORDER_UNANSWERED, NULL);
 }
 
 /* Only the gateway knows for how long stale values still allow to discharge (on_stale). An outlet that lingers ends it
@@ -284,7 +282,7 @@ static void handle_message(struct outlet *outlet, const struct pipe_message *mes
     case PIPE_DONE:
         request = find_request(outlet->orders, message->done.ticket);
         if (request)
-            finish_request(request, message->done.result, NULL, 0);
+            finish_request(request, message->done.result, NULL);
         break;
     case PIPE_ORDERED:
         if (outlet->kind->ordered)
@@ -298,7 +296,7 @@ static void handle_message(struct outlet *outlet, const struct pipe_message *mes
         if (request) {
             size_t size = 0;
             char *text = pipe_file_text(file, ANSWER_MOST, &size);
-            finish_request(request, ORDER_UNANSWERED, text, size);
+            finish_request(request, ORDER_UNANSWERED, text);
             free(text);
         }
         break;

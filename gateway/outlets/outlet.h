@@ -148,9 +148,8 @@ static inline struct alarms outlet_alarms(const struct outlet *outlet, const cha
  * mistakes), or, for the web outlet only, "tunnel NAME SECONDS WHO" (opens a tunnel, 0 closes it; WHO is for the log; the
  * answer describes the tunnel, or is {"error": "…"}). `done` follows with the text, which is valid during the call and
  * ends with a NUL, or with NULL if there is no answer within OUTLET_ANSWER_S. False: as with outlet_order. */
-bool outlet_ask(struct outlet *outlet, const char *what,
-                void (*done)(void *data, uint64_t ticket, const char *text, size_t size),
-                void *data, uint64_t ticket);
+bool outlet_ask(struct outlet *outlet, const char *what, void (*done)(void *data, const char *text),
+                void *data);
 
 /** Reports the outlet's state to the gateway, for `packgate status`. */
 void outlet_report(struct outlet *outlet, const struct pipe_report *report);

@@ -64,6 +64,13 @@ static void describe_error(struct transfer *transfer, CURLcode code)
         memcpy(transfer->words, said, sizeof said);
 }
 
+static void stop_transfer(struct transfer *transfer)
+{
+    if (transfer->running)
+        curl_multi_remove_handle(transfer->transfers->multi, transfer->easy);
+    transfer->running = false;
+}
+
 static void finish_transfers(struct transfers *transfers)
 {
     CURLMsg *message;
@@ -76,7 +83,7 @@ static void finish_transfers(struct transfers *transfers)
             continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
         curl_easy_getinfo(message->easy_handle, CURLINFO_NUM_CONNECTS, &connects);
-        transfer_stop(transfer);
+        stop_transfer(transfer);
         if (code == CURLE_WRITE_ERROR && transfer->came > ANSWER_MOST)
             code = CURLE_OK;
         if (code == CURLE_OK) {
@@ -253,7 +260,7 @@ void transfer_free(struct transfer *transfer)
 {
     if (!transfer->easy)
         return;
-    transfer_stop(transfer);
+    stop_transfer(transfer);
     transfer_clear_headers(transfer);
     curl_easy_cleanup(transfer->easy);
     transfer->easy = NULL;
@@ -293,11 +300,4 @@ void transfer_start(struct transfer *transfer)
 bool transfer_is_unencrypted(long status, const char *answer)
 {
     return status == 400 && (strstr(answer, "HTTPS server") || strstr(answer, "HTTPS port"));
-}
-
-void transfer_stop(struct transfer *transfer)
-{
-    if (transfer->running)
-        curl_multi_remove_handle(transfer->transfers->multi, transfer->easy);
-    transfer->running = false;
 }

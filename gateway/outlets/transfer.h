@@ -47,7 +47,7 @@ struct transfer_tls {
 };
 
 /** Creates a handle for `schemes` ("http,https"); each transfer must end within `limit_s`. False:
- * out of memory. transfer_free ends it. */
+ * out of memory. transfer_free ends it, without `done`. */
 bool transfer_init(struct transfer *transfer, struct transfers *transfers, const char *schemes,
                    double limit_s, const struct transfer_tls *tls);
 void transfer_free(struct transfer *transfer);
@@ -67,6 +67,3 @@ long transfer_status(const struct transfer *transfer);
  * not about the request. */
 bool transfer_is_unencrypted(long status, const char *answer);
 #define TRANSFER_UNENCRYPTED "its port is one for https://"
-
-/** Cancels it; `done` is not called. */
-void transfer_stop(struct transfer *transfer);

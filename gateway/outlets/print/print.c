@@ -54,9 +54,9 @@ static void print_order(void *self, const struct outlet_pack *pack,
     json_print(stdout, object, false);
 }
 
-static void on_answer(void *data, uint64_t ticket, const char *text, size_t size)
+static void on_answer(void *data, const char *text)
 {
-    json_t *status = text ? json_loadb(text, size, 0, NULL) : NULL;
+    json_t *status = text ? json_loads(text, 0, NULL) : NULL;
     json_t *version = json_object_get(status, "version");
     json_print(stdout,
                json_pack("{s:s?, s:I}", "gateway", json_string_value(version), "packs",
@@ -87,7 +87,7 @@ static void *start_print(struct outlet *outlet)
     print->outlet = outlet;
     setlinebuf(stdout);
     print_packs(print);
-    outlet_ask(outlet, "status", on_answer, print, 0);
+    outlet_ask(outlet, "status", on_answer, print);
     return print;
 }
 

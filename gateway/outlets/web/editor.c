@@ -67,10 +67,10 @@ static void answer_browser(struct pending *pending, json_t *object)
         compress_json(pending->request, status, json_text(json_incref(object)));
 }
 
-static void on_answer(void *data, uint64_t ticket, const char *text, size_t size)
+static void on_answer(void *data, const char *text)
 {
     struct pending *pending = data;
-    json_t *object = text ? json_loadb(text, size, 0, NULL) : NULL;
+    json_t *object = text ? json_loads(text, 0, NULL) : NULL;
     if (pending->arms && object) {
         /* Logs which client sets up or tried a wrong code. */
         const struct sockaddr *client = (const struct sockaddr *) &pending->client;
@@ -103,7 +103,7 @@ static void ask_gateway(struct web *web, struct web_request *request, const char
     if (asprintf(&question, "setup %s %s %s\n%s", verb, proof.by, proof.token, body ? body : "") <
         0)
         question = NULL;
-    if (!question || !outlet_ask(web->outlet, question, on_answer, pending, 0))
+    if (!question || !outlet_ask(web->outlet, question, on_answer, pending))
         orders_fail(pending, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
     free(question);
 }

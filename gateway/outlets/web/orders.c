@@ -270,7 +270,7 @@ void orders_switch(struct web *web, struct web_request *request, const struct re
 
 #define TUNNEL_LONGEST_S 86400
 
-static void on_tunnel(void *data, uint64_t ticket, const char *text, size_t size)
+static void on_tunnel(void *data, const char *text)
 {
     struct pending *pending = data;
     struct http_request *request = pending->request;
@@ -278,7 +278,7 @@ static void on_tunnel(void *data, uint64_t ticket, const char *text, size_t size
     free(pending);
     if (!request)
         return;
-    json_t *told = text ? json_loadb(text, size, 0, NULL) : NULL;
+    json_t *told = text ? json_loads(text, 0, NULL) : NULL;
     const char *error = json_string_value(json_object_get(told, "error"));
     if (!told)
         http_error(request, MHD_HTTP_GATEWAY_TIMEOUT, "no answer");
@@ -321,6 +321,6 @@ void orders_tunnel(struct web *web, struct web_request *request)
     struct pending *pending = orders_hold(web, request);
     snprintf(question, sizeof question, "tunnel %s %.3f %s", name, for_s,
              address_format_host(client_of(request), client));
-    if (pending && !outlet_ask(web->outlet, question, on_tunnel, pending, 0))
+    if (pending && !outlet_ask(web->outlet, question, on_tunnel, pending))
         orders_fail(pending, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway does not answer");
 }

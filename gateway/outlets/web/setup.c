@@ -141,23 +141,23 @@ static void answer_all(struct web *web)
     }
 }
 
-static void on_configuration(void *data, uint64_t ticket, const char *text, size_t size)
+static void on_configuration(void *data, const char *text)
 {
     struct web *web = data;
     struct setup *setup = &web->setup;
     json_decref(setup->configuration);
-    setup->configuration = text ? json_loadb(text, size, 0, NULL) : NULL;
+    setup->configuration = text ? json_loads(text, 0, NULL) : NULL;
     answer_all(web);
 }
 
-static void on_status(void *data, uint64_t ticket, const char *text, size_t size)
+static void on_status(void *data, const char *text)
 {
     struct web *web = data;
     struct setup *setup = &web->setup;
     json_decref(setup->status);
-    setup->status = text ? json_loadb(text, size, 0, NULL) : NULL;
+    setup->status = text ? json_loads(text, 0, NULL) : NULL;
     setup->told_at = clock_now();
-    if (!setup->status || !outlet_ask(web->outlet, "configuration", on_configuration, web, 0))
+    if (!setup->status || !outlet_ask(web->outlet, "configuration", on_configuration, web))
         answer_all(web);
 }
 
@@ -173,7 +173,7 @@ void setup_ask(struct web *web, struct web_request *request, setup_told *told)
     const bool is_new = setup->status && !setup->asking && now - setup->told_at < ANSWER_HOLDS_S;
     struct waiting *waiting =
         !is_new && outlet_hears(web->outlet, now) ? malloc(sizeof *waiting) : NULL;
-    if (waiting && (setup->asking || outlet_ask(web->outlet, "status", on_status, web, 0))) {
+    if (waiting && (setup->asking || outlet_ask(web->outlet, "status", on_status, web))) {
         setup->asking = true;
         *waiting = (struct waiting){.web = web, .request = *request, .told = told};
         TAILQ_INSERT_TAIL(&setup->waiting, waiting, entry);

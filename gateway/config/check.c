@@ -41,14 +41,15 @@ static const struct config_draft *protocol_from(const struct config_draft *pack)
 bool config_variant_find(const struct config_draft *draft, const char *key, const char *protocol,
                          const char *const *variants, const char *text, int *variant)
 {
-    char known[EXPECTED_SIZE] = "";
+    char known[EXPECTED_SIZE];
+    struct text list = text_in(known, sizeof known);
     struct suggest suggest = suggest_for(text);
     for (int i = 0; variants && variants[i]; i++) {
         if (strcmp(variants[i], text) == 0) {
             *variant = i;
             return true;
         }
-        config_append(known, sizeof known, i == 0 ? "" : ", ", variants[i]);
+        text_format(&list, "%s%s", i == 0 ? "" : ", ", variants[i]);
         suggest_offer(&suggest, variants[i]);
     }
     if (variants)
@@ -119,10 +120,11 @@ static void check_listening(const struct config_draft *pack)
             "[line %s] is only listened to, where 'auto' cannot ask; expected the protocol",
             pack->line->name);
     else if (!bms_talks(driver) && !driver->question) {
-        char known[EXPECTED_SIZE] = "";
+        char known[EXPECTED_SIZE];
+        struct text list = text_in(known, sizeof known);
         for (unsigned i = 0; bms_drivers[i]; i++)
             if (bms_talks(bms_drivers[i]) || bms_drivers[i]->question)
-                config_append(known, sizeof known, known[0] ? ", " : "", bms_drivers[i]->name);
+                text_format(&list, "%s%s", list.size > 0 ? ", " : "", bms_drivers[i]->name);
         config_mistake(
             pack, "protocol",
             "[line %s] is only listened to, which protocol '%s' cannot be; these can: %s, "

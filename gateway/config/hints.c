@@ -177,7 +177,7 @@ const char *config_hint_protocol(const char *word, char out[HINT_SIZE])
 {
     char found[MOST_PROTOCOLS][80];
     unsigned count = 0;
-    out[0] = '\0';
+    struct text text = text_in(out, HINT_SIZE);
     for (unsigned i = 0; bms_drivers[i] && strlen(word) >= 2; i++) {
         const struct bms_driver *driver = bms_drivers[i];
         const char *const *variant = driver->variants;
@@ -193,13 +193,10 @@ const char *config_hint_protocol(const char *word, char out[HINT_SIZE])
         snprintf(found[count++], sizeof *found, "'%s%s%s'", driver->name, has ? " " : "",
                  has ? *variant : "");
     }
-    for (unsigned i = 0; i < count; i++) {
-        const char *before = i == 0 ? "; did you mean " : i + 1 < count ? ", " : " or ";
-        config_append(out, HINT_SIZE, before, found[i]);
-        config_append(out, HINT_SIZE, "", i + 1 == count ? "?" : "");
-    }
-    if (count > 1)
-        config_append(out, HINT_SIZE, "", " `packgate probe` finds out which");
+    text_add(&text, count > 0 ? "; did you mean " : "");
+    for (unsigned i = 0; i < count; i++)
+        config_list(&text, i, count, found[i]);
+    text_add(&text, count > 1 ? "? `packgate probe` finds out which" : count > 0 ? "?" : "");
     return out;
 }
 
@@ -218,6 +215,7 @@ const char *config_hint(const struct config_key *key, const char *text, char out
     else if (key->type == &type_protocol)
         config_hint_protocol(text, out);
     if (strstr(text, " #"))
-        config_append(out, HINT_SIZE, "; a comment behind a value starts with ' ;'", "");
+        snprintf(out + strlen(out), HINT_SIZE - strlen(out),
+                 "; a comment behind a value starts with ' ;'");
     return out;
 }

@@ -109,53 +109,47 @@ const char *config_key_alias(const struct config_section *section, const char *n
     return NULL;
 }
 
+void config_list(struct text *text, unsigned n, unsigned count, const char *word)
+{
+    text_format(text, "%s%s", n == 0 ? "" : n + 1 < count ? ", " : " or ", word);
+}
+
 /* "a, b or c", or with commas alone. */
-static void append_words(const struct config_key *key, bool commas, char *out)
+static void list_words(const struct config_key *key, bool commas, struct text *text)
 {
     const char *word;
     for (unsigned n = 0; (word = key->type->word(key, n)); n++)
-        config_append_to(out, EXPECTED_SIZE, n,
-                         commas || key->type->word(key, n + 1) ? n + 2 : n + 1, word);
+        config_list(text, n, commas || key->type->word(key, n + 1) ? n + 2 : n + 1, word);
+}
+
+void config_describe(const struct config_key *key, struct text *text)
+{
+    char span[32];
+    if (!key->type->expects)
+        key->type->describe(key, text);
+    for (const char *at = key->type->expects; at && *at; at++) {
+        if (*at != '%') {
+            text_format(text, "%c", *at);
+        } else if (*++at == 'l') {
+            text_format(text, "%g", key->min);
+        } else if (*at == 'm') {
+            text_format(text, "%.0f", key->max);
+        } else if (*at == 's') {
+            text_format(text, "%zu", key->size - 1);
+        } else if (*at == 'f' || *at == 't') {
+            duration_format(*at == 'f' ? key->min : key->max, span, sizeof span);
+            text_add(text, span);
+        } else {
+            list_words(key, *at == 'c', text);
+        }
+    }
 }
 
 const char *config_key_expected(const struct config_key *key, char out[EXPECTED_SIZE])
 {
-    if (!key->type->expects) {
-        key->type->describe(key, out, EXPECTED_SIZE);
-        return out;
-    }
-    char piece[EXPECTED_SIZE];
-    out[0] = '\0';
-    for (const char *at = key->type->expects; *at; at += *at ? 2 : 0) {
-        const size_t plain = strcspn(at, "%");
-        snprintf(piece, sizeof piece, "%.*s", (int) plain, at);
-        config_append(out, EXPECTED_SIZE, "", piece);
-        at += plain;
-        piece[0] = '\0';
-        if (*at && at[1] == 'l')
-            snprintf(piece, sizeof piece, "%g", key->min);
-        else if (*at && at[1] == 'm')
-            snprintf(piece, sizeof piece, "%.0f", key->max);
-        else if (*at && (at[1] == 'f' || at[1] == 't'))
-            duration_format(at[1] == 'f' ? key->min : key->max, piece, sizeof piece);
-        else if (*at && at[1] == 's')
-            snprintf(piece, sizeof piece, "%zu", key->size - 1);
-        else if (*at)
-            append_words(key, at[1] == 'c', out);
-        config_append(out, EXPECTED_SIZE, "", piece);
-    }
+    struct text text = text_in(out, EXPECTED_SIZE);
+    config_describe(key, &text);
     return out;
-}
-
-void config_append(char *out, size_t size, const char *before, const char *word)
-{
-    const size_t used = strlen(out);
-    snprintf(out + used, size - used, "%s%s", before, word);
-}
-
-void config_append_to(char *out, size_t size, unsigned n, unsigned count, const char *word)
-{
-    config_append(out, size, n == 0 ? "" : n + 1 < count ? ", " : " or ", word);
 }
 
 /* For a manual page: a leading dot or apostrophe would be a request to troff, and a plain '-' would become a hyphen,

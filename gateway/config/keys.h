@@ -13,6 +13,7 @@
 #include "mistakes.h"
 
 #include "base/suggest.h"
+#include "base/text.h"
 
 #define SECTION_KEYS_MAX 48 /* keys of one section */
 
@@ -27,7 +28,7 @@ struct config_type {
     /* What is expected, such as "a whole number from %l to %m": the least and the most of the key, as durations %f and %t; %s bytes
      * of a text; %w "a, b or c", its words, and %c with commas alone. NULL: as `describe` writes it. */
     const char *expects;
-    void (*describe)(const struct config_key *key, char *out, size_t size);
+    void (*describe)(const struct config_key *key, struct text *text);
     /** The n-th of the words that the value can be, from 0; NULL: there is none. */
     const char *(*word)(const struct config_key *key, unsigned n);
     /** Whether two fields are equal; NULL: compare bytes. */
@@ -203,11 +204,11 @@ const char *config_key_alias(const struct config_section *section, const char *n
 #define EXPECTED_SIZE 512
 const char *config_key_expected(const struct config_key *key, char out[EXPECTED_SIZE]);
 
-/** Appends a word to a list that a message has, with what stands before it. */
-void config_append(char *out, size_t size, const char *before, const char *word);
+/** Appends it. */
+void config_describe(const struct config_key *key, struct text *text);
 
-/** The same for word `n` of `count` in "a, b or c". */
-void config_append_to(char *out, size_t size, unsigned n, unsigned count, const char *word);
+/** Appends word `n` of `count` in "a, b or c". */
+void config_list(struct text *text, unsigned n, unsigned count, const char *word);
 
 /** Prints every section and key with type, range, default and meaning: as text (`packgate check --keys`), or for man(7) macros
  * (`packgate check --keys=man`), of which man/packgate.ini.5 consists. */

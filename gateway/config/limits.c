@@ -34,10 +34,10 @@ static bool parse_point(const struct config_key *key, const char *text, void *fi
     return true;
 }
 
-static void describe_point(const struct config_key *key, char *out, size_t size)
+static void describe_point(const struct config_key *key, struct text *text)
 {
-    snprintf(
-        out, size,
+    text_format(
+        text,
         "VALUE:SHARE such as %g:0.5, values from %g to %g and shares from 0 to 1, at most %d of "
         "them with commas between",
         (key->min + key->max) / 2, key->min, key->max, CURVE_POINTS);

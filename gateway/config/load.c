@@ -26,12 +26,13 @@ struct loader {
 
 static void report_section(struct loader *loader, unsigned line, const char *text, const char *word)
 {
-    char expected[400] = "; expected ";
+    char expected[400];
+    struct text list = text_in(expected, sizeof expected);
+    text_add(&list, "; expected ");
     struct suggest suggest = suggest_for(word);
     for (unsigned i = 0; config_sections[i]; i++) {
         suggest_offer(&suggest, config_sections[i]->word);
-        config_append_to(expected, sizeof expected, i, config_sections[i + 1] ? i + 2 : i + 1,
-                         config_sections[i]->heading);
+        config_list(&list, i, config_sections[i + 1] ? i + 2 : i + 1, config_sections[i]->heading);
     }
     mistakes_add(loader->drafts.mistakes, line, "unknown section [%s]%s", text,
                  suggest.best[0] ? suggest_hint(&suggest) : expected);
@@ -91,9 +92,9 @@ static bool list_homes(const char *key, char *out, size_t size)
         if (row >= 0 && !config_sections[i]->keys[row].folded)
             homes[count++] = config_sections[i]->heading;
     }
-    out[0] = 0;
+    struct text list = text_in(out, size);
     for (unsigned i = 0; i < count; i++)
-        config_append_to(out, size, i, count, homes[i]);
+        config_list(&list, i, count, homes[i]);
     return count > 0;
 }
 

@@ -95,10 +95,10 @@ static bool parse_real(const struct config_key *key, const char *text, void *fie
     return true;
 }
 
-static void describe_whole(const struct config_key *key, char *out, size_t size)
+static void describe_whole(const struct config_key *key, struct text *text)
 {
-    snprintf(out, size, "a whole number from %.0f to %.0f%s%s", key->min, key->max,
-             key->words ? ", or " : "", key->words ? key->words[0] : "");
+    text_format(text, "a whole number from %.0f to %.0f%s%s", key->min, key->max,
+                key->words ? ", or " : "", key->words ? key->words[0] : "");
 }
 
 const struct config_type type_whole = {.parse = parse_whole, .describe = describe_whole};
@@ -369,12 +369,12 @@ static bool parse_path(const struct config_key *key, const char *text, void *fie
            (key->max == 0 || (double) length <= key->max) && config_copy(text, field, key->size);
 }
 
-static void describe_path(const struct config_key *key, char *out, size_t size)
+static void describe_path(const struct config_key *key, struct text *text)
 {
-    snprintf(out, size, "the path of a %s, starting with '/', ", key->max > 0 ? "socket" : "file");
+    text_format(text, "the path of a %s, starting with '/', ", key->max > 0 ? "socket" : "file");
     if (key->max > 0)
-        snprintf(out + strlen(out), size - strlen(out), "at most %.0f bytes, ", key->max);
-    config_append(out, size, key->words ? "none or " : "or ", key->words ? key->words[0] : "none");
+        text_format(text, "at most %.0f bytes, ", key->max);
+    text_format(text, "%sor %s", key->words ? "none " : "", key->words ? key->words[0] : "none");
 }
 
 const struct config_type type_path = {.parse = parse_path, .describe = describe_path};
@@ -515,18 +515,15 @@ static bool parse_parts(const struct config_key *key, const char *text, void *fi
 }
 
 /* Several of one kind are described once. */
-static void describe_parts(const struct config_key *key, char *out, size_t size)
+static void describe_parts(const struct config_key *key, struct text *text)
 {
-    char expected[EXPECTED_SIZE];
-    out[0] = '\0';
     for (unsigned i = 0, count; key->parts[i].type; i += count) {
         for (count = 1; alike(&key->parts[i], &key->parts[i + count]);)
             count++;
-        config_append(out, size, i > 0 ? "; " : "", config_key_expected(&key->parts[i], expected));
-        if (count > 1) {
-            const size_t used = strlen(out);
-            snprintf(out + used, size - used, ", up to %u of them with commas between", count);
-        }
+        text_add(text, i > 0 ? "; " : "");
+        config_describe(&key->parts[i], text);
+        if (count > 1)
+            text_format(text, ", up to %u of them with commas between", count);
     }
 }
 

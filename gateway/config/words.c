@@ -50,13 +50,14 @@ bool words_value(struct words *words, const struct config_key *key, void *settin
 static void report_option(const struct words *words, const struct config_key *keys, size_t count,
                           const char *what, const char *word)
 {
-    char list[EXPECTED_SIZE] = "";
+    char known[EXPECTED_SIZE];
+    struct text list = text_in(known, sizeof known);
     struct suggest suggest = suggest_for(word);
     for (size_t i = 0; i < count; i++) {
-        config_append_to(list, sizeof list, (unsigned) i, (unsigned) count, keys[i].name);
+        config_list(&list, (unsigned) i, (unsigned) count, keys[i].name);
         suggest_offer(&suggest, keys[i].name);
     }
-    words_mistake(words, "'%s' is no option of %s; expected %s%s", word, what, list,
+    words_mistake(words, "'%s' is no option of %s; expected %s%s", word, what, known,
                   suggest_hint(&suggest));
 }
 

@@ -149,9 +149,9 @@ class Stream(Wire):
 
 
 class Bridge:
-    """Two pseudo terminals with a wire between, for masters that want a device of their own. Bytes take their time at a speed, each way."""
+    """A pseudo terminal with a wire to another, for masters that want a device of their own. At a speed bytes take their time, each way."""
 
-    def __init__(self, near, baud):
+    def __init__(self, near, baud=None):
         self.near, self.baud, self.over = near, baud, False
         self.far, self.slave = pty.openpty()
         tty.setraw(self.slave)
@@ -166,10 +166,10 @@ class Bridge:
                 continue
             data = os.read(this, 256)
             at = time.monotonic()
-            for byte in data:
-                at += 10 / self.baud
+            for piece in [bytes([byte]) for byte in data] if self.baud else [data]:
+                at += 10 / self.baud if self.baud else 0
                 time.sleep(max(0, at - time.monotonic()))
-                os.write(that, bytes([byte]))
+                os.write(that, piece)
 
     def __enter__(self):
         return self

@@ -8,15 +8,13 @@ import contextlib
 import json
 import os
 import re
-import select
 import signal
 import socket
 import subprocess
-import threading
 import time
 
 from harness import PACKGATE, PATIENCE, Gateway, Program, Way, main, simulate, until
-from test_present import Cable, Wire
+from test_present import Bridge, Cable, Wire
 
 LIMITS = """[limits {of}]
 charge_current = 100
@@ -112,38 +110,20 @@ def arguments_for(protocol, variant):
     return ["--protocol", protocol, *address] + (["--variant", variant] if variant else [])
 
 
-class Joint:
-    """Two pseudo terminals, joined."""
-
-    def __enter__(self):
-        self.ends = [Cable(), Cable()]
-        self.stop = threading.Event()
-        self.thread = threading.Thread(target=self.carry)
-        self.thread.start()
-        return self
-
-    def carry(self):
-        there = {self.ends[0].fd: self.ends[1].fd, self.ends[1].fd: self.ends[0].fd}
-        while not self.stop.is_set():
-            for fd in select.select(list(there), [], [], 0.1)[0]:
-                os.write(there[fd], os.read(fd, 4096))
-
-    def __exit__(self, *_):
-        self.stop.set()
-        self.thread.join()
-        for end in self.ends:
-            end.__exit__()
+def joined(stack):
+    """Two pseudo terminals: `path`, and that of `near`."""
+    return stack.enter_context(Bridge(stack.enter_context(Cable())))
 
 
 def presented_by_all(wires=None):
     """A [present] for each of SPOKEN, over TCP, or on these wires."""
     for number, (protocol, variant) in enumerate(SPOKEN):
-        port = f"serial:{wires[number].ends[0].path}" if wires else "tcp-listen:127.0.0.1:0"
+        port = f"serial:{wires[number].near.path}" if wires else "tcp-listen:127.0.0.1:0"
         yield f"port = {port}\nprotocol = {protocol}\n" + (f"variant = {variant}\n" if variant else "")
 
 
 def port_of_form(gateway, wires, number):
-    return f"serial:{wires[number].ends[1].path}" if wires else f"tcp://127.0.0.1:{port_of(gateway, f'p{number}')}"
+    return f"serial:{wires[number].path}" if wires else f"tcp://127.0.0.1:{port_of(gateway, f'p{number}')}"
 
 
 def read_by_all(gateway, wires=None):
@@ -165,7 +145,7 @@ def is_read_as_it_is(wires=None):
 
 def over_serial_lines():
     with contextlib.ExitStack() as stack:
-        is_read_as_it_is([stack.enter_context(Joint()) for _ in SPOKEN])
+        is_read_as_it_is([joined(stack) for _ in SPOKEN])
 
 
 @contextlib.contextmanager
@@ -198,18 +178,18 @@ def a_bank_is_read_as_it_is(wires=None):
 
 def a_bank_over_serial_lines():
     with contextlib.ExitStack() as stack:
-        a_bank_is_read_as_it_is([stack.enter_context(Joint()) for _ in SPOKEN])
+        a_bank_is_read_as_it_is([joined(stack) for _ in SPOKEN])
 
 
 def a_bank_is_a_stack():
     """For an inverter, over TCP and serial lines: the values that a bank has, and no others."""
     kinds = [("pylontech", "topbms pylontech"), ("victron", "victron"), ("pylon-1.2", "pylon-1.2"), ("pylon-1.3", "pylon-1.3")]
     with contextlib.ExitStack() as stack:
-        wires = [stack.enter_context(Joint()) for _ in kinds]
+        wires = [joined(stack) for _ in kinds]
         gateway = stack.enter_context(bank(*(f"protocol = {protocol}\nport = {port}" for (_, protocol), wire in zip(kinds, wires)
-                                             for port in ("tcp-listen:127.0.0.1:0", f"serial:{wire.ends[0].path}"))))
+                                             for port in ("tcp-listen:127.0.0.1:0", f"serial:{wire.near.path}"))))
         for number, ((kind, _), wire) in enumerate(zip(kinds, wires)):
-            for port in (f"tcp://127.0.0.1:{port_of(gateway, f'p{2 * number}')}", f"serial:{wire.ends[1].path}"):
+            for port in (f"tcp://127.0.0.1:{port_of(gateway, f'p{2 * number}')}", f"serial:{wire.path}"):
                 before = read("-c", gateway.path, "h")
                 with Program(PACKGATE, "simulate", "--inverter", kind, "--port", port) as inverter:
                     told = inverter.wait_for(r"([\d.]+) V, (-?[\d.]+) A, SOC ([\d.]+) %, may charge ([\d.]+) A up to ([\d.]+) V, discharge")

@@ -15,7 +15,7 @@ import unittest.mock
 
 import paho.mqtt.client as paho
 
-from harness import PATIENCE, Program, Standin, free_port
+from harness import PATIENCE, Program, Standin, Way, free_port
 
 LINE = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nstale_after = 60s\n{3}\n"
 SOON_STALE = LINE.replace("60s", "2s")  # for what becomes of that; otherwise a busy machine does not make a pack stale
@@ -95,34 +95,20 @@ class Listener(contextlib.AbstractContextManager):
         self.client.loop_stop()
 
 
-class Proxy(Standin):
+class Proxy(Way):
     """A proxy between a client and a broker: passes everything on, or stalls in the middle, as a network does."""
 
     def __init__(self, broker):
-        self.target = ("127.0.0.1", broker.port)
         self.flows = threading.Event()
         self.flows.set()
         self.ends = []
-        super().__init__()
+        super().__init__(f"tcp://127.0.0.1:{broker.port}")
 
-    def talk(self, near):
-        with socket.create_connection(self.target) as far:
-            self.ends += [near, far]
-            back = threading.Thread(target=self._pass, args=(far, near), daemon=True)
-            back.start()
-            self._pass(near, far)
-            back.join()
-
-    def _pass(self, source, target):
-        try:
-            while data := source.recv(4096):
-                self.flows.wait()
-                target.sendall(data)
-        except OSError:
-            pass
-        for end in source, target:
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+    def pass_on(self, near, far):
+        self.ends += [near, far]
+        for data in self.sent(near, far):
+            self.flows.wait()
+            far.sendall(data)
 
     def close(self):
         self.flows.set()

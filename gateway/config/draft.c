@@ -5,6 +5,7 @@
 
 #include "types.h"
 
+#include "base/alloc.h"
 #include "bms/count.h"
 
 #include <ctype.h>
@@ -16,15 +17,9 @@ struct config_draft *config_drafts_add(struct config_drafts *drafts,
                                        const struct config_section *section, const char *name,
                                        unsigned heading)
 {
-    struct config_draft *list = realloc(drafts->list, (drafts->count + 1) * sizeof *list);
-    void *settings = calloc(1, section->size);
-    if (list)
-        drafts->list = list;
-    if (!list || !settings) {
-        free(settings);
-        return NULL;
-    }
-    struct config_draft *draft = &list[drafts->count++];
+    void *settings = alloc_zeroed(1, section->size);
+    drafts->list = alloc_checked(realloc(drafts->list, (drafts->count + 1) * sizeof *drafts->list));
+    struct config_draft *draft = &drafts->list[drafts->count++];
     *draft = (struct config_draft){
         .drafts = drafts, .section = section, .heading = heading, .as = {settings}};
     snprintf(draft->name, sizeof draft->name, "%s", name);
@@ -78,19 +73,15 @@ void config_drafts_free(struct config_drafts *drafts)
     memset(drafts, 0, sizeof *drafts);
 }
 
-static bool keep_text(struct config_draft *draft, const struct config_key *key, const char *text,
+static void keep_text(struct config_draft *draft, const struct config_key *key, const char *text,
                       unsigned line)
 {
-    struct config_entry *texts =
-        realloc(draft->texts, (draft->text_count + 1) * sizeof *draft->texts);
-    if (!texts)
-        return false;
-    draft->texts = texts;
-    struct config_entry *entry = &texts[draft->text_count];
+    draft->texts =
+        alloc_checked(realloc(draft->texts, (draft->text_count + 1) * sizeof *draft->texts));
+    struct config_entry *entry = &draft->texts[draft->text_count++];
     *entry = (struct config_entry){
-        .section = draft->section, .key = key, .line = line, .text = strdup(text)};
+        .section = draft->section, .key = key, .line = line, .text = alloc_checked(strdup(text))};
     memcpy(entry->name, draft->name, sizeof entry->name);
-    return entry->text && ++draft->text_count > 0;
 }
 
 static bool has_secret(const struct config_key *key)
@@ -135,10 +126,8 @@ static bool set_value(struct config_draft *draft, const struct config_key *key, 
                               config_hint(key, text, hint));
         return false;
     }
-    if (keep_text(draft, key, text, line))
-        return true;
-    config_mistake_at(draft, line, "out of memory");
-    return false;
+    keep_text(draft, key, text, line);
+    return true;
 }
 
 /* The next item of a comma-separated list; commas within quotation marks belong to the item. Without `list` all of it is
@@ -161,11 +150,7 @@ static bool set_values(struct config_draft *draft, unsigned row, const char *tex
 {
     const struct config_key *key = &draft->section->keys[row];
     bool good = true;
-    char *copy = strdup(text), *rest = copy;
-    if (!copy) {
-        config_mistake_at(draft, line, "out of memory");
-        return false;
-    }
+    char *copy = alloc_checked(strdup(text)), *rest = copy;
     for (char *item; (item = next_item(&rest, key->type->list));) {
         size_t length = strlen(item);
         while (length > 0 && isspace((unsigned char) item[length - 1]))

@@ -47,7 +47,7 @@ struct config_drafts {
     struct config *config;     /* has their structs, once all sections are read; else NULL */
 };
 
-/** Appends a section; the earlier ones may move. NULL: out of memory. */
+/** Appends a section; the earlier ones may move. */
 struct config_draft *config_drafts_add(struct config_drafts *drafts,
                                        const struct config_section *section, const char *name,
                                        unsigned heading);

@@ -2,8 +2,9 @@
 /* Proposals for invalid values. */
 #include "types.h"
 
-#include "base/bluetooth.h"
 #include "base/address.h"
+#include "base/alloc.h"
+#include "base/bluetooth.h"
 #include "bms/count.h"
 
 #include <stdlib.h>
@@ -14,8 +15,8 @@
 
 static bool propose(const struct config_key *key, const char *text, char out[HINT_SIZE])
 {
-    void *field = calloc(1, key->size);
-    const bool good = field && key->type->parse(key, text, field);
+    void *field = alloc_zeroed(1, key->size);
+    const bool good = key->type->parse(key, text, field);
     free(field);
     if (good)
         snprintf(out, HINT_SIZE, "; did you mean '%s'?", text);

@@ -9,6 +9,7 @@
 #include "masked.h"
 #include "ini/inifile.h"
 
+#include "base/alloc.h"
 #include "base/regular.h"
 
 #include <errno.h>
@@ -50,9 +51,7 @@ static void open_section(struct loader *loader, unsigned line, const struct conf
     loader->section =
         there ? there
               : config_drafts_add(&loader->drafts, section, named && good ? name : "", line);
-    if (!loader->section)
-        mistakes_add(loader->drafts.mistakes, line, "out of memory");
-    else if (there && there->heading > 0)
+    if (there && there->heading > 0)
         mistakes_add(loader->drafts.mistakes, line, "a second %s; the first is in line %u",
                      section->heading, there->heading);
     else
@@ -138,7 +137,7 @@ static void parse_mistake(void *user, unsigned line, const char *message)
     mistakes_add(loader->drafts.mistakes, line, "%s", message);
 }
 
-static bool make_room(struct config *config, const struct config_section *section,
+static void make_room(struct config *config, const struct config_section *section,
                       const struct config_drafts *drafts)
 {
     unsigned count = 0;
@@ -147,20 +146,17 @@ static bool make_room(struct config *config, const struct config_section *sectio
     if (section->times == SECTION_NAMED)
         memcpy((char *) config + section->count, &count, sizeof count);
     if (section->times == SECTION_ALWAYS || (section->times == SECTION_ONCE && count == 0))
-        return true;
-    void *structs = calloc(count + 1, section->size); /* an empty list is not NULL */
+        return;
+    void *structs = alloc_zeroed(count, section->size);
     memcpy((char *) config + section->at, &structs, sizeof structs);
-    return structs;
 }
 
 /* Moves the structs of all drafts into the configuration, where they can refer to one another. */
 static struct config *build_config(struct config_drafts *drafts)
 {
-    struct config *config = calloc(1, sizeof *config);
-    bool ok = config;
-    for (unsigned i = 0; ok && config_sections[i]; i++)
-        ok = make_room(config, config_sections[i], drafts);
-    for (unsigned i = 0; ok && config_sections[i]; i++) {
+    struct config *config = alloc_zeroed(1, sizeof *config);
+    for (unsigned i = 0; config_sections[i]; i++) {
+        make_room(config, config_sections[i], drafts);
         char *next = config_structs(config, config_sections[i]);
         for (struct config_draft *at = drafts->list; at < drafts->list + drafts->count; at++)
             if (at->section == config_sections[i]) {
@@ -170,27 +166,24 @@ static struct config *build_config(struct config_drafts *drafts)
                 next += at->section->size;
             }
     }
-    drafts->config = ok ? config : NULL;
-    if (!ok)
-        config_free(config);
-    return drafts->config;
+    drafts->config = config;
+    return config;
 }
 
 /* The texts are kept for the comparison with a later configuration. */
-static bool keep_entries(struct config_drafts *drafts)
+static void keep_entries(struct config_drafts *drafts)
 {
     struct config *config = drafts->config;
-    unsigned count = 1;
+    unsigned count = 0;
     for (unsigned i = 0; i < drafts->count; i++)
         count += drafts->list[i].text_count;
-    config->entries = calloc(count, sizeof *config->entries);
-    for (unsigned d = 0; config->entries && d < drafts->count; d++) {
+    config->entries = alloc_zeroed(count, sizeof *config->entries);
+    for (unsigned d = 0; d < drafts->count; d++) {
         struct config_draft *draft = &drafts->list[d];
         for (unsigned i = 0; i < draft->text_count; i++)
             config->entries[config->entry_count++] = draft->texts[i];
         draft->text_count = 0;
     }
-    return config->entries;
 }
 
 struct config *config_read(const char *text, size_t size, struct mistakes *mistakes)
@@ -199,21 +192,20 @@ struct config *config_read(const char *text, size_t size, struct mistakes *mista
         .heading = parse_heading, .entry = parse_entry, .mistake = parse_mistake};
     struct loader loader = {.drafts = {.mistakes = mistakes}};
     struct config_drafts *drafts = &loader.drafts;
-    bool good = true;
-    for (unsigned i = 0; good && config_sections[i]; i++)
-        good = config_sections[i]->times != SECTION_ALWAYS ||
-               config_drafts_add(drafts, config_sections[i], "", 0);
-    const unsigned last_line = good ? inifile_read(text, size, &events, &loader) : 0;
-    for (unsigned i = 0; good && i < drafts->count; i++)
+    for (unsigned i = 0; config_sections[i]; i++)
+        if (config_sections[i]->times == SECTION_ALWAYS)
+            config_drafts_add(drafts, config_sections[i], "", 0);
+    const unsigned last_line = inifile_read(text, size, &events, &loader);
+    for (unsigned i = 0; i < drafts->count; i++)
         config_draft_complete(&drafts->list[i]);
-    struct config *config = good ? build_config(drafts) : NULL;
+    struct config *config = build_config(drafts);
     /* An editor or a full disk may have emptied the file: that must not remove the packs. */
-    if (config && loader.in_section)
+    if (loader.in_section)
         config_check(drafts, last_line);
-    else if (config)
+    else
         mistakes_add(mistakes, last_line, "there is no [section]");
-    if (mistakes->count == 0 && !(config && keep_entries(drafts)))
-        mistakes_add(mistakes, 0, "out of memory");
+    if (mistakes->count == 0)
+        keep_entries(drafts);
     config_drafts_free(drafts);
     if (mistakes->count == 0)
         return config;
@@ -241,11 +233,9 @@ static struct config *load_config(const char *path, bool again, struct mistakes 
         mistakes_add(mistakes, 0, "cannot be opened: %s", why ? why : strerror(errno));
         return NULL;
     }
-    char *text = malloc(LARGEST_FILE + 1);
-    size_t size = text ? fread(text, 1, LARGEST_FILE + 1, file) : 0;
-    if (!text)
-        mistakes_add(mistakes, 0, "out of memory");
-    else if (ferror(file))
+    char *text = alloc_checked(malloc(LARGEST_FILE + 1));
+    const size_t size = fread(text, 1, LARGEST_FILE + 1, file);
+    if (ferror(file))
         mistakes_add(mistakes, 0, "cannot be read: %s", strerror(errno));
     else if (size > LARGEST_FILE)
         mistakes_add(mistakes, 0, "larger than %d bytes; expected a configuration", LARGEST_FILE);

@@ -2,6 +2,8 @@
 /* What is wrong in a file, kept in the order of its lines. */
 #include "mistakes.h"
 
+#include "base/alloc.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,15 +15,12 @@ void mistakes_free(struct mistakes *mistakes)
     *mistakes = (struct mistakes){0};
 }
 
-/* NULL: out of memory. */
 __attribute__((format(printf, 4, 0))) static struct mistake *
 append(struct mistakes *mistakes, unsigned line, bool warning, const char *format, va_list values)
 {
-    struct mistake *list = realloc(mistakes->list, (mistakes->listed + 1) * sizeof *list);
-    if (!list)
-        return NULL;
-    mistakes->list = list;
-    struct mistake *last = &list[mistakes->listed++];
+    mistakes->list =
+        alloc_checked(realloc(mistakes->list, (mistakes->listed + 1) * sizeof *mistakes->list));
+    struct mistake *last = &mistakes->list[mistakes->listed++];
     *last = (struct mistake){.line = line, .warning = warning};
     const int size = sprintf(last->text, "%s", warning ? MISTAKE_WARNING : "");
     vsnprintf(last->text + size, TEXT_MOST - (size_t) size, format, values);
@@ -35,8 +34,6 @@ struct mistake *mistakes_insert(struct mistakes *mistakes, unsigned line, bool w
                              ? &mistakes->list[MAX_MISTAKES]
                              : append(mistakes, line, warning, format, values);
     mistakes->count += !warning;
-    if (!at)
-        return NULL;
     if (mistakes->listed > MAX_MISTAKES) {
         *at = (struct mistake){.more = at->more + 1};
         sprintf(at->text, "and %u more", at->more);

@@ -5,6 +5,7 @@
 #include "types.h"
 #include "words.h"
 
+#include "base/alloc.h"
 #include "base/regular.h"
 #include "base/suggest.h"
 #include "registers/value.h"
@@ -510,12 +511,8 @@ struct modbus_user *modbus_map_parse(const char *text, const char *name, unsigne
                                      struct mistakes *mistakes)
 {
     struct reader reader = {.words = {.mistakes = mistakes, .line = line, .map = name},
-                            .map = calloc(1, sizeof *reader.map)};
+                            .map = alloc_zeroed(1, sizeof *reader.map)};
     const unsigned before = mistakes->count;
-    if (!reader.map) {
-        mistakes_add(mistakes, line, "out of memory");
-        return NULL;
-    }
     reader.map->contents = UINT64_C(0xCBF29CE484222325); /* FNV-1a */
     for (const char *at = text; *at; at++)
         reader.map->contents = (reader.map->contents ^ (uint8_t) *at) * UINT64_C(0x100000001B3);

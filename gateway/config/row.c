@@ -5,6 +5,7 @@
 #include "types.h"
 #include "words.h"
 
+#include "base/alloc.h"
 #include "bms/count.h"
 
 #include <math.h>
@@ -513,11 +514,7 @@ static int by_address(const void *a, const void *b)
 void config_rows_read(const struct row_rules *rules, const struct config_draft *draft,
                       struct register_row **rows, unsigned *count)
 {
-    *rows = calloc(draft->text_count + 1, sizeof **rows);
-    if (!*rows) {
-        config_mistake(draft, NULL, "out of memory");
-        return;
-    }
+    *rows = alloc_zeroed(draft->text_count, sizeof **rows);
     const struct config_entry *text;
     for (unsigned i = 0; (text = config_draft_text(draft, rules->key, i)); i++) {
         struct reading reading = {

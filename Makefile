@@ -78,6 +78,7 @@ $(BUILD)/packgate: $(BUILD)/gateway/main.o $(LIBRARY)
 	$(call short,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
 
+$(BUILD)/tests/test_alarm_bits: $(BUILD)/tests/fuzz/repair.o
 $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(OUTLET_ARCHIVE) $(LIBRARY)
 	$(call short,LINK,$@)
 	$(Q)$(LINK) -Wl,--as-needed -o $@ $^ $(PKG_LIBS) $(OUTLET_LIBS) -lcmocka

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * ant beyond its captures: alarm bits one by one, counts that do
+ * ant beyond its captures: counts that do
  * not fit, both ends of a frame, passwords, and what the emulated board refuses.
  */
 #include "modbus_test.h"
@@ -94,70 +94,6 @@ TEST(counts)
     fill(data);
     for (size_t size = 0; size < 118; size++)
         assert_int_equal(take(data, size, &pack), BMS_INVALID);
-}
-
-/* Section 4, repeated independently. */
-TEST(alarms)
-{
-    static const struct {
-        unsigned at; /* 4: protections, 12: warnings */
-        unsigned bit, alarm;
-    } cases[] = {
-        {4, 1, CELL_OVER_VOLTAGE},
-        {4, 2, CELL_OVER_VOLTAGE},
-        {4, 3, PACK_OVER_VOLTAGE},
-        {4, 4, CELL_UNDER_VOLTAGE},
-        {4, 5, CELL_UNDER_VOLTAGE},
-        {4, 6, PACK_UNDER_VOLTAGE},
-        {4, 7, CELL_IMBALANCE},
-        {4, 8, CHARGE_OVER_TEMPERATURE},
-        {4, 9, DISCHARGE_OVER_TEMPERATURE},
-        {4, 10, MOS_OVER_TEMPERATURE},
-        {4, 11, CHARGE_UNDER_TEMPERATURE},
-        {4, 12, DISCHARGE_UNDER_TEMPERATURE},
-        {4, 13, CHARGE_OVER_CURRENT},
-        {4, 14, DISCHARGE_OVER_CURRENT},
-        {4, 15, DISCHARGE_OVER_CURRENT},
-        {4, 16, SHORT_CIRCUIT},
-        {4, 25, VOLTAGE_SENSOR_FAULT},
-        {4, 26, HARDWARE_FAULT},
-        {4, 27, DISCHARGE_MOS_FAULT},
-        {4, 28, CHARGE_MOS_FAULT},
-        {4, 29, COMMUNICATION_FAULT},
-        {12, 0, CELL_OVER_VOLTAGE},
-        {12, 1, PACK_OVER_VOLTAGE},
-        {12, 2, CELL_UNDER_VOLTAGE},
-        {12, 3, PACK_UNDER_VOLTAGE},
-        {12, 4, CELL_IMBALANCE},
-        {12, 5, CHARGE_OVER_TEMPERATURE},
-        {12, 6, DISCHARGE_OVER_TEMPERATURE},
-        {12, 7, CHARGE_UNDER_TEMPERATURE},
-        {12, 8, DISCHARGE_UNDER_TEMPERATURE},
-        {12, 9, MOS_OVER_TEMPERATURE},
-        {12, 10, CHARGE_OVER_CURRENT},
-        {12, 11, DISCHARGE_OVER_CURRENT},
-        {12, 12, SOC_LOW},
-        {12, 13, SOC_LOW},
-    };
-    for (unsigned at = 4; at <= 12; at += 8)
-        for (unsigned bit = 0; bit < 64; bit++) {
-            uint8_t data[130];
-            struct pack pack;
-            bool known = false;
-            size_t size = fill(data);
-            data[at + bit / 8] = (uint8_t) (1 << bit % 8);
-            assert_int_equal(take(data, size, &pack), BMS_DONE);
-            for (size_t i = 0; i < COUNT(cases); i++)
-                if (cases[i].at == at && cases[i].bit == bit) {
-                    assert_only_alarm(&pack, (enum pack_alarm) cases[i].alarm,
-                                      at == 4 ? ALARM_PROTECTION : ALARM_WARNING);
-                    known = true;
-                }
-            if (!known)
-                assert_int_equal(pack.alarms_warning | pack.alarms_protection, 0);
-            assert_int_equal(pack.raw_alarm_count, 8);
-            assert_int_equal(pack.raw_alarms[(at - 4) / 2 + bit / 16], 1 << bit % 16);
-        }
 }
 
 /* Either end is valid; AA 55 within the data is not an end. */

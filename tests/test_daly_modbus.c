@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Daly's dialects D2 and 81: what the recordings do not cover. Requests, frames and tables are
- * those of the sheet `daly-d2`; the fault bits are written down here once more, as in the sheet.
+ * those of the sheet `daly-d2`.
  */
 #include "driver_test.h"
 
@@ -478,140 +478,6 @@ TEST(current_that_reverses)
         daly_current_settle(&learned, &pack, 30, DALY_ABOVE_DISCHARGES, BMS_CURRENT_AUTO);
         assert_values(&pack, {CURRENT_A, cycle < 2 ? -30 : 30});
     }
-}
-
-struct expected_fault {
-    uint8_t word; /* counted from the first fault register */
-    uint8_t bit;
-    int8_t alarm; /* -1: information or reserved */
-    uint8_t level;
-};
-
-enum { W = ALARM_WARNING, P = ALARM_PROTECTION };
-
-/* Section 7. */
-// clang-format off
-static const struct expected_fault d2_faults[] = {
-    {0,  0, CELL_OVER_VOLTAGE, W},           {0,  1, CELL_OVER_VOLTAGE, P},
-    {0,  2, CELL_UNDER_VOLTAGE, W},          {0,  3, CELL_UNDER_VOLTAGE, P},
-    {0,  4, PACK_OVER_VOLTAGE, W},           {0,  5, PACK_OVER_VOLTAGE, P},
-    {0,  6, PACK_UNDER_VOLTAGE, W},          {0,  7, PACK_UNDER_VOLTAGE, P},
-    {0,  8, CHARGE_OVER_TEMPERATURE, W},     {0,  9, CHARGE_OVER_TEMPERATURE, P},
-    {0, 10, CHARGE_UNDER_TEMPERATURE, W},    {0, 11, CHARGE_UNDER_TEMPERATURE, P},
-    {0, 12, DISCHARGE_OVER_TEMPERATURE, W},  {0, 13, DISCHARGE_OVER_TEMPERATURE, P},
-    {0, 14, DISCHARGE_UNDER_TEMPERATURE, W}, {0, 15, DISCHARGE_UNDER_TEMPERATURE, P},
-    {1,  0, CHARGE_OVER_CURRENT, W},         {1,  1, CHARGE_OVER_CURRENT, P},
-    {1,  2, DISCHARGE_OVER_CURRENT, W},      {1,  3, DISCHARGE_OVER_CURRENT, P},
-    {1,  4, SOC_HIGH, W},                    {1,  5, SOC_HIGH, P},
-    {1,  6, SOC_LOW, W},                     {1,  7, SOC_LOW, P},
-    {1,  8, CELL_IMBALANCE, W},              {1,  9, CELL_IMBALANCE, P},
-    {1, 10, TEMPERATURE_IMBALANCE, W},       {1, 11, TEMPERATURE_IMBALANCE, P},
-    {1, 12, -1, 0},                          {1, 15, -1, 0},
-    {2,  0, MOS_OVER_TEMPERATURE, P},        {2,  1, MOS_OVER_TEMPERATURE, P},
-    {2,  2, TEMP_SENSOR_FAULT, P},           {2,  3, TEMP_SENSOR_FAULT, P},
-    {2,  4, CHARGE_MOS_FAULT, P},            {2,  5, DISCHARGE_MOS_FAULT, P},
-    {2,  6, CHARGE_MOS_FAULT, P},            {2,  7, DISCHARGE_MOS_FAULT, P},
-    {2,  8, HARDWARE_FAULT, P},              {2,  9, VOLTAGE_SENSOR_FAULT, P},
-    {2, 10, TEMP_SENSOR_FAULT, P},           {2, 11, HARDWARE_FAULT, P},
-    {2, 12, HARDWARE_FAULT, P},              {2, 13, HARDWARE_FAULT, P},
-    {2, 14, COMMUNICATION_FAULT, P},         {2, 15, COMMUNICATION_FAULT, P},
-    {3,  0, HARDWARE_FAULT, P},              {3,  1, VOLTAGE_SENSOR_FAULT, P},
-    {3,  2, SHORT_CIRCUIT, P},               {3,  3, -1, 0},
-    {3,  4, -1, 0},                          {3,  5, -1, 0},
-    {3,  6, -1, 0},                          {3, 15, -1, 0},
-};
-
-/* Section 8: fields of three bits contain 1, 2 and larger values. */
-static const struct expected_fault p81_faults[] = {
-    {0,  0, CELL_OVER_VOLTAGE, W},           {0,  1, CELL_OVER_VOLTAGE, P},
-    {0,  2, CELL_OVER_VOLTAGE, P},
-    {0,  3, CELL_UNDER_VOLTAGE, W},          {0,  4, CELL_UNDER_VOLTAGE, P},
-    {0,  6, -1, 0},                          {0,  7, -1, 0},
-    {0,  8, CELL_IMBALANCE, W},              {0,  9, CELL_IMBALANCE, P},
-    {0, 11, CHARGE_OVER_TEMPERATURE, W},     {0, 12, CHARGE_OVER_TEMPERATURE, P},
-    {0, 14, -1, 0},                          {0, 15, -1, 0},
-    {1,  0, CHARGE_UNDER_TEMPERATURE, W},    {1,  1, CHARGE_UNDER_TEMPERATURE, P},
-    {1,  3, DISCHARGE_OVER_TEMPERATURE, W},  {1,  4, DISCHARGE_OVER_TEMPERATURE, P},
-    {1,  6, MOS_OVER_TEMPERATURE, P},        {1,  7, TEMP_SENSOR_FAULT, P},
-    {1,  8, DISCHARGE_UNDER_TEMPERATURE, W}, {1,  9, DISCHARGE_UNDER_TEMPERATURE, P},
-    {1, 11, TEMPERATURE_IMBALANCE, W},       {1, 12, TEMPERATURE_IMBALANCE, P},
-    {1, 14, MOS_OVER_TEMPERATURE, P},        {1, 15, TEMP_SENSOR_FAULT, P},
-    {2,  0, PACK_OVER_VOLTAGE, W},           {2,  1, PACK_OVER_VOLTAGE, P},
-    {2,  3, PACK_UNDER_VOLTAGE, W},          {2,  4, PACK_UNDER_VOLTAGE, P},
-    {2,  6, SHORT_CIRCUIT, P},               {2,  7, -1, 0},
-    {2,  8, CHARGE_OVER_CURRENT, W},         {2,  9, CHARGE_OVER_CURRENT, P},
-    {2, 11, DISCHARGE_OVER_CURRENT, W},      {2, 12, DISCHARGE_OVER_CURRENT, P},
-    {2, 14, -1, 0},                          {2, 15, -1, 0},
-    {3,  0, SOC_LOW, W},                     {3,  1, SOC_LOW, P},
-    {3,  3, -1, 0},                          {3,  6, -1, 0},
-    {3,  7, COMMUNICATION_FAULT, P},
-    {3,  8, MOS_OVER_TEMPERATURE, W},        {3,  9, MOS_OVER_TEMPERATURE, P},
-    {4,  0, -1, 0},                          {4, 15, -1, 0},
-    {5,  0, -1, 0},                          {5,  8, HARDWARE_FAULT, P},
-    {5,  9, COMMUNICATION_FAULT, P},         {5, 10, HARDWARE_FAULT, P},
-    {5, 11, VOLTAGE_SENSOR_FAULT, P},        {5, 12, VOLTAGE_SENSOR_FAULT, P},
-    {5, 13, VOLTAGE_SENSOR_FAULT, P},        {5, 14, HARDWARE_FAULT, P},
-    {5, 15, TEMP_SENSOR_FAULT, P},
-    {6,  0, TEMP_SENSOR_FAULT, P},           {6,  1, HARDWARE_FAULT, P},
-    {6,  2, HARDWARE_FAULT, P},              {6,  3, HARDWARE_FAULT, P},
-    {6,  4, CHARGE_MOS_FAULT, P},            {6,  5, DISCHARGE_MOS_FAULT, P},
-    {6,  6, HARDWARE_FAULT, P},              {6,  7, HARDWARE_FAULT, P},
-    {6,  8, -1, 0},                          {6, 14, -1, 0},
-    {6, 15, HARDWARE_FAULT, P},
-};
-// clang-format on
-
-static void check_fault(const struct expected_fault *fault, const struct pack *pack, unsigned words)
-{
-    uint32_t bit = fault->alarm < 0 ? 0 : 1u << fault->alarm;
-    uint32_t warning = fault->level == W ? bit : 0, protection = fault->level == P ? bit : 0;
-    if (pack->alarms_warning != warning || pack->alarms_protection != protection)
-        fail_msg("word %u bit %u: warnings %x for %x, protections %x for %x", fault->word,
-                 fault->bit, pack->alarms_warning, warning, pack->alarms_protection, protection);
-    assert_int_equal(pack->alarms_known & bit, bit);
-    assert_int_equal(pack->raw_alarm_count, words);
-    for (unsigned i = 0; i < words; i++)
-        assert_int_equal(pack->raw_alarms[i], i == fault->word ? 1u << fault->bit : 0);
-}
-
-TEST(d2_faults)
-{
-    for (size_t i = 0; i < COUNT(d2_faults); i++) {
-        struct bms bms = new_bms(&daly_d2_driver);
-        struct pack pack = cleared_pack();
-        uint16_t r[80];
-        fill_d2(r);
-        r[58 + d2_faults[i].word] = (uint16_t) (1u << d2_faults[i].bit);
-        /* The second reply must replace the alarms of the first, not add to them. */
-        for (int twice = 0; twice < 2; twice++)
-            assert_int_equal(receive_window(&bms, 0xD2, 0, r, 62, &pack), BMS_DONE);
-        check_fault(&d2_faults[i], &pack, 4);
-        assert_int_equal(pack.alarms_known, (1u << PACK_ALARM_COUNT) - 1);
-    }
-}
-
-TEST(p81_faults)
-{
-    for (size_t i = 0; i < COUNT(p81_faults); i++) {
-        struct bms bms = new_bms(&daly_p81_driver);
-        struct pack pack = cleared_pack();
-        uint16_t r[14] = {[0] = 0x0080}; /* 66-69 say something else: ignored */
-        r[7 + p81_faults[i].word] = (uint16_t) (1u << p81_faults[i].bit);
-        assert_int_equal(receive_window(&bms, 0x81, 0x66, r, 14, &pack), BMS_DONE);
-        check_fault(&p81_faults[i], &pack, 7);
-        assert_int_equal(pack.alarms_known >> SOC_HIGH & 1, 0);
-    }
-}
-
-/* Thermal runaway has no alarm of its own, but must be reported. */
-TEST(thermal_runaway)
-{
-    struct bms bms = new_bms(&daly_p81_driver);
-    struct pack pack = cleared_pack();
-    uint16_t r[7] = {[3] = 2 << 11};
-    assert_int_equal(receive_window(&bms, 0x81, 0x6D, r, 7, &pack), BMS_DONE);
-    assert_int_equal(pack.alarms_protection,
-                     1u << CHARGE_OVER_TEMPERATURE | 1u << DISCHARGE_OVER_TEMPERATURE);
 }
 
 /* Firmware without 6D-73 reads FFFF there, and has the words of dialect D2 in 66-69. */

@@ -159,28 +159,6 @@ TEST(ranges)
     }
 }
 
-/* Section 8. */
-TEST(faults)
-{
-    // clang-format off
-    static const int8_t alarms[16] = {
-        /*  0 */ CELL_OVER_VOLTAGE, CELL_UNDER_VOLTAGE, CHARGE_OVER_CURRENT, DISCHARGE_OVER_CURRENT,
-        /*  4 */ -1, -1, -1, -1,
-        /*  8 */ CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE, CHARGE_UNDER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE,
-        /* 12 */ CELL_OVER_VOLTAGE, SHORT_CIRCUIT, VOLTAGE_SENSOR_FAULT, -1,
-    };
-    // clang-format on
-    struct bms bms = new_bms(&daly_sinowealth_driver);
-    struct pack pack = cleared_pack();
-    for (unsigned bit = 0; bit < 16; bit++) {
-        assert_int_equal(answer(&bms, 0x16, 2, 1u << bit, &pack), BMS_DONE);
-        assert_int_equal(pack.alarms_protection, alarms[bit] < 0 ? 0 : 1u << alarms[bit]);
-        assert_int_equal(pack.alarms_warning, 0);
-        assert_int_equal(pack.raw_alarm_count, 1);
-        assert_int_equal(pack.raw_alarms[0], 1u << bit);
-    }
-}
-
 /* Section 5: the configuration and the number of cells with a voltage should agree. */
 TEST(cell_count)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * daren beyond its captures: states bit by bit, both possible positions of
+ * daren beyond its captures: both possible positions of
  * the values, replies to other requests, refusals, and invalid frames.
  */
 #include "driver_test.h"
@@ -47,81 +47,6 @@ static int take_info(struct bms *bms, unsigned step, uint8_t code, const uint8_t
     uint8_t frame[BMS_FRAME_MAX];
     size_t length = ydt_write(frame, &head, info, size);
     return daren_driver.decode(bms, &request, frame, length, pack);
-}
-
-/* Section 5. */
-TEST(states)
-{
-    static const struct {
-        unsigned word, bit;
-        int warning, protection; /* -1: none */
-    } cases[] = {
-        {0, 0, -1, CELL_OVER_VOLTAGE},
-        {0, 1, -1, CELL_UNDER_VOLTAGE},
-        {0, 2, -1, PACK_OVER_VOLTAGE},
-        {0, 3, -1, PACK_UNDER_VOLTAGE},
-        {0, 4, CELL_OVER_VOLTAGE, -1},
-        {0, 5, CELL_UNDER_VOLTAGE, -1},
-        {0, 6, PACK_OVER_VOLTAGE, -1},
-        {0, 7, PACK_UNDER_VOLTAGE, -1},
-        {0, 8, CELL_IMBALANCE, -1},
-        {0, 9, -1, -1},
-        {0, 11, TEMPERATURE_IMBALANCE, -1},
-        {0, 12, -1, HARDWARE_FAULT},
-        {0, 13, -1, HARDWARE_FAULT},
-        {0, 14, -1, CELL_IMBALANCE},
-        {0, 15, -1, -1},
-        {1, 0, -1, -1},
-        {1, 1, -1, -1},
-        {1, 2, -1, CHARGE_OVER_CURRENT},
-        {1, 3, -1, SHORT_CIRCUIT},
-        {1, 4, -1, DISCHARGE_OVER_CURRENT},
-        {1, 5, -1, DISCHARGE_OVER_CURRENT},
-        {1, 6, CHARGE_OVER_CURRENT, -1},
-        {1, 7, DISCHARGE_OVER_CURRENT, -1},
-        {2, 0, -1, CHARGE_OVER_TEMPERATURE},
-        {2, 1, -1, CHARGE_UNDER_TEMPERATURE},
-        {2, 2, -1, DISCHARGE_OVER_TEMPERATURE},
-        {2, 3, -1, DISCHARGE_UNDER_TEMPERATURE},
-        {2, 4, -1, -1},
-        {2, 6, -1, MOS_OVER_TEMPERATURE},
-        {2, 7, -1, -1},
-        {2, 8, CHARGE_OVER_TEMPERATURE, -1},
-        {2, 9, CHARGE_UNDER_TEMPERATURE, -1},
-        {2, 10, DISCHARGE_OVER_TEMPERATURE, -1},
-        {2, 11, DISCHARGE_UNDER_TEMPERATURE, -1},
-        {2, 12, -1, -1},
-        {2, 14, MOS_OVER_TEMPERATURE, -1},
-        {3, 0, CELL_IMBALANCE, -1},
-        {3, 1, -1, CHARGE_MOS_FAULT},
-        {3, 2, -1, -1},
-        {3, 3, -1, COMMUNICATION_FAULT},
-        {3, 4, -1, HARDWARE_FAULT},
-        {3, 5, -1, -1},
-        {3, 7, SOC_LOW, -1},
-        {3, 8, -1, MOS_OVER_TEMPERATURE},
-        {3, 9, -1, -1},
-        {3, 13, -1, TEMP_SENSOR_FAULT},
-        {3, 14, -1, CHARGE_MOS_FAULT},
-        {3, 15, -1, DISCHARGE_MOS_FAULT},
-        {4, 2, -1, CHARGE_MOS_FAULT},
-        {4, 3, -1, DISCHARGE_MOS_FAULT},
-        {4, 5, -1, -1},
-        {4, 13, -1, HARDWARE_FAULT},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        uint8_t d[YDT_INFO_MAX];
-        size_t size = make_live(d);
-        put_be16(d + STATES_AT + 2 * cases[i].word, 1u << cases[i].bit);
-        struct bms bms = new_bms(&daren_driver);
-        struct pack pack = cleared_pack();
-        assert_int_equal(take_info(&bms, STEP_LIVE, 0, d, size, &pack), BMS_DONE);
-        uint32_t warning = cases[i].warning < 0 ? 0 : 1u << cases[i].warning;
-        uint32_t protection = cases[i].protection < 0 ? 0 : 1u << cases[i].protection;
-        if (pack.alarms_warning != warning || pack.alarms_protection != protection)
-            fail_msg("case %zu: %x, %x", i, pack.alarms_warning, pack.alarms_protection);
-        assert_int_equal(pack.raw_alarms[cases[i].word], 1u << cases[i].bit);
-    }
 }
 
 TEST(switches_and_balancing)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * eg4-ll beyond its captures: the generation that counts in tenths,
- * sensors whose number is not reported, alarm bits one by one, and devices that are no such pack.
+ * sensors whose number is not reported, and devices that are no such pack.
  */
 #include "modbus_test.h"
 
@@ -96,44 +96,6 @@ TEST(sensors)
             else
                 assert_values(&pack, {TEMP_C + n, cases[i].expected[n]});
     }
-}
-
-/* Section 4, repeated independently. */
-TEST(alarms)
-{
-    enum { RAW = PACK_ALARM_COUNT };
-    // clang-format off
-    static const uint8_t both[16] = {
-        /*  0 */ PACK_OVER_VOLTAGE, CELL_OVER_VOLTAGE, PACK_UNDER_VOLTAGE, CELL_UNDER_VOLTAGE,
-        /*  4 */ CHARGE_OVER_CURRENT, DISCHARGE_OVER_CURRENT, RAW, MOS_OVER_TEMPERATURE,
-        /*  8 */ CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE, CHARGE_UNDER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE,
-        /* 12 */ SOC_LOW, RAW, RAW, RAW,
-    };
-    // clang-format on
-    for (unsigned reg = 25; reg <= 28; reg++)
-        for (unsigned bit = 0; bit < 16; bit++) {
-            struct bms bms = new_bms(&eg4_ll_driver);
-            struct pack pack;
-            uint16_t words[39];
-            unsigned alarm = reg == 26 || reg == 27 ? both[bit] : (unsigned) RAW;
-            if (reg == 27 && bit == 13)
-                alarm = SHORT_CIRCUIT;
-            if (reg == 28 && bit < 2)
-                alarm = bit == 0 ? VOLTAGE_SENSOR_FAULT : TEMP_SENSOR_FAULT;
-            if (reg == 28 && bit == 4)
-                alarm = CELL_IMBALANCE;
-            fill(words);
-            words[reg] = (uint16_t) (1 << bit);
-            assert_int_equal(take(&bms, words, &pack), BMS_DONE);
-            if (alarm == RAW)
-                assert_int_equal(pack.alarms_warning | pack.alarms_protection, 0);
-            else
-                assert_only_alarm(&pack, (enum pack_alarm) alarm,
-                                  reg == 26 ? ALARM_WARNING : ALARM_PROTECTION);
-            assert_int_equal(pack.raw_alarm_count, 4);
-            assert_int_equal(pack.raw_alarms[reg - 25], 1 << bit);
-            assert_values(&pack, {CHARGE_MOS, NAN});
-        }
 }
 
 /* Section 6; a board with another map answers with no cells. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * felicity beyond its captures: faults one by one, the direction of the
+ * felicity beyond its captures: the direction of the
  * current, empty places, and devices that are no such pack.
  */
 #include "modbus_test.h"
@@ -11,37 +11,6 @@ enum { STEP_STATE, STEP_CELLS, STEP_LIMITS, STEP_SERIAL, STEP_VERSION };
 
 #define GOOD_STATE 5, 0, 0, 0, 5328, 0, 0, 0, 25, 50
 #define ABSENT 0x7FFF
-
-/* Section 4. */
-TEST(faults)
-{
-    static const struct {
-        unsigned bit;
-        uint32_t alarms;
-    } cases[] = {
-        {0, 0},
-        {2, 1u << CELL_OVER_VOLTAGE},
-        {3, 1u << CELL_UNDER_VOLTAGE},
-        {4, 1u << CHARGE_OVER_CURRENT},
-        {5, 1u << DISCHARGE_OVER_CURRENT},
-        {6, 1u << MOS_OVER_TEMPERATURE},
-        {7, 0},
-        {8, 1u << CHARGE_OVER_TEMPERATURE | 1u << DISCHARGE_OVER_TEMPERATURE},
-        {9, 1u << CHARGE_UNDER_TEMPERATURE | 1u << DISCHARGE_UNDER_TEMPERATURE},
-        {10, 0},
-        {15, 0},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bms bms = new_bms(&felicity_driver);
-        uint16_t words[] = {GOOD_STATE};
-        words[2] = (uint16_t) (1u << cases[i].bit);
-        struct pack pack = cleared_pack();
-        assert_int_equal(take_registers(&bms, STEP_STATE, words, &pack), BMS_DONE);
-        assert_int_equal(pack.alarms_protection, cases[i].alarms);
-        assert_int_equal(pack.alarms_warning, 0);
-        assert_int_equal(pack.raw_alarms[1], words[2]);
-    }
-}
 
 /* Section 3: a negative current charges; `current` can invert it; bits 0 and 2 of the state are permissions. */
 TEST(state)

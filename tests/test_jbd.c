@@ -370,38 +370,6 @@ static int ask(struct bms *host, struct bms *device, const struct bms_request *r
     return receive_all(host, request, out.bytes, out.size, got);
 }
 
-/* Bits by number, as in the tables of sections 4.1, 4.2 and 9.1; -1: no alarm. */
-TEST(alarm_bits)
-{
-    // clang-format off
-    static const int protections[16] = {
-        /*  0 */ CELL_OVER_VOLTAGE, CELL_UNDER_VOLTAGE, PACK_OVER_VOLTAGE, PACK_UNDER_VOLTAGE,
-        /*  4 */ CHARGE_OVER_TEMPERATURE, CHARGE_UNDER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE,
-        /*  8 */ CHARGE_OVER_CURRENT, DISCHARGE_OVER_CURRENT, SHORT_CIRCUIT, HARDWARE_FAULT,
-        /* 12 */ -1, CHARGE_MOS_FAULT, DISCHARGE_MOS_FAULT, -1,
-    };
-    // clang-format on
-    for (unsigned bit = 0; bit < 16; bit++) {
-        uint8_t d[64];
-        struct bms bms = new_bms(&jbd_driver);
-        struct pack pack = cleared_pack();
-        fill_basic(d, 3, 16, (uint16_t) (1u << bit));
-        assert_int_equal(exchange_data(&bms, ASK_BASIC, d, 23, &pack), BMS_DONE);
-        assert_int_equal(pack.alarms_protection, protections[bit] < 0 ? 0 : 1u << protections[bit]);
-        assert_int_equal(pack.alarms_warning, 0);
-        fill_basic(d, 3, 16, 0);
-        fill_tail(d, 23, 0);
-        put_be16(d + 23 + 1, 1u << bit);
-        assert_int_equal(exchange_data(&bms, ASK_BASIC, d, 23 + 9, &pack), BMS_DONE);
-        int warning = bit < 10    ? protections[bit]
-                      : bit == 10 ? CELL_IMBALANCE
-                      : bit == 11 ? SOC_LOW
-                                  : -1;
-        assert_int_equal(pack.alarms_warning, warning < 0 ? 0 : 1u << warning);
-        assert_int_equal(pack.alarms_protection, 0);
-    }
-}
-
 /* The recorded effect of E1: FET byte and bit 12; values other than 0…3 are rejected. */
 TEST(emulated_switch)
 {

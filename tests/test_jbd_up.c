@@ -161,59 +161,6 @@ TEST(missing_sensors)
     assert_int_equal(pack.implausible, 0);
 }
 
-TEST(alarm_bits)
-{
-    static const struct {
-        unsigned bit;
-        int protection, warning;
-    } rows[] = {
-        {0, CELL_OVER_VOLTAGE, CELL_OVER_VOLTAGE},
-        {1, CELL_UNDER_VOLTAGE, CELL_UNDER_VOLTAGE},
-        {2, PACK_OVER_VOLTAGE, PACK_OVER_VOLTAGE},
-        {3, PACK_UNDER_VOLTAGE, PACK_UNDER_VOLTAGE},
-        {4, CHARGE_OVER_CURRENT, CHARGE_OVER_CURRENT},
-        {5, CHARGE_OVER_CURRENT, DISCHARGE_OVER_CURRENT},
-        {6, DISCHARGE_OVER_CURRENT, CHARGE_OVER_TEMPERATURE},
-        {7, DISCHARGE_OVER_CURRENT, CHARGE_UNDER_TEMPERATURE},
-        {8, CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE},
-        {9, CHARGE_UNDER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE},
-        {10, DISCHARGE_OVER_TEMPERATURE, MOS_OVER_TEMPERATURE},
-        {11, DISCHARGE_UNDER_TEMPERATURE, -1},
-        {12, MOS_OVER_TEMPERATURE, -1},
-        {13, -1, CELL_IMBALANCE},
-        {14, -1, TEMPERATURE_IMBALANCE},
-        {15, CELL_IMBALANCE, SOC_LOW},
-        {16, TEMPERATURE_IMBALANCE, -1},
-        {17, SOC_LOW, -1},
-        {18, SHORT_CIRCUIT, -1},
-        {19, VOLTAGE_SENSOR_FAULT, -1},
-        {20, TEMP_SENSOR_FAULT, -1},
-        {21, CHARGE_MOS_FAULT, -1},
-        {22, DISCHARGE_MOS_FAULT, -1},
-        {23, -1, -1},
-        {25, -1, -1},
-        {26, HARDWARE_FAULT, -1},
-        {31, -1, -1},
-    };
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        uint8_t d[256];
-        struct bms bms = new_bms(&jbd_up_driver);
-        struct pack pack = cleared_pack();
-        fill_status(d, 16, 4, 1u << rows[i].bit, 3);
-        assert_int_equal(exchange_data(&bms, ASK_STATUS, d, 158, &pack), BMS_DONE);
-        assert_int_equal(pack.alarms_protection,
-                         rows[i].protection < 0 ? 0 : 1u << rows[i].protection);
-        assert_int_equal(pack.alarms_warning, 0);
-        assert_int_equal((uint32_t) pack.raw_alarms[0] << 16 | pack.raw_alarms[1],
-                         1u << rows[i].bit);
-        fill_status(d, 16, 4, 0, 3);
-        put_be32(d + 28, 1u << rows[i].bit);
-        assert_int_equal(exchange_data(&bms, ASK_STATUS, d, 158, &pack), BMS_DONE);
-        assert_int_equal(pack.alarms_warning, rows[i].warning < 0 ? 0 : 1u << rows[i].warning);
-        assert_int_equal(pack.alarms_protection, 0);
-    }
-}
-
 static void read_state(struct bms *bms, uint16_t switches, uint32_t protections)
 {
     uint8_t d[256];

@@ -20,10 +20,10 @@ static const struct {
     const char *name;
     int variant;
     unsigned cells;
-    uint16_t mask, voltage, alarms;
+    uint16_t mask, voltage;
 } layouts[] = {
-    {"32s", VARIANT_32S, 32, 70, 150, 166},
-    {"24s", VARIANT_24S, 24, 54, 118, 136},
+    {"32s", VARIANT_32S, 32, 70, 150},
+    {"24s", VARIANT_24S, 24, 54, 118},
 };
 
 static void fill(struct pack *pack, unsigned cells)
@@ -214,61 +214,6 @@ TEST(no_cells)
             assert_true(pack.alarms_protection >> VOLTAGE_SENSOR_FAULT & 1);
         }
     }
-}
-
-TEST(alarms)
-{
-    static const struct {
-        uint8_t bit;
-        enum pack_alarm alarm;
-        int level;
-    } cases[] = {
-        {0, VOLTAGE_SENSOR_FAULT, ALARM_WARNING},
-        {1, MOS_OVER_TEMPERATURE, ALARM_PROTECTION},
-        {3, HARDWARE_FAULT, ALARM_PROTECTION},
-        {4, CELL_OVER_VOLTAGE, ALARM_WARNING},
-        {5, PACK_OVER_VOLTAGE, ALARM_PROTECTION},
-        {6, CHARGE_OVER_CURRENT, ALARM_PROTECTION},
-        {7, SHORT_CIRCUIT, ALARM_PROTECTION},
-        {8, CHARGE_OVER_TEMPERATURE, ALARM_PROTECTION},
-        {9, CHARGE_UNDER_TEMPERATURE, ALARM_PROTECTION},
-        {10, COMMUNICATION_FAULT, ALARM_PROTECTION},
-        {11, CELL_UNDER_VOLTAGE, ALARM_PROTECTION},
-        {12, PACK_UNDER_VOLTAGE, ALARM_PROTECTION},
-        {13, DISCHARGE_OVER_CURRENT, ALARM_PROTECTION},
-        {14, SHORT_CIRCUIT, ALARM_PROTECTION},
-        {15, DISCHARGE_OVER_TEMPERATURE, ALARM_PROTECTION},
-        {16, CHARGE_MOS_FAULT, ALARM_PROTECTION},
-        {17, DISCHARGE_MOS_FAULT, ALARM_PROTECTION},
-        {20, DISCHARGE_MOS_FAULT, ALARM_PROTECTION},
-        {22, TEMP_SENSOR_FAULT, ALARM_PROTECTION},
-        {23, HARDWARE_FAULT, ALARM_PROTECTION},
-        {24, SHORT_CIRCUIT, ALARM_PROTECTION},
-        {25, DISCHARGE_OVER_CURRENT, ALARM_PROTECTION},
-        {26, DISCHARGE_OVER_CURRENT, ALARM_PROTECTION},
-        {27, DISCHARGE_UNDER_TEMPERATURE, ALARM_PROTECTION},
-        {2, VOLTAGE_SENSOR_FAULT, ALARM_PROTECTION},
-        {21, CHARGE_OVER_TEMPERATURE, ALARM_WARNING}, /* the MOS of this direction is off */
-    };
-    for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++)
-        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-            uint8_t *record = begin(layouts[l].variant, 8, 0x96, STATUS);
-            bms.options.variant = layouts[l].variant;
-            bool short_word = layouts[l].variant == VARIANT_24S;
-            if (short_word && cases[i].bit > 15)
-                continue;
-            if (short_word)
-                put_le16(record + layouts[l].alarms, 1u << cases[i].bit);
-            else
-                put_le32(record + layouts[l].alarms,
-                         1u << cases[i].bit | 1u << 18 | 1u << 19 | 1u << 28);
-            mend(record);
-            assert_int_equal(driver->decode(&bms, &request, record, RECORD, &pack), BMS_DONE);
-            bool warning = cases[i].level == ALARM_WARNING;
-            assert_int_equal(pack.alarms_warning, warning ? 1u << cases[i].alarm : 0);
-            assert_int_equal(pack.alarms_protection, warning ? 0 : 1u << cases[i].alarm);
-            assert_int_equal(pack.raw_alarm_count, short_word ? 1 : 2);
-        }
 }
 
 /* Sensors: -200 °C is not fitted; 0 in T4 and T5 is a temperature only from software 14 on. */

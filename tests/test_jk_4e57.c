@@ -262,35 +262,6 @@ TEST(direction)
     }
 }
 
-TEST(alarms)
-{
-    static const struct {
-        enum pack_alarm alarm;
-        uint16_t word;
-    } cases[] = {
-        {SOC_LOW, 0x0001},
-        {MOS_OVER_TEMPERATURE, 0x0002},
-        {PACK_OVER_VOLTAGE, 0x0004},
-        {PACK_UNDER_VOLTAGE, 0x0008},
-        {CHARGE_OVER_CURRENT, 0x0020},
-        {DISCHARGE_OVER_CURRENT, 0x0040},
-        {CELL_IMBALANCE, 0x0080},
-        {CELL_OVER_VOLTAGE, 0x0400},
-        {CELL_UNDER_VOLTAGE, 0x0800},
-        {HARDWARE_FAULT, 0x1000},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct pack simulated, pack;
-        fill(&simulated, 8);
-        struct bms bms = new_bms(driver);
-        pack_alarm(&simulated, cases[i].alarm, ALARM_PROTECTION);
-        read_back(&bms, &simulated, &pack);
-        assert_int_equal(pack.alarms_warning | pack.alarms_protection, 1u << cases[i].alarm);
-        assert_int_equal(pack.raw_alarm_count, 1);
-        assert_int_equal(pack.raw_alarms[0], cases[i].word);
-    }
-}
-
 TEST(control)
 {
     struct bms bms, simulator;

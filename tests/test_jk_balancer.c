@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * jk-balancer beyond its captures: alarms one by one, inconsistent replies,
+ * jk-balancer beyond its captures: inconsistent replies,
  * lost wires, unknown values, and requests that the emulated board ignores.
  */
 #include "driver_test.h"
@@ -39,23 +39,6 @@ static enum bms_result take(struct bms *bms, uint8_t d[SIZE], struct pack *pack)
     d[SIZE - 1] = (uint8_t) sum_bytes(d, SIZE - 1);
     pack_clear(pack);
     return receive_frame(bms, &request, d, SIZE, pack);
-}
-
-TEST(alarms)
-{
-    static const uint32_t alarms[8] = {
-        [1] = 1u << VOLTAGE_SENSOR_FAULT, [2] = 1u << PACK_OVER_VOLTAGE};
-    for (unsigned bit = 0; bit < 8; bit++) {
-        struct bms bms = new_bms(&jk_balancer_driver);
-        struct pack pack;
-        uint8_t d[SIZE];
-        make_answer(d);
-        d[12] = (uint8_t) (1u << bit);
-        assert_int_equal(take(&bms, d, &pack), BMS_DONE);
-        assert_int_equal(pack.alarms_warning, alarms[bit]);
-        assert_int_equal(pack.alarms_protection, 0);
-        assert_int_equal(pack.raw_alarms[0], 1u << bit);
-    }
 }
 
 /* Charging a cell, discharging one, both; the switch; nothing that a balancer does not report. */

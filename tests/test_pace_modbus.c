@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * pace-modbus beyond its captures: both layouts and how they are
- * recognized, alarm bits one by one, missing sensors, and devices that are no such pack.
+ * recognized, missing sensors, and devices that are no such pack.
  */
 #include "modbus_test.h"
 
@@ -57,53 +57,6 @@ TEST(requests)
     assert_request(&request, "01 03 00 AA 00 23 24 33");
     assert_false(bms.driver->build(&bms, STEP_VALUES, &request));
     assert_false(bms.driver->build(&bms, STEP_IDENTITY, &request));
-}
-
-/* Section 4, repeated independently; bits that are not listed here are only in the raw words. */
-TEST(alarms)
-{
-    enum { W = ALARM_WARNING, P = ALARM_PROTECTION, RAW = PACK_ALARM_COUNT };
-    // clang-format off
-    static const uint8_t both[16] = {
-        /*  0 */ CELL_OVER_VOLTAGE, CELL_UNDER_VOLTAGE, PACK_OVER_VOLTAGE, PACK_UNDER_VOLTAGE,
-        /*  4 */ CHARGE_OVER_CURRENT, DISCHARGE_OVER_CURRENT, RAW, RAW,
-        /*  8 */ CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE, CHARGE_UNDER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE,
-        /* 12 */ RAW, RAW, RAW, RAW,
-    };
-    static const uint8_t faults[16] = {
-        /*  0 */ CHARGE_MOS_FAULT, DISCHARGE_MOS_FAULT, TEMP_SENSOR_FAULT, RAW,
-        /*  4 */ HARDWARE_FAULT, COMMUNICATION_FAULT, RAW, RAW,
-        /*  8 */ RAW, RAW, RAW, RAW,
-        /* 12 */ RAW, RAW, RAW, RAW,
-    };
-    // clang-format on
-    for (unsigned reg = 9; reg <= 11; reg++)
-        for (unsigned bit = 0; bit < 16; bit++) {
-            struct bms bms = at_address(3);
-            uint16_t words[37];
-            unsigned alarm = reg == 11 ? faults[bit] : both[bit];
-            if (reg == 9 && bit == 14)
-                alarm = MOS_OVER_TEMPERATURE;
-            if (reg == 9 && bit == 15)
-                alarm = SOC_LOW;
-            if (reg == 10 && bit == 6)
-                alarm = SHORT_CIRCUIT;
-            if (reg == 10 && bit == 12)
-                alarm = MOS_OVER_TEMPERATURE;
-            fill_short(words);
-            words[11] = 0;
-            words[reg] = (uint16_t) (1 << bit);
-            struct pack pack = cleared_pack();
-            assert_int_equal(take_registers(&bms, STEP_VALUES, words, &pack), BMS_DONE);
-            if (alarm == RAW)
-                assert_int_equal(pack.alarms_warning | pack.alarms_protection, 0);
-            else
-                assert_only_alarm(&pack, (enum pack_alarm) alarm, reg == 9 ? W : P);
-            assert_int_equal(pack.raw_alarm_count, 3);
-            assert_int_equal(pack.raw_alarms[reg - 9], 1 << bit);
-            assert_values(&pack, {CHARGE_MOS, reg == 11 && bit == 10},
-                          {DISCHARGE_MOS, reg == 11 && bit == 11});
-        }
 }
 
 /* F830 means that the sensor is not fitted. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * renogy beyond its captures: alarm bits one by one, switches that are
+ * renogy beyond its captures: switches that are
  * not reported, the Pro series, partial replies, and devices that are no such pack.
  */
 #include "modbus_test.h"
@@ -8,47 +8,6 @@
 extern const struct bms_driver renogy_driver;
 
 enum { STEP_CELLS, STEP_CHARGE, STEP_ALARMS, STEP_LIMITS };
-
-/* Section 4, repeated independently: status1, status2. */
-TEST(alarms)
-{
-    enum { RAW = PACK_ALARM_COUNT };
-    // clang-format off
-    static const uint8_t protections[16] = {
-        /*  0 */ SHORT_CIRCUIT, RAW, RAW, RAW,
-        /*  4 */ CHARGE_OVER_CURRENT, DISCHARGE_OVER_CURRENT, PACK_OVER_VOLTAGE, CELL_UNDER_VOLTAGE,
-        /*  8 */ CELL_OVER_VOLTAGE, CHARGE_OVER_CURRENT, DISCHARGE_OVER_CURRENT, DISCHARGE_UNDER_TEMPERATURE,
-        /* 12 */ DISCHARGE_OVER_TEMPERATURE, CHARGE_UNDER_TEMPERATURE, CHARGE_OVER_TEMPERATURE, PACK_UNDER_VOLTAGE,
-    };
-    static const uint8_t warnings[16] = {
-        /*  0 */ CELL_UNDER_VOLTAGE, CELL_OVER_VOLTAGE, PACK_UNDER_VOLTAGE, PACK_OVER_VOLTAGE,
-        /*  4 */ CHARGE_UNDER_TEMPERATURE, CHARGE_OVER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE,
-        /*  8 */ RAW, RAW, RAW, RAW,
-        /* 12 */ RAW, RAW, RAW, RAW,
-    };
-    // clang-format on
-    for (unsigned word = 2; word <= 3; word++)
-        for (unsigned bit = 0; bit < 16; bit++) {
-            struct bms bms = new_bms(&renogy_driver);
-            uint16_t words[28] = {0};
-            unsigned alarm = word == 2 ? protections[bit] : warnings[bit];
-            words[word] = (uint16_t) (1 << bit);
-            struct pack pack = cleared_pack();
-            assert_int_equal(take_registers(&bms, STEP_ALARMS, words, &pack), BMS_DONE);
-            if (alarm == RAW)
-                assert_int_equal(pack.alarms_warning | pack.alarms_protection, 0);
-            else
-                assert_only_alarm(&pack, (enum pack_alarm) alarm,
-                                  word == 2 ? ALARM_PROTECTION : ALARM_WARNING);
-            assert_int_equal(pack.raw_alarm_count, 6);
-            assert_int_equal(pack.raw_alarms[word], 1 << bit);
-            if (word == 2) {
-                assert_values(&pack, {CHARGE_MOS, bit == 1}, {DISCHARGE_MOS, bit == 2});
-            } else { /* status1 is 0: not reported */
-                assert_values(&pack, {CHARGE_MOS, NAN}, {DISCHARGE_MOS, NAN});
-            }
-        }
-}
 
 /* 5104 and 5105: pairs of bits, 1 low, 2 high. */
 TEST(other_alarms)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * seplos-v3 beyond its captures: alarm bits one by one, late halves of
+ * seplos-v3 beyond its captures: late halves of
  * the parameters, devices that are no such pack, and the switches.
  */
 #include "modbus_test.h"
@@ -14,82 +14,6 @@ static struct bms at_address(int address)
     struct bms bms = new_bms(&seplos_v3_driver);
     bms.options.address = address;
     return bms;
-}
-
-/* Section 6, repeated independently. */
-TEST(alarms)
-{
-    enum { W = ALARM_WARNING, P = ALARM_PROTECTION };
-    static const struct {
-        unsigned byte, bit, alarm;
-        int level;
-    } cases[] = {
-        {0, 3, CELL_UNDER_VOLTAGE, W},
-        {1, 7, CELL_UNDER_VOLTAGE, W},
-        {2, 0, CELL_OVER_VOLTAGE, W},
-        {3, 6, CELL_OVER_VOLTAGE, W},
-        {9, 0, CELL_OVER_VOLTAGE, W},
-        {9, 1, CELL_OVER_VOLTAGE, P},
-        {9, 2, CELL_UNDER_VOLTAGE, W},
-        {9, 3, CELL_UNDER_VOLTAGE, P},
-        {9, 4, PACK_OVER_VOLTAGE, W},
-        {9, 5, PACK_OVER_VOLTAGE, P},
-        {9, 6, PACK_UNDER_VOLTAGE, W},
-        {9, 7, PACK_UNDER_VOLTAGE, P},
-        {10, 0, CHARGE_OVER_TEMPERATURE, W},
-        {10, 1, CHARGE_OVER_TEMPERATURE, P},
-        {10, 2, CHARGE_UNDER_TEMPERATURE, W},
-        {10, 3, CHARGE_UNDER_TEMPERATURE, P},
-        {10, 4, DISCHARGE_OVER_TEMPERATURE, W},
-        {10, 5, DISCHARGE_OVER_TEMPERATURE, P},
-        {10, 6, DISCHARGE_UNDER_TEMPERATURE, W},
-        {10, 7, DISCHARGE_UNDER_TEMPERATURE, P},
-        {11, 4, MOS_OVER_TEMPERATURE, W},
-        {11, 5, MOS_OVER_TEMPERATURE, P},
-        {12, 0, CHARGE_OVER_CURRENT, W},
-        {12, 1, CHARGE_OVER_CURRENT, P},
-        {12, 2, CHARGE_OVER_CURRENT, P},
-        {12, 3, DISCHARGE_OVER_CURRENT, W},
-        {12, 4, DISCHARGE_OVER_CURRENT, P},
-        {12, 5, DISCHARGE_OVER_CURRENT, P},
-        {12, 6, SHORT_CIRCUIT, P},
-        {13, 0, SHORT_CIRCUIT, P},
-        {13, 2, CHARGE_OVER_CURRENT, P},
-        {13, 3, DISCHARGE_OVER_CURRENT, P},
-        {14, 2, SOC_LOW, W},
-        {14, 3, SOC_LOW, P},
-        {14, 4, CELL_IMBALANCE, W},
-        {17, 4, CELL_IMBALANCE, P},
-        {17, 0, TEMP_SENSOR_FAULT, P},
-        {17, 1, COMMUNICATION_FAULT, P},
-        {17, 2, CHARGE_MOS_FAULT, P},
-        {17, 3, DISCHARGE_MOS_FAULT, P},
-        {17, 5, VOLTAGE_SENSOR_FAULT, P},
-    };
-    struct bms bms = at_address(1);
-    struct bms_request request = request_of_step(&bms, STEP_STATE);
-    unsigned told = 0;
-    for (unsigned byte = 0; byte < 18; byte++)
-        for (unsigned bit = 0; bit < 8; bit++) {
-            uint8_t data[18] = {0};
-            data[byte] = (uint8_t) (1 << bit);
-            struct bytes reply = reply_of_bytes(&request, data, sizeof data);
-            struct pack pack = cleared_pack();
-            assert_int_equal(receive_frame(&bms, &request, reply.bytes, reply.size, &pack),
-                             BMS_DONE);
-            for (size_t i = 0; i < COUNT(cases); i++)
-                if (cases[i].byte == byte && cases[i].bit == bit) {
-                    assert_only_alarm(&pack, (enum pack_alarm) cases[i].alarm, cases[i].level);
-                    told++;
-                }
-            assert_values(&pack, {DISCHARGE_MOS, byte == 15 && bit == 0},
-                          {CHARGE_MOS, byte == 15 && bit == 1});
-            unsigned mask = byte == 6 ? 1u << bit : byte == 7 ? 0x100u << bit : 0;
-            assert_values(&pack, {BALANCE_MASK, mask});
-            assert_int_equal(pack.raw_alarm_count, 9);
-            assert_int_equal(pack.raw_alarms[byte / 2], byte % 2 ? 1 << bit : 0x100 << bit);
-        }
-    assert_int_equal(told, COUNT(cases));
 }
 
 /* Both halves of the parameters have 53 registers. */

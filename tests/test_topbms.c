@@ -421,59 +421,6 @@ TEST(board_is_no_serial_number)
     assert_string_equal(pack.text[SERIAL], "");
 }
 
-/* Section 5: one bit of status 1…15 at a time, and the expected alarm. */
-TEST(status_bits_of_topbms)
-{
-    static const struct {
-        unsigned status, bit;
-        int alarm; /* -1: none */
-        int level;
-    } bits[] = {
-        {1, 0, CELL_OVER_VOLTAGE, 1},
-        {1, 1, CELL_UNDER_VOLTAGE, 1},
-        {1, 7, CELL_IMBALANCE, 2},
-        {2, 0, CELL_OVER_VOLTAGE, 2},
-        {2, 6, DISCHARGE_OVER_CURRENT, 2},
-        {2, 7, SHORT_CIRCUIT, 2},
-        {3, 1, CHARGE_UNDER_TEMPERATURE, 1},
-        {3, 2, DISCHARGE_OVER_TEMPERATURE, 1},
-        {3, 4, -1, 0},
-        {4, 6, MOS_OVER_TEMPERATURE, 2},
-        {4, 7, -1, 0},
-        {5, 0, -1, 0},
-        {5, 1, SOC_LOW, 1},
-        {5, 6, -1, 0},
-        {6, 2, -1, 0},
-        {7, 7, -1, 0},
-        {8, 0, HARDWARE_FAULT, 2},
-        {13, 7, HARDWARE_FAULT, 2},
-        {14, 0, DISCHARGE_MOS_FAULT, 2},
-        {14, 1, CHARGE_MOS_FAULT, 2},
-        {14, 6, PACK_OVER_VOLTAGE, 2},
-        {15, 3, TEMP_SENSOR_FAULT, 2},
-        {15, 5, HARDWARE_FAULT, 2},
-        {15, 6, -1, 0},
-    };
-    for (size_t i = 0; i < sizeof bits / sizeof *bits; i++) {
-        char info[200];
-        int at = sprintf(info, "0104 00000000 02 0000 00 00 0000 0F");
-        for (unsigned status = 1; status <= 15; status++)
-            at += sprintf(info + at, "%02X", status == bits[i].status ? 1u << bits[i].bit : 0u);
-        sprintf(info + at, "00");
-        struct bms bms = new_bms(TOPBMS, 1, -1);
-        struct pack pack = cleared_pack();
-        assert_int_equal(
-            decode_text(&bms, "~21014644E00201FD32", framed(0x52, 1, 0x46, 0, info), &pack),
-            BMS_DONE);
-        uint32_t bit = bits[i].alarm < 0 ? 0 : 1u << bits[i].alarm;
-        if (pack.alarms_warning != (bits[i].level == ALARM_WARNING ? bit : 0) ||
-            pack.alarms_protection != (bits[i].level == ALARM_PROTECTION ? bit : 0))
-            fail_msg("status %u bit %u: warning %x, protection %x", bits[i].status, bits[i].bit,
-                     pack.alarms_warning, pack.alarms_protection);
-        assert_false(alarm_known(&pack, SOC_HIGH)); /* no bit for it */
-    }
-}
-
 /* The order of bits 1 and 2 of PACE's temperatures, and the order of its balance bytes. */
 TEST(status_bits_of_pace)
 {

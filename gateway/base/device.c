@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <linux/serial.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>

@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <netdb.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>

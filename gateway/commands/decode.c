@@ -6,7 +6,6 @@
 
 #include "packs/json.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static const char usage[] =

@@ -6,7 +6,6 @@
 #include "exchange.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 

@@ -10,9 +10,7 @@
 
 #include <math.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define WATCH_S 2

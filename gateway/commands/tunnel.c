@@ -6,7 +6,6 @@
 
 #include "base/duration.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 

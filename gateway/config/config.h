@@ -15,7 +15,6 @@
 #include "registers/value.h"
 #include "bms/driver.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define NAME_SIZE 33 /* names of lines and packs: 1…32 of a-z A-Z 0-9 - _ . */

@@ -6,8 +6,6 @@
 #include "base/duration.h"
 #include "bms/count.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

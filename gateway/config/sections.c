@@ -4,8 +4,6 @@
 #include "types.h"
 
 #include <math.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
 

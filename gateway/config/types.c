@@ -12,12 +12,10 @@
 #include "base/bluetooth.h"
 #include "base/duration.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/un.h>
 
 #define DIGITS "0123456789"
 #define HEX_DIGITS "0123456789abcdefABCDEF"

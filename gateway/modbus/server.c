@@ -17,8 +17,6 @@
 #include "base/log.h"
 #include "base/queue.h"
 
-#include "bms/count.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>

@@ -8,7 +8,6 @@
 #include "row_number.h"
 
 #include "base/alloc.h"
-#include "bms/count.h"
 
 #include <math.h>
 #include <modbus.h>

@@ -7,7 +7,6 @@
 #include "bms/count.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #define LINE_SIZE 600

@@ -12,7 +12,6 @@
 #include "packs/json.h"
 #include "bms/count.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define TRIED_MOST 300 /* the last attempts to report */

@@ -3,7 +3,6 @@
 #include "config/outlets.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 

@@ -25,7 +25,6 @@
 #include "outlets/outlet.h"
 #include "outlets/memory.h"
 
-#include "base/address.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/duration.h"
@@ -33,7 +32,6 @@
 #include "base/timer.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

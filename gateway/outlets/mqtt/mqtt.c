@@ -10,7 +10,6 @@
  */
 #include "mqtt.h"
 
-#include "base/address.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "mqtt.h"
 
-#include "base/address.h"
-
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

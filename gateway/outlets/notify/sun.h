@@ -6,8 +6,6 @@
  */
 #pragma once
 
-#include <stdbool.h>
-
 /** Unix seconds at which it rises (or sets) on the day whose noon at that place is nearest to `noon`
  * (Unix seconds). Degrees, north and east positive. NaN: it does not on that day. */
 double sun_rises(double noon, double latitude, double longitude);

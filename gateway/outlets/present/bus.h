@@ -6,7 +6,6 @@
  */
 #pragma once
 
-#include "base/address.h"
 #include "config/outlet_config.h"
 
 #include <ev.h>

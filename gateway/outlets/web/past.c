@@ -5,8 +5,6 @@
 #include "past/recent.h"
 
 #include "base/log.h"
-#include "base/text.h"
-#include "bms/count.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -5,7 +5,6 @@
 
 #include "packs/json.h"
 #include "registers/map.h"
-#include "base/address.h"
 #include "base/clock.h"
 #include "bms/count.h"
 

@@ -10,7 +10,6 @@
 #include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <systemd/sd-bus.h>
 
 #define BLUEZ_ADAPTER "org.bluez.Adapter1"

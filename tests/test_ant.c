@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * ant beyond its captures: counts that do
- * not fit, both ends of a frame, passwords, and what the emulated board refuses.
+ * not fit, both ends of a frame, and passwords.
  */
 #include "modbus_test.h"
 
@@ -165,27 +165,6 @@ TEST(mask)
     struct bytes frame = make_frame(0x11, 0, data, fill(data), "AA 55"), before = frame;
     bms.driver->mask(frame.bytes, frame.size);
     assert_memory_equal(frame.bytes, before.bytes, frame.size);
-}
-
-/* Section 5: without the password a command is rejected, and other registers are not answered. */
-TEST(board)
-{
-    static const struct {
-        const char *request, *answer;
-    } cases[] = {
-        {"7E A1 51 0F 00 00 48 E7 AA 55", "7E A1 61 0F 00 02 03 00 56 8A AA 55"},
-        {"7E A1 02 00 00 20 00 00 AA 55", ""},
-    };
-    struct bms board = new_bms(&ant_driver);
-    struct pack told = cleared_pack();
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bms_request request = request_of(cases[i].request);
-        struct bms_output out;
-        put_le16(request.bytes + 6, crc16_modbus(request.bytes + 1, 5));
-        assert_int_equal(bms_emulate(&board, &told, request.bytes, request.size, &out),
-                         request.size);
-        assert_bytes(out.bytes, out.size, cases[i].answer);
-    }
 }
 
 /* The board's answer to the next order, through the decoder. */

@@ -514,26 +514,6 @@ static size_t ask(struct bms *bms, struct pack *pack, const struct bms_request *
     return out->size;
 }
 
-static void make_pack(struct pack *pack, unsigned cells, unsigned temps, double current)
-{
-    pack_clear(pack);
-    double sum = 0;
-    for (unsigned n = 1; n <= cells; n++) {
-        pack_set_cell(pack, n, 3200 + 7 * (n * 5 % 13));
-        sum += pack->value[CELL_MV + n - 1];
-    }
-    for (unsigned n = 1; n <= temps; n++)
-        pack_set_temp(pack, n, -10 + 9.0 * n);
-    set_values(pack, {CELL_COUNT, cells}, {TEMP_COUNT, temps}, {VOLTAGE_V, round(sum / 100) / 10},
-               {CURRENT_A, current}, {SOC_PERCENT, 43.2}, {REMAINING_AH, 120.9}, {RATED_AH, 280},
-               {CYCLES, 321}, {MOS_TEMP_C, 31}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 0}, {BALANCING, 1},
-               {BALANCE_MASK, 1});
-    pack_clear_alarms(pack);
-    memcpy(pack->text[SERIAL], "221JA152300033", 14);
-    memcpy(pack->text[MODEL], "H2.0_103R_30X", 13);
-    memcpy(pack->text[FIRMWARE], "12_260120_K00T", 14);
-}
-
 /* A recorded status, encoded again from its values: the emulator lays registers out as the unit does. */
 TEST(emulates_recording)
 {
@@ -566,44 +546,11 @@ TEST(emulates_recording)
 TEST(emulated_half_degrees)
 {
     struct bms device = new_bms(&daly_d2_driver);
-    struct pack simulated;
-    make_pack(&simulated, 4, 2, 0);
+    struct pack simulated = cleared_pack();
     simulated.value[TEMP_C] = -0.5;
     simulated.value[TEMP_C + 1] = 0.5;
     struct bms_request request = make_read(0xD2, 32, 2);
     struct bms_output out;
     assert_int_equal(ask(&device, &simulated, &request, &out), 9);
     assert_memory_equal(out.bytes + 3, ((const uint8_t[]){0, 39, 0, 41}), 4);
-}
-
-TEST(emulator_silence)
-{
-    static const struct {
-        const struct bms_driver *driver;
-        const char *request;
-    } cases[] = {
-        {&daly_d2_driver, "81 03 00 00 00 40 5B FA"},
-        {&daly_d2_driver, "D2 03 00 00 00 3E D7 B8"}, /* CRC */
-        {&daly_d2_driver, "D2 06 01 21 00 01 00 00"}, /* not D2's register, section 9 */
-        {&daly_p81_driver, "82 03 00 00 00 40 5B C9"},
-        {&daly_p81_driver, "51 03 02 FF FF 79 F8"},
-        {&daly_p81_driver, "D2 03 00 00 00 3E D7 B9"},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bms device = new_bms(cases[i].driver);
-        struct pack simulated;
-        make_pack(&simulated, 4, 1, 0);
-        struct bms_request request = request_of(cases[i].request);
-        struct bms_output out;
-        assert_int_equal(ask(&device, &simulated, &request, &out), 0);
-    }
-    struct bms device = new_bms(&daly_d2_driver);
-    struct pack simulated;
-    make_pack(&simulated, 4, 1, 0);
-    struct bms_output out;
-    static const unsigned windows[][2] = {{0, 0}, {0, 126}, {0xFFF0, 20}, {240, 1}};
-    for (size_t i = 0; i < COUNT(windows); i++) {
-        struct bms_request request = make_read(0xD2, windows[i][0], windows[i][1]);
-        assert_int_equal(ask(&device, &simulated, &request, &out), 0);
-    }
 }

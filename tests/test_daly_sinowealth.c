@@ -319,7 +319,7 @@ TEST(last_cell_lost)
     assert_values(&pack, {CELL_COUNT, 15});
 }
 
-static void make_pack(struct pack *pack, unsigned cells, unsigned temps, double current)
+static void make_pack(struct pack *pack, unsigned cells)
 {
     pack_clear(pack);
     double sum = 0;
@@ -327,16 +327,7 @@ static void make_pack(struct pack *pack, unsigned cells, unsigned temps, double 
         pack_set_cell(pack, n, 3200 + 7 * (n * 5 % 13));
         sum += pack->value[CELL_MV + n - 1];
     }
-    pack_set(pack, CELL_COUNT, cells);
-    pack_set(pack, VOLTAGE_V, sum / 1000);
-    if (cells > 10)
-        return; /* such a board reports nothing else */
-    for (unsigned n = 1; n <= temps; n++)
-        pack_set_temp(pack, n, -14.5 + 9 * n);
-    set_values(pack, {TEMP_COUNT, temps}, {CURRENT_A, current}, {SOC_PERCENT, 43},
-               {REMAINING_AH, 120.987}, {FULL_AH, 280}, {CYCLES, 321}, {CHARGE_MOS, 1},
-               {DISCHARGE_MOS, 0});
-    pack_clear_alarms(pack);
+    set_values(pack, {CELL_COUNT, cells}, {VOLTAGE_V, sum / 1000});
 }
 
 static size_t ask(struct pack *simulated, const struct bms_request *request, struct bms_output *out)
@@ -367,46 +358,14 @@ static unsigned poll(struct bms *host, struct pack *simulated, struct pack *pack
     return requests;
 }
 
-static void check_same(const struct pack *simulated, const struct pack *pack)
-{
-    struct pack expected = *simulated;
-    pack_derive(&expected);
-    char name[VALUE_NAME_SIZE];
-    for (int i = 0; i < PACK_VALUES; i++) {
-        double want = expected.value[i], got = pack->value[i];
-        if (isnan(want) ? !isnan(got) : !(fabs(want - got) < 1e-6))
-            fail_msg("%s: expected %g, got %g", pack_value_name((enum pack_value) i, name), want,
-                     got);
-    }
-    assert_int_equal(expected.alarms_protection, pack->alarms_protection);
-}
-
 /* In the second cycle only existing cells are requested. */
-TEST(round_trip)
+TEST(asks_for_existing_cells)
 {
     for (unsigned cells = 3; cells <= 16; cells++) {
         struct bms host = new_bms(&daly_sinowealth_driver);
         struct pack simulated, pack;
-        make_pack(&simulated, cells, 1 + cells % 2, cells % 3 ? cells * 10 - 71.234 : 0);
+        make_pack(&simulated, cells);
         assert_int_equal(poll(&host, &simulated, &pack), cells > 10 ? 16 : 10 + 11);
-        check_same(&simulated, &pack);
         assert_int_equal(poll(&host, &simulated, &pack), cells > 10 ? 16 : cells + 11);
-        check_same(&simulated, &pack);
     }
-}
-
-TEST(emulator_silence)
-{
-    struct pack simulated;
-    make_pack(&simulated, 4, 1, 0);
-    struct bms device = new_bms(&daly_sinowealth_driver);
-    struct bms_output out;
-    static const char *const unknown[] = {"0A 00 02", "0A 19 02", "0A 01 00", "0A 01 FF"};
-    for (size_t i = 0; i < COUNT(unknown); i++) {
-        struct bms_request request = request_of(unknown[i]);
-        assert_int_equal(ask(&simulated, &request, &out), 0);
-    }
-    uint8_t other[] = {0xA5, 0x40, 0x90};
-    assert_int_equal(bms_emulate(&device, &simulated, other, sizeof other, &out), 1);
-    assert_int_equal(out.size, 0);
 }

@@ -46,7 +46,6 @@ TEST(lost_first_request_is_repeated)
 static const char held_off[] =
     "DD 03 00 1D 06 0B 00 00 01 ED 01 F4 00 00 2C 7C 00 00 00 00 10 00 80 63 02 04 03 0B A0 0B "
     "9D 0B 98 FA 55 77";
-static const char four_cells[] = "DD 04 00 08 0D 66 0D 61 0D 68 0D 59 FE 3C 77";
 
 /* Section 2.3. */
 TEST(refusals)
@@ -495,34 +494,4 @@ TEST(leaves_factory_mode)
     struct bytes unknown = make_reply(0x01, 0x80, NULL, 0);
     assert_int_equal(receive_all(&host, &request, unknown.bytes, unknown.size, &got), BMS_REFUSED);
     assert_false(jbd_driver.build(&host, step, &request));
-}
-
-/* Replies of the emulator to other programs, in bytes. */
-TEST(emulated_answers)
-{
-    static const struct {
-        const struct bms_driver *driver;
-        const char *asked, *expected;
-        size_t used;
-    } cases[] = {
-        {&jbd_driver, "DD A5 20 00 FF E0 77", "DD 20 81 00 FF 7F 77", 7},
-        {&jbd_driver, "DD A5 FB 00 FF 05 77", "DD FB 80 00 FF 80 77", 7},
-        {&jbd_driver, "DD 5A 01 02 00 00 FF FD 77", "DD 01 00 00 00 00 77", 9},
-        {&jbd_driver, "DD 5A 06 07 06 00 00 00 00 00 00 FF ED 77", "DD 06 00 00 00 00 77", 14},
-        {&jbd_driver, "DD A5 03 00 FF FE 77", "", 1},
-        {&jbd_driver, "DD A5 03", "", 0},
-        {&jbd_driver, "00 01 DD", "", 2},
-        {&jbd_driver, four_cells, "", 15},
-        {&jbd_addressed_driver, "DD 03 A5 04 00 FF 54 77", "", 8},
-        {&jbd_addressed_driver, "DD 00 5A E1 02 00 01 FE C2 77", "DD 00 E1 80 00 FE 9F 77", 10},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bms_output out;
-        struct pack pack;
-        struct bms device = new_bms(cases[i].driver);
-        sample_pack(&pack, 4, 1);
-        struct bytes asked = unhex(cases[i].asked);
-        assert_int_equal(bms_emulate(&device, &pack, asked.bytes, asked.size, &out), cases[i].used);
-        assert_bytes(out.bytes, out.size, cases[i].expected);
-    }
 }

@@ -11,7 +11,6 @@
 extern const struct bms_driver jbd_up_driver;
 
 #define ASK_STATUS "01 78 10 00 10 A0 00 00 7F B2"
-#define ASK_STATUS_2 "02 78 10 00 10 A0 00 00 3F A7"
 #define ASK_BOARD "01 78 1C 00 1C A0 00 00 7C 2E"
 #define BOTH_ON "01 79 29 02 29 04 00 06 11 4A 42 44 00 03 94 44"
 
@@ -237,26 +236,13 @@ TEST(switch_and_protections)
     assert_int_equal(built(&bms, BMS_DISCHARGE_MOS, false), 0x00);
 }
 
-/* No answer to other addresses, other ranges, a wrong CRC, or a write without the key. */
-TEST(emulated_silence)
+/* No answer to a write without the key. */
+TEST(write_without_key)
 {
-    static const struct {
-        const char *asked;
-        size_t used;
-    } cases[] = {{ASK_STATUS_2, 10},
-                 {"01 78 18 00 19 00 00 00 7D 44", 10},
-                 {"01 78 10 00 10 A0 00 00 7F B3", 1},
-                 {"01 78 10 00", 0},
-                 {"00", 1}};
     struct pack pack = cleared_pack();
     struct bms_output out;
     struct bms device = new_bms(&jbd_up_driver);
     pack_set(&pack, CHARGE_MOS, 0);
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bytes asked = unhex(cases[i].asked);
-        assert_int_equal(bms_emulate(&device, &pack, asked.bytes, asked.size, &out), cases[i].used);
-        assert_int_equal(out.size, 0);
-    }
     struct bytes asked = unhex(BOTH_ON);
     asked.bytes[9] = 'K';
     put_le16(asked.bytes + 14, crc16_modbus(asked.bytes, 14));

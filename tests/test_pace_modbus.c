@@ -132,15 +132,3 @@ TEST(broken_wire)
     assert_int_equal(take_registers(&bms, STEP_VALUES, words, &pack), BMS_DONE);
     assert_values(&pack, {CELL_MV, 0}, {CELL_MV + 1, 3300});
 }
-
-TEST(board)
-{
-    struct bms board = at_address(1);
-    struct pack told = cleared_pack();
-    pack_set(&told, CELL_COUNT, 16);
-    assert_answer(&board, &told, "01 03 00 24 00 02", "01 83 02");
-    assert_answer(&board, &told, "01 03 00 00 00 3C", "01 83 02");
-    assert_answer(&board, &told, "01 04 00 00 00 25", "01 84 01");
-    assert_answer(&board, &told, "01 10 00 3C 00 01 02 00 01", "01 90 01");
-    assert_answer(&board, &told, "02 03 00 00 00 25", "");
-}

@@ -1,18 +1,32 @@
 // SPDX-License-Identifier: MIT
-/* Builds each request of requests.tsv, and none where the table has none. */
+/* Builds each request of requests.tsv, and none where the table has none; and sends each of answers.tsv to an emulated
+ * board, which handles as many bytes and answers as the table says. */
 #include "driver_test.h"
 
 #include <ctype.h>
 #include <stdio.h>
 
-#define TABLE "tests/requests.tsv"
-
-enum { DRIVER, OPTIONS, WHAT, REQUEST, COLUMNS };
-
-/* "pace @2": a variant, an address. */
-static void set_options(struct bms *bms, char *text)
+/* The next row of a table in its columns; false: there are no more. */
+static bool read_row(FILE *file, char line[400], char *columns[], unsigned count)
 {
     char *rest = NULL;
+    do
+        if (!fgets(line, 400, file))
+            return false;
+    while (line[0] == '#' || line[0] == '\n');
+    for (unsigned i = 0; i < count; i++)
+        assert_non_null(columns[i] = strtok_r(i == 0 ? line : NULL, "\t\n", &rest));
+    return true;
+}
+
+/* A driver with new notes, and its options: a variant, an address, as "pace @2", or "-". */
+static void start(struct bms *bms, const char *driver, char *text)
+{
+    char *rest = NULL;
+    if (strcmp(driver, "+") != 0)
+        bms_init(bms, bms_driver_find(driver));
+    if (strcmp(text, "-") == 0)
+        return;
     for (char *word = strtok_r(text, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
         if (word[0] == '@')
             bms->options.address = atoi(word + 1);
@@ -62,32 +76,48 @@ static struct bms_request parse_request(const char *text)
 
 TEST(requests)
 {
-    char line[400];
-    unsigned number = 0;
+    enum { DRIVER, OPTIONS, WHAT, REQUEST, COLUMNS };
+    char line[400], *columns[COLUMNS];
+    unsigned count = 0;
     struct bms bms = {.driver = NULL};
-    FILE *file = fopen(TABLE, "r");
+    FILE *file = fopen("tests/requests.tsv", "r");
     assert_non_null(file);
-    while (fgets(line, sizeof line, file)) {
-        char *columns[COLUMNS], *rest = NULL;
-        number++;
-        if (line[0] == '#' || line[0] == '\n')
-            continue;
-        for (unsigned i = 0; i < COLUMNS; i++)
-            assert_non_null(columns[i] = strtok_r(i == 0 ? line : NULL, "\t\n", &rest));
-        if (strcmp(columns[DRIVER], "+") != 0) {
-            bms_init(&bms, bms_driver_find(columns[DRIVER]));
-            assert_non_null(bms.driver);
-        }
-        if (strcmp(columns[OPTIONS], "-") != 0)
-            set_options(&bms, columns[OPTIONS]);
+    for (; read_row(file, line, columns, COLUMNS); count++) {
         struct bms_request got = {.size = 0}, wanted = {.size = 0};
         const bool wants = strcmp(columns[REQUEST], "-") != 0;
+        start(&bms, columns[DRIVER], columns[OPTIONS]);
         if (wants)
             wanted = parse_request(columns[REQUEST]);
         if (build(&bms, columns[WHAT], &got) != wants ||
             (wants && !bms_request_same(&got, &wanted)))
-            fail_msg("%s:%u: %s is another request", TABLE, number, columns[WHAT]);
+            fail_msg("%s: %s is another request", bms.driver->name, columns[WHAT]);
     }
     fclose(file);
-    assert_true(number > 200);
+    assert_true(count > 200);
+}
+
+TEST(answers)
+{
+    enum { DRIVER, OPTIONS, REQUEST, USED, ANSWER, COLUMNS };
+    char line[400], *columns[COLUMNS];
+    unsigned count = 0;
+    FILE *file = fopen("tests/answers.tsv", "r");
+    assert_non_null(file);
+    for (; read_row(file, line, columns, COLUMNS); count++) {
+        struct bms board;
+        struct bms_output out;
+        struct bms_request wanted = {.size = 0};
+        struct pack told = cleared_pack();
+        start(&board, columns[DRIVER], columns[OPTIONS]);
+        struct bms_request request = parse_request(columns[REQUEST]);
+        if (strcmp(columns[ANSWER], "-") != 0)
+            wanted = parse_request(columns[ANSWER]);
+        size_t used = bms_emulate(&board, &told, request.bytes, request.size, &out);
+        if (used != strtoul(columns[USED], NULL, 10) || out.size != wanted.size ||
+            memcmp(out.bytes, wanted.bytes, out.size) != 0)
+            fail_msg("%s, %s: used %zu, answer of %zu bytes", columns[DRIVER], columns[REQUEST],
+                     used, out.size);
+    }
+    fclose(file);
+    assert_true(count > 40);
 }

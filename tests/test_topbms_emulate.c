@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * TopBMS and siblings, emulated: refusals, switches, and how `auto` identifies a pack. That what is
+ * TopBMS and siblings, emulated: switches, and how `auto` identifies a pack. That what is
  * encoded is decoded again is in test_property.
  */
 #include "topbms_text.h"
@@ -131,36 +131,6 @@ TEST(finds_sylcin)
             assert_int_equal(result, BMS_DONE);
             assert_values(&read, {CHARGE_MOS, 1});
         }
-}
-
-TEST(emulated_refusals)
-{
-    static const struct {
-        const char *request, *reply; /* NULL: no answer */
-    } cases[] = {
-        {"~21024642E00201FD33", NULL},                /* a foreign ADR */
-        {"~21014042E00201FD3A", NULL},                /* not a battery */
-        {"~25014642E00201FD30", "~520146010000FDAD"}, /* VER */
-        {"~21014642E00201FD35", "~520146020000FDAC"}, /* CHKSUM */
-        {"~21014642D00201FD35", "~520146030000FDAB"}, /* LCHKSUM */
-        {"~210146470000FDA7", "~520146040000FDAA"},   /* CID2 */
-        {"~210146420000FDAC", "~520146050000FDA9"},   /* no COMMAND */
-        {"~21014642E00202FD33", "~520146060000FDA8"}, /* another pack's COMMAND */
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct bms emulated = new_bms(AUTO, -1, -1);
-        struct pack pack = new_pack(16, 6);
-        struct bms_request request = request_of(cases[i].request), expected;
-        struct bms_output out;
-        size_t used = bms_emulate(&emulated, &pack, request.bytes, request.size, &out);
-        assert_true(used > 0);
-        assert_int_equal(out.size > 0, cases[i].reply != NULL);
-        if (!cases[i].reply)
-            continue;
-        expected = request_of(cases[i].reply);
-        if (out.size != expected.size || memcmp(out.bytes, expected.bytes, out.size))
-            fail_msg("%s: got %.*s", cases[i].request, (int) out.size, (char *) out.bytes);
-    }
 }
 
 /* Section 8.4, all four switches in turn: the last MOS that conducts does not open. */

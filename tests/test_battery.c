@@ -7,7 +7,6 @@
 #include "bms/battery_random.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "unit.h"

@@ -9,9 +9,6 @@
 
 #include "lines/line.h"
 
-#include "bms/count.h"
-
-#include <fcntl.h>
 #include <malloc.h>
 
 #define ADAPTER "/org/bluez/hci0"

@@ -5,7 +5,6 @@
 
 #include "bms/count.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -4,7 +4,6 @@
 
 #include "bms/count.h"
 
-#include <stdint.h>
 #include <string.h>
 
 #include "unit.h"

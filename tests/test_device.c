@@ -4,7 +4,6 @@
 #include "base/device.h"
 
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <pty.h>
 #include <stdint.h>
 #include <string.h>

@@ -13,8 +13,6 @@
 #include "driver_test.h"
 #include "property_protocols.h"
 
-#include <stdio.h>
-
 static struct pack in_answer; /* decoded from an answer */
 
 static int find_variant(const struct bms_driver *driver, const char *name)

@@ -4,8 +4,6 @@
 #include "bms/count.h"
 #include "bms/driver.h"
 
-#include <stdio.h>
-
 #include "unit.h"
 
 #define FROZEN_AFTER_S 60

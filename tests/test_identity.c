@@ -3,7 +3,6 @@
 #include "modbus/identity.h"
 #include "bms/count.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "unit.h"

@@ -3,7 +3,6 @@
  * while, or too many at once. */
 #include "outlets/influx/batch.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,6 @@
  *
  * tests/run: 1 s
  */
-#include "base/log.h"
 #include "packs/kept.h"
 #include "bms/count.h"
 

@@ -2,7 +2,6 @@
 /* The displayed text of a configuration. */
 #include "config/masked.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 
 #include "unit.h"

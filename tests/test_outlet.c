@@ -2,12 +2,9 @@
 /* The inside of an outlet on a pipe whose other end is this file, with a test-controlled clock. */
 #include "outlets/outlet.h"
 
-#include "base/clock.h"
-
 #include "turned_clock.h"
 
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>

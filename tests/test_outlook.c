@@ -4,7 +4,6 @@
 #include "bms/count.h"
 
 #include <math.h>
-#include <stdio.h>
 
 #include "pack_test.h"
 

@@ -3,7 +3,6 @@
  * but is otherwise like any port. */
 #include "ports/port.h"
 
-#include <fcntl.h>
 #include <pty.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -8,7 +8,6 @@
 #include "bms/count.h"
 #include "bms/prng.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -7,8 +7,6 @@
 #include <fcntl.h>
 #include <linux/landlock.h>
 #include <netdb.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>

@@ -11,7 +11,6 @@
 #include "simulator/simulator.h"
 #include "base/log.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>

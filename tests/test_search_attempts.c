@@ -7,7 +7,6 @@
 
 #include "bms/battery.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "unit.h"

@@ -8,7 +8,6 @@
 #include "server_bench.h"
 
 #include <signal.h>
-#include <stdlib.h>
 
 #define SESSIONS 10000
 #define AT_ONCE 6

@@ -4,8 +4,6 @@
 
 #include "driver_test.h"
 
-#include <stdio.h>
-
 #define NOW 1000.0
 
 static struct pack values;

@@ -8,8 +8,6 @@
 #include "driver_test.h"
 #include "registers/map.h"
 
-#include <stdio.h>
-
 static struct shown in_answer; /* decoded from an answer */
 
 static struct shown battery(void)

@@ -11,7 +11,6 @@
 #include <glob.h>
 #include <limits.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "unit.h"

@@ -3,7 +3,6 @@
 #include "packs/summary.h"
 #include "bms/count.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

@@ -3,7 +3,6 @@
 #include "daemon/systemd.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,6 @@
 #include "commands/threshold.h"
 
 #include <math.h>
-#include <stdint.h>
 
 #include "unit.h"
 

@@ -2,8 +2,6 @@
 /* How much of a line's time goes to packs that may not answer. */
 #include "lines/turns.h"
 
-#include <math.h>
-
 #include "unit.h"
 
 #define NOW 1000.0

@@ -2,7 +2,6 @@
 /* A far end that sends without end, on a test-controlled clock. */
 #include "lines/wire.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>

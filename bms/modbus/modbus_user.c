@@ -5,7 +5,6 @@
  */
 #include "modbus.h"
 
-#include <math.h>
 #include <string.h>
 
 #define SLOW_S 60

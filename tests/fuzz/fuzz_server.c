@@ -18,7 +18,6 @@
 #include <string.h>
 #include <sys/select.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { FRESH = 1, STALE, HELD, UNITS = HELD };
 

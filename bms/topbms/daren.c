@@ -201,7 +201,7 @@ static void decode_live(const struct bms *bms, const struct live *live, struct p
 
 /* ---- the other replies (section 6) ---- */
 
-/* The kind of a reply, by its structure alone. */
+/* The kind of a reply, by its structure alone; behind the first one in the order of the plan. */
 enum kind { KIND_NONE, KIND_LIVE, KIND_PARAMETERS, KIND_IDENTITY, KIND_MAKER, KIND_CAPACITY };
 
 static bool is_text(const uint8_t *d, size_t size)
@@ -239,17 +239,13 @@ static enum kind asked_kind(const struct ydt_frame *asked)
 {
     uint8_t info[YDT_INFO_MAX];
     size_t size = 0;
-    if (asked->head.code == LIVE)
-        return KIND_LIVE;
-    if (asked->head.code == PARAMETERS)
-        return KIND_PARAMETERS;
-    if (asked->head.code == IDENTITY)
-        return KIND_IDENTITY;
-    if (asked->head.code != MODULE || !ydt_read_info(asked, info, &size) || size < 3)
-        return KIND_NONE;
-    return info[2] == MODULE_MAKER      ? KIND_MAKER
-           : info[2] == MODULE_CAPACITY ? KIND_CAPACITY
-                                        : KIND_NONE;
+    if (!ydt_read_info(asked, info, &size))
+        size = 0;
+    for (unsigned i = 0; i < COUNT(plan); i++)
+        if (asked->head.code == plan[i].read.function &&
+            (asked->head.code != MODULE || (size > 2 && info[2] == plan[i].read.start)))
+            return (enum kind)(KIND_LIVE + i);
+    return KIND_NONE;
 }
 
 static void decode_kind(const struct bms *bms, enum kind kind, const uint8_t *d,

@@ -5,7 +5,6 @@
  */
 #include "driver_test.h"
 
-#include "bms/battery.h"
 #include "bms/bytes.h"
 #include "bms/checksum.h"
 
@@ -144,32 +143,4 @@ TEST(behind_a_cut_one)
         assert_int_equal(receive_all(&bms, &request, d, 7 + cut + SIZE, &pack), BMS_DONE);
         assert_values(&pack, {VOLTAGE_V, 26.43});
     }
-}
-
-/* It answers only to its address, and changes nothing. */
-TEST(emulator)
-{
-    static const char *const silent[] = {"55 AA 02 FF 00 00 00", "55 AA 01 F6 00 00 F6",
-                                         "55 AA 01 FF 00 00 FE"};
-    const struct battery_settings settings = {.cells = 16,
-                                              .temps = 2,
-                                              .capacity_ah = 100,
-                                              .soc_percent = 50,
-                                              .profile = BATTERY_FIXED,
-                                              .seed = 3};
-    struct bms bms = new_bms(&jk_balancer_driver);
-    struct battery battery;
-    struct pack pack;
-    struct bms_output out;
-    battery_init(&battery, &settings);
-    battery_step(&battery, 0, &pack);
-    for (unsigned i = 0; i < COUNT(silent); i++) {
-        const struct bytes asked = unhex(silent[i]);
-        assert_true(bms_emulate(&bms, &pack, asked.bytes, asked.size, &out) > 0);
-        assert_int_equal(out.size, 0);
-    }
-    const struct bytes asked = unhex(READ);
-    assert_int_equal(bms_emulate(&bms, &pack, asked.bytes, 5, &out), 0);
-    assert_int_equal(bms_emulate(&bms, &pack, asked.bytes, asked.size, &out), 7);
-    assert_int_equal(out.size, SIZE);
 }

@@ -421,24 +421,6 @@ TEST(board_is_no_serial_number)
     assert_string_equal(pack.text[SERIAL], "");
 }
 
-/* The order of bits 1 and 2 of PACE's temperatures, and the order of its balance bytes. */
-TEST(status_bits_of_pace)
-{
-    struct bms bms = new_bms(PACE, 1, -1);
-    struct pack pack = cleared_pack();
-    const char *info =
-        "00 01 10 00000000000000000000000000000000 06 000000000000 00 00 00"
-        " 00 82 8E 21 04 02 80 00 44"; /* protect 2 = 82: fully charged is no alarm */
-    assert_int_equal(
-        decode_text(&bms, "~25014644E00201FD2E", framed(0x25, 1, 0x46, 0, info), &pack), BMS_DONE);
-    assert_int_equal(pack.alarms_protection,
-                     1u << DISCHARGE_OVER_TEMPERATURE | 1u << TEMP_SENSOR_FAULT);
-    assert_int_equal(pack.alarms_warning,
-                     1u << CHARGE_UNDER_TEMPERATURE | 1u << MOS_OVER_TEMPERATURE);
-    assert_values(&pack, {BALANCE_MASK, 0x8002}); /* cells 2 and 16 */
-    assert_values(&pack, {CHARGE_MOS, 1});
-}
-
 /* Older TopBMS firmware: nine status bytes, no short-circuit bytes; alarms without a byte stay unknown. */
 TEST(short_status)
 {

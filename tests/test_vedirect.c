@@ -357,29 +357,6 @@ TEST(texts)
     }
 }
 
-TEST(alarm_bits)
-{
-    static const uint32_t expected[16] = {
-        [0] = 1u << PACK_UNDER_VOLTAGE,
-        [1] = 1u << PACK_OVER_VOLTAGE,
-        [2] = 1u << SOC_LOW,
-        [5] = 1u << CHARGE_UNDER_TEMPERATURE | 1u << DISCHARGE_UNDER_TEMPERATURE,
-        [6] = 1u << CHARGE_OVER_TEMPERATURE | 1u << DISCHARGE_OVER_TEMPERATURE,
-        [7] = 1u << CELL_IMBALANCE,
-    };
-    for (unsigned bit = 0; bit < 16; bit++) {
-        char fields[200];
-        struct bms bms = new_bms(&vedirect_driver);
-        struct pack pack = cleared_pack();
-        snprintf(fields, sizeof fields, "%s%u", "\r\nPID\t0xA389\r\nV\t12000\r\nI\t0\r\nAR\t",
-                 1u << bit);
-        assert_int_equal(receive_block(&bms, fields, &pack), BMS_DONE);
-        assert_int_equal(pack.alarms_warning, expected[bit]);
-        assert_int_equal(pack.alarms_protection, 0);
-        assert_int_equal(pack.raw_alarms[0], 1u << bit);
-    }
-}
-
 /* A history block's values stay with the main blocks after it, but not for ever. */
 TEST(history)
 {

@@ -12,6 +12,7 @@
 #include "store.h"
 
 #include "config/outlet_config.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -189,22 +190,15 @@ static void free_history(void *self)
 
 static void *start_history(struct outlet *outlet)
 {
-    struct history *history = calloc(1, sizeof *history);
-    if (!history)
-        return NULL;
+    struct history *history = alloc_zeroed(1, sizeof *history);
     history->outlet = outlet;
     history->count = outlet_config(outlet)->pack_count;
     const struct history_config *config = config_of(history);
     const struct store_limits limits = {.keep_s = {[LEVEL_RECENT] = (int64_t) config->recent_s,
                                                    [LEVEL_MINUTE] = (int64_t) config->minutes_s,
                                                    [LEVEL_HOUR] = (int64_t) config->hours_s}};
-    history->packs = calloc(history->count + 1, sizeof *history->packs);
+    history->packs = alloc_zeroed(history->count, sizeof *history->packs);
     history->store = store_new(config->file, &limits);
-    if (!history->packs || !history->store) {
-        log_error("history: out of memory");
-        free_history(history);
-        return NULL;
-    }
     for (unsigned i = 0; i < history->count; i++) {
         history_series_init(&history->packs[i].series);
         history->packs[i].series.alarms =

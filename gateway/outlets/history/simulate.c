@@ -397,9 +397,8 @@ int history_simulate(int argc, char **argv)
     past.now = time(NULL);
     past.zone_s = clock_zone((double) past.now);
     past.store = store_new(argv[1], &limits);
-    good = past.store && make_past(&past, days, minutes, &before);
-    if (past.store)
-        store_free(past.store);
+    good = make_past(&past, days, minutes, &before);
+    store_free(past.store);
     if (good && past.as_outlet)
         printf("%lld\n", written() - before);
     if (!good)

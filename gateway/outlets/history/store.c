@@ -5,6 +5,7 @@
 #include "past/file.h"
 #include "schema.h"
 
+#include "base/alloc.h"
 #include "base/log.h"
 #include "base/queue.h"
 
@@ -170,17 +171,11 @@ static bool open_file(struct store *store)
 
 struct store *store_new(const char *path, const struct store_limits *limits)
 {
-    struct store *store = calloc(1, sizeof *store);
-    if (!store)
-        return NULL;
-    store->path = strdup(path);
+    struct store *store = alloc_zeroed(1, sizeof *store);
+    store->path = alloc_checked(strdup(path));
     store->limits = *limits;
     TAILQ_INIT(&store->rows);
     TAILQ_INIT(&store->events);
-    if (!store->path) {
-        free(store);
-        return NULL;
-    }
     return store;
 }
 

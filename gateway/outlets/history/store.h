@@ -35,7 +35,7 @@ struct store_event {
 
 #define EVENT_NO_LEVEL (-1)
 
-/** For a file that may not exist yet. NULL: out of memory. */
+/** For a file that may not exist yet. */
 struct store *store_new(const char *path, const struct store_limits *limits);
 void store_free(struct store *store);
 

@@ -25,6 +25,7 @@
 #include "outlets/outlet.h"
 #include "outlets/memory.h"
 
+#include "base/alloc.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/duration.h"
@@ -584,10 +585,8 @@ static bool prepare_influx(struct influx *influx)
     char host[HOST_NAME_SIZE];
     struct text name = text_in(influx->gateway, sizeof influx->gateway);
     text_expand(&name, influx->config->gateway, host_own_name(host)); /* %h */
-    influx->packs = calloc(influx->count + 1, sizeof *influx->packs);
+    influx->packs = alloc_zeroed(influx->count, sizeof *influx->packs);
     influx->transfers = transfers_new(outlet_loop(influx->outlet));
-    if (!influx->packs || !influx->transfers)
-        return false;
     for (unsigned i = 0; i < influx->count; i++) {
         struct influx_pack *pack = &influx->packs[i];
         pack->pack = outlet_pack(influx->outlet, i);
@@ -620,9 +619,7 @@ static void begin_gaps(struct influx *influx)
 
 static void *start_influx(struct outlet *outlet)
 {
-    struct influx *influx = calloc(1, sizeof *influx);
-    if (!influx)
-        return NULL;
+    struct influx *influx = alloc_zeroed(1, sizeof *influx);
     influx->outlet = outlet;
     influx->config = outlet_config(outlet)->settings;
     influx->step = (int64_t) influx->config->interval_s;

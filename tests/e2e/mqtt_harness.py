@@ -163,15 +163,19 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
 """
 
 
-def name_servers_silent(folder):
-    """For outlets of gateways that are started meanwhile. `folder` must exist as long as they run."""
-    with open(f"{folder}/deaf.c", "w") as file:
-        file.write(DEAF)
-    subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", f"{folder}/deaf.so", f"{folder}/deaf.c", "-ldl"],
+def preloaded(folder, text):
+    """For gateways that are started meanwhile, and their outlets. `folder` must exist as long as they run."""
+    with open(f"{folder}/before.c", "w") as file:
+        file.write(text)
+    subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", f"{folder}/before.so", f"{folder}/before.c", "-ldl"],
                    check=True)
     # A message of the sanitized build about a library loaded before its own.
     asan = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))
-    return unittest.mock.patch.dict(os.environ, LD_PRELOAD=f"{folder}/deaf.so", ASAN_OPTIONS=asan)
+    return unittest.mock.patch.dict(os.environ, LD_PRELOAD=f"{folder}/before.so", ASAN_OPTIONS=asan)
+
+
+def name_servers_silent(folder):
+    return preloaded(folder, DEAF)
 
 
 def retained(broker, topic="#"):

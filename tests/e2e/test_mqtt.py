@@ -18,7 +18,7 @@ import time
 from harness import Gateway, Standin, await_value, crc16, main, outlet_pid, read_value, simulate, until
 from home_assistant import check_announcement, is_available, state_of
 from mqtt_harness import (Broker, CONNACK, LINE, Liar, Listener, PATIENT, Proxy, SOON_STALE, await_retained, flood, huge, make_certificates,
-                          retained)
+                          preloaded, retained)
 from venus_reader import NEEDED, Battery
 
 SIMULATED = "profile=fixed,voltage_v=26.1,cell_count=8,soc_percent=77"
@@ -445,6 +445,35 @@ def withdraws_in_any_case():
             await_retained(again, lambda found: not found, "nothing at all")
 
 
+NO_PROCESS = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <unistd.h>
+pid_t fork(void)
+{
+    pid_t (*real)(void) = dlsym(RTLD_NEXT, "fork");
+    return access("FOLDER/none", F_OK) == 0 ? -1 : real();
+}
+"""
+
+
+def withdraws_although_it_cannot_start_at_first():
+    """The outlet has died and its section is removed while the host has no room for a process."""
+    packs = LINE.format("a", "sim:", 1, "")
+    with tempfile.TemporaryDirectory(prefix="packgate-mqtt-") as folder, Broker() as broker:
+        with preloaded(folder, NO_PROCESS.replace("FOLDER", folder)):
+            gateway = Gateway(packs + section(broker))
+        with gateway:
+            await_retained(broker, lambda found: len([t for t in found if "/device/" in t]) == 2, "announced")
+            pid = outlet_pid(gateway, "mqtt")
+            with open(f"{folder}/none", "w"):
+                os.kill(pid, signal.SIGKILL)
+            gateway.wait_for("mqtt home: ended by signal 9")
+            rewrite(gateway, packs)
+            os.remove(f"{folder}/none")
+            await_retained(broker, lambda found: not found, "nothing")
+
+
 def withdraws_a_section_that_went_meanwhile():
     """It, or one of its packs, is removed while the gateway is not running; the id of the gateway stays the same."""
     packs = LINE.format("a", "sim:", 1, "")
@@ -796,5 +825,5 @@ main([sends_nothing_old_after_a_stall, liars_end_in_a_line_of_the_log, home_assi
       tells_an_alarm_once_and_for_sure, a_black_hole_has_a_deadline, says_who_is_there, is_the_battery_of_a_gx, speaks_like_the_extractor,
       publishes_what_is_documented, two_sections_are_one_gateway, single_messages_for_others, switches_and_answers,
       subscribes_to_no_orders_without_switching, tells_alarms, answers_birth, no_word_of_it_outlives_the_gateway, two_gateways_with_one_topic, withdraws_what_is_gone,
-      withdraws_in_any_case, withdraws_a_section_that_went_meanwhile, knows_the_pack_after_a_restart, remembers_many_packs, has_an_id_without_a_state_file,
+      withdraws_in_any_case, withdraws_although_it_cannot_start_at_first, withdraws_a_section_that_went_meanwhile, knows_the_pack_after_a_restart, remembers_many_packs, has_an_id_without_a_state_file,
       survives_the_broker, encrypts_and_checks, nobody_there_for_an_encrypted_connection, logs_in], at_once=6)

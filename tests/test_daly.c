@@ -229,50 +229,6 @@ TEST(direction)
     }
 }
 
-/* Section 11: two frames of seven characters. */
-TEST(versions)
-{
-    struct bms bms = new_bms(&daly_driver);
-    struct pack pack = cleared_pack();
-    static const char ask[] = "A5 40 63 08 00 00 00 00 00 00 00 00 50";
-    assert_int_equal(receive(&bms, ask, "A5 01 63 08 01 44 4C 2D 42 4D 53 2D DE", &pack),
-                     BMS_PARTIAL);
-    assert_int_equal(receive(&bms, ask, "A5 01 63 08 02 52 33 32 2D 30 31 45 9D", &pack), BMS_DONE);
-    assert_string_equal(pack.text[MODEL], "DL-BMS-R32-01E");
-}
-
-/* Section 11: of two levels the second one; 0 and FFFF are no limits; the number tells charging from discharging, in
- * whichever order the pairs come. */
-TEST(settings)
-{
-    static const struct {
-        const char *ask, *reply;
-        enum pack_value id[2];
-        double value[2]; /* NaN: unknown */
-    } cases[] = {
-        // clang-format off
-        {"A5 40 59 08 00 00 00 00 00 00 00 00 46", "A5 01 59 08 0E 10 0E 42 0B 54 0A 28 06", {SET_CELL_HIGH_MV, SET_CELL_LOW_MV}, {3650, 2600}},
-        {"A5 40 5A 08 00 00 00 00 00 00 00 00 47", "A5 01 5A 08 02 33 02 3F 01 AA 01 9A C4", {SET_PACK_HIGH_V, SET_PACK_LOW_V}, {57.5, 41}},
-        {"A5 40 5B 08 00 00 00 00 00 00 00 00 48", "A5 01 5B 08 6E F0 6D 60 7B 70 7D 00 9C", {SET_CHARGE_CURRENT_A, SET_DISCHARGE_CURRENT_A}, {200, 200}},
-        {"A5 40 5B 08 00 00 00 00 00 00 00 00 48", "A5 01 5B 08 7B 70 7D 00 6E F0 6D 60 9C", {SET_CHARGE_CURRENT_A, SET_DISCHARGE_CURRENT_A}, {200, 200}},
-        {"A5 40 5E 08 00 00 00 00 00 00 00 00 4B", "A5 01 5E 08 01 F4 03 20 0A 0F 00 00 3D", {SET_CELL_DIFFERENCE_MV, SET_BALANCER}, {800, NAN}},
-        {"A5 40 5F 08 00 00 00 00 00 00 00 00 4C", "A5 01 5F 08 0D 48 00 14 00 00 00 00 76", {SET_BALANCE_START_MV, SET_BALANCE_DIFFERENCE_MV}, {3400, 20}},
-        {"A5 40 59 08 00 00 00 00 00 00 00 00 46", "A5 01 59 08 00 00 00 00 FF FF FF FF 03", {SET_CELL_HIGH_MV, SET_CELL_LOW_MV}, {NAN, NAN}},
-        // clang-format on
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bms bms = new_bms(&daly_driver);
-        struct pack pack = cleared_pack();
-        assert_int_equal(receive(&bms, cases[i].ask, cases[i].reply, &pack), BMS_DONE);
-        assert_int_equal(pack.implausible, 0);
-        for (int k = 0; k < 2; k++)
-            if (isnan(cases[i].value[k]))
-                assert_values(&pack, {cases[i].id[k], NAN});
-            else
-                assert_values(&pack, {cases[i].id[k], cases[i].value[k]});
-    }
-}
-
 /* Section 5: a master may answer first when board 2 was asked. */
 TEST(other_boards)
 {

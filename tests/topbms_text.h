@@ -81,11 +81,6 @@ static inline const char *framed(uint8_t version, uint8_t address, uint8_t devic
     return frame;
 }
 
-static inline bool alarm_known(const struct pack *pack, enum pack_alarm alarm)
-{
-    return pack->alarms_known >> alarm & 1;
-}
-
 static inline void assert_untouched(const struct pack *pack)
 {
     struct pack empty = cleared_pack();

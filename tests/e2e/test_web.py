@@ -148,7 +148,7 @@ def test_silent_pack():
                 assert "cell_mv.1" not in whole and "cell_mv.1" in whole["last"] and whole["age_s"] > 0.5, whole
                 assert whole["alarms"] == [] and whole["polls"] > 0
                 # The bank goes on: its alarm began while somebody looked. On a busy machine the outlet may find the bank stale for
-                # a moment, before it gets what was combined without shed; then it does not know when the alarm began.
+                # long, before it gets what was combined without shed; then it does not know when the alarm began.
                 alarm, = until(lambda: page.json("/api/v1/packs/all").get("alarms"))
                 assert alarm["name"] == "communication_fault", alarm
                 stale = [event for event in page.json("/api/v1/gateway")["events"] if event["kind"] == "stale" and event["pack"] == "all"]
@@ -158,6 +158,43 @@ def test_silent_pack():
             while stream.next("alarm")[1]["kind"] != "back":
                 pass
         page.await_fresh()
+
+
+def test_bank_that_is_stale_for_a_moment():
+    """The values of shed end here before the gateway has sent the bank without them. Its alarm begins with these; after more than
+    two seconds it may have begun before."""
+    program, port = simulate("daly", "cells=8,soc=50")
+    both = (PACK.format("shed", port, 1) + PACK.format("boat", "sim:cells=8", 2).replace("1s", "60s") +
+            "[bank all]\npacks = shed, boat\nmin_packs = 1\nunit = 9\n")
+    with program, Page(packs=both) as page:
+        def await_event(stream, kind):
+            while (event := stream.next("alarm")[1])["kind"] != kind or event["pack"] != "all":
+                pass
+
+        def is_known(pause_s):
+            """Whether the beginning is, and how long the bank was without values."""
+            page.await_fresh()
+            until(lambda: page.json("/api/v1/packs/all")["alarms"], lambda alarms: not alarms)
+            with Stream(page.web) as stream:
+                begun = time.monotonic()
+                page.process.send_signal(signal.SIGSTOP)
+                program.process.send_signal(signal.SIGSTOP)
+                try:
+                    await_event(stream, "stale")
+                    time.sleep(pause_s)
+                finally:
+                    page.process.send_signal(signal.SIGCONT)
+                try:
+                    await_event(stream, "back")
+                    took = time.monotonic() - begun
+                    alarm, = until(lambda: page.json("/api/v1/packs/all").get("alarms"))
+                finally:
+                    program.process.send_signal(signal.SIGCONT)
+            assert alarm["name"] == "communication_fault" and 0 <= time.time() + 1 - alarm.get("since", time.time()) < PATIENCE, alarm
+            return "since" in alarm, took
+
+        assert until(lambda: is_known(0), lambda got: got[1] < 2)[0]
+        assert not is_known(3)[0]
 
 
 def test_stream():
@@ -780,7 +817,7 @@ def test_password_command():
 
 if __name__ == "__main__":
     main([test_alarms, test_alarms_of_a_bank, test_stream_has_news_only, test_history_ends_now, test_today, test_a_hung_gateway_is_not_well, test_stream, test_history, test_csv,
-          test_values, test_page, test_headers, test_frame, test_compression, test_silent_pack,
+          test_values, test_page, test_headers, test_frame, test_compression, test_silent_pack, test_bank_that_is_stale_for_a_moment,
           test_hosts, test_addresses_and_methods, test_switching, test_only_pages_of_ours_change_anything,
           test_only_from_allow_write, test_old_orders, test_tunnel, test_nobody_waits_for_a_password, test_login_is_throttled,
           test_a_password_that_cannot_be_compared_now,

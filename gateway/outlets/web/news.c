@@ -11,6 +11,10 @@
 /* Seconds: if the gateway was up for longer when the outlet began, only the outlet was started. */
 #define TOGETHER_S 30.0
 
+/* Seconds by which readings may miss their predecessors. A bank is stale for a moment when the
+ * values of a member end here before the gateway has sent the bank without them. */
+#define GAP_S 2.0
+
 /* Keeps an event for later viewers. */
 static void keep_event(struct web *web, json_t *event)
 {
@@ -55,10 +59,11 @@ static void follow_alarms(struct web *web, unsigned n)
 void news_changed(struct web *web, unsigned n, unsigned changes, bool fresh)
 {
     const struct source *source = &web->packs[n].pack->source;
+    if (!(clock_now() < web->packs[n].read_until))
+        web->packs[n].alarms_read = 0;
+    web->packs[n].read_until = source->good_until + GAP_S;
     if (fresh && changes & SOURCE_PUBLISHED)
         follow_alarms(web, n);
-    if (!fresh)
-        web->packs[n].alarms_read = 0;
     if (fresh == web->packs[n].was_fresh)
         return;
     /* The first values after a start are not an event. */

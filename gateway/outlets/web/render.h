@@ -18,6 +18,7 @@ struct render_pack {
     const struct outlet_pack *pack;
     struct alarms alarms;                  /* as sent; an alarm stays until its end was read */
     uint32_t alarms_read;                  /* since it answers */
+    double read_until;                     /* clock_now until which that is so without new values */
     int64_t alarm_since[PACK_ALARM_COUNT]; /* Unix seconds; 0: not active, or not known */
     bool was_fresh;                        /* as sent last */
     bool known;                            /* values were received since the start */

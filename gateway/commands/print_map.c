@@ -10,6 +10,7 @@
 #include "config/row.h"
 #include "packs/kept.h"
 #include "base/address.h"
+#include "base/alloc.h"
 #include "base/secret.h"
 #include "base/suggest.h"
 #include "base/text.h"
@@ -95,12 +96,12 @@ static unsigned number_of(const json_t *running, const char *name, const char *w
     return kept > 0 ? (unsigned) kept : usual;
 }
 
-/* Packs, then banks, which have neither cells nor sensors of their own. NULL: out of memory. */
+/* Packs, then banks, which have neither cells nor sensors of their own. */
 static struct map_unit *make_units(const struct config *config, const json_t *running,
                                    struct kept *kept)
 {
-    struct map_unit *units = calloc(config->pack_count + config->bank_count + 1, sizeof *units);
-    for (unsigned i = 0; units && i < config->pack_count; i++) {
+    struct map_unit *units = alloc_zeroed(config->pack_count + config->bank_count, sizeof *units);
+    for (unsigned i = 0; i < config->pack_count; i++) {
         const struct pack_config *pack = &config->packs[i];
         const struct kept_entry *entry = kept ? kept_get(kept, pack->name) : NULL;
         units[i] = (struct map_unit){.name = pack->name,
@@ -111,7 +112,7 @@ static struct map_unit *make_units(const struct config *config, const json_t *ru
         units[i].sensors =
             number_of(running, pack->name, "sensors", entry ? entry->sensors : 0, USUAL_SENSORS);
     }
-    for (unsigned i = 0; units && i < config->bank_count; i++)
+    for (unsigned i = 0; i < config->bank_count; i++)
         units[config->pack_count + i] = (struct map_unit){
             .name = config->banks[i].name,
             .title = config->banks[i].title[0] ? config->banks[i].title : config->banks[i].name,
@@ -181,14 +182,12 @@ static void add_dashboard(struct dashboards *dashboards, const struct map_client
 
 /* Adds the sections [mqtt NAME] with layout = smartbms-bat to `clients`, whose units have their
  * numbers of cells. Reads passwords only on demand, because every reader of the client file could
- * see them. False: out of memory. */
-static bool add_dashboards(struct dashboards *dashboards, const struct config *config,
+ * see them. */
+static void add_dashboards(struct dashboards *dashboards, const struct config *config,
                            struct map_clients *clients, bool with_password)
 {
-    dashboards->mqtts = calloc(config->mqtt_count + 1, sizeof *dashboards->mqtts);
-    dashboards->details = calloc(config->mqtt_count + 1, sizeof *dashboards->details);
-    if (!dashboards->mqtts || !dashboards->details)
-        return false;
+    dashboards->mqtts = alloc_zeroed(config->mqtt_count, sizeof *dashboards->mqtts);
+    dashboards->details = alloc_zeroed(config->mqtt_count, sizeof *dashboards->details);
     for (unsigned n = 0; n < config->mqtt_count && config->pack_count > 0; n++) {
         const struct outlet_config *outlet = &config->mqtts[n].outlet;
         const char *pack = outlet->pack_count > 0 ? outlet->packs[0] : config->packs[0].name;
@@ -197,7 +196,6 @@ static bool add_dashboards(struct dashboards *dashboards, const struct config *c
     }
     clients->mqtts = dashboards->mqtts;
     clients->mqtt_count = dashboards->count;
-    return true;
 }
 
 /* What to print: a format, or the template in a file. */
@@ -287,8 +285,8 @@ static int print_configured(const struct config *config, const struct form *form
     }
     settings.clients = &clients;
     struct dashboards dashboards = {.count = 0};
-    const bool good = units && add_dashboards(&dashboards, config, &clients, form->with_password);
-    int status = good ? print_form(&settings, form) : EXIT_FAILED;
+    add_dashboards(&dashboards, config, &clients, form->with_password);
+    int status = print_form(&settings, form);
     for (unsigned i = 0; i < dashboards.count; i++)
         explicit_bzero(dashboards.details[i].password, PASSWORD_SIZE);
     free(dashboards.details);
@@ -524,11 +522,10 @@ static int print_view(const struct config *config, const char *format, const cha
                 format);
         return EXIT_USAGE;
     }
-    struct row *rows = calloc(view->register_count + 2 * VIEW_FILLS, sizeof *rows);
-    if (rows)
-        printers[i].print(view, rows, gather(view, rows), stdout);
+    struct row *rows = alloc_zeroed(view->register_count + 2 * VIEW_FILLS, sizeof *rows);
+    printers[i].print(view, rows, gather(view, rows), stdout);
     free(rows);
-    return rows ? EXIT_DONE : EXIT_FAILED;
+    return EXIT_DONE;
 }
 
 int command_map(int argc, char **argv)

@@ -15,8 +15,8 @@ static const char usage[] =
     "is interrupted.\n"
     "PINs and passwords are blanked. The gateway is not disturbed.\n" ASKING_USAGE
     "      --time          prints a comment with the time before each line\n"
-    "Exit status: 0 when its output is closed, 1 when no gateway answers, it ended, or it dropped "
-    "us, 2 for a wrong call.\n";
+    "Exit status: 0 when its output is closed, 1 when no gateway answers or the connection ended, "
+    "2 for a wrong call.\n";
 
 static void print_piece(const json_t *piece, bool with_time)
 {

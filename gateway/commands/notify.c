@@ -17,7 +17,7 @@ static const char usage[] =
     "the service\n"
     "has accepted it.\n\n"
     "  -t, --test NAME     the section\n"
-    "  -c, --config FILE   default " CONFIG_DEFAULT "\n"
+    "  -c, --config FILE   the configuration, " CONFIG_DEFAULT " by default\n"
     "  -h, --help\n"
     "Exit status: 0 when it was sent, 1 when not, 2 for a wrong call.\n";
 

@@ -28,11 +28,12 @@ static const char usage[] =
     "usage: packgate run [-c FILE] [--first FILE] [--helper SOCKET] [--debug]\n\n"
     "Polls the packs of the configuration and serves their values by Modbus TCP until SIGINT or "
     "SIGTERM.\n"
-    "SIGHUP reloads the configuration: unchanged lines and packs continue, and a wrong file "
-    "changes nothing.\n"
+    "SIGHUP reloads the configuration: unchanged lines and packs continue; a file with "
+    "mistakes is rejected.\n"
     "  -c, --config FILE  the configuration, " CONFIG_DEFAULT " by default\n"
     "      --first FILE   starts with this one while the configuration does not exist yet\n"
-    "      --helper SOCKET  the socket of the program that saves set-up from the browser\n"
+    "      --helper SOCKET\n"
+    "                     the socket of the program that saves set-up from the browser\n"
     "      --debug        logs the frames on the lines\n"
     "Exit status: 0 after a signal, 1 when it cannot start, 2 for a wrong call.\n";
 

@@ -43,7 +43,7 @@ static const char usage[] =
     "all packs of a bank)\n"
     "      --from TIME, --to TIME\n"
     "                       of the database, as for `packgate export` (default: the last day)\n"
-    "  -c, --config FILE    the configuration (default " CONFIG_DEFAULT ")\n"
+    "  -c, --config FILE    the configuration, " CONFIG_DEFAULT " by default\n"
     "      --csv            as CSV; otherwise a table and how much of the time each limit held\n"
     "Exit status: 0, 1 when something could not be read, 2 for a wrong call.\n";
 

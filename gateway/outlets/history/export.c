@@ -28,15 +28,17 @@ static void print_export_help(FILE *out)
     fputs("usage: packgate export [-c FILE] [--pack NAME] [--from TIME] [--to TIME]\n"
           "                       [--level recent|minute|hour|day] [--extremes]\n\n"
           "Prints the history of a pack or a bank as CSV.\n\n"
-          "  -c, --config FILE   the configuration, which says where the history is\n"
-          "                      (default /etc/packgate/packgate.ini)\n"
+          "  -c, --config FILE   the configuration, which names the history,\n"
+          "                      /etc/packgate/packgate.ini by default\n"
           "      --file FILE     the history itself\n"
-          "      --pack NAME     which one; not needed where there is only one\n"
+          "      --pack NAME     the pack or bank; can be omitted if there is only one\n"
           "      --from TIME     2026-11-01, 2026-11-01T12:00, with Z or +01:00 for another\n"
-          "                      zone, or seconds since 1970 (default: a day ago)\n"
-          "      --to TIME       the same (default: now)\n"
-          "      --level LEVEL   rows of 10 seconds, a minute (default), an hour or a day\n"
-          "      --extremes      lowest and highest values as well\n",
+          "                      zone, or seconds since 1970; a day ago by default\n"
+          "      --to TIME       the same; now by default\n"
+          "      --level LEVEL   rows of 10 seconds, a minute, an hour or a day;\n"
+          "                      minute by default\n"
+          "      --extremes      lowest and highest values as well\n"
+          "Exit status: 0, 1 when the history could not be read, 2 for a wrong call.\n",
           out);
 }
 
@@ -107,7 +109,7 @@ static bool find_pack(struct query *query, struct export *export, char *only, si
     else if (export->pack)
         fprintf(stderr, "packgate: the history has no rows of '%s'; it has those of", export->pack);
     else
-        fprintf(stderr, "packgate: which one? --pack");
+        fprintf(stderr, "packgate: the history has several packs; choose one by --pack:");
     for (unsigned n = 0; n < count && query_pack(query, n, name, sizeof name); n++)
         fprintf(stderr, "%s %s", n > 0 ? "," : "", name);
     if (count > 0)

@@ -85,9 +85,10 @@ static void print_password_help(FILE *out)
     fputs(
         "usage: packgate password [FILE]\n\n"
         "Asks for the password that the page requires before it switches anything, and writes its\n"
-        "hash to FILE (default " FILE_DEFAULT "), which `password_file` of [web] must\n"
+        "hash to FILE (" FILE_DEFAULT " by default), which `password_file` of [web] must\n"
         "name. From a pipe it reads the first line. A running service uses the new password from\n"
-        "the next login on.\n",
+        "the next login on.\n"
+        "Exit status: 0 when it was written, 1 when not, 2 for a wrong call.\n",
         out);
 }
 

@@ -296,4 +296,8 @@ void packs_renew(struct packs *packs, const struct polling *polling, double now)
     TAILQ_FOREACH(observer, &packs->observers, entry)
     if (observer->renewed)
         observer->renewed(observer->data, now);
+    /* Other settings make other values of a bank. */
+    for (unsigned i = 0; i < packs->sources.bank_count; i++)
+        if (source_fresh(&packs->sources.banks[i].source, now))
+            notify_observers(packs, &packs->sources.banks[i].source, SOURCE_PUBLISHED, now);
 }

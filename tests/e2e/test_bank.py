@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Banks and spikes in the real gateway: two packs as one, a pack that leaves and returns, a single wrong reading."""
 
+import json
 import math
 import os
+import re
 import signal
 import socket
 import struct
@@ -348,6 +350,22 @@ def shunt_measures_the_bank():
         await_value(client, "current_a", 100, lambda amps: amps == 17.5)
 
 
+def outlets_get_a_bank_of_new_settings():
+    """They do not have to wait until a pack is polled again. The packs have a protocol with a single request."""
+    large, large_url = simulate("ant-old", "profile=fixed,current_a=20")
+    small, small_url = simulate("ant-old", "profile=fixed,current_a=-4")
+    shunt, shunt_url = simulate("vedirect", "profile=fixed,voltage_v=53.1,current_a=17.5,soc_percent=55")
+    text = re.sub("daly|topbms", "ant-old", configuration(large_url, small_url, "shunt = meter", "2h").replace("100ms", "1h")) + (
+        f"[line meter]\nport = {shunt_url}\n[pack meter]\nline = meter\nprotocol = vedirect\nunit = 9\n[print x]\n")
+    with large, small, shunt, Gateway(text) as gateway:
+        gateway.wait_for(r'"current_a":17.5,.*"pack":"house"')
+        gateway.rewrite(text.replace("shunt = meter", ""))
+        gateway.wait_for("the new configuration is in force")
+        for _ in range(3):  # the first may still be of before
+            values = gateway.wait_for(r'\{.*"pack":"house".*\}')[0]
+        assert json.loads(values)["current_a"] == 16, values
+
+
 def frozen_values_are_an_alarm():
     bms, url = simulate("daly", options(LARGE, 2))
     idle, idle_url = simulate("daly", options({**LARGE, "current_a": 0}, 2))
@@ -361,4 +379,4 @@ def frozen_values_are_an_alarm():
 
 main([frozen_values_are_an_alarm, goes_on_without_a_pack, two_packs_as_one, waits_for_what_a_pack_weighs, waits_for_a_pack_that_answers_slowly, waits_for_a_line_that_a_reload_opens_again,
       does_not_wait_for_a_silent_pack, is_stale_below_min_packs, holds_the_last_bank_when_told_to,
-      follows_a_new_configuration, is_pushed, serves_no_spike, shunt_measures_the_bank], at_once=3)
+      follows_a_new_configuration, outlets_get_a_bank_of_new_settings, is_pushed, serves_no_spike, shunt_measures_the_bank], at_once=3)

@@ -4,6 +4,7 @@ that no client can hold the gateway up."""
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,6 +15,13 @@ from control_harness import Link, named, run
 from harness import Gateway, PACKGATE, PATIENCE, Program, await_value, main, read_value, simulate, until
 
 PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\n"
+
+
+def names_in(value):
+    """The names of all members below."""
+    if isinstance(value, list):
+        return set().union(*map(names_in, value))
+    return set(value).union(*map(names_in, value.values())) if isinstance(value, dict) else set()
 
 
 def tells_everything():
@@ -28,6 +36,9 @@ def tells_everything():
                            named(s["packs"], "a", "pack").get("cells") and named(s["lines"], "a")["sent"] > 100)
         assert found["configuration"] == os.path.realpath(gateway.path) and found["configuration_in_force"] is True
         assert found["pid"] == gateway.process.pid and found["uptime_s"] >= 0 and abs(found["time"] - time.time()) < 3600
+        with open("docs/status.md", encoding="utf-8") as file:
+            documented = set(re.findall(r"`([a-z_]+)`", file.read()))
+        assert names_in(found) <= documented, names_in(found) - documented
         line = named(found["lines"], "a")
         assert line["state"] == "open" and line["received"] > 100 and line["sent"] > 100 and line["packs"] == ["a"]
         assert line["port"] == url and line["protocol"] == "daly" and line["polls"] > 0

@@ -425,11 +425,11 @@ TEST(checkup)
     assert_true(store_commit(store));
     assert_int_equal(checkup_due(query, "shed", now + DAY_S), START + 9 * DAY_S);
     assert_true(fabs(last.milliohm[6] - 2) < 0.05);
-    assert_int_equal(checkup_days(query, "shed", START, now, kept, 20), 9);
+    assert_int_equal(query_health(query, "shed", START, now, kept, 20), 9);
     assert_int_equal(kept[8].day, last.day);
     assert_true(fabs(kept[8].milliohm[6] - last.milliohm[6]) < 0.001 && kept[8].cells == CELLS);
     assert_true(fabs(kept[8].charged_wh - 2400) < 0.1 && isnan(kept[8].capacity_ah));
-    assert_int_equal(checkup_days(query, "shed", START, now, kept, 3), 3); /* the newest of them */
+    assert_int_equal(query_health(query, "shed", START, now, kept, 3), 3); /* the newest of them */
     assert_int_equal(kept[2].day, last.day);
     query_close(query);
     char out[500];

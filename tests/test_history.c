@@ -660,11 +660,15 @@ struct found {
     struct history_row row[64];
 };
 
-static bool find(void *data, const struct history_row *row)
+static struct found find(struct query *query, const struct query_ask *ask)
 {
-    struct found *found = data;
-    found->row[found->count++] = *row;
-    return found->count < COUNT(found->row);
+    struct found found = {0};
+    struct query_rows rows;
+    query_begin(&rows, query, ask);
+    for (const struct history_row *row; (row = query_next(&rows));)
+        found.row[found.count++] = *row;
+    assert_string_equal(query_why(query), "");
+    return found;
 }
 
 /* Pipes in place of the file or of its log do not block. */
@@ -706,8 +710,8 @@ HISTORY_TEST(query)
     assert_false(has_limits);
     query_want_all(&ask, 20, false);
     ask.extremes = true;
-    struct found found = {0};
-    assert_int_equal(query_rows(query, &ask, find, &found), 2);
+    const struct found found = find(query, &ask);
+    assert_int_equal(found.count, 2);
     assert_int_equal(found.row[0].t, START + 60);
     assert_int_equal(found.row[0].max[ROW_VOLTAGE], 52001);
     assert_int_equal(found.row[0].mean[ROW_CELL + 19], ROW_UNKNOWN);
@@ -716,7 +720,7 @@ HISTORY_TEST(query)
     assert_int_equal(query_first(query, "shed", LEVEL_MINUTE), START);
     assert_true(query_first(query, "shed", LEVEL_HOUR) == INT64_MAX);
     ask.pack = "nobody";
-    assert_int_equal(query_rows(query, &ask, find, &found), 0);
+    assert_int_equal(find(query, &ask).count, 0);
     char name[40];
     assert_true(query_pack(query, 0, name, sizeof name));
     assert_string_equal(name, "shed");
@@ -799,16 +803,15 @@ HISTORY_TEST(query_beside_writer)
     assert_true(store_commit(store));
     struct query *query = query_open(path, why, sizeof why);
     struct query_ask ask = {.pack = "shed", .level = LEVEL_RECENT, .from = 0, .to = START * 2ll};
-    struct found found = {0};
     query_want_all(&ask, 0, false);
     struct query *held = query_open(path, why, sizeof why);
     query_hold(held);
-    assert_int_equal(query_rows(query, &ask, find, &found), 0);
-    assert_int_equal(query_rows(held, &ask, find, &found), 0);
+    assert_int_equal(find(query, &ask).count, 0);
+    assert_int_equal(find(held, &ask).count, 0);
     const struct history_row row = a_row(START, 1, 52000, 16);
     write_row(LEVEL_RECENT, &row);
-    assert_int_equal(query_rows(query, &ask, find, &found), 1);
-    assert_int_equal(query_rows(held, &ask, find, &found), 0);
+    assert_int_equal(find(query, &ask).count, 1);
+    assert_int_equal(find(held, &ask).count, 0);
     query_close(query);
     query_close(held);
 }

@@ -4,7 +4,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define DAY_S 86400
 #define RUN_DAYS 6         /* longest discharge, in days */
@@ -41,74 +40,65 @@ int64_t checkup_due(struct query *query, const char *pack, int64_t now)
 static bool read_cells(struct query *query, const struct query_ask *day, struct health_day *result)
 {
     struct query_ask ask = *day;
+    struct query_rows rows;
     struct health_work *work = health_work_new();
     if (!work)
         return false;
     ask.level = LEVEL_RECENT;
     query_want_all(&ask, MAX_CELLS, false);
-    const bool good = query_rows(query, &ask, health_row, work) >= 0;
+    query_begin(&rows, query, &ask);
+    for (const struct history_row *row; (row = query_next(&rows));)
+        health_row(work, row);
     health_result(work, result);
     free(work);
-    return good;
-}
-
-struct runs {
-    struct health_run run;
-    int64_t from; /* of the day */
-    double capacity;
-};
-
-static bool take_minute(void *data, const struct history_row *row)
-{
-    struct runs *runs = data;
-    const double capacity = health_capacity(&runs->run, row);
-    if (!isnan(capacity) && row->t >= runs->from)
-        runs->capacity = capacity;
-    return true;
+    return !query_why(query)[0];
 }
 
 static bool read_capacity(struct query *query, const struct query_ask *day,
                           struct health_day *result)
 {
     struct query_ask ask = *day;
-    struct runs runs = {.from = day->from, .capacity = NAN};
+    struct query_rows rows;
+    struct health_run run = {.running = false};
     ask.level = LEVEL_MINUTE;
     ask.from -= RUN_DAYS * (int64_t) DAY_S;
     ask.wanted[ROW_CURRENT] = ask.wanted[ROW_SOC] = ask.wanted[ROW_FLAGS] = true;
-    const bool good = query_rows(query, &ask, take_minute, &runs) >= 0;
-    result->capacity_ah = runs.capacity;
-    return good;
+    query_begin(&rows, query, &ask);
+    for (const struct history_row *row; (row = query_next(&rows));) {
+        const double capacity = health_capacity(&run, row);
+        if (!isnan(capacity) && row->t >= day->from)
+            result->capacity_ah = capacity;
+    }
+    return !query_why(query)[0];
 }
 
-struct energies {
-    int64_t first_full, last_full, from; /* 0: none */
-    double charged_wh, discharged_wh;
-    bool any; /* the day itself has a row */
-    struct health_day *day;
-};
-
-static bool take_day(void *data, const struct history_row *row)
+/* The energy and the silence of the day, and from when to when the pack was full, if it was, in the days up to it. */
+static bool read_days(struct query *query, const struct query_ask *day, struct health_day *result,
+                      int64_t *first_full, int64_t *last_full)
 {
-    struct energies *energies = data;
-    if (row->soc_peak != ROW_UNKNOWN && row->soc_peak >= FULL_PERMILLE) {
-        energies->first_full = energies->first_full ? energies->first_full : row->soc_peak_at;
-        energies->last_full = row->soc_peak_at;
+    struct query_ask ask = *day;
+    struct query_rows rows;
+    double fresh_s = 0;
+    ask.level = LEVEL_DAY;
+    ask.wanted[ROW_CHARGED] = ask.wanted[ROW_DISCHARGED] = ask.wanted[ROW_FRESH_S] = true;
+    ask.wanted[ROW_SOC_PEAK] = ask.wanted[ROW_SOC_PEAK_AT] = true;
+    ask.from -= EFFICIENCY_DAYS * (int64_t) DAY_S;
+    query_begin(&rows, query, &ask);
+    for (const struct history_row *row; (row = query_next(&rows));) {
+        if (row->soc_peak >= FULL_PERMILLE) {
+            *first_full = *first_full ? *first_full : row->soc_peak_at;
+            *last_full = row->soc_peak_at;
+        }
+        if (row->from != day->from)
+            continue;
+        result->charged_wh = (double) row->charged_mwh / 1000;
+        result->discharged_wh = (double) row->discharged_mwh / 1000;
+        fresh_s = (double) row->fresh_s;
     }
-    if (row->from == energies->from) {
-        energies->any = true;
-        energies->day->charged_wh = (double) row->charged_mwh / 1000;
-        energies->day->discharged_wh = (double) row->discharged_mwh / 1000;
-        energies->day->silent_s = (double) row->fresh_s;
-    }
-    return true;
-}
-
-static bool take_hour(void *data, const struct history_row *row)
-{
-    struct energies *energies = data;
-    energies->charged_wh += (double) row->charged_mwh / 1000;
-    energies->discharged_wh += (double) row->discharged_mwh / 1000;
-    return true;
+    /* Silence counts only after the first row. */
+    if (query_first(query, day->pack, LEVEL_HOUR) < day->from)
+        result->silent_s = fmax((double) (day->to - day->from) - fresh_s, 0);
+    return !query_why(query)[0];
 }
 
 /* Between two times at which the pack is full its charge is the same: the energy that is missing
@@ -116,29 +106,25 @@ static bool take_hour(void *data, const struct history_row *row)
 static bool read_energy(struct query *query, const struct query_ask *day, struct health_day *result)
 {
     struct query_ask ask = *day;
-    struct energies energies = {.from = day->from, .day = result};
-    ask.level = LEVEL_DAY;
-    ask.wanted[ROW_CHARGED] = ask.wanted[ROW_DISCHARGED] = ask.wanted[ROW_FRESH_S] = true;
-    ask.wanted[ROW_SOC_PEAK] = ask.wanted[ROW_SOC_PEAK_AT] = true;
-    ask.from -= EFFICIENCY_DAYS * (int64_t) DAY_S;
-    if (query_rows(query, &ask, take_day, &energies) < 0)
+    struct query_rows rows;
+    int64_t first_full = 0, last_full = 0, in_mwh = 0, out_mwh = 0;
+    if (!read_days(query, day, result, &first_full, &last_full))
         return false;
-    const double length = (double) (day->to - day->from);
-    /* Silence counts only after the first row. */
-    const bool whole = query_first(query, day->pack, LEVEL_HOUR) < day->from;
-    result->silent_s = !whole ? NAN : energies.any ? fmax(length - result->silent_s, 0) : length;
-    if (energies.last_full - energies.first_full < APART_DAYS * (int64_t) DAY_S ||
-        energies.last_full < day->from)
+    if (last_full - first_full < APART_DAYS * (int64_t) DAY_S || last_full < day->from)
         return true;
     ask.level = LEVEL_HOUR;
-    ask.from = history_start(LEVEL_HOUR, energies.first_full) + 3600;
-    ask.to = history_start(LEVEL_HOUR, energies.last_full) + 3600;
-    if (query_rows(query, &ask, take_hour, &energies) < 0)
-        return false;
-    const double efficiency = energies.discharged_wh / energies.charged_wh;
-    if (energies.charged_wh > 0 && efficiency > 0.3 && efficiency <= 1)
+    ask.wanted[ROW_CHARGED] = ask.wanted[ROW_DISCHARGED] = true;
+    ask.from = history_start(LEVEL_HOUR, first_full) + 3600;
+    ask.to = history_start(LEVEL_HOUR, last_full) + 3600;
+    query_begin(&rows, query, &ask);
+    for (const struct history_row *row; (row = query_next(&rows));) {
+        in_mwh += row->charged_mwh;
+        out_mwh += row->discharged_mwh;
+    }
+    const double efficiency = (double) out_mwh / (double) in_mwh;
+    if (in_mwh > 0 && efficiency > 0.3 && efficiency <= 1)
         result->efficiency = efficiency;
-    return true;
+    return !query_why(query)[0];
 }
 
 bool checkup_day(struct query *query, const char *pack, int64_t midnight, struct health_day *day)
@@ -151,33 +137,6 @@ bool checkup_day(struct query *query, const char *pack, int64_t midnight, struct
            read_energy(query, &ask, day);
 }
 
-struct taking {
-    struct health_day *days;
-    unsigned count, most;
-    int64_t to;
-};
-
-static bool take_kept(void *data, const struct health_day *day)
-{
-    struct taking *taking = data;
-    if (day->from > taking->to)
-        return false;
-    if (taking->count == taking->most) {
-        memmove(taking->days, taking->days + 1, (taking->most - 1) * sizeof *taking->days);
-        taking->count--;
-    }
-    taking->days[taking->count++] = *day;
-    return true;
-}
-
-unsigned checkup_days(struct query *query, const char *pack, int64_t from, int64_t to,
-                      struct health_day *days, unsigned most)
-{
-    struct taking taking = {.days = days, .most = most, .to = to};
-    query_health(query, pack, history_day(from), take_kept, &taking);
-    return taking.count;
-}
-
 unsigned checkup_judge(struct query *query, const char *pack, int64_t now,
                        struct health_finding findings[HEALTH_FINDINGS])
 {
@@ -185,7 +144,7 @@ unsigned checkup_judge(struct query *query, const char *pack, int64_t now,
     const int64_t checked = query_checked(query, pack, now);
     unsigned count = 0;
     if (days && checked != INT64_MIN)
-        count = checkup_days(query, pack, checked - CHECKUP_DAYS * (int64_t) DAY_S, checked, days,
+        count = query_health(query, pack, checked - CHECKUP_DAYS * (int64_t) DAY_S, checked, days,
                              CHECKUP_DAYS);
     const unsigned found = health_judge(days, count, findings);
     free(days);

@@ -19,11 +19,6 @@ int64_t checkup_due(struct query *query, const char *pack, int64_t now);
 /** Checks the day from `midnight` on. False: it cannot be read. */
 bool checkup_day(struct query *query, const char *pack, int64_t midnight, struct health_day *day);
 
-/** The stored days of a pack that began from `from` to `to` (UTC seconds), the oldest first, at
- * most `most`; returns how many. */
-unsigned checkup_days(struct query *query, const char *pack, int64_t from, int64_t to,
-                      struct health_day *days, unsigned most);
-
 /** Findings about a pack at a time, the gravest first; returns how many. */
 unsigned checkup_judge(struct query *query, const char *pack, int64_t now,
                        struct health_finding findings[HEALTH_FINDINGS]);

@@ -173,15 +173,14 @@ static void find_step(struct health_work *work)
     work->step_count++;
 }
 
-bool health_row(void *data, const struct history_row *row)
+void health_row(struct health_work *work, const struct history_row *row)
 {
-    struct health_work *work = data;
     const unsigned cells = count_leading_cells(row);
     if (is_known(row, ROW_TEMP))
         add_to_mean(&work->temp, row->mean[ROW_TEMP] / 10.0);
     if (!is_known(row, ROW_CURRENT) || cells < 2) {
         work->known = 0;
-        return true;
+        return;
     }
     const double capacity = capacity_of(row), current = ampere(row);
     const bool flat =
@@ -196,7 +195,6 @@ bool health_row(void *data, const struct history_row *row)
     work->known = follows ? (work->known < 5 ? work->known + 1 : 5) : 1;
     if (work->known == 5)
         find_step(work);
-    return true;
 }
 
 void health_result(const struct health_work *work, struct health_day *day)

@@ -34,8 +34,8 @@ struct health_work;
 /** From malloc. NULL: out of memory. */
 struct health_work *health_work_new(void);
 
-/** Adds a row of ten seconds to a struct health_work: true, as query_rows continues then. */
-bool health_row(void *work, const struct history_row *row);
+/** Adds a row of ten seconds. */
+void health_row(struct health_work *work, const struct history_row *row);
 /** Writes the figures of cells and temperature. */
 void health_result(const struct health_work *work, struct health_day *day);
 

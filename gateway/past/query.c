@@ -61,6 +61,7 @@ static sqlite3_stmt *prepare(struct query *query, const char *sql, const char *n
             break;
     if (!statement)
         statement = file_prepare(query->db, sql);
+    sqlite3_reset(statement);
     sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
     sqlite3_bind_int64(statement, 2, from);
     sqlite3_bind_int64(statement, 3, to);
@@ -90,30 +91,38 @@ static int64_t start_of(int64_t day)
     return mktime(&local);
 }
 
-/* The columns that are read: of which field, and the how many-th of it. */
-struct columns {
-    struct {
-        enum history_value value;
-        int n;
-    } at[3 * ROW_FIELDS];
-    int count;
-};
-
-static void list_columns(struct query *query, const struct query_ask *ask, struct columns *columns,
-                         struct text *sql)
+static void list_columns(struct query_rows *rows, struct text *sql)
 {
+    const struct query_ask *ask = rows->ask;
     for (enum history_value v = 0; v < ROW_FIELDS; v++) {
         char name[HISTORY_NAME_SIZE];
         const int count = count_columns(ask, v);
-        if (count == 0 || !file_has_column(query->db, history_levels[ask->level].name,
+        if (count == 0 || !file_has_column(rows->query->db, history_levels[ask->level].name,
                                            history_column_name(v, 0, name)))
             continue;
-        for (int n = 0; n < count; n++, columns->count++) {
-            columns->at[columns->count].value = v;
-            columns->at[columns->count].n = n;
+        for (int n = 0; n < count; n++, rows->count++) {
+            rows->columns[rows->count].value = v;
+            rows->columns[rows->count].n = n;
             text_format(sql, ", %s", history_column_name(v, n, name));
         }
     }
+}
+
+void query_begin(struct query_rows *rows, struct query *query, const struct query_ask *ask)
+{
+    const bool days = ask->level == LEVEL_DAY;
+    const struct history_level_info *level = &history_levels[ask->level];
+    char room[SQL_SIZE];
+    struct text sql = text_in(room, sizeof room);
+    *rows = (struct query_rows){.query = query, .ask = ask, .row = history_empty(0)};
+    text_format(&sql, "SELECT %s, n", level->time_column);
+    list_columns(rows, &sql);
+    text_format(&sql, " FROM %1$s WHERE " OF_PACK " AND %2$s >= ?2 AND %2$s < ?3 ORDER BY %2$s",
+                level->name, level->time_column);
+    /* Days: the day of `to` is included unless `to` is its midnight. */
+    rows->statement = prepare(query, room, ask->pack, days ? history_day(ask->from) : ask->from,
+                              days ? history_day(ask->to - 1) + 1 : ask->to);
+    query->why[0] = '\0';
 }
 
 static int64_t number_at(sqlite3_stmt *statement, int column, enum history_value value)
@@ -126,50 +135,22 @@ static int64_t number_at(sqlite3_stmt *statement, int column, enum history_value
                : sqlite3_column_int64(statement, column);
 }
 
-static void take_row(sqlite3_stmt *statement, const struct query_ask *ask,
-                     const struct columns *columns, struct history_row *row)
+const struct history_row *query_next(struct query_rows *rows)
 {
-    row->t = sqlite3_column_int64(statement, 0);
-    row->from = ask->level == LEVEL_DAY ? start_of(row->t) : row->t;
-    row->n = (uint32_t) sqlite3_column_int64(statement, 1);
-    for (int i = 0; i < columns->count; i++)
-        history_set(row, columns->at[i].value, columns->at[i].n,
-                    number_at(statement, i + 2, columns->at[i].value));
-}
-
-long query_rows(struct query *query, const struct query_ask *ask, query_each *each, void *data)
-{
-    struct columns columns = {.count = 0};
-    struct history_row row = history_empty(0);
-    const bool days = ask->level == LEVEL_DAY;
-    const struct history_level_info *level = &history_levels[ask->level];
-    char room[SQL_SIZE];
-    struct text sql = text_in(room, sizeof room);
-    text_format(&sql, "SELECT %s, n", level->time_column);
-    list_columns(query, ask, &columns, &sql);
-    text_format(&sql, " FROM %1$s WHERE " OF_PACK " AND %2$s >= ?2 AND %2$s < ?3 ORDER BY %2$s",
-                level->name, level->time_column);
-    /* Days: the day of `to` is included unless `to` is its midnight. */
-    sqlite3_stmt *statement =
-        prepare(query, room, ask->pack, days ? history_day(ask->from) : ask->from,
-                days ? history_day(ask->to - 1) + 1 : ask->to);
-    long count = 0;
-    int code;
-    query->why[0] = '\0';
-    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-        take_row(statement, ask, &columns, &row);
-        count++;
-        if (!each(data, &row)) {
-            code = SQLITE_DONE;
-            break;
-        }
+    struct history_row *row = &rows->row;
+    const int code = sqlite3_step(rows->statement);
+    if (code == SQLITE_ROW) {
+        row->t = sqlite3_column_int64(rows->statement, 0);
+        row->from = rows->ask->level == LEVEL_DAY ? start_of(row->t) : row->t;
+        row->n = (uint32_t) sqlite3_column_int64(rows->statement, 1);
+        for (int i = 0; i < rows->count; i++)
+            history_set(row, rows->columns[i].value, rows->columns[i].n,
+                        number_at(rows->statement, i + 2, rows->columns[i].value));
+        return row;
     }
-    if (code != SQLITE_DONE) {
-        snprintf(query->why, sizeof query->why, "%s", sqlite3_errmsg(query->db));
-        count = -1;
-    }
-    sqlite3_reset(statement);
-    return count;
+    if (code != SQLITE_DONE)
+        snprintf(rows->query->why, sizeof rows->query->why, "%s", sqlite3_errmsg(rows->query->db));
+    return NULL;
 }
 
 const char *query_why(const struct query *query)
@@ -249,70 +230,66 @@ static double real_at(sqlite3_stmt *statement, int column, double scale)
                : sqlite3_column_double(statement, column) / scale;
 }
 
-/* A row for each cell of a day, or one for a day without cells. */
-void query_health(struct query *query, const char *pack, int64_t from,
-                  bool (*each)(void *data, const struct health_day *day), void *data)
+static void take_day(sqlite3_stmt *statement, struct health_day *day)
 {
-    struct health_day day = {.day = 0};
-    bool goes_on = true;
+    health_clear(day);
+    day->day = sqlite3_column_int64(statement, 0);
+    day->from = start_of(day->day);
+    day->charged_wh = real_at(statement, 1, 1);
+    day->discharged_wh = real_at(statement, 2, 1);
+    day->silent_s = real_at(statement, 3, 1);
+    day->efficiency = real_at(statement, 4, 1e4);
+    day->capacity_ah = real_at(statement, 5, 1e3);
+    day->temp_c = real_at(statement, 6, 10);
+}
+
+/* A row for each cell of a day, or one for a day without cells. */
+unsigned query_health(struct query *query, const char *pack, int64_t from, int64_t to,
+                      struct health_day *days, unsigned most)
+{
+    unsigned count = 0;
     sqlite3_stmt *statement =
         prepare(query,
                 "SELECT h.day, d.charged_wh, d.discharged_wh, h.silent_s, h.efficiency, "
                 "h.capacity_mah, h.temp_dc, c.cell, c.load_uv, c.rest_uv, c.microohm FROM health h "
                 "LEFT JOIN day d ON d.pack = h.pack AND d.day = h.day LEFT JOIN health_cell c ON "
                 "c.pack = h.pack AND c.day = h.day WHERE h." OF_PACK
-                " AND h.day >= ?2 ORDER BY h.day, c.cell",
-                pack, from, 0);
-    while (goes_on && sqlite3_step(statement) == SQLITE_ROW) {
-        if (sqlite3_column_int64(statement, 0) != day.day) {
-            goes_on = day.day == 0 || each(data, &day);
-            health_clear(&day);
-            day.day = sqlite3_column_int64(statement, 0);
-            day.from = start_of(day.day);
-            day.charged_wh = real_at(statement, 1, 1);
-            day.discharged_wh = real_at(statement, 2, 1);
-            day.silent_s = real_at(statement, 3, 1);
-            day.efficiency = real_at(statement, 4, 1e4);
-            day.capacity_ah = real_at(statement, 5, 1e3);
-            day.temp_c = real_at(statement, 6, 10);
+                " AND h.day BETWEEN ?2 AND ?3 ORDER BY h.day, c.cell",
+                pack, history_day(from), history_day(to));
+    while (sqlite3_step(statement) == SQLITE_ROW) {
+        if (count == 0 || sqlite3_column_int64(statement, 0) != days[count - 1].day) {
+            if (count == most)
+                memmove(days, days + 1, --count * sizeof *days);
+            take_day(statement, &days[count++]);
         }
+        struct health_day *day = &days[count - 1];
         const int64_t cell = sqlite3_column_int64(statement, 7) - 1;
         if (cell < 0 || cell >= MAX_CELLS)
             continue;
-        day.load_mv[cell] = real_at(statement, 8, 1e3);
-        day.rest_mv[cell] = real_at(statement, 9, 1e3);
-        day.milliohm[cell] = real_at(statement, 10, 1e3);
-        day.cells = (unsigned) cell + 1;
+        day->load_mv[cell] = real_at(statement, 8, 1e3);
+        day->rest_mv[cell] = real_at(statement, 9, 1e3);
+        day->milliohm[cell] = real_at(statement, 10, 1e3);
+        day->cells = (unsigned) cell + 1;
     }
-    if (goes_on && day.day != 0)
-        each(data, &day);
-    sqlite3_reset(statement);
-}
-
-struct counting {
-    unsigned cells;
-    bool limits;
-};
-
-static bool count_in(void *data, const struct history_row *row)
-{
-    struct counting *counting = data;
-    for (unsigned i = MAX_CELLS; i > counting->cells; i--)
-        if (row->mean[ROW_CELL + i - 1] != ROW_UNKNOWN)
-            counting->cells = i;
-    counting->limits |= row->mean[ROW_ALLOWED_CHARGE] != ROW_UNKNOWN;
-    return counting->cells < MAX_CELLS || !counting->limits;
+    return count;
 }
 
 unsigned query_cells(struct query *query, const struct query_ask *ask, bool *limits)
 {
-    struct query_ask cells = *ask;
-    struct counting counting = {0};
-    query_want_all(&cells, MAX_CELLS, true);
-    cells.extremes = false;
-    query_rows(query, &cells, count_in, &counting);
-    *limits = counting.limits;
-    return counting.cells;
+    struct query_ask all = *ask;
+    struct query_rows rows;
+    unsigned cells = 0;
+    query_want_all(&all, MAX_CELLS, true);
+    all.extremes = false;
+    *limits = false;
+    query_begin(&rows, query, &all);
+    for (const struct history_row *row; (row = query_next(&rows));) {
+        for (unsigned i = MAX_CELLS; i > cells; i--)
+            if (row->mean[ROW_CELL + i - 1] != ROW_UNKNOWN)
+                cells = i;
+        *limits |= row->mean[ROW_ALLOWED_CHARGE] != ROW_UNKNOWN;
+    }
+    return cells;
 }
 
 bool query_pack(struct query *query, unsigned n, char *name, size_t size)
@@ -343,7 +320,6 @@ void query_events(struct query *query, int64_t before, unsigned count,
         each(data, &(struct query_event){sqlite3_column_int64(statement, 0), text_at(statement, 1),
                                          text_at(statement, 2), text_at(statement, 3),
                                          text_at(statement, 4), text_at(statement, 5)});
-    sqlite3_reset(statement);
 }
 
 /* Backwards from the first end at `to` or later: an alarm may have begun long before `from` and
@@ -400,5 +376,4 @@ void query_began(struct query *query, enum pack_alarm alarm, int64_t from, int64
                 pack_alarm_name(alarm), from, to);
     while (sqlite3_step(statement) == SQLITE_ROW)
         each(data, text_at(statement, 0));
-    sqlite3_reset(statement);
 }

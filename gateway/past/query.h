@@ -32,14 +32,25 @@ struct query_ask {
  * currents and voltage. */
 void query_want_all(struct query_ask *ask, unsigned cells, bool limits);
 
-/* Gets a row; returns false to stop. */
-typedef bool query_each(void *data, const struct history_row *row);
+/* The rows of a request while they are read. */
+struct query_rows {
+    struct query *query;
+    const struct query_ask *ask;
+    struct sqlite3_stmt *statement;
+    struct {
+        enum history_value value;
+        int n;
+    } columns[3 * ROW_FIELDS]; /* that are read: of which field, and the how many-th of it */
+    int count;
+    struct history_row row;
+};
 
-/** Calls `each` for every row, the oldest first. Values that were not
- * requested, or are not kept at that level, are ROW_UNKNOWN. Returns the number of rows; -1: they
- * cannot be read. */
-long query_rows(struct query *query, const struct query_ask *ask, query_each *each, void *data);
-/** Why query_rows failed last; empty: it did not. */
+/** Begins to read; both must outlive it. */
+void query_begin(struct query_rows *rows, struct query *query, const struct query_ask *ask);
+/** The next row, the oldest first; valid until the call after it. Values that were not requested, or are not kept at that level,
+ * are ROW_UNKNOWN. NULL: no more, or they cannot be read. */
+const struct history_row *query_next(struct query_rows *rows);
+/** Why the rows that were begun last could not be read; empty: they could. */
 const char *query_why(const struct query *query);
 
 #define CSV_LINE_MOST 4096
@@ -99,7 +110,7 @@ void query_began(struct query *query, enum pack_alarm alarm, int64_t from, int64
  * INT64_MIN: none. */
 int64_t query_checked(struct query *query, const char *pack, int64_t now);
 
-/** Calls `each` for the checked days (yyyymmdd) from `from` on, the oldest first; it returns false
- * to stop. */
-void query_health(struct query *query, const char *pack, int64_t from,
-                  bool (*each)(void *data, const struct health_day *day), void *data);
+/** The checked days of a pack that began from `from` to `to` (UTC seconds), the oldest first, the last `most` of them; returns
+ * how many. */
+unsigned query_health(struct query *query, const char *pack, int64_t from, int64_t to,
+                      struct health_day *days, unsigned most);

@@ -86,26 +86,20 @@ void recent_forget(struct recent *recent, int64_t before)
     }
 }
 
-void recent_walk(const struct recent *recent, int64_t from,
-                 void (*each)(void *data, const struct history_row *row), void *data)
+bool recent_row(const struct recent *recent, unsigned n, struct history_row *row)
 {
-    for (unsigned i = 0; i < recent->count; i++) {
-        const struct recent_row *kept = &recent->rows[(recent->first + i) % recent->room];
-        if (kept->t < from)
-            continue;
-        struct history_row row = history_empty(kept->t);
-        const size_t size = kept->values * sizeof *row.mean;
-        memcpy(&row, kept->bytes, HEAD);
-        memcpy(row.mean, kept->bytes + HEAD, size);
-        if (!recent->means_only) {
-            memcpy(row.min, kept->bytes + HEAD + size, size);
-            memcpy(row.max, kept->bytes + HEAD + 2 * size, size);
-        }
-        each(data, &row);
+    if (n >= recent->count)
+        return n == recent->count && history_so_far(&recent->series, row);
+    const struct recent_row *kept = &recent->rows[(recent->first + n) % recent->room];
+    const size_t size = kept->values * sizeof *row->mean;
+    *row = history_empty(kept->t);
+    memcpy(row, kept->bytes, HEAD);
+    memcpy(row->mean, kept->bytes + HEAD, size);
+    if (!recent->means_only) {
+        memcpy(row->min, kept->bytes + HEAD + size, size);
+        memcpy(row->max, kept->bytes + HEAD + 2 * size, size);
     }
-    struct history_row row;
-    if (history_so_far(&recent->series, &row) && row.t >= from)
-        each(data, &row);
+    return true;
 }
 
 void recent_join(struct history_row *row, const struct history_row *part)

@@ -26,10 +26,8 @@ void recent_silent(struct recent *recent, double wall);
 /** Frees rows that begin before a time, up to the first that does not. */
 void recent_forget(struct recent *recent, int64_t before);
 
-/** Calls `each` for the rows that begin at `from` or later, the oldest first; the last one is the
- * current ten seconds so far. */
-void recent_walk(const struct recent *recent, int64_t from,
-                 void (*each)(void *data, const struct history_row *row), void *data);
+/** The n-th row, the oldest first; the last one is the current ten seconds so far. False: no more. */
+bool recent_row(const struct recent *recent, unsigned n, struct history_row *row);
 
 /** Adds a part to a row of a longer interval; call it in the order of time. */
 void recent_join(struct history_row *row, const struct history_row *part);

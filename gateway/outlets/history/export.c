@@ -79,12 +79,12 @@ static bool parse_time(const char *name, const char *text, int64_t *at)
     return false;
 }
 
-static bool print_row(void *data, const struct history_row *row)
+/* NULL: the heading. */
+static void print_row(const struct query_ask *ask, const struct history_row *row)
 {
-    const struct query_ask *ask = data;
     char line[CSV_LINE_MOST];
     const size_t size = csv_line(ask, row, line);
-    return fwrite(line, 1, size, stdout) == size;
+    fwrite(line, 1, size, stdout);
 }
 
 /* Finds the pack by its name, or the only one. */
@@ -143,8 +143,13 @@ int history_export(int argc, char **argv)
     if (good) {
         const unsigned cells = query_cells(query, &export.ask, &limits);
         query_want_all(&export.ask, cells, limits);
-        print_row(&export.ask, NULL);
-        good = query_rows(query, &export.ask, print_row, &export.ask) >= 0;
+        struct query_rows rows;
+        const struct history_row *row = NULL;
+        query_begin(&rows, query, &export.ask);
+        do
+            print_row(&export.ask, row);
+        while (!ferror(stdout) && (row = query_next(&rows)));
+        good = !query_why(query)[0];
         if (!good)
             fprintf(stderr, "packgate: %s\n", query_why(query));
     }

@@ -46,9 +46,8 @@ static int64_t round_down(int64_t t, int64_t step)
     return t - t % step;
 }
 
-static bool take_row(void *data, const struct history_row *row)
+static void take_row(struct reading *reading, const struct history_row *row)
 {
-    struct reading *reading = data;
     const int64_t t = round_down(row->t, reading->width);
     if (!reading->holds || reading->held.t != t) {
         write_held(reading);
@@ -56,20 +55,22 @@ static bool take_row(void *data, const struct history_row *row)
         reading->holds = true;
     }
     recent_join(&reading->held, row);
-    return !reading->failed;
 }
 
-static void take_memory(void *data, const struct history_row *row)
+static void take_memory(struct reading *reading, const struct recent *recent, int64_t from,
+                        int64_t to)
 {
-    struct reading *reading = data;
-    if (row->t >= reading->from && row->t < reading->to)
-        take_row(data, row);
+    struct history_row row;
+    for (unsigned n = 0; recent_row(recent, n, &row); n++)
+        if (row.t >= from && row.t < to)
+            take_row(reading, &row);
 }
 
 static bool read_level(struct reading *reading, struct query *query, enum history_level level,
                        int64_t from, int64_t to)
 {
     const int64_t step = history_levels[level].step;
+    struct query_rows rows;
     struct query_ask ask = {.pack = reading->pack->pack->source.name,
                             .level = level,
                             .from = round_down(from, step),
@@ -79,7 +80,10 @@ static bool read_level(struct reading *reading, struct query *query, enum histor
     reading->width = later((int64_t) reading->backlog->config->interval_s, step);
     query_want_all(&ask, MAX_CELLS, true);
     ask.wanted[ROW_FLAGS] = true;
-    return query_rows(query, &ask, take_row, reading) >= 0;
+    query_begin(&rows, query, &ask);
+    for (const struct history_row *row; !reading->failed && (row = query_next(&rows));)
+        take_row(reading, row);
+    return !query_why(query)[0];
 }
 
 /* Reads each level as far back as it reaches, the coarse and oldest ones first. */
@@ -115,9 +119,7 @@ static bool read_pack(struct backlog *backlog, struct query *query, struct influ
         return false;
     }
     reading.width = (int64_t) backlog->config->interval_s;
-    reading.from = memory;
-    reading.to = to;
-    recent_walk(&pack->recent, memory, take_memory, &reading);
+    take_memory(&reading, &pack->recent, memory, to);
     write_held(&reading);
     if (reading.failed)
         snprintf(why, size, "out of memory");
@@ -155,8 +157,8 @@ int64_t backlog_first(const struct backlog *backlog, struct query *query)
 
 bool backlog_join(const struct influx_pack *pack, int64_t from, int64_t to, struct history_row *row)
 {
-    struct reading reading = {.from = from, .to = to, .width = to - from};
-    recent_walk(&pack->recent, from, take_memory, &reading);
+    struct reading reading = {.width = to - from};
+    take_memory(&reading, &pack->recent, from, to);
     *row = reading.held;
     return reading.holds;
 }

@@ -16,7 +16,7 @@ static void write_days(struct daily *daily, struct query *query, const struct in
 {
     const char *name = pack->pack->source.name;
     const int64_t from = later(confirmed + 1, current - CHECKUP_BACK_DAYS * (int64_t) DAY_S);
-    const unsigned count = checkup_days(query, name, from, current, days, CHECKUP_BACK_DAYS);
+    const unsigned count = query_health(query, name, from, current, days, CHECKUP_BACK_DAYS);
     unsigned written = 0;
     for (unsigned n = 0; n < count; n++) {
         if (days[n].from < from)

@@ -100,7 +100,7 @@ char *past_health(struct past_asked *asked, struct query *query, struct worker_r
     const char *pack = asked->pack->source.name;
     const int64_t now = (int64_t) floor(asked->wall);
     json_t *object = json_object();
-    put_days(object, days, checkup_days(query, pack, now - (most + 1) * DAY_S, now, days, most));
+    put_days(object, days, query_health(query, pack, now - (most + 1) * DAY_S, now, days, most));
     json_object_set_new(object, "findings",
                         list_findings(findings, checkup_judge(query, pack, now, findings)));
     free(days);

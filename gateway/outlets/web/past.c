@@ -27,56 +27,11 @@ struct past {
     struct workers *workers;
 };
 
-/* Rows in order, the oldest first: from the database, then those that only memory has. An hour or
- * day that is in both is returned once, joined. */
-struct walk {
-    const struct query_ask *ask;
-    query_each *each;
-    void *data;
-    struct history_row held; /* the last row, which memory may continue */
-    bool holds, over;
-};
-
-static void pass_held_row(struct walk *walk)
+int64_t past_memory_from(struct query *query, const struct query_ask *ask)
 {
-    if (walk->holds && !walk->over)
-        walk->over = !walk->each(walk->data, &walk->held);
-    walk->holds = false;
-}
-
-static bool on_row(void *data, const struct history_row *row)
-{
-    struct walk *walk = data;
-    pass_held_row(walk);
-    walk->held = *row;
-    walk->holds = true;
-    return !walk->over;
-}
-
-static void on_recent(void *data, const struct history_row *part)
-{
-    struct walk *walk = data;
-    const enum history_level level = walk->ask->level;
-    const int64_t from = history_start(level, part->from);
-    if (from < history_start(level, walk->ask->from) || from >= walk->ask->to)
-        return;
-    if (!walk->holds || walk->held.from != from) {
-        pass_held_row(walk);
-        walk->held = history_empty(from);
-        walk->holds = true;
-    }
-    recent_join(&walk->held, part);
-}
-
-/* The time from which on memory has rows of this level that are not in the database. */
-static int64_t memory_from(struct query *query, const struct query_ask *ask)
-{
-    if (!query)
-        return INT64_MIN;
-    const bool long_one = ask->level >= LEVEL_HOUR;
-    const enum history_level level = long_one ? LEVEL_RECENT : ask->level;
-    const int64_t last = query_last_before(query, ask->pack, level, ask->to);
-    return last == INT64_MIN ? last : last + history_levels[level].step;
+    const enum history_level level = ask->level >= LEVEL_HOUR ? LEVEL_RECENT : ask->level;
+    const int64_t last = query ? query_last_before(query, ask->pack, level, ask->to) : INT64_MIN;
+    return last == INT64_MIN ? 0 : last + history_levels[level].step;
 }
 
 static void log_unreadable(void *data, const char *why)
@@ -85,18 +40,6 @@ static void log_unreadable(void *data, const char *why)
     if (why[0] && !past->told)
         log_warn("web: %s; charts have only values since the start", why);
     past->told = why[0] != '\0';
-}
-
-static bool read_rows(struct query *query, struct walk *walk)
-{
-    return !query || query_rows(query, walk->ask, on_row, walk) >= 0;
-}
-
-static void read_memory(const struct past *past, unsigned pack, struct query *query,
-                        struct walk *walk)
-{
-    recent_walk(&past->recents[pack], memory_from(query, walk->ask), on_recent, walk);
-    pass_held_row(walk);
 }
 
 /* A commit between two reads would move rows out of what memory adds. */
@@ -115,21 +58,45 @@ static void close_file(struct query *query, struct worker_result *result)
     query_close(query);
 }
 
-bool past_rows(const struct past *past, unsigned pack, struct query *query,
-               const struct query_ask *ask, query_each *each, void *data)
+static bool next_part(struct past_rows *rows, struct history_row *part)
 {
-    struct walk walk = {.ask = ask, .each = each, .data = data};
-    if (!read_rows(query, &walk))
-        return false;
-    read_memory(past, pack, query, &walk);
-    return true;
+    const struct query_ask *ask = rows->ask;
+    const struct history_row *row = rows->query ? query_next(&rows->file) : NULL;
+    if (row) {
+        *part = *row;
+        return true;
+    }
+    rows->failed |= rows->query && query_why(rows->query)[0];
+    rows->query = NULL;
+    while (!rows->failed && recent_row(rows->recent, rows->n++, part)) {
+        const bool only = part->t >= rows->from;
+        part->t = part->from = history_start(ask->level, part->from);
+        if (only && part->from >= history_start(ask->level, ask->from) && part->from < ask->to)
+            return true;
+    }
+    return false;
 }
 
-void past_recent(const struct past *past, unsigned pack, struct query *query, const char *name,
-                 void (*each)(void *data, const struct history_row *row), void *data)
+void past_begin(struct past_rows *rows, const struct past *past, unsigned pack, struct query *query,
+                const struct query_ask *ask)
 {
-    const struct query_ask ask = {.pack = name, .level = LEVEL_RECENT, .to = INT64_MAX};
-    recent_walk(&past->recents[pack], memory_from(query, &ask), each, data);
+    *rows = (struct past_rows){.ask = ask,
+                               .query = query,
+                               .recent = &past->recents[pack],
+                               .from = past_memory_from(query, ask)};
+    if (query)
+        query_begin(&rows->file, query, ask);
+    rows->more = next_part(rows, &rows->next);
+}
+
+const struct history_row *past_next(struct past_rows *rows)
+{
+    if (!rows->more)
+        return NULL;
+    rows->row = rows->next;
+    while ((rows->more = next_part(rows, &rows->next)) && rows->next.from == rows->row.from)
+        recent_join(&rows->row, &rows->next);
+    return &rows->row;
 }
 
 struct column {
@@ -160,9 +127,8 @@ static int compare_starts(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static bool fill_row(void *data, const struct history_row *row)
+static void fill_row(const struct table *table, const struct history_row *row)
 {
-    const struct table *table = data;
     const int64_t *step =
         bsearch(&row->from, table->starts, table->steps, sizeof *table->starts, compare_starts);
     for (unsigned c = 0; step && c < table->count; c++) {
@@ -173,7 +139,6 @@ static bool fill_row(void *data, const struct history_row *row)
             table->numbers[c * table->steps + (step - table->starts)] =
                 (int32_t) (history_is_energy(column->value) ? number / 100 : number);
     }
-    return true;
 }
 
 /* Sets up the steps from `from` to `to`, all unknown. */
@@ -316,9 +281,13 @@ static char *make_table(const struct past_asked *asked, struct query *query)
         return NULL;
     table->level = ask->level;
     add_columns(table, ask);
-    if (prepare_steps(table, ask, asked->wall) &&
-        past_rows(asked->past, asked->pack->index, query, ask, fill_row, table))
-        text = print_table(table);
+    if (prepare_steps(table, ask, asked->wall)) {
+        struct past_rows rows;
+        past_begin(&rows, asked->past, asked->pack->index, query, ask);
+        for (const struct history_row *row; (row = past_next(&rows));)
+            fill_row(table, row);
+        text = rows.failed ? NULL : print_table(table);
+    }
     free(table->numbers);
     free(table->starts);
     free(table);
@@ -386,37 +355,26 @@ struct piece {
     bool begun, over;
 };
 
-struct lines {
-    const struct query_ask *ask;
-    FILE *out;
-    size_t size, most; /* bytes so far, and those after which the piece ends */
-};
-
-static bool add_line(void *data, const struct history_row *row)
+static size_t write_line(FILE *out, const struct query_ask *ask, const struct history_row *row)
 {
-    struct lines *lines = data;
     char line[CSV_LINE_MOST];
-    const size_t size = csv_line(lines->ask, row, line);
-    lines->size += size;
-    return fwrite(line, 1, size, lines->out) == size && lines->size < lines->most;
+    const size_t size = csv_line(ask, row, line);
+    return fwrite(line, 1, size, out);
 }
 
-/* The file's last row, which memory may continue, belongs into the same piece as the rows of
- * memory. */
-static bool read_piece(struct piece *piece, struct query *query, struct lines *lines)
+static bool write_rows(struct piece *piece, struct query *query, FILE *out)
 {
     struct query_ask *ask = &piece->asked.ask.query;
-    struct walk walk = {.ask = ask, .each = add_line, .data = lines};
-    if (!read_rows(query, &walk))
-        return false;
-    piece->over = !walk.over;
-    if (walk.over) {
-        ask->from = walk.held.from;
-        return true;
-    }
-    lines->most = SIZE_MAX;
-    read_memory(piece->asked.past, piece->asked.pack->index, query, &walk);
-    return true;
+    struct past_rows rows;
+    const struct history_row *row;
+    size_t size = 0;
+    past_begin(&rows, piece->asked.past, piece->asked.pack->index, query, ask);
+    while ((row = past_next(&rows)) && size < DOWNLOAD_PIECE)
+        size += write_line(out, ask, row);
+    piece->over = !row;
+    if (row)
+        ask->from = row->from;
+    return !rows.failed;
 }
 
 static void work_piece(void *data, struct worker_result *result)
@@ -425,9 +383,8 @@ static void work_piece(void *data, struct worker_result *result)
     struct ask *ask = &piece->asked.ask;
     char *bytes = NULL;
     size_t size;
-    struct lines lines = {
-        .ask = &ask->query, .out = open_memstream(&bytes, &size), .most = DOWNLOAD_PIECE};
-    if (!lines.out)
+    FILE *out = open_memstream(&bytes, &size);
+    if (!out)
         return;
     struct query *query = open_file(piece->asked.past, result);
     bool good = query || !piece->begun;
@@ -438,11 +395,11 @@ static void work_piece(void *data, struct worker_result *result)
         ask->query.wanted[ROW_CHARGED] = ask->query.wanted[ROW_DISCHARGED] = true;
         ask->query.wanted[ROW_SOC_PEAK] = false;
         ask->query.from = history_start(ask->query.level, ask->query.from);
-        add_line(&lines, NULL);
+        write_line(out, &ask->query, NULL);
     }
-    good = good && read_piece(piece, query, &lines);
+    good = good && write_rows(piece, query, out);
     close_file(query, result);
-    good = !ferror(lines.out) && fclose(lines.out) == 0 && good;
+    good = !ferror(out) && fclose(out) == 0 && good;
     result->text = good ? bytes : NULL;
 }
 

@@ -39,9 +39,8 @@ static void add_spell(void *data, const struct query_alarm *spell)
 /* An alarm ends only if it was seen in a row of memory before: the first rows after a start may lack
  * an alarm that was not read yet. Rows before its end in the database begin no new spell,
  * because the row in which it ended still contains it. */
-static void add_row(void *data, const struct history_row *row)
+static void add_row(struct spells *spells, const struct history_row *row)
 {
-    struct spells *spells = data;
     for (int i = 0; i < PACK_ALARM_COUNT; i++) {
         const int level = row->flags & FLAG_PROTECTION(i) ? ALARM_PROTECTION
                           : row->flags & FLAG_WARNING(i)  ? ALARM_WARNING
@@ -71,7 +70,6 @@ static int by_time(const void *a, const void *b)
 /* Where an alarm began. */
 struct place {
     const struct source *source;
-    enum pack_alarm alarm;
     const char *pack; /* of a bank; NULL: unknown */
     int cell;         /* from 1; 0: unknown, or it concerns none */
 };
@@ -84,17 +82,15 @@ static void find_pack(void *data, const char *pack)
             place->pack = place->source->members[i]->name;
 }
 
-static bool find_cell(void *data, const struct history_row *row)
+static int find_cell(const struct history_row *row, enum pack_alarm alarm)
 {
-    struct place *place = data;
     struct pack values;
     pack_clear(&values);
     for (unsigned i = 0; i < MAX_CELLS; i++)
         if (row->mean[ROW_CELL + i] != ROW_UNKNOWN)
             pack_set_cell(&values, i + 1, row->mean[ROW_CELL + i]);
     pack_derive(&values);
-    place->cell = alarms_cell(place->alarm, &values);
-    return false;
+    return alarms_cell(alarm, &values);
 }
 
 /* By the events at that time, and by the minute in which it began. */
@@ -102,7 +98,8 @@ static struct place place_of(const struct past_asked *asked, struct query *query
                              const struct query_alarm *spell)
 {
     const struct source *source = &asked->pack->source;
-    struct place place = {.source = source, .alarm = spell->alarm};
+    struct place place = {.source = source};
+    struct past_rows rows;
     struct query_ask ask = {.pack = source->name,
                             .level = LEVEL_MINUTE,
                             .from = history_start(LEVEL_MINUTE, spell->since),
@@ -116,7 +113,10 @@ static struct place place_of(const struct past_asked *asked, struct query *query
     for (unsigned i = 0; i < MAX_CELLS; i++)
         ask.wanted[ROW_CELL + i] = true;
     /* What memory has of a bank is without cells. */
-    past_rows(asked->past, asked->pack->index, query, &ask, find_cell, &place);
+    past_begin(&rows, asked->past, asked->pack->index, query, &ask);
+    const struct history_row *row = past_next(&rows);
+    if (row)
+        place.cell = find_cell(row, spell->alarm);
     return place;
 }
 
@@ -148,10 +148,15 @@ static json_t *list_spells(const struct past_asked *asked, struct query *query,
 char *past_alarms(struct past_asked *asked, struct query *query, struct worker_result *result)
 {
     const struct query_ask *ask = &asked->ask.query;
+    struct query_ask recent = {.pack = ask->pack, .level = LEVEL_RECENT, .to = INT64_MAX};
     struct spells spells = {.list = NULL};
+    struct past_rows rows;
     if (query)
         query_alarms(query, ask->pack, ask->from, ask->to, asked->ask.points, add_spell, &spells);
-    past_recent(asked->past, asked->pack->index, query, ask->pack, add_row, &spells);
+    recent.from = past_memory_from(query, &recent);
+    past_begin(&rows, asked->past, asked->pack->index, query, &recent);
+    for (const struct history_row *row; (row = past_next(&rows));)
+        add_row(&spells, row);
     json_t *list = list_spells(asked, query, &spells);
     free(spells.list);
     return json_text(list);

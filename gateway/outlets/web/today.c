@@ -35,27 +35,19 @@ static void put_cells(json_t *object, const struct history_row *row)
 }
 
 /* The day so far. */
-struct day {
-    json_t *object;
-    int64_t now;
-};
-
-static bool put_day(void *data, const struct history_row *row)
+static void put_day(json_t *object, int64_t now, const struct history_row *row)
 {
-    const struct day *day = data;
-    const int64_t gap = day->now - row->from - row->fresh_s;
+    const int64_t gap = now - row->from - row->fresh_s;
     /* If the power was never known, the energy is unknown rather than 0. */
     if (row->mean[ROW_POWER] != ROW_UNKNOWN) {
-        json_object_set_new(day->object, "charged_wh",
-                            json_number((double) row->charged_mwh / 1000, 1));
-        json_object_set_new(day->object, "discharged_wh",
+        json_object_set_new(object, "charged_wh", json_number((double) row->charged_mwh / 1000, 1));
+        json_object_set_new(object, "discharged_wh",
                             json_number((double) row->discharged_mwh / 1000, 1));
     }
-    json_object_set_new(day->object, "gap_s", json_integer(gap > 0 ? gap : 0));
-    set_value(day->object, "soc_min_percent", row->min[ROW_SOC], 10);
-    set_value(day->object, "soc_max_percent", row->max[ROW_SOC], 10);
-    put_cells(day->object, row);
-    return true;
+    json_object_set_new(object, "gap_s", json_integer(gap > 0 ? gap : 0));
+    set_value(object, "soc_min_percent", row->min[ROW_SOC], 10);
+    set_value(object, "soc_max_percent", row->max[ROW_SOC], 10);
+    put_cells(object, row);
 }
 
 /* The mean of the rows that begin in one step. */
@@ -75,18 +67,16 @@ static void end_step(struct power_curve *curve)
     curve->sum = 0;
 }
 
-static bool add_power(void *data, const struct history_row *row)
+static void add_power(struct power_curve *curve, const struct history_row *row)
 {
-    struct power_curve *curve = data;
     const int64_t from = row->from - row->from % curve->step;
     if (row->mean[ROW_POWER] == ROW_UNKNOWN)
-        return true;
+        return;
     if (from != curve->from)
         end_step(curve);
     curve->from = from;
     curve->sum += row->mean[ROW_POWER];
     curve->rows++;
-    return true;
 }
 
 /* Computes half hours from minutes. With many packs that would read too many rows, so hours are used. */
@@ -102,10 +92,13 @@ static bool put_power(const struct past_asked *asked, const struct outlet_pack *
                                   .from = now - DAY_S - now % curve.step,
                                   .to = now + 1,
                                   .wanted = {[ROW_POWER] = true}};
-    const bool good = past_rows(asked->past, pack->index, query, &ask, add_power, &curve);
+    struct past_rows rows;
+    past_begin(&rows, asked->past, pack->index, query, &ask);
+    for (const struct history_row *row; (row = past_next(&rows));)
+        add_power(&curve, row);
     end_step(&curve);
     json_object_set_new(object, "power_w", curve.points);
-    return good;
+    return !rows.failed;
 }
 
 static bool put_pack(const struct past_asked *asked, const struct outlet_pack *pack,
@@ -121,9 +114,11 @@ static bool put_pack(const struct past_asked *asked, const struct outlet_pack *p
     ask.wanted[ROW_CHARGED] = ask.wanted[ROW_DISCHARGED] = true;
     for (unsigned i = 0; i < MAX_CELLS; i++)
         ask.wanted[ROW_CELL + i] = true;
-    struct day day = {object, now};
-    return past_rows(asked->past, pack->index, query, &ask, put_day, &day) &&
-           put_power(asked, pack, query, object);
+    struct past_rows rows;
+    past_begin(&rows, asked->past, pack->index, query, &ask);
+    for (const struct history_row *row; (row = past_next(&rows));)
+        put_day(object, now, row);
+    return !rows.failed && put_power(asked, pack, query, object);
 }
 
 char *past_today(struct past_asked *asked, struct query *query, struct worker_result *result)

@@ -259,14 +259,6 @@ TEST(tries)
     assert_float_equal(waits(&tries, "203.0.113.1", 260), 0, 0);
 }
 
-static bool count_day(void *data, const struct history_row *row)
-{
-    struct history_row *days = data;
-    days[0].n++;
-    days[1] = *row;
-    return true;
-}
-
 /* Yesterday had 23 hours: its rows in memory are not of today, and what was not recorded of today is known. */
 TEST(day_after_summer_time)
 {
@@ -284,13 +276,16 @@ TEST(day_after_summer_time)
     pack_set(&values, SOC_PERCENT, 50);
     for (int s = 600; s < 660; s += 10)
         past_add(past, 0, &values, &status, (double) midnight + s);
-    struct history_row days[2] = {0};
+    struct past_rows rows;
     const struct query_ask ask = {
         .pack = "shed", .level = LEVEL_DAY, .from = midnight, .to = midnight + 660};
-    assert_true(past_rows(past, 0, NULL, &ask, count_day, days));
-    assert_int_equal(days[0].n, 1);
-    assert_int_equal(days[1].from, midnight);
-    assert_int_equal(days[1].max[ROW_SOC], 500);
-    assert_in_range(days[1].fresh_s, 50, 60);
+    past_begin(&rows, past, 0, NULL, &ask);
+    const struct history_row *day = past_next(&rows);
+    assert_non_null(day);
+    assert_int_equal(day->from, midnight);
+    assert_int_equal(day->max[ROW_SOC], 500);
+    assert_in_range(day->fresh_s, 50, 60);
+    assert_null(past_next(&rows));
+    assert_false(rows.failed);
     past_free(past);
 }

@@ -16,7 +16,7 @@
 
 struct query {
     sqlite3 *db;
-    char why[200]; /* the last query_rows failed; empty: none did */
+    char why[200]; /* the rows begun last could not be read; empty: they could */
 };
 
 struct query *query_open(const char *path, char *why, size_t size)

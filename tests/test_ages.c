@@ -33,7 +33,8 @@
 #define TALK_S 1.0      /* s: a talker sends a whole set each second */
 #define RUN_S 180.0     /* s of the test-controlled clock; AGES_SECONDS overrides it */
 #define MOSTLY 0.97     /* least share of the time with fresh values, beside a busy host */
-#define LATE_FRESH 0.7  /* the same where every reply is late, once that is known */
+#define LATE_FRESH 0.7  /* the same where every reply is late, and no gap of STALE_S */
+#define WHOLE_S 110.0   /* by then it has answered all its requests, too */
 #define STALLS_AGREE_S 6000
 #define TOO_OLD_S (SIMULATOR_CLOCK_S - 15) /* the clock in the values wraps: too old to tell */
 
@@ -49,10 +50,14 @@ struct bench {
     ev_timer looking;
     const char *name; /* of the case */
     bool has_voltage, has_cells;
+    double started_at;
     /* what was seen */
     unsigned published[PACKS_MOST], looks, fresh, lies, old, mixtures, said;
     double took_s[PACKS_MOST]; /* duration of the cycle published last */
     double worst_lie_s, oldest_s, widest_s, last_fresh_at, longest_gap_s;
+    unsigned known[PACKS_MOST]; /* values when the pack was complete */
+    double whole_s;             /* until all were */
+    unsigned behind;            /* values that were known only later */
 };
 
 /* Age of the measurement that a cell encodes, at most one tick too large; NaN: unknown. */
@@ -87,6 +92,28 @@ static void complain(struct bench *bench, const char *what, const struct poller 
                       poller->config->name, what, seconds, now - poller->published_at);
 }
 
+static unsigned count_known(const struct pack *values)
+{
+    unsigned known = 0;
+    for (unsigned id = 0; id < PACK_VALUES; id++)
+        known += pack_known(values, id);
+    return known;
+}
+
+/* A complete pack has told all it will tell: a bank takes its state of charge, and `packgate read` ends. */
+static void look_for_more(struct bench *bench, unsigned i, double now)
+{
+    const unsigned known = count_known(&bench->pollers[i]->values);
+    if (!bench->pollers[i]->complete)
+        return;
+    if (bench->known[i] == 0) {
+        bench->known[i] = known;
+        bench->whole_s = now - bench->started_at;
+    }
+    if (known > bench->known[i] + bench->behind)
+        bench->behind = known - bench->known[i];
+}
+
 static void look_at(struct bench *bench, unsigned i, double now)
 {
     const struct poller *poller = bench->pollers[i];
@@ -100,6 +127,7 @@ static void look_at(struct bench *bench, unsigned i, double now)
     if (poller_stale(poller, now) || told > TOO_OLD_S)
         return;
     bench->fresh++;
+    look_for_more(bench, i, now);
     bench->longest_gap_s = fmax(bench->longest_gap_s, now - bench->last_fresh_at);
     bench->last_fresh_at = now;
     bench->oldest_s = fmax(bench->oldest_s, oldest);
@@ -234,16 +262,16 @@ static void run_case(struct bench *bench, const struct bms_driver *driver, unsig
     line_start(bench->line);
     ev_now_update(bench->loop);
     ev_timer_start(bench->loop, &bench->looking);
-    bench->last_fresh_at = clock_now();
+    bench->last_fresh_at = bench->started_at = clock_now();
     const char *seconds = getenv("AGES_SECONDS");
     run_until(bench, clock_now() + (seconds ? atof(seconds) : RUN_S));
     if (getenv("AGES"))
         print_message("%-40s published %4u fresh %3.0f%% worst lie %5.2f oldest %5.2f apart %5.2f "
-                      "reopened %u gap %.1f lies %.2f%% %s\n",
+                      "reopened %u gap %.1f lies %.2f%% whole %.1f behind %u %s\n",
                       name, bench->published[0], 100.0 * bench->fresh / bench->looks,
                       bench->worst_lie_s, bench->oldest_s, bench->widest_s,
                       bench->pollers[0]->counters.reconnects, bench->longest_gap_s,
-                      100.0 * bench->lies / bench->looks,
+                      100.0 * bench->lies / bench->looks, bench->whole_s, bench->behind,
                       bench->lies || bench->old || bench->mixtures ? "WRONG" : "");
     close_bench(bench);
 }
@@ -286,7 +314,10 @@ static void check_cases(const char *const *cases, unsigned packs, double allowed
                      only_stands_still(cases[i]) && bench.fresh < MOSTLY * bench.looks;
             wrong += start_s < 0 && bms_talks(driver) &&
                      bench.longest_gap_s > atof(strchr(cases[i], '=') + 1) + TALK_S;
-            wrong += strcmp(cases[i], LATE_CASE) == 0 && bench.fresh < LATE_FRESH * bench.looks;
+            wrong += strcmp(cases[i], LATE_CASE) == 0 &&
+                     (bench.fresh < LATE_FRESH * bench.looks || bench.longest_gap_s > STALE_S ||
+                      bench.whole_s == 0 || bench.whole_s > WHOLE_S);
+            wrong += strncmp(cases[i], "delay", 5) == 0 && !bms_talks(driver) && bench.behind > 0;
         }
         unsigned most = (unsigned) (allowed * looks);
         wrong += lies > most || old > most || mixtures > most;

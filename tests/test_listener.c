@@ -24,7 +24,8 @@
 #define PACKS_MOST 3
 #define REPLY_S 0.06
 #define BAUD 9600
-#define SETTLED 10 /* rounds: with a weak checksum several readings must agree */
+#define SETTLED                                                                                    \
+    14 /* rounds: with a weak checksum several readings must agree, and a master tries what packs do not know */
 
 static const struct line_config line_config = {.name = "line", .listen = true};
 

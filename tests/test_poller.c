@@ -142,22 +142,40 @@ POLLER_TEST(learns_no_pace_from_a_stop)
     }
 }
 
-/* The first cycle takes longer than values stay fresh: at its end the vital ones are still published, with their
- * age. */
+/* Each answer takes most of the time that values stay fresh: the vital ones are published without those that the next
+ * cycles bring, one at a time, and with their age. The pack is complete when nothing is left to ask. */
 POLLER_TEST(keeps_what_a_slow_first_cycle_brought)
 {
     struct world *world = *state;
-    struct bms_request request;
-    bool published;
-    const double began = world->now;
-    while (next_request(world->poller, world->now, &request, &published)) {
-        world->now += 7;
-        answer(world, request.bytes[0]);
+    for (unsigned cycles = 1; cycles <= 3; cycles++) {
+        struct bms_request request;
+        bool published;
+        const double began = world->now;
+        while (next_request(world->poller, world->now, &request, &published)) {
+            world->now += 7;
+            answer(world, request.bytes[0]);
+        }
+        assert_true(published && world->now - began > config.stale_after_s);
+        assert_values(&world->poller->values, {VOLTAGE_V, 52}, {CELL_MV, 3300});
+        assert_string_equal(world->poller->values.text[SERIAL], cycles == 1 ? "" : "A1");
+        assert_true(world->poller->published_at == began);
+        assert_true(world->poller->complete == (cycles == 3));
     }
-    assert_true(published && world->now - began > config.stale_after_s);
-    assert_values(&world->poller->values, {VOLTAGE_V, 52}, {CELL_MV, 3300});
-    assert_string_equal(world->poller->values.text[SERIAL], "A1");
-    assert_true(world->poller->published_at == began);
+}
+
+/* The answer to a request that stayed unanswered may be late, once. */
+POLLER_TEST(is_complete_when_nothing_can_follow)
+{
+    struct world *world = *state;
+    world->answers[SLOW] = false;
+    cycle(world);
+    assert_false(world->poller->complete);
+    while (world->poller->steps[SLOW].misses < 2) {
+        assert_false(world->poller->complete);
+        world->now += 1;
+        cycle(world);
+    }
+    assert_true(world->poller->complete);
 }
 
 POLLER_TEST(asks_slow_values_rarely)

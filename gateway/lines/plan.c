@@ -23,6 +23,19 @@ static void next_step(struct poller *poller)
     spike_drop(&poller->spike);
 }
 
+/* Values must not become stale while a pack is asked for all that it may not know: trials that would take longer than
+ * half of that time follow in the next cycles. The other half is for the steps that come first there. */
+static void end_step(struct poller *poller, double now)
+{
+    struct poller_cycle *cycle = &poller->cycle;
+    const double over_at = poller->published_at + poller_stale_after(poller) / 2;
+    if (cycle->trials && now + (now - cycle->asked_at) > over_at) {
+        cycle->over = true;
+        cycle->step = poller->config->driver->steps - 1;
+    }
+    next_step(poller);
+}
+
 /* A step that was never answered, or is given up, is worth one request. */
 static bool may_be_unknown(const struct poller *poller, unsigned index)
 {
@@ -47,6 +60,15 @@ static bool is_wanted(struct poller *poller, double now)
     return !skipped;
 }
 
+/* Whether a step was left unanswered only once, maybe because the answer was late. */
+static bool is_in_doubt(const struct poller *poller)
+{
+    bool doubt = false;
+    for (unsigned i = 0; i < poller->config->driver->steps; i++)
+        doubt |= !poller->steps[i].answers && poller->steps[i].misses == 1;
+    return doubt;
+}
+
 /* The cycle has run all steps of its pass: those known to be answered, then those that may stay
  * unanswered. Values are published before the second pass, and again after it if it brought any. */
 static bool begin_pass(struct poller *poller, double now, bool *published)
@@ -56,7 +78,7 @@ static bool begin_pass(struct poller *poller, double now, bool *published)
     if (!again && (!cycle->trials || cycle->tried))
         *published |= poller_publish(poller, now);
     if (!again && (cycle->trials || !cycle->published)) {
-        poller->complete |= cycle->trials && !cycle->over;
+        poller->complete |= cycle->trials && !cycle->over && !is_in_doubt(poller);
         return false;
     }
     cycle->trials |= !again;
@@ -82,6 +104,7 @@ static bool find_request(struct poller *poller, double now, bool *published)
         if (cycle->built)
             break;
         poller_forget_step(&poller->steps[cycle->step]);
+        poller->steps[cycle->step].misses = 0;
     }
     return cycle->built;
 }
@@ -159,6 +182,7 @@ static void store(struct poller *poller, const struct plan_reply *reply)
     step->misses = step->refusals = 0;
     step->answers = true;
     step->due = every_s ? reply->sent_at + every_s : 0;
+    poller->cycle.tried |= poller->cycle.trials;
 }
 
 static void miss_step(struct poller *poller, double now);
@@ -192,8 +216,7 @@ bool plan_answered(struct poller *poller, const struct plan_reply *reply, double
     }
     poller->counters.spikes += verdict == SPIKE_REFUTED;
     store(poller, reply);
-    cycle->tried |= cycle->trials;
-    next_step(poller);
+    end_step(poller, now);
     return true;
 }
 
@@ -217,7 +240,7 @@ bool plan_refused(struct poller *poller, const struct plan_reply *reply, double 
         return true;
     }
     refused->due = now + REFUSED_AGAIN_S;
-    next_step(poller);
+    end_step(poller, now);
     return true;
 }
 
@@ -269,14 +292,7 @@ static void miss_step(struct poller *poller, double now)
     } else if (plan->every_s == 0) {
         poller->cycle.incomplete = true;
     }
-    /* A board that does not know several requests leaves one after the other unanswered, and its values must not wait
-     * for all of them: those for which there is no time left in this cycle are tried in the next one. */
-    const struct poller_cycle *cycle = &poller->cycle;
-    if (cycle->trials && now + (now - cycle->asked_at) > cycle->started + poller->config->poll_s) {
-        poller->cycle.over = true;
-        poller->cycle.step = poller->config->driver->steps - 1;
-    }
-    next_step(poller);
+    end_step(poller, now);
 }
 
 void plan_unanswered(struct poller *poller, double now)

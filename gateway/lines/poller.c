@@ -225,7 +225,6 @@ void poller_end_cycle(struct poller *poller, double now)
     pace->interrupted = poller->presence.woken = false;
     pace->dropped = 0;
     pace->due = fmax(cycle->started + next_s, now);
-    poller->complete |= cycle->published && now - pace->first_at > poller_stale_after(poller);
     poller->cycle.under_way = false;
 }
 

@@ -39,7 +39,7 @@ struct poller_cycle {
     bool built;                 /* `request` is */
     bool trials;       /* now tries steps that may stay unanswered; all others were requested */
     bool tried;        /* one was answered */
-    bool over;         /* the time for them is over */
+    bool over;         /* the others follow in the next cycle */
     bool vital_missed; /* a vital step was, which ends the cycle */
     bool incomplete;   /* a step that used to be answered was missed */
     bool skipped;      /* some steps were, as the pack was silent */
@@ -94,8 +94,8 @@ struct poller {
     uint32_t incoming_of;      /* and the number of its request */
     struct pack values;        /* the last cycle published */
     double published_at;       /* request time of its oldest part; NaN: never */
-    bool complete;             /* each step was requested once, or had time to be */
-    struct spike spike;        /* readings that are not accepted yet */
+    bool complete;      /* each step was answered or refused once, or left unanswered twice */
+    struct spike spike; /* readings that are not accepted yet */
     struct poller_cycle cycle;
     struct poller_pace pace;
     struct poller_presence presence;

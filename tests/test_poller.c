@@ -178,6 +178,25 @@ POLLER_TEST(is_complete_when_nothing_can_follow)
     assert_true(world->poller->complete);
 }
 
+/* It was asleep at the first request, and refuses the second. */
+POLLER_TEST(is_complete_when_it_refuses_what_it_missed)
+{
+    struct world *world = *state;
+    struct bms_request request;
+    bool published;
+    world->answers[SLOW] = false;
+    cycle(world);
+    assert_int_equal(world->poller->steps[SLOW].misses, 1);
+    world->now = fmax(world->poller->steps[SLOW].due, world->poller->pace.due);
+    while (next_request(world->poller, world->now, &request, &published)) {
+        if (request.bytes[0] == SLOW)
+            refuse_request(world->poller, world->now);
+        else
+            answer(world, request.bytes[0]);
+    }
+    assert_true(world->poller->complete);
+}
+
 POLLER_TEST(asks_slow_values_rarely)
 {
     struct world *world = *state;

@@ -233,7 +233,7 @@ bool plan_refused(struct poller *poller, const struct plan_reply *reply, double 
     poller->counters.refused++;
     poller->presence.last_answer = now;
     refused->answers = false;
-    refused->refusals = 0;
+    refused->misses = refused->refusals = 0;
     poller_forget_step(refused);
     if (plan_of(poller, reply->step)->vital) {
         poller_abandon_cycle(poller, now);

@@ -36,7 +36,8 @@ static void on_over(struct child *child, enum child_end end)
 {
     struct resolver *resolver = child->data;
     struct resolver_address found[RESOLVER_MAX];
-    const unsigned count = (unsigned) (child->size / sizeof *found);
+    const size_t told = child->size / sizeof *found;
+    const unsigned count = told < RESOLVER_MAX ? (unsigned) told : RESOLVER_MAX;
     if (count > 0)
         memcpy(found, child->bytes, count * sizeof *found);
     child_stop(child);

@@ -319,12 +319,13 @@ def past(rows=(), packs=PACKS):
             yield page
 
 
-def await_file(file, table="minute", column="c1"):
+def await_file(file):
+    """Until the history has made all its tables, the view of days last."""
     def columns():
         with contextlib.suppress(sqlite3.OperationalError), contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
-            return [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+            return [row[1] for row in database.execute("PRAGMA table_info(days)")]
         return []
-    until(columns, lambda found: column in found)
+    until(columns, lambda found: "fresh_s" in found)
 
 
 def history(page, **arguments):
@@ -421,7 +422,7 @@ def test_today():
         assert page.ask("/api/v1/today", method="POST", body="{}")[0] in (403, 405)
     # With many packs the steps are longer.
     with past(packs="".join(mute.replace("mute", f"mute-{n}").replace("unit = 3", f"unit = {n}").replace(":9", f":{n}") for n in range(1, 10))) as page:
-        await_file(page.file, "hour", "power_w")
+        await_file(page.file)
         hour = int(time.time()) // 3600 * 3600 - 7200
         insert(page.file, "hour", pack="mute-9", t=hour, n=6, power_w=-123)
         assert page.json("/api/v1/today")["mute-9"] == {"power_w": [[hour, -123]]}

@@ -209,7 +209,7 @@ static json_t *values_object(const struct overview *overview, const struct sourc
                              double now)
 {
     json_t *object = heading_of(source, now);
-    bool complete = true; /* all requests of the pack were sent once */
+    bool complete = true; /* nothing is left to ask it for the first time */
     for (unsigned i = 0; i < overview->polling->pack_count; i++) {
         const struct poller *poller = overview->polling->pollers[i];
         if (poller && strcmp(poller->config->name, source->name) == 0)

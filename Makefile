@@ -19,7 +19,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 
 # Debian's names of what it takes to build, and what the tests want on top.
 DEPS      := gcc libc6-dev pkg-config libmodbus-dev libserialport-dev libev-dev libinih-dev libjansson-dev
-TEST_DEPS  = libcmocka-dev mbpoll python3-minimal python3-pymodbus python3-serial-asyncio python3-ephem python3-yaml clang libclang-rt-dev nodejs npm \
+TEST_DEPS  = libcmocka-dev mbpoll strace python3-minimal python3-pymodbus python3-serial-asyncio python3-ephem python3-yaml clang libclang-rt-dev nodejs npm \
              dbus python3-dbus python3-gi mosquitto mosquitto-clients openssl python3-jinja2 python3-paho-mqtt $(BROWSER) fonts-inter curl nginx-light prometheus influxdb victoria-metrics prometheus-alertmanager iproute2 spin
 
 # The shell of Chromium alone looks at pages with a third of the processor time that the whole one takes, which does as well.

@@ -67,12 +67,12 @@ class Page(Gateway):
             connection.sendall(text)
         return connection
 
-    def await_fresh(self, *names):
+    def await_fresh(self, *names, bears=()):
         """Waits until these packs, or all, have all values: the vital ones come first."""
         def are_fresh(packs):
             return all(packs[name]["fresh"] and "alarm_level" in packs[name] and
                        ("cell_mv.1" in packs[name] or packs[name]["kind"] == "bank") for name in names or packs)
-        return until(lambda: {pack["pack"]: pack for pack in self.json("/api/v1/packs")}, are_fresh)
+        return until(lambda: {pack["pack"]: pack for pack in self.json("/api/v1/packs")}, are_fresh, bears=bears)
 
 
 def read_all(connection):

@@ -737,7 +737,7 @@ TEST(numbers)
     "123456789 123456789 123456789 123456789 123456789 123456789 123456789 123456789 123456789 "
 #define WRITE "NAME.VALUE -> REGISTER TYPE, such as house-1.soc_percent -> 40 u16"
 #define UNIT_EXPECTED "expected a whole number from 1 to 247\n"
-#define DURATION ", such as 500ms, 1.5s, 2m or 1h\n"
+#define DURATION ", with the unit ms, s, m, h or d"
 
 // clang-format off
 static const struct {
@@ -812,12 +812,12 @@ static const struct {
     {"twice", GOOD "unit = 2\n",
      "f:7: 'unit' is given twice, first in line 6\n"},
     {"twice, the first one bad", GOOD "poll = x\npoll = 1s\n",
-     "f:7: 'poll' is 'x'; expected a duration from 100ms to 1h" DURATION
+     "f:7: 'poll' is 'x'; expected a duration from 100ms to 1h" DURATION "\n"
      "f:8: 'poll' is given twice, first in line 7\n"},
     {"no value", GOOD "poll =\n",
-     "f:7: 'poll' has no value; expected a duration from 100ms to 1h" DURATION},
+     "f:7: 'poll' has no value; expected a duration from 100ms to 1h" DURATION "\n"},
     {"only a comment for a value", GOOD "poll = ; soon\n",
-     "f:7: 'poll' has no value; expected a duration from 100ms to 1h" DURATION},
+     "f:7: 'poll' has no value; expected a duration from 100ms to 1h" DURATION "\n"},
     {"wrong comment", GOOD "address = 2 # upper shelf\n",
      "f:7: 'address' is '2 # upper shelf'; expected a whole number from 0 to 255, up to 2 of them with commas between; a comment behind a value starts with ' ;'\n"},
     {"comment without its blank", GOOD "address = 2;upper shelf\n",
@@ -1054,6 +1054,9 @@ static const struct {
     {"serial settings of a serial server", LINE_A "baud = 9600 8N1\n" PACK_P,
      "f:4: warning: 'baud' has no effect here: [line a] is no serial port of this host\n"},
 
+    {"no warning about the limits of what is not named", GOOD "[present x]\nof = all\nport = can:can0\nprotocol = victron\n",
+     "f:8: 'of' is 'all'; expected the name of one pack or bank\n"},
+
     /* All of them are told, in the order of the file. */
     {"many", "[pack p]\nline = b\nunit = 300\nunti = 3\n[line a]\nport = com1\nprotocol = daly\n[gateway]\nbase = -1\npoll = 5\n",
      "f:2: there is no [line b]\n"
@@ -1062,7 +1065,7 @@ static const struct {
      "f:5: warning: [line a] has no pack and stays unused\n"
      "f:6: 'port' is 'com1'; expected serial:/dev/..., tcp://HOST:PORT, ble:ADDRESS or sim:; `packgate probe` lists the serial ports that there are\n"
      "f:9: 'base' is '-1'; expected a whole number from 0 to 65535; a whole number from 0 to 65535, or none; celsius or fahrenheit\n"
-     "f:10: 'poll' is '5'; expected a duration from 100ms to 1h, such as 500ms, 1.5s, 2m or 1h; did you mean '5s'?\n"},
+     "f:10: 'poll' is '5'; expected a duration from 100ms to 1h" DURATION "; did you mean '5s'?\n"},
 };
 // clang-format on
 

@@ -122,7 +122,7 @@ static bool parse_gap(const struct config_key *key, const char *text, void *fiel
     return *set;
 }
 
-#define DURATION "a duration from %f to %t, such as 500ms, 1.5s, 2m or 1h"
+#define DURATION "a duration from %f to %t, with the unit ms, s, m, h or d"
 const struct config_type type_duration = {.parse = parse_duration, .expects = DURATION};
 const struct config_type type_gap = {.parse = parse_gap, .expects = DURATION};
 

@@ -20,8 +20,8 @@
 static const char usage[] =
     "usage: packgate setup [-c FILE]\n\n"
     "Prints an address with a code: one browser can set the gateway up there. The code works once, "
-    "within 15 minutes. For root and the\n"
-    "service's own user only.\n"
+    "within 15 minutes.\n"
+    "For root and the service's own user only.\n"
     "  -c, --config FILE   the gateway of this configuration, " CONFIG_DEFAULT " by default\n"
     "      --control PATH  the gateway behind this control socket, if there is no configuration "
     "yet\n"

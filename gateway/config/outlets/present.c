@@ -147,7 +147,7 @@ static void check_protocol(const struct config_draft *draft)
 static void check_limits(const struct config_draft *draft)
 {
     const char *of = draft->as.present->outlet.packs[0];
-    if (config_draft_usable(draft, "protocol") && !is_modbus(draft) &&
+    if (of[0] && config_draft_usable(draft, "protocol") && !is_modbus(draft) &&
         !config_limits_of(draft->drafts->config, of))
         config_warn(draft, NULL,
                     "%s has no [limits]: the inverter gets limits of 0 A, and neither charges nor "

@@ -15,7 +15,6 @@
 #include "base/late_turn.h"
 #include "base/listeners.h"
 #include "base/log.h"
-#include "base/queue.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -64,19 +63,10 @@ static const struct {
 };
 // clang-format on
 
-/* The lists of clients, each with the longest idle first. */
-enum list {
-    UNUSED,
-    SILENT, /* never sent a request */
-    ASKING,
-    WAITING, /* for the end of an order: never idle */
-    LISTS
-};
-
+/* A place for a client. */
 struct client {
     struct server *server;
-    TAILQ_ENTRY(client) entry;
-    enum list list; /* that it is in */
+    bool connected; /* false: the place is free, and nothing else in it holds */
     ev_io io;       /* io.fd is the socket */
     ev_timer idle;
     struct sockaddr_storage address;
@@ -97,9 +87,8 @@ struct server {
     struct answerer answerer;
     struct allow_list allow;
     double idle_timeout_s;
-    struct client *clients; /* memory for all clients */
-    unsigned max_clients, client_count, silent_count;
-    TAILQ_HEAD(, client) lists[LISTS];
+    struct client *clients; /* places for all clients */
+    unsigned max_clients, client_count;
     uint64_t turns, tickets;
     struct server_counters counters;
     double logged_at[ENDINGS]; /* 0: never */
@@ -107,30 +96,32 @@ struct server {
     unsigned refused_count;
 };
 
+/* The next connected client behind one, which may have been disconnected just now; behind NULL the
+ * first one. NULL: no more. */
+static struct client *next_client(const struct server *server, const struct client *client)
+{
+    const struct client *end = server->clients + server->max_clients;
+    struct client *next = server->clients + (client ? client - server->clients + 1 : 0);
+    while (next < end && !next->connected)
+        next++;
+    return next < end ? next : NULL;
+}
+
 static const struct sockaddr *client_address(const struct client *client)
 {
     return (const struct sockaddr *) &client->address;
 }
 
-/* Moves a client to the end of its list: it is now the one idle for the shortest time. */
-static void enlist(struct client *client)
+/* From now on it is idle for the shortest time; while it waits for the end of an order, it is not
+ * idle. */
+static void note_turn(struct client *client)
 {
     struct server *server = client->server;
-    client->list = client->ticket ? WAITING : client->asked ? ASKING : SILENT;
-    TAILQ_INSERT_TAIL(&server->lists[client->list], client, entry);
-    server->silent_count += client->list == SILENT;
     client->turn = ++server->turns;
     if (client->ticket)
         ev_timer_stop(server->loop, &client->idle);
     else
         ev_timer_again(server->loop, &client->idle);
-}
-
-static void delist(struct client *client)
-{
-    struct server *server = client->server;
-    TAILQ_REMOVE(&server->lists[client->list], client, entry);
-    server->silent_count -= client->list == SILENT;
 }
 
 static void end_client(struct client *client, enum ending ending)
@@ -154,18 +145,14 @@ static void end_client(struct client *client, enum ending ending)
      * ends the connection all the same. */
     shutdown(client->io.fd, SHUT_RDWR);
     close(client->io.fd);
-    delist(client);
-    client->list = UNUSED;
-    TAILQ_INSERT_HEAD(&server->lists[UNUSED], client, entry);
-    client->ticket = 0;
+    client->connected = false;
     listeners_resume(&server->listeners);
 }
 
 static void note_request(struct client *client)
 {
-    delist(client);
     client->asked = true;
-    enlist(client);
+    note_turn(client);
 }
 
 static enum ending ending_of(enum answer_result result)
@@ -304,11 +291,11 @@ static void end_order(struct client *client, uint8_t exception)
 
 void server_order_over(struct server *server, uint64_t ticket, uint8_t exception)
 {
-    struct client *client = TAILQ_FIRST(&server->lists[WAITING]);
-    while (client && client->ticket != ticket)
-        client = TAILQ_NEXT(client, entry);
-    if (client)
-        end_order(client, exception);
+    for (struct client *client = NULL; (client = next_client(server, client));)
+        if (client->ticket == ticket) {
+            end_order(client, exception);
+            return;
+        }
 }
 
 static void on_idle(struct ev_loop *loop, ev_timer *timer, int events)
@@ -316,34 +303,40 @@ static void on_idle(struct ev_loop *loop, ev_timer *timer, int events)
     end_client(timer->data, IDLE);
 }
 
-/* Many silent connections must not displace active clients: once silent ones hold more than half
- * of the places, new clients displace silent ones only. A client that waits for the end of an
- * order is displaced last. */
-static struct client *longest_idle(const struct server *server)
+/* Whether a client is disconnected before another one: the longest idle first, but one that waits for the end of an order
+ * last, and in a crowd of silent clients these before all others. */
+static bool is_displaced_before(const struct client *client, const struct client *other, bool crowd)
 {
-    struct client *silent = TAILQ_FIRST(&server->lists[SILENT]);
-    struct client *asking = TAILQ_FIRST(&server->lists[ASKING]);
-    if (!silent && !asking)
-        return TAILQ_FIRST(&server->lists[WAITING]);
-    if (!silent || !asking)
-        return silent ? silent : asking;
-    const bool crowd = server->silent_count > server->max_clients / 2;
-    return crowd || silent->turn < asking->turn ? silent : asking;
+    if (!client->ticket != !other->ticket)
+        return !client->ticket;
+    if (crowd && client->asked != other->asked)
+        return other->asked;
+    return client->turn < other->turn;
+}
+
+/* Many silent connections must not displace active clients: once they hold more than half of the places, new clients
+ * displace silent ones only. */
+static struct client *longest_idle(struct server *server)
+{
+    unsigned silent = 0;
+    struct client *client = NULL, *longest = NULL;
+    while ((client = next_client(server, client)))
+        silent += !client->asked;
+    while ((client = next_client(server, client)))
+        if (!longest || is_displaced_before(client, longest, silent > server->max_clients / 2))
+            longest = client;
+    return longest;
 }
 
 static void admit(struct server *server, int fd, const struct sockaddr_storage *address)
 {
-    /* A free place, if necessary that of another client. */
-    if (TAILQ_EMPTY(&server->lists[UNUSED]))
+    if (server->client_count == server->max_clients)
         end_client(longest_idle(server), DISPLACED);
-    struct client *client = TAILQ_FIRST(&server->lists[UNUSED]);
-    TAILQ_REMOVE(&server->lists[UNUSED], client, entry);
-    client->address = *address;
-    client->asked = false;
-    client->came_at = clock_now();
-    client->requests = 0;
-    client->size = 0;
-    client->ticket = 0;
+    struct client *client = server->clients;
+    while (client->connected)
+        client++;
+    *client = (struct client){
+        .server = server, .connected = true, .address = *address, .came_at = clock_now()};
     server->client_count++;
     server->counters.accepted++;
     ev_io_init(&client->io, on_readable, fd, EV_READ);
@@ -352,7 +345,7 @@ static void admit(struct server *server, int fd, const struct sockaddr_storage *
     ev_init(&client->idle, on_idle);
     client->idle.repeat = server->idle_timeout_s;
     client->idle.data = client;
-    enlist(client);
+    note_turn(client);
 }
 
 static void on_accepted(void *data, int fd, const struct sockaddr_storage *address)
@@ -381,9 +374,8 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *addre
 
 static void end_all(struct server *server, enum ending ending)
 {
-    for (enum list list = SILENT; list < LISTS; list++)
-        while (!TAILQ_EMPTY(&server->lists[list]))
-            end_client(TAILQ_FIRST(&server->lists[list]), ending);
+    for (struct client *client = NULL; (client = next_client(server, client));)
+        end_client(client, ending);
 }
 
 static void on_late_turn(void *data, double since, double now)
@@ -404,12 +396,6 @@ struct server *server_new(struct ev_loop *loop, const struct gateway_config *con
     server->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = server};
     server->max_clients = config->max_clients;
     server->clients = alloc_zeroed(server->max_clients, sizeof *server->clients);
-    for (enum list list = UNUSED; list < LISTS; list++)
-        TAILQ_INIT(&server->lists[list]);
-    for (unsigned i = 0; i < server->max_clients; i++) {
-        server->clients[i].server = server;
-        TAILQ_INSERT_TAIL(&server->lists[UNUSED], &server->clients[i], entry);
-    }
     late_turn_watch(loop, &server->watcher);
     answerer_open(&server->answerer, units);
     if (listeners_open(&server->listeners, loop, &config->listen, "'listen'", on_accepted,
@@ -424,10 +410,9 @@ void server_set_policy(struct server *server, const struct gateway_config *confi
     server->allow = config->allow;
     server->idle_timeout_s = config->idle_timeout_s;
     server->refused_count = 0;
-    for (unsigned i = 0; i < server->max_clients; i++) {
-        struct client *client = &server->clients[i];
+    for (struct client *client = NULL; (client = next_client(server, client));) {
         client->idle.repeat = server->idle_timeout_s;
-        if (client->list != UNUSED && !allow_contains(&server->allow, client_address(client)))
+        if (!allow_contains(&server->allow, client_address(client)))
             end_client(client, FORBIDDEN);
     }
 }
@@ -477,11 +462,8 @@ json_t *server_status(const struct server *server, const struct gateway_config *
     json_count(object, "refused", counters.refused);
     json_count(object, "dropped", counters.dropped);
     json_count(object, "discarded", counters.discarded);
-    for (unsigned i = 0; i < server->max_clients; i++) {
-        const struct client *client = &server->clients[i];
+    for (const struct client *client = NULL; (client = next_client(server, client));) {
         char text[ADDRESS_TEXT];
-        if (client->list == UNUSED)
-            continue;
         json_t *one =
             json_pack("{s:s, s:o}", "address", address_format(client_address(client), text),
                       "since", json_number((double) time(NULL) - (now - client->came_at), 0));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* The counters of a pack, and the gateway's part of its status: the clock and the time zone of its
- * host. */
+/* The counters of a pack, its alarms in a bank, and the gateway's part of its status: the clock and
+ * the time zone of its host. */
 #include "packs/packs.h"
+#include "packs/bank_source.h"
 #include "packs/pack_source.h"
 #include "bms/count.h"
 #include "bms/driver.h"
@@ -101,4 +102,43 @@ TEST(energy_of_a_ramp)
     count_an_hour(ramp, &kept);
     expect_energy(kept.charged_wh, WATTS_IN * turns_after_h / 2, "charged");
     expect_energy(kept.discharged_wh, WATTS_OUT * (1 - turns_after_h) / 2, "discharged");
+}
+
+/* One reads over-voltage in its first cycle, which does not end; from then on its alarms get lost.
+ * The alarm of the bank does not end with that: the other pack's are not its own. */
+TEST(alarms_of_a_first_cycle_stay_in_the_bank)
+{
+    enum { PACKS = 2, ALARM = 1 << CELL_OVER_VOLTAGE };
+    static const struct line_config line = {.name = "shed"};
+    const struct pack_config configs[PACKS] = {
+        {.name = "a", .line = &line, .driver = bms_drivers[0], .poll_s = 1, .stale_after_s = 10},
+        {.name = "b", .line = &line, .driver = bms_drivers[0], .poll_s = 1, .stale_after_s = 10}};
+    const struct tm local = {.tm_year = 126};
+    const struct map_status host = {0};
+    struct kept_entry kept[PACKS + 1] = {
+        {.peak_percent = -1}, {.peak_percent = -1}, {.peak_percent = -1}};
+    struct pack_source *sources[PACKS];
+    for (int i = 0; i < PACKS; i++)
+        sources[i] = pack_source_new(poller_new(&configs[i]), NULL, &kept[i], NULL, NULL);
+    const struct bank_config config = {.name = "house", .pack_count = PACKS, .min_packs = PACKS};
+    struct bank_source bank = {.parts = {sources[0], sources[1]}};
+    bank_source_init(&bank, &config, &kept[PACKS], 0);
+    for (int cycle = 0; cycle < 3; cycle++)
+        for (int i = 0; i < PACKS; i++) {
+            struct poller *poller = sources[i]->poller;
+            const bool read = i == 1 || cycle == 0;
+            poller->published_at = cycle;
+            pack_clear(&poller->values);
+            pack_set(&poller->values, FULL_AH, 100);
+            poller->values.alarms_known = poller->values.alarms_can_protect = read ? ALARM : 0;
+            poller->values.alarms_protection = i == 0 && read ? ALARM : 0;
+            pack_source_publish(sources[i], &host, &local, cycle);
+            bank_source_update(&bank, true, &host, &local, cycle);
+        }
+    assert_int_equal(bank.extras.present, PACKS);
+    assert_int_equal(bank.summary.alarms.protection, ALARM);
+    for (int i = 0; i < PACKS; i++) {
+        poller_free(sources[i]->poller);
+        pack_source_free(sources[i]);
+    }
 }

@@ -151,7 +151,7 @@ static void combine(struct bank_source *bank, double now)
         members[i] = (struct bank_member){.pack = member->values,
                                           .capacity_ah = member->capacity_ah,
                                           .fresh = fresh,
-                                          .alarms = bank->parts[i]->summary.alarms};
+                                          .alarms = bank->parts[i]->alarms};
         if (!fresh)
             continue;
         bank->source.read_at = fmin(bank->source.read_at, bank->parts[i]->poller->published_at);

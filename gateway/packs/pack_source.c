@@ -113,6 +113,7 @@ static unsigned refresh_source(struct pack_source *source, const struct map_stat
     source->source.settable = pack_is_settable(config);
     source->source.capacity_ah = config->options.capacity_ah;
     refresh_status(source, host, local, now);
+    source->alarms = alarms_after(source->alarms, source->source.values);
     /* Values of an incomplete first cycle are not reported: the rest follows. */
     if (!source->summary.told && !source->poller->complete)
         return 0;

@@ -36,6 +36,7 @@ struct pack_source {
     struct line *line;        /* NULL: the pack is still to be found */
     struct kept_entry *kept;  /* its entry in the state file */
     struct summary summary;   /* what was logged last */
+    struct alarms alarms;     /* as last read */
     double power_w, power_at; /* of the previous cycle, for the energy counters */
     struct outlook outlook;
     struct pack before; /* values of the previous cycle, if the pack is watched for frozen values */

@@ -213,8 +213,8 @@ def says_what_port_502_says():
         for row in MAP:
             if row["name"] in moving:
                 continue
-            ours, theirs = (client.read_holding_registers(row["address"], count=row["count"], slave=1) for client in (rtu, tcp))
-            assert not ours.isError() and ours.registers == theirs.registers, (row, ours, theirs)
+            until(lambda: [client.read_holding_registers(row["address"], count=row["count"], slave=1).registers for client in (rtu, tcp)],
+                  lambda said: said[0] == said[1])  # a value may change between the two
         for ask in (lambda c: c.read_coils(0, 2, 1), lambda c: c.read_discrete_inputs(0, 48, 1), lambda c: c.read_input_registers(290, 10, 1),
                     lambda c: c.read_holding_registers(9000, 1, 1), lambda c: c.read_coils(1, 2, 1), lambda c: c.write_coil(0, True, 1),
                     lambda c: c.write_coil(5, True, 1), lambda c: c.write_register(308, 2, 1)):

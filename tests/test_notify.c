@@ -285,12 +285,17 @@ TEST(words)
     }
 }
 
-static void add(struct delivery *delivery, const char *title, double now)
+static void add_about(struct delivery *delivery, const char *title, unsigned watch, double now)
 {
     struct message message = {.event = NOTIFY_ALARM, .alarm = -1, .time = START + now};
     snprintf(message.title, sizeof message.title, "%s", title);
     message.values = strdup("{}");
-    delivery_add(delivery, &message, 0, 0, now);
+    delivery_add(delivery, &message, 0, watch, now);
+}
+
+static void add(struct delivery *delivery, const char *title, double now)
+{
+    add_about(delivery, title, 0, now);
 }
 
 TEST(tries)
@@ -323,6 +328,29 @@ TEST(tries)
     assert_true(
         delivery_settle(delivery, delivery_next(delivery, now), OUTCOME_AGAIN, now, &pause));
     assert_string_equal(delivery_next(delivery, now)->message.title, "four");
+    delivery_free(delivery);
+    free(delivery);
+}
+
+/* An alarm whose beginning arrives after its end would look as if it were active. */
+TEST(overtaken)
+{
+    struct delivery *delivery = malloc(sizeof *delivery);
+    double pause;
+    delivery_init(delivery, 20);
+    add_about(delivery, "begins", CELL_OVER_VOLTAGE, 0);
+    add_about(delivery, "of another alarm", SOC_LOW, 0);
+    add_about(delivery, "report of the pack", WATCHES, 0);
+    for (int i = 0; i < 3; i++)
+        delivery_settle(delivery, delivery_next(delivery, 0), OUTCOME_AGAIN, 0, &pause);
+    add_about(delivery, "ends", CELL_OVER_VOLTAGE, 1);
+    add_about(delivery, "is full", WATCHES, 1);
+    for (int i = 0; i < 2; i++)
+        delivery_settle(delivery, delivery_next(delivery, 1), OUTCOME_SENT, 1, &pause);
+    assert_int_equal(delivery->sent, 2);
+    assert_int_equal(delivery->dropped, 1);
+    assert_int_equal(delivery->count, 2);
+    assert_string_equal(delivery_next(delivery, HOUR)->message.title, "of another alarm");
     delivery_free(delivery);
     free(delivery);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The queue of messages: sent in order, five attempts within an hour each, and no more messages per
- * hour than the section permits; further ones are counted and summarized in one message. Pure: time
- * is an argument, and the caller sends.
+ * The queue of messages: sent in order, except that a message does not wait for an earlier one that is to be retried; five
+ * attempts within an hour each, and no more messages per hour than the section permits; further ones are counted and
+ * summarized in one message. Pure: time is an argument, and the caller sends.
  */
 #pragma once
 
@@ -56,6 +56,7 @@ enum outcome {
     OUTCOME_REFUSED /* it never will */
 };
 
-/** Records the result of a try. True: it is retried after `*pause_s`; false: the parcel is gone. */
+/** Records the result of a try. True: it is retried after `*pause_s`; false: the parcel is gone, and if it was sent, so are older
+ * ones about the same event. */
 bool delivery_settle(struct delivery *delivery, struct parcel *parcel, enum outcome outcome,
                      double now, double *pause_s);

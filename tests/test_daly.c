@@ -223,9 +223,30 @@ TEST(direction)
         receive(&bms, "A5 40 90 08 00 00 00 00 00 00 00 00 7D",
                 "A5 01 90 08 02 14 00 00 75 45 03 78 89", &pack);
         if (round == 0)
-            pack_set(&pack, FLOW, FLOW_CHARGING);
+            receive(&bms, "A5 40 93 08 00 00 00 00 00 00 00 00 80",
+                    "A5 01 93 08 01 01 01 26 00 02 7A 3C 22", &pack);
         daly_driver.finish(&bms, &pack);
         assert_values(&pack, {CURRENT_A, 2.1});
+    }
+}
+
+/* A cycle that is published twice, as on a slow line, counts its state once: three are needed against
+ * three, however often they are published. */
+TEST(direction_of_a_cycle_published_twice)
+{
+    struct bms bms = new_bms(&daly_driver);
+    for (int cycle = 0; cycle < 6; cycle++) {
+        struct pack pack = cleared_pack(), again;
+        receive(&bms, "A5 40 90 08 00 00 00 00 00 00 00 00 7D",
+                "A5 01 90 08 02 14 00 00 75 45 03 78 89", &pack);
+        receive(&bms, "A5 40 93 08 00 00 00 00 00 00 00 00 80",
+                cycle < 3 ? "A5 01 93 08 02 01 01 78 00 03 CB 40 CB"
+                          : "A5 01 93 08 01 01 01 78 00 03 CB 40 CA",
+                &pack);
+        again = pack;
+        daly_driver.finish(&bms, &pack);
+        daly_driver.finish(&bms, &again);
+        assert_values(&again, {CURRENT_A, cycle < 5 ? -2.1 : 2.1});
     }
 }
 

@@ -447,15 +447,16 @@ TEST(current)
         {"not known", 0, -1, BMS_CURRENT_AUTO, 1, unknown, unknown, 0},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        int8_t learned = cases[i].learned;
+        struct daly_direction direction = {cases[i].learned, .state_is_new = true};
         struct pack pack = cleared_pack();
         pack.value[FLOW] = cases[i].flow;
-        daly_current_settle(&learned, &pack, cases[i].offset, cases[i].usual, cases[i].option);
+        daly_current_settle(&direction, &pack, cases[i].offset, cases[i].usual, cases[i].option);
         double got = pack.value[CURRENT_A];
         bool same = isnan(cases[i].expected) ? isnan(got) : got == cases[i].expected;
-        if (!same || (got == 0 && signbit(got)) || learned != cases[i].then || pack.implausible)
+        if (!same || (got == 0 && signbit(got)) || direction.learned != cases[i].then ||
+            pack.implausible)
             fail_msg("%s: expected %g, got %g (learned %d)", cases[i].name, cases[i].expected, got,
-                     learned);
+                     direction.learned);
     }
 }
 
@@ -463,19 +464,21 @@ TEST(current)
  * between, the state is that of the other direction. */
 TEST(current_that_reverses)
 {
-    int8_t learned = DALY_POLARITY_UNKNOWN;
+    struct daly_direction direction = {0};
     for (int cycle = 0; cycle < 15; cycle++) {
         const bool reverses = cycle % 4 == 3;
         struct pack pack = cleared_pack();
         pack_set(&pack, FLOW, reverses ? FLOW_CHARGING : FLOW_DISCHARGING);
-        daly_current_settle(&learned, &pack, 30, DALY_ABOVE_DISCHARGES, BMS_CURRENT_AUTO);
+        direction.state_is_new = true;
+        daly_current_settle(&direction, &pack, 30, DALY_ABOVE_DISCHARGES, BMS_CURRENT_AUTO);
         assert_values(&pack, {CURRENT_A, -30});
     }
     /* Another board at the same address counts in the other way: the third state shows it. */
     for (int cycle = 0; cycle < 4; cycle++) {
         struct pack pack = cleared_pack();
         pack_set(&pack, FLOW, FLOW_CHARGING);
-        daly_current_settle(&learned, &pack, 30, DALY_ABOVE_DISCHARGES, BMS_CURRENT_AUTO);
+        direction.state_is_new = true;
+        daly_current_settle(&direction, &pack, 30, DALY_ABOVE_DISCHARGES, BMS_CURRENT_AUTO);
         assert_values(&pack, {CURRENT_A, cycle < 2 ? -30 : 30});
     }
 }

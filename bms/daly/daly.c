@@ -54,11 +54,11 @@ static const char *const variants[] = {"auto", "rs485", "bluetooth", NULL};
 #define PATIENCE 2
 
 struct memory {
-    int8_t polarity;    /* of the current, as learned */
-    bool answered;      /* with the address of bms->way, an enum variant */
-    uint8_t asked;      /* number of earlier requests, wraps */
-    bool other_way;     /* the request in flight uses the other address */
-    uint8_t cell_count; /* of 0x94; 0: not answered yet */
+    struct daly_direction direction; /* of the current */
+    bool answered;                   /* with the address of bms->way, an enum variant */
+    uint8_t asked;                   /* number of earlier requests, wraps */
+    bool other_way;                  /* the request in flight uses the other address */
+    uint8_t cell_count;              /* of 0x94; 0: not answered yet */
     uint8_t temp_count;
     /* The multi-frame reply being received (section 7). */
     uint8_t collecting; /* its command */
@@ -319,6 +319,9 @@ static enum bms_result decode_message(struct memory *memory, uint8_t command, co
         if (be16(d + 4) != 0 && be16(d + 4) != 0xFFFF)
             pack_set(pack, CURRENT_A, (be16(d + 4) - CURRENT_ZERO) / 10.0);
         return BMS_DONE;
+    case READ_STATE:
+        memory->direction.state_is_new = true;
+        return BMS_DONE;
     case READ_STATUS: /* no cells means "not ready" (section 6) */
         if (d[0] == 0 || d[0] > MAX_CELLS || d[1] > MAX_TEMPS)
             return BMS_INVALID;
@@ -403,7 +406,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 static void finish(struct bms *bms, struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
-    daly_current_settle(&memory->polarity, pack, pack->value[CURRENT_A], DALY_ABOVE_DISCHARGES,
+    daly_current_settle(&memory->direction, pack, pack->value[CURRENT_A], DALY_ABOVE_DISCHARGES,
                         bms->options.current);
 }
 

@@ -76,9 +76,11 @@ static const int SURE = 3;            /* states that it takes to change what was
 /* The sheets `daly`, section 8 and `daly-d2`, section 6. The state is often of a later message, and may be of the other
  * direction if the current reverses in between, while the polarity is that of the firmware: each state counts for one of
  * the two, and the one that leads is used; the state itself while none leads. */
-void daly_current_settle(int8_t *learned, struct pack *pack, double offset_a,
+void daly_current_settle(struct daly_direction *direction, struct pack *pack, double offset_a,
                          enum daly_polarity usual, enum bms_current option)
 {
+    const bool counts = direction->state_is_new && fabs(offset_a) >= LEARN_FROM_A;
+    direction->state_is_new = false;
     if (isnan(offset_a)) {
         pack_unset(pack, CURRENT_A);
         return;
@@ -88,10 +90,10 @@ void daly_current_settle(int8_t *learned, struct pack *pack, double offset_a,
     if (option == BMS_CURRENT_AUTO && (flow == FLOW_CHARGING || flow == FLOW_DISCHARGING)) {
         polarity =
             (offset_a > 0) == (flow == FLOW_CHARGING) ? DALY_ABOVE_CHARGES : DALY_ABOVE_DISCHARGES;
-        if (fabs(offset_a) >= LEARN_FROM_A && abs(*learned + polarity) <= SURE)
-            *learned = (int8_t) (*learned + polarity);
+        if (counts && abs(direction->learned + polarity) <= SURE)
+            direction->learned = (int8_t) (direction->learned + polarity);
     }
-    if (option == BMS_CURRENT_AUTO && *learned != DALY_POLARITY_UNKNOWN)
-        polarity = *learned > 0 ? DALY_ABOVE_CHARGES : DALY_ABOVE_DISCHARGES;
+    if (option == BMS_CURRENT_AUTO && direction->learned != DALY_POLARITY_UNKNOWN)
+        polarity = direction->learned > 0 ? DALY_ABOVE_CHARGES : DALY_ABOVE_DISCHARGES;
     pack_set(pack, CURRENT_A, offset_a * polarity + 0.0); /* + 0.0: never minus zero */
 }

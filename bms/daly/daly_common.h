@@ -22,10 +22,16 @@ enum daly_polarity {
     DALY_ABOVE_CHARGES = 1
 };
 
+/* What the driver's memory holds about the direction; zeroed at first. */
+struct daly_direction {
+    int8_t learned;    /* its sign is that of an enum daly_polarity */
+    bool state_is_new; /* set by the decoder: a reading of FLOW arrived that is not counted yet */
+};
+
 /** Sets CURRENT_A. `offset_a` is (raw - 30000) / 10 with the sign of the wire; FLOW in `pack` must
  * be of the same cycle or unknown. `usual` is the protocol's default; `option` overrides the
  * detection: NORMAL uses `usual` and INVERTED the opposite, whatever direction the BMS reports. A
- * NaN offset makes the current unknown. `learned` is in the driver's memory and begins as
- * DALY_POLARITY_UNKNOWN; its sign is that of an enum daly_polarity. */
-void daly_current_settle(int8_t *learned, struct pack *pack, double offset_a,
+ * NaN offset makes the current unknown. A reading of FLOW is counted once, however often the cycle
+ * is published. */
+void daly_current_settle(struct daly_direction *direction, struct pack *pack, double offset_a,
                          enum daly_polarity usual, enum bms_current option);

@@ -25,12 +25,12 @@
 extern const struct bms_driver daly_d2_driver, daly_p81_driver;
 
 struct memory {
-    int8_t polarity;   /* of the current, as learned */
-    bool line_echoes;  /* our own requests come back */
-    bool echo_passed;  /* the echo of the current write was received */
-    bool mos_useful;   /* the MOS step returned useful values */
-    bool mos_useless;  /* it was answered, but never with useful values */
-    uint8_t heartbeat; /* of the emulator */
+    struct daly_direction direction; /* of the current */
+    bool line_echoes;                /* our own requests come back */
+    bool echo_passed;                /* the echo of the current write was received */
+    bool mos_useful;                 /* the MOS step returned useful values */
+    bool mos_useless;                /* it was answered, but never with useful values */
+    uint8_t heartbeat;               /* of the emulator */
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
@@ -255,6 +255,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
         count_in(&window, map->cell_count, map->max_cells) <= 0)
         return BMS_INVALID;
     modbus_take(bms, map->values, map->value_count, &window, pack);
+    memory->direction.state_is_new |= pack_known(pack, FLOW);
     if (modbus_has(&window, map->current, 1)) {
         uint16_t raw = modbus_word(&window, map->current);
         if (raw != 0 && raw != ABSENT)
@@ -296,7 +297,7 @@ static void mask_p81(uint8_t *frame, size_t size)
 static void finish(struct bms *bms, struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
-    daly_current_settle(&memory->polarity, pack, pack->value[CURRENT_A], DALY_ABOVE_CHARGES,
+    daly_current_settle(&memory->direction, pack, pack->value[CURRENT_A], DALY_ABOVE_CHARGES,
                         bms->options.current);
     /* Accepts a mask only if it agrees with the state of the balancer and with the number of cells:
      * in the document these registers hold something else (section 5). */

@@ -38,6 +38,7 @@ static const struct pack_value_info value_info[CELL_MV + 2] = {
     [DISCHARGE_VOLTAGE_LIMIT_V] = {"discharge_voltage_limit_v",  "V",   0,       1500,   2},
     [DISCHARGE_CURRENT_LIMIT_A] = {"discharge_current_limit_a",  "A",   0,       5000,   2},
     [FLOW]                      = {NULL,                         "",    0,       2,      0},
+    [CELLS_UNREAD]              = {NULL,                         "",    0,       1,      0},
     [SET_CELL_HIGH_MV]          = {"set_cell_high_mv",           "mV", 0,    6000,    0},
     [SET_CELL_HIGH_RELEASE_MV]  = {"set_cell_high_release_mv",   "mV", 0,    6000,    0},
     [SET_CELL_LOW_MV]           = {"set_cell_low_mv",            "mV", 0,    6000,    0},
@@ -291,7 +292,9 @@ void pack_derive(struct pack *pack)
             pack_unset(pack, (enum pack_value)(CELL_MV + i));
     if (pack_known(pack, VOLTAGE_V) && pack_known(pack, CURRENT_A))
         set_unknown(pack, POWER_W, pack->value[VOLTAGE_V] * pack->value[CURRENT_A]);
-    derive_cells(pack);
+    /* The extremes of some cells are not those of the pack. */
+    if (!pack_known(pack, CELLS_UNREAD))
+        derive_cells(pack);
     double sum = 0;
     int count = 0;
     for (int i = 0; i < MAX_TEMPS; i++) {

@@ -48,6 +48,7 @@ enum pack_value {
     DISCHARGE_VOLTAGE_LIMIT_V,
     DISCHARGE_CURRENT_LIMIT_A,
     FLOW, /* the direction that the BMS reports: 0 idle, 1 charging, 2 discharging; internal */
+    CELLS_UNREAD, /* 1: some cells were not read yet; unknown: none, or not known; internal */
     /* Settings of the BMS. If a limit has several steps, the one that switches off. */
     SETTINGS_FIRST,
     SET_CELL_HIGH_MV = SETTINGS_FIRST,
@@ -218,7 +219,8 @@ bool pack_same(const struct pack *a, const struct pack *b);
 void pack_merge(struct pack *pack, const struct pack *part);
 
 /** Computes what is still unknown: power, extremes with their cells, delta, average, temperature
- * average, balancing. First makes cells beyond cell_count unknown. */
+ * average, balancing. First makes cells beyond cell_count unknown. Nothing is computed from cells
+ * if CELLS_UNREAD is known. */
 void pack_derive(struct pack *pack);
 
 /** Whether a value is a setting: it changes only if somebody changes it, and is rarely read. */

@@ -62,7 +62,7 @@ TEST(complete)
         struct pack pack;
         start(&battery, &settings, &pack);
         for (int id = 0; id < CELL_MV + (int) cells; id++)
-            if (!pack_known(&pack, (enum pack_value) id))
+            if (id != CELLS_UNREAD && !pack_known(&pack, (enum pack_value) id))
                 fail_msg("value %d is unknown with %u cells", id, cells);
         for (int id = CELL_MV + (int) cells; id < TEMP_C; id++)
             assert_false(pack_known(&pack, (enum pack_value) id));

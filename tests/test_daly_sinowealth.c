@@ -306,7 +306,8 @@ TEST(last_cell_lost)
             answer(&bms, 0x17, 2, 0x41, &pack);
         settle(&bms, &pack);
         assert_true(config ? pack.value[CELL_COUNT] == 4 : !pack_known(&pack, CELL_COUNT));
-        assert_values(&pack, {CELL_MV + 2, 3300}, {CELL_MV + 3, NAN});
+        assert_values(&pack, {CELL_MV + 2, 3300}, {CELL_MV + 3, NAN}, {CELL_MIN_MV, NAN},
+                      {CELL_AVG_MV, NAN});
     }
     struct bms bms = new_bms(&daly_sinowealth_driver);
     struct pack pack = cleared_pack();
@@ -317,6 +318,30 @@ TEST(last_cell_lost)
     answer(&bms, 16, 2, 0, &pack);
     settle(&bms, &pack);
     assert_values(&pack, {CELL_COUNT, 15});
+}
+
+/* Each cell takes a request, so values are published before all are read. The extremes of some of the cells
+ * are not those of the pack. */
+TEST(extremes_of_all_cells)
+{
+    for (int config = 0; config <= 1; config++) {
+        struct bms bms = new_bms(&daly_sinowealth_driver);
+        struct pack pack = cleared_pack();
+        answer(&bms, 0x0B, 2, 13206, &pack);
+        if (config)
+            answer(&bms, 0x17, 2, 0x41, &pack);
+        for (unsigned n = 1; n <= 10; n++) {
+            struct pack published;
+            answer(&bms, n, 2, n <= 4 ? 3299 + n : 0, &pack);
+            published = pack;
+            settle(&bms, &published);
+            if (pack_known(&published, CELL_MAX_MV) || pack_known(&published, CELL_AVG_MV))
+                assert_true(n >= (config ? 4 : 10));
+        }
+        settle(&bms, &pack);
+        assert_values(&pack, {CELL_COUNT, 4}, {CELL_MAX_MV, 3303}, {CELL_MIN_MV, 3300},
+                      {CELL_AVG_MV, 3301.5});
+    }
 }
 
 static void make_pack(struct pack *pack, unsigned cells)

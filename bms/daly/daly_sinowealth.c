@@ -335,7 +335,9 @@ static void finish(struct bms *bms, struct pack *pack)
     }
     if (count > 0)
         pack_set(pack, CELL_COUNT, count);
-    if (is_16s && count > 0 && all_known(pack, count)) {
+    if (count == 0 || !all_known(pack, count)) {
+        pack_set(pack, CELLS_UNREAD, 1);
+    } else if (is_16s) {
         double sum = 0;
         for (unsigned i = 0; i < count; i++)
             sum += pack->value[CELL_MV + i];

@@ -84,7 +84,7 @@ static const struct row levels[] = {
 #define OTHERS COUNT(others)
 _Static_assert(PACK_VALUES + PACK_ALARM_COUNT + OTHERS <= ENTITIES_MAX, "ENTITIES_MAX");
 
-/* Pack values, alarms, others, in this order; FLOW, between them, is not published. */
+/* Pack values, alarms, others, in this order; those without a name are not published. */
 unsigned entity_count(void)
 {
     return PACK_VALUES + PACK_ALARM_COUNT + OTHERS;

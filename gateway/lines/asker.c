@@ -214,6 +214,13 @@ static void finish(struct asker *asker, double now)
         end_cycle(asker, member, now);
 }
 
+static void end_unanswered(struct asker *asker, double now)
+{
+    struct poller *poller = asker->flight.member->poller;
+    asker->missed |= !plan_is_unsure(poller);
+    plan_unanswered(poller, now);
+}
+
 /* A whole answer. True: the request in flight need not be waited for any more. */
 static bool settle_answer(struct asker *asker, const struct answer *answer, bool in_flight,
                           double now)
@@ -221,8 +228,9 @@ static bool settle_answer(struct asker *asker, const struct answer *answer, bool
     struct flight *flight = &asker->flight;
     struct poller *poller = answer->oldest.pack;
     const double sent_at = answer->oldest.sent_at;
-    if (wire_answered(asker->wire, now))
+    if (wire_answered(asker->wire, now) && (asker->missed || poller_is_silent(poller)))
         turns_wake(asker->turns, poller, now);
+    asker->missed = false;
     poller->presence.vain_since = NAN;
     const bool polls = in_flight && flight->owner == POLL;
     if (!answer->usable) {
@@ -325,7 +333,7 @@ void asker_due(struct asker *asker, double now)
             plan_disturbed(poller, now);
         if (poller->cycle.trials && !poller->presence.garbled)
             turns_charge(asker->turns, flight->asked_at, now);
-        plan_unanswered(poller, now);
+        end_unanswered(asker, now);
     }
     if (!over && wire_is_deaf(asker->wire, now)) {
         asker->asking = false;
@@ -377,5 +385,5 @@ void asker_closed(struct asker *asker, double now)
     if (asker->flight.owner == ORDER)
         settle_order(asker, REPLY_WAITING, false, now);
     else
-        plan_unanswered(asker->flight.member->poller, now);
+        end_unanswered(asker, now);
 }

@@ -38,7 +38,8 @@ struct asker {
     bool asking; /* `flight` is in flight */
     struct flight flight;
     struct order_queue orders;
-    double quiet_since;     /* the last byte, or the end of the last exchange */
+    bool missed;        /* since the last answer, a pack that answers left a request unanswered */
+    double quiet_since; /* the last byte, or the end of the last exchange */
     unsigned gap_before_ms; /* of the protocol of that exchange */
     double over_at;         /* the end of the last exchange */
     double wanted_at;       /* since then a request waits for silence; NaN: none waits */

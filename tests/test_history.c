@@ -557,6 +557,19 @@ HISTORY_TEST(memory_is_full)
     assert_int_equal(ask("SELECT count(*) FROM event"), 10000);
 }
 
+/* Tables and views are made together or not at all: a failure, or a crash, leaves no half of them. */
+HISTORY_TEST(tables_at_once)
+{
+    const struct history_row row = a_row(START, 1, 52000, 16);
+    change("CREATE VIEW hour AS SELECT 1");
+    put(LEVEL_HOUR, &row);
+    assert_false(store_commit(store));
+    assert_int_equal(ask("SELECT count(*) FROM sqlite_master"), 1);
+    change("DROP VIEW hour");
+    assert_true(store_commit(store));
+    assert_int_equal(ask("SELECT count(*) FROM hour"), 1);
+}
+
 /* A database of another program, or one that was changed by hand, is not touched. */
 HISTORY_TEST(foreign)
 {

@@ -135,8 +135,9 @@ static bool open_once(struct store *store, char *why, size_t size, bool *damaged
                    "PRAGMA page_size = 1024; PRAGMA secure_delete = OFF; PRAGMA cache_size = -6000;"
                    "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
                    "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000;") &&
+               file_run(store->db, "BEGIN IMMEDIATE") &&
                schema_create(store->db, store->cells, store->put) &&
-               file_run(store->db, "PRAGMA user_version = 1") &&
+               file_run(store->db, "PRAGMA user_version = 1; COMMIT") &&
                stat(store->path, &store->opened) == 0;
     }
     if (good)

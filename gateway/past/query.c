@@ -203,13 +203,12 @@ size_t csv_line(const struct query_ask *ask, const struct history_row *row, char
     for (enum history_value v = 0; v < ROW_FIELDS; v++)
         for (int i = 0; i < count_columns(ask, v); i++) {
             const double scale = history_field(v)->scale;
-            const int decimals = history_is_energy(v) ? 1 : (int) lround(log10(scale));
             const int64_t number = row ? history_number(row, v, i) : 0;
             text_add(&text, ",");
             if (!row)
                 text_add(&text, history_value_name(v, i, name));
             else if (number != ROW_UNKNOWN)
-                text_format(&text, "%.*f", decimals, (double) number / scale);
+                text_fixed(&text, (double) number / scale, history_decimals(v));
         }
     text_add(&text, "\r\n");
     return text.size;

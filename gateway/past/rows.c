@@ -88,6 +88,11 @@ const char *history_value_name(enum history_value value, int n, char out[HISTORY
     return print_name(value, fields[value].name, "cell_mv.", n, out);
 }
 
+int history_decimals(enum history_value value)
+{
+    return history_is_energy(value) ? 1 : (int) lround(log10(history_field(value)->scale));
+}
+
 int history_columns(enum history_level level, enum history_value value, unsigned cells)
 {
     const struct history_field *field = history_field(value);
@@ -140,6 +145,14 @@ int64_t history_day(int64_t wall)
 {
     const struct tm local = local_of(wall);
     return (local.tm_year + 1900) * 10000 + (local.tm_mon + 1) * 100 + local.tm_mday;
+}
+
+const char *history_day_name(int64_t day, char out[HISTORY_NAME_SIZE])
+{
+    const int number = (int) day;
+    snprintf(out, HISTORY_NAME_SIZE, "%04d-%02d-%02d", number / 10000, number / 100 % 100,
+             number % 100);
+    return out;
 }
 
 int64_t history_start(enum history_level level, int64_t wall)

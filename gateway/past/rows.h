@@ -86,6 +86,9 @@ static inline bool history_is_energy(enum history_value value)
     return value == ROW_CHARGED || value == ROW_DISCHARGED;
 }
 
+/** How many decimals of a value are worth printing: those of its integer, of an energy one. */
+int history_decimals(enum history_value value);
+
 /** How many columns a level with so many cells has for a field: none, the mean or the only one, or also the lowest and the
  * highest. For cells only hours and days have these, for reasons no level, and ten seconds have none. */
 int history_columns(enum history_level level, enum history_value value, unsigned cells);
@@ -175,3 +178,5 @@ bool history_so_far(const struct history_series *series, struct history_row *row
 int64_t history_start(enum history_level level, int64_t wall);
 /** yyyymmdd of the local day that contains `wall`. */
 int64_t history_day(int64_t wall);
+/** Such a day as "2026-11-22". */
+const char *history_day_name(int64_t day, char out[HISTORY_NAME_SIZE]);

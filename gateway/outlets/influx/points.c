@@ -7,7 +7,6 @@
 #include <string.h>
 
 #define DECIMALS 4 /* finer than any protocol is; averages have no end */
-#define SCALE 1e4
 
 /* Escapes comma, blank and equals sign in a tag's value. A line end cannot be escaped. */
 static void add_tag(struct text *text, const char *name, const char *value)
@@ -53,32 +52,6 @@ static struct writing begin_line(struct text *text, const struct points *points)
     return writing;
 }
 
-/* As text_number, but some ten times as fast: a day of 64 packs has 13 million numbers. */
-static void add_decimal(struct text *text, double number)
-{
-    char digits[24], *at = digits + sizeof digits;
-    if (fabs(number) >= 1e14) {
-        text_number(text, number, DECIMALS);
-        return;
-    }
-    int64_t rest = llround(fabs(number) * SCALE);
-    const bool negative = number < 0 && rest > 0;
-    int decimals = DECIMALS;
-    *--at = '\0';
-    for (; decimals > 0 && rest % 10 == 0; decimals--)
-        rest /= 10;
-    for (int n = decimals; n > 0; n--, rest /= 10)
-        *--at = (char) ('0' + rest % 10);
-    if (decimals > 0)
-        *--at = '.';
-    do
-        *--at = (char) ('0' + rest % 10);
-    while ((rest /= 10) > 0);
-    if (negative)
-        *--at = '-';
-    text_add(text, at);
-}
-
 static void add_field(struct writing *writing, const char *name, double number)
 {
     if (isnan(number) || isinf(number))
@@ -88,7 +61,7 @@ static void add_field(struct writing *writing, const char *name, double number)
     text_add(writing->text, writing->begun ? "," : " ");
     text_add(writing->text, name);
     text_add(writing->text, "=");
-    add_decimal(writing->text, number);
+    text_number(writing->text, number, DECIMALS);
     writing->begun = true;
 }
 
@@ -117,11 +90,11 @@ static void add_indexed(struct writing *writing, const char *label, const char *
     text_add(text, ",");
     text_add(text, label);
     text_add(text, "=");
-    add_decimal(text, n);
+    text_number(text, n, 0);
     text_add(text, " ");
     text_add(text, name);
     text_add(text, "=");
-    add_decimal(text, number);
+    text_number(text, number, DECIMALS);
     text_add(text, writing->end);
 }
 
@@ -293,7 +266,7 @@ void points_findings(struct text *text, const char *tags, enum influx_layout lay
         if (findings[i].cell > 0)
             snprintf(cell, sizeof cell, ",cell=%u", findings[i].cell);
         text_format(text, "%s,finding=%s%s finding=", tags, kind, cell);
-        add_decimal(text, findings[i].number);
+        text_number(text, findings[i].number, DECIMALS);
         text_add(text, writing.end);
     }
     end_line(&writing);

@@ -49,10 +49,9 @@ static void put_days(json_t *object, const struct health_day *days, unsigned cou
                     {"milliohm", offsetof(struct health_day, milliohm), 1}};
     json_t *t = json_array(), *names = json_array();
     for (unsigned n = 0; n < count; n++) {
-        const int day = (int) days[n].day;
+        char name[HISTORY_NAME_SIZE];
         json_array_append_new(t, json_integer(days[n].from));
-        json_array_append_new(
-            names, json_sprintf("%04d-%02d-%02d", day / 10000, day / 100 % 100, day % 100));
+        json_array_append_new(names, json_string(history_day_name(days[n].day, name)));
     }
     json_object_set_new(object, "t", t);
     json_object_set_new(object, "day", names);

@@ -160,31 +160,6 @@ static bool prepare_steps(struct table *table, const struct query_ask *ask, doub
     return table->numbers != NULL;
 }
 
-/* Like text_number, but about ten times as fast: an answer has up to 100,000 numbers. */
-static char *print_number(char *at, int32_t number, double scale)
-{
-    char digits[16];
-    int count = 0, decimals = scale >= 1000 ? 3 : scale >= 10 ? 1 : 0;
-    int64_t rest = number;
-    if (rest < 0) {
-        *at++ = '-';
-        rest = -rest;
-    }
-    while (decimals > 0 && rest % 10 == 0) {
-        rest /= 10;
-        decimals--;
-    }
-    do
-        digits[count++] = (char) ('0' + rest % 10);
-    while ((rest /= 10) > 0 || count <= decimals);
-    while (count > 0) {
-        *at++ = digits[--count];
-        if (count == decimals && count > 0)
-            *at++ = '.';
-    }
-    return at;
-}
-
 #define NUMBER_MOST 16 /* bytes: "-2147483.648," */
 #define TIME_MOST 34   /* bytes: seconds, and the dates of days */
 
@@ -192,41 +167,39 @@ static char *print_table(const struct table *table)
 {
     const size_t room = 200 + (size_t) table->steps * (TIME_MOST + table->count * NUMBER_MOST) +
                         table->count * (HISTORY_NAME_SIZE + 8);
-    char *bytes = malloc(room), *at = bytes;
+    const struct history_level_info *level = &history_levels[table->level];
+    char *bytes = malloc(room), name[HISTORY_NAME_SIZE];
     if (!bytes)
         return NULL;
-    at += sprintf(at, "{\"level\":\"%s\",\"step\":%lld", history_levels[table->level].name,
-                  (long long) history_levels[table->level].step);
-    at += sprintf(at, ",\"t\":[");
+    struct text text = text_in(bytes, room);
+    text_format(&text, "{\"level\":\"%s\",\"step\":%lld", level->name, (long long) level->step);
+    text_json(&text, "t", "[");
     for (unsigned i = 0; i < table->steps; i++)
-        at += sprintf(at, "%s%lld", i > 0 ? "," : "", (long long) table->starts[i]);
-    *at++ = ']';
+        text_format(&text, "%s%lld", i > 0 ? "," : "", (long long) table->starts[i]);
+    text_add(&text, "]");
     /* A client cannot derive the days from their start, since only the gateway knows the time zone. */
     if (table->level == LEVEL_DAY) {
-        at += sprintf(at, ",\"day\":[");
-        for (unsigned i = 0; i < table->steps; i++) {
-            const int day = (int) history_day(table->starts[i]);
-            at += sprintf(at, "%s\"%04d-%02d-%02d\"", i > 0 ? "," : "", day / 10000,
-                          day / 100 % 100, day % 100);
-        }
-        *at++ = ']';
+        text_json(&text, "day", "[");
+        for (unsigned i = 0; i < table->steps; i++)
+            text_format(&text, "%s\"%s\"", i > 0 ? "," : "",
+                        history_day_name(history_day(table->starts[i]), name));
+        text_add(&text, "]");
     }
     for (unsigned c = 0; c < table->count; c++) {
         const int32_t *numbers = table->numbers + c * table->steps;
         const struct column *column = &table->columns[c];
-        const double scale =
-            history_is_energy(column->value) ? 10 : history_field(column->value)->scale;
-        char name[HISTORY_NAME_SIZE];
-        at += sprintf(at, ",\"%s\":[", history_value_name(column->value, column->n, name));
+        const bool energy = history_is_energy(column->value);
+        const double scale = energy ? 10 : history_field(column->value)->scale;
+        const int decimals = history_decimals(column->value);
+        text_json(&text, history_value_name(column->value, column->n, name), "[");
         for (unsigned i = 0; i < table->steps; i++) {
-            if (i > 0)
-                *at++ = ',';
-            at = numbers[i] == ROW_UNKNOWN ? stpcpy(at, "null")
-                                           : print_number(at, numbers[i], scale);
+            text_add(&text, i > 0 ? "," : "");
+            text_number(&text, numbers[i] == ROW_UNKNOWN ? (double) NAN : numbers[i] / scale,
+                        decimals);
         }
-        *at++ = ']';
+        text_add(&text, "]");
     }
-    sprintf(at, "}\n");
+    text_add(&text, "}\n");
     return bytes;
 }
 

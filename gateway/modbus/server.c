@@ -292,7 +292,7 @@ static void end_order(struct client *client, uint8_t exception)
 void server_order_over(struct server *server, uint64_t ticket, uint8_t exception)
 {
     for (struct client *client = NULL; (client = next_client(server, client));)
-        if (client->ticket == ticket) {
+        if (client->ticket && client->ticket == ticket) {
             end_order(client, exception);
             return;
         }

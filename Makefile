@@ -228,7 +228,7 @@ help:
 	@echo "make lint format coverage clean"
 
 include packaging/install.mk packaging/package.mk
--include $(OBJECTS:.o=.d) $(UNITS:=.d)
+-include $(OBJECTS:.o=.d) $(UNITS:=.d) $(wildcard $(BUILD)/tests/*/*.d)
 
 .SECONDARY:
 .PHONY: all run demo-site test check unit-programs deps test-deps docs soak model fleet bluetooth-vm bluetooth-service format lint coverage clean help

@@ -438,6 +438,7 @@ static void check_port(const struct config_draft *line)
 
 void config_check_line(struct config_draft *line)
 {
+    line->as.line->gap_set = config_draft_given(line, "gap");
     check_port(line);
     if (config_draft_usable(line, "port") && strncmp(line->as.line->port, "serial:", 7) != 0 &&
         config_draft_given(line, "baud"))

@@ -149,7 +149,7 @@ struct limits_config {
     double charge_current_a, discharge_current_a;
     unsigned cells, sensors; /* of each pack, all of which must be known */
     double cell_full_v, cell_float_v;
-    double soc_again_percent;
+    double soc_again_percent;         /* NaN: not configured */
     struct curve cell_high, cell_low; /* over V */
     struct curve temperature, mos_temperature;
     struct curve soc_high, soc_low;

@@ -9,9 +9,24 @@
 #include "bms/count.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Sets what the fields of a key hold before any key is read. */
+static void start_fields(const struct config_key *key, char *settings)
+{
+    static const double not_a_number = NAN;
+    static const int none = -1;
+    if (key->start)
+        key->type->parse(key, key->start, settings + key->offset);
+    if (key->unknown)
+        memcpy(settings + key->offset,
+               key->size == sizeof none ? (const void *) &none : &not_a_number, key->size);
+    for (const struct config_key *part = key->parts; part && part->size > 0; part++)
+        start_fields(part, settings);
+}
 
 struct config_draft *config_drafts_add(struct config_drafts *drafts,
                                        const struct config_section *section, const char *name,
@@ -25,12 +40,8 @@ struct config_draft *config_drafts_add(struct config_drafts *drafts,
     snprintf(draft->name, sizeof draft->name, "%s", name);
     if (section->times == SECTION_NAMED)
         memcpy(settings, draft->name, sizeof draft->name);
-    for (const struct config_key *key = section->keys; key < section->keys + section->key_count;
-         key++)
-        if (key->start)
-            key->type->parse(key, key->start, (char *) settings + key->offset);
-    if (section->init)
-        section->init(settings);
+    for (unsigned row = 0; row < section->key_count; row++)
+        start_fields(&section->keys[row], settings);
     return draft;
 }
 

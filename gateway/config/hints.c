@@ -58,7 +58,7 @@ static bool hint_duration(const struct config_key *key, const char *text, char o
     const struct config_type *type = key->parts ? key->parts->type : key->type;
     const size_t size = key->parts ? key->parts->size : key->size;
     bool seconds = size == sizeof(double) && strtod(text, NULL) < 100;
-    if (type != &type_duration && type != &type_gap)
+    if (type != &type_duration)
         return false;
     char guess[64];
     size_t digits = strspn(text, "0123456789.");

@@ -63,6 +63,7 @@ struct config_key {
         /* describes the default if it depends on others; without both, the key is required */
         *otherwise;
     const char *start; /* what the field holds at first, if that is not 0; not listed as a value */
+    bool unknown;      /* without the key the number is not known: -1 or NaN */
     enum config_change on_change;
     bool
         /* may be set from a browser: nothing that runs, reads or writes a file, or grants
@@ -151,12 +152,8 @@ struct config_section {
     const struct config_key *keys;
     unsigned key_count;
 
-    /* Optional functions of a section; each may be NULL. */
-
-    /** Initializes fields that do not start at zero, or as their row says, before any key is read. */
-    void (*init)(void *settings);
-    /** Checks several keys or sections together, and sets what follows from others. All sections are complete then, and are
-     * checked in the order of config_sections. */
+    /** Checks several keys or sections together, and sets what follows from others; NULL: there is nothing to check. All sections are
+     * complete then, and are checked in the order of config_sections. */
     void (*check)(struct config_draft *draft);
 };
 

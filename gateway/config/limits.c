@@ -6,6 +6,7 @@
 #include "base/duration.h"
 #include "bms/count.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -141,7 +142,7 @@ static void check_cells(const struct config_draft *draft)
         config_mistake(draft, "cell_float",
                        "'cell_float' is %g; expected at most 'cell_full', which is %g",
                        limits->cell_float_v, limits->cell_full_v);
-    if (config_draft_usable(draft, "cell_float") && limits->soc_again_percent < 0 &&
+    if (config_draft_usable(draft, "cell_float") && isnan(limits->soc_again_percent) &&
         !config_draft_given(draft, "soc_again"))
         config_mistake(draft, "cell_float",
                        "'cell_float' does not say when to charge to 'cell_full' again; expected a "
@@ -172,11 +173,6 @@ static void check_limits(struct config_draft *draft)
     warn_of_min_packs(draft);
 }
 
-static void init_limits(void *settings)
-{
-    ((struct limits_config *) settings)->soc_again_percent = -1;
-}
-
 // clang-format off
 #define LIMITS(member) CONFIG_FIELD(limits_config, member)
 
@@ -195,7 +191,7 @@ static const struct config_key limits_keys[] = {
      .help = "The charge voltage in V of a cell. `packgate limits --example lfp` prints this key and those below."},
     {.name = "cell_float",
      CONFIG_PARTS(limits_config, {LIMITS(cell_float_v), .type = &type_number, .min = 1, .max = 5, .unit = 'V', .required = true},
-                  {LIMITS(soc_again_percent), .type = &type_number, .max = 100, .unit = '%'}),
+                  {LIMITS(soc_again_percent), .type = &type_number, .max = 100, .unit = '%', .unknown = true}),
      .help = "The float voltage in V of a cell, after the cells were full and balanced for 15 minutes. Behind a comma, "
              "such as 3.375, 90%: the state of charge below which the battery is charged to cell_full again."},
     {.name = "cell_high", LIMITS(cell_high), .type = &type_curve, .min = 1, .max = 5,
@@ -243,6 +239,6 @@ const struct config_section limits_section = {
             "replace neither the BMS nor fuses. Only on_stale has a default: `packgate limits --example lfp` prints "
             "a section to start from.",
     CONFIG_KEYS(limits_keys), .explains = true,
-    .init = init_limits, .check = check_limits,
+    .check = check_limits,
 };
 // clang-format on

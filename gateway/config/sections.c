@@ -3,7 +3,6 @@
 #include "check.h"
 #include "types.h"
 
-#include <math.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -20,8 +19,8 @@
 #define PROTOCOL(owner, variant) \
     CONFIG_FIELD(owner, driver), .type = &type_protocol, \
     .parts = (const struct config_key[]) {{CONFIG_FIELD(owner, driver), .type = &type_protocol}, {CONFIG_FIELD(owner, variant), .type = &type_variant}, {0}}
-/* Whether it is given is a part of it: a configured gap of 0 differs from none. */
-#define GAP .offset = offsetof(struct line_config, gap_ms), .size = offsetof(struct line_config, gap_set) + 1 - offsetof(struct line_config, gap_ms)
+/* And whether a gap is given: a configured one of 0 differs from none. */
+#define GAP CONFIG_FIELD(line_config, gap_ms), .parts = (const struct config_key[]) {{CONFIG_FIELD(line_config, gap_ms), .type = &type_duration}, {CONFIG_FIELD(line_config, gap_set)}, {0}}
 #define WHOLE(owner) .offset = 0, .size = sizeof(struct owner) /* of more than one field */
 
 #define NUMBER_32(member) {GATEWAY(member), .type = &type_whole, .max = 4294967295.0}
@@ -79,8 +78,8 @@ static const struct config_key gateway_keys[] = {
              "only root and the service's own user may do more. A missing folder is created if its parent exists and "
              "is writable. Each gateway needs its own socket."},
     {.name = "location", .web = true,
-     CONFIG_PARTS(gateway_config, {GATEWAY(location.latitude), .type = &type_number, .min = -180, .max = 180},
-                  {GATEWAY(location.longitude), .type = &type_number, .min = -180, .max = 180}),
+     CONFIG_PARTS(gateway_config, {GATEWAY(location.latitude), .type = &type_number, .min = -180, .max = 180, .unknown = true},
+                  {GATEWAY(location.longitude), .type = &type_number, .min = -180, .max = 180, .unknown = true}),
      .otherwise = "not known",
      .help = "Latitude and longitude of the gateway in degrees, north and east positive: for reports at sunrise and "
              "sunset."},
@@ -106,18 +105,11 @@ static const struct config_key gateway_keys[] = {
      CONFIG_FOLDED("write 'location = LATITUDE, LONGITUDE'")},
 };
 
-static void init_gateway(void *settings)
-{
-    struct gateway_config *gateway = settings;
-    gateway->location.latitude = gateway->location.longitude = NAN;
-}
-
 const struct config_section gateway_section = {
     .word = "gateway", .heading = "[gateway]", .times = SECTION_ALWAYS,
     .help = "The program as a whole: where it listens and how it serves. Not needed if the defaults fit.",
     .size = sizeof(struct gateway_config), .at = offsetof(struct config, gateway),
-    CONFIG_KEYS(gateway_keys), .init = init_gateway,
-    .check = config_check_gateway,
+    CONFIG_KEYS(gateway_keys), .check = config_check_gateway,
 };
 
 static const struct config_key line_keys[] = {
@@ -138,7 +130,7 @@ static const struct config_key line_keys[] = {
      .otherwise = "the protocol's", .also = "timeout",
      .help = "The time after which a request counts as unanswered. If replies regularly come later, the line waits "
              "for them for up to 30 s, and the log says what to set."},
-    {.name = "gap", GAP, .type = &type_gap, .web = true, .max = 10,
+    {.name = "gap", GAP, .type = &type_duration, .web = true, .max = 10,
      .otherwise = "the protocol's", .on_change = CHANGE_LINE, .also = "delay",
      .help = "Silence before each request."},
     {.name = "settle", LINE(settle_ms), .type = &type_duration, .web = true, .max = 30,
@@ -182,7 +174,8 @@ static const struct config_key pack_keys[] = {
              "several packs on a line, and stored in the state file. Other packs of the line are not polled until "
              "then; if they are on a serial port, the line needs its baud. docs/finding.md says what cannot be found."},
     {.name = "address", .web = true,
-     CONFIG_PARTS(pack_config, {PACK(options.address), .type = &type_whole, .max = 255}, {PACK(options.adr), .type = &type_whole, .max = 255}),
+     CONFIG_PARTS(pack_config, {PACK(options.address), .type = &type_whole, .max = 255, .unknown = true},
+                  {PACK(options.adr), .type = &type_whole, .max = 255, .unknown = true}),
      .otherwise = "the protocol's", .on_change = CHANGE_LINE,
      .help = "The BMS's own address on the line, as set by its switches or its app. If the protocol has two, as "
              "topbms behind a master, the second one follows after a comma; it is usually the same."},
@@ -226,17 +219,10 @@ static const struct config_key pack_keys[] = {
     SPIKE_ROWS,
 };
 
-static void init_pack(void *settings)
-{
-    struct pack_config *pack = settings;
-    pack->options.address = -1;
-    pack->options.adr = -1;
-}
-
 const struct config_section pack_section = {
     .word = "pack", .heading = "[pack NAME]", CONFIG_NAMED(pack_config, packs, pack_count),
     .help = "A BMS on a line and the Modbus unit id under which it is served.",
-    CONFIG_KEYS(pack_keys), .init = init_pack, .check = config_check_pack, .owned = offsetof(struct pack_config, map.rows),
+    CONFIG_KEYS(pack_keys), .check = config_check_pack, .owned = offsetof(struct pack_config, map.rows),
 };
 
 static const struct config_key bank_keys[] = {

@@ -115,16 +115,8 @@ static bool parse_duration(const struct config_key *key, const char *text, void 
     return true;
 }
 
-static bool parse_gap(const struct config_key *key, const char *text, void *field)
-{
-    bool *set = (bool *) ((char *) field + key->size - sizeof *set);
-    *set = parse_duration(key, text, field);
-    return *set;
-}
-
-#define DURATION "a duration from %f to %t, with the unit ms, s, m, h or d"
-const struct config_type type_duration = {.parse = parse_duration, .expects = DURATION};
-const struct config_type type_gap = {.parse = parse_gap, .expects = DURATION};
+const struct config_type type_duration = {
+    .parse = parse_duration, .expects = "a duration from %f to %t, with the unit ms, s, m, h or d"};
 
 _Static_assert(sizeof(enum on_stale) == sizeof(unsigned) &&
                    sizeof(enum map_type) == sizeof(unsigned) &&

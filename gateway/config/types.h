@@ -32,7 +32,6 @@ const char *config_hint_protocol(const char *word, char out[HINT_SIZE]);
 extern const struct config_type type_whole;    /* int, unsigned, uint16_t, uint8_t   "12", "0x0C", "-1"; or one of the words: -1 and so on */
 extern const struct config_type type_number;   /* double                     "12", "-12.5", and the key's unit */
 extern const struct config_type type_duration; /* double in s, unsigned in ms  "500ms", "1.5s", "2m" */
-extern const struct config_type type_gap;      /* unsigned, in ms, and bool  the same */
 extern const struct config_type type_choice;   /* an enum, or bool: the second of two words   one of the words */
 extern const struct config_type type_listen;   /* struct listen_list         "[::]:502"; a list */
 extern const struct config_type type_allow;    /* struct allow_list          "10.0.0.0/8"; a list */

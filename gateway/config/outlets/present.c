@@ -266,13 +266,6 @@ static void check_present(struct config_draft *draft)
     present->map = config->gateway.map;
 }
 
-static void init_present(void *settings)
-{
-    struct present_config *present = settings;
-    present->address = -1;
-    present->soh_percent = present->discharge_voltage_v = NAN;
-}
-
 // clang-format off
 #define PRESENT(member) CONFIG_FIELD(present_config, member), .on_change = CHANGE_SECTION
 
@@ -293,7 +286,7 @@ static const struct config_key present_keys[] = {
              "(topbms pylontech): inverters see `of` as such a BMS. "
              "pylon-1.2, pylon-1.3, victron: on a CAN bus; by serial and tcp-listen as SLCAN. For these `of` must "
              "have [limits]."},
-    {.name = "address", PRESENT(address), .type = &type_whole, .min = 0, .max = 255,
+    {.name = "address", PRESENT(address), .type = &type_whole, .max = 255, .unknown = true,
      .otherwise = "with modbus-rtu the unit ids of the pack, or of the bank and its packs, or those of the view; else the protocol's usual one",
      .also = "unit slave slave_id",
      .help = "The address at which it answers. With modbus-rtu it then answers at no other one."},
@@ -309,7 +302,7 @@ static const struct config_key present_keys[] = {
     {.name = "rts", PRESENT(rts), .type = &type_choice, CONFIG_WORDS(CONFIG_RTS),
      CONFIG_FOLDED("write it in 'baud', as in 'baud = 9600 8N1 rs485'")},
     CONFIG_WITHOUT_EFFECT("on_stale", "'on_stale' of the [limits] applies to all that read them"),
-    {.name = "soh", PRESENT(soh_percent), .type = &type_number, .min = 1, .max = 100,
+    {.name = "soh", PRESENT(soh_percent), .type = &type_number, .min = 1, .max = 100, .unknown = true,
      .otherwise = "none: messages that have it are not sent",
      .help = "The state of health in % that is sent if no BMS reports one. Not with modbus-rtu."},
     {.name = "switching", PRESENT(switching), .type = &type_choice, CONFIG_WORDS("no", "yes"),
@@ -324,6 +317,6 @@ const struct config_section present_section = {
             "answer before the first complete poll cycle. When values turn stale, even because the gateway hangs or "
             "ends, all replies say stop for 10 s, and then there is no answer.",
     .outlet = true, .lingers = true, .may_order = offsetof(struct present_config, switching), .may_set = true, CONFIG_KEYS(present_keys),
-    .init = init_present, .check = check_present,
+    .check = check_present,
 };
 // clang-format on

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The encoder: writes a pack, and what the gateway knows of it, into registers and bits, by the
- * rows of the map. Floats are split here, from their 32-bit pattern, because the setters of
- * libmodbus are not meant for a server's registers.
+ * rows of the map.
  */
 #include "map.h"
 

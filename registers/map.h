@@ -186,7 +186,7 @@ enum map_range map_range(const struct map_settings *settings, unsigned address, 
 #define MAP_COIL_CHARGE 0
 #define MAP_COIL_DISCHARGE 1
 #define MAP_COILS 2 /* charge MOS, discharge MOS */
-/** One byte per bit, 0 or 1, as in libmodbus. Unknown bits read 0. */
+/** One byte per bit, 0 or 1. Unknown bits read 0. */
 void map_encode_bits(const struct pack *pack, const struct map_status *status,
                      uint8_t inputs[MAP_INPUTS], uint8_t coils[MAP_COILS]);
 /** Writes only the inputs that come from the state in `status`. */

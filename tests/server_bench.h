@@ -60,7 +60,7 @@ static inline uint16_t bench_register(unsigned address)
 static inline void bench_fill(struct unit *unit)
 {
     for (unsigned i = 0; i < map_size(unit->settings); i++)
-        unit->mapping.tab_registers[i] = bench_register(i);
+        unit->registers[i] = bench_register(i);
     for (unsigned i = 0; i < MAP_INPUTS; i++)
         unit->inputs[i] = i % 3 == 0;
     unit->coils[0] = 1;

@@ -117,7 +117,7 @@ static uint8_t carry_out(void *data, struct unit *unit, const struct switches *s
             continue;
         unit->coils[places[i].coil] = switches->on[i];
         for (unsigned n = 0; n < COUNT(places[i].registers); n++)
-            unit->mapping.tab_registers[places[i].registers[n]] = switches->on[i];
+            unit->registers[places[i].registers[n]] = switches->on[i];
     }
     ticket_under_way = ticket;
     ev_timer_init(&over, on_over, 0, 0);

@@ -47,7 +47,7 @@ static int tear_down(void **state)
 {
     for (unsigned n = 0; n < BENCH_UNITS; n++) {
         for (unsigned i = 0; i < map_size(&bench.config.map); i++)
-            assert_int_equal(bench.unit[n].mapping.tab_registers[i], bench_register(i));
+            assert_int_equal(bench.unit[n].registers[i], bench_register(i));
         assert_int_equal(bench.unit[n].coils[0], 1);
         assert_int_equal(bench.unit[n].coils[1], 0);
     }

@@ -10,12 +10,12 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-/* accept4, recv, send and setsockopt are replaced in this program, also for libmodbus, to count the system calls of
- * the server. */
+/* accept4, recv and send are replaced in this program, to count the system calls of the server. */
 static struct {
-    unsigned accepts, receives, sends, corks, uncorks;
+    unsigned accepts, receives, sends;
 } calls;
-static int accept_error, receive_error; /* what these answer with; 0: as usual */
+static int accept_error, receive_error, send_error; /* what these answer with; 0: as usual */
+static size_t send_at_most;                         /* 0: no limit */
 
 int accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
 {
@@ -40,18 +40,12 @@ ssize_t recv(int fd, void *bytes, size_t size, int flags)
 ssize_t send(int fd, const void *bytes, size_t size, int flags)
 {
     calls.sends++;
-    return syscall(SYS_sendto, fd, bytes, size, flags, NULL, 0);
-}
-
-int setsockopt(int fd, int level, int option, const void *value, socklen_t size)
-{
-    if (level == IPPROTO_TCP && option == TCP_CORK) {
-        int on;
-        memcpy(&on, value, sizeof on);
-        calls.corks += on == 1;
-        calls.uncorks += on == 0;
+    if (send_error) {
+        errno = send_error;
+        return -1;
     }
-    return (int) syscall(SYS_setsockopt, fd, level, option, value, size);
+    size = send_at_most && size > send_at_most ? send_at_most : size;
+    return syscall(SYS_sendto, fd, bytes, size, flags, NULL, 0);
 }
 
 static struct bench bench;
@@ -59,7 +53,8 @@ static struct bench bench;
 static int set_up(void **state)
 {
     bench_prepare(&bench);
-    accept_error = receive_error = 0;
+    accept_error = receive_error = send_error = 0;
+    send_at_most = 0;
     return 0;
 }
 
@@ -172,8 +167,7 @@ SERVER_TEST(half_close)
     close(fd);
 }
 
-/* One request: one receive, one send, no cork. Several in a segment: one receive, a send each, because libmodbus does
- * it this way, between one cork and one uncork, so that all answers arrive together. */
+/* One request: one receive, one send. So it is for several in a segment. */
 SERVER_TEST(system_calls)
 {
     uint8_t stream[10 * BENCH_REQUEST], replies[10 * BENCH_ONE];
@@ -187,7 +181,6 @@ SERVER_TEST(system_calls)
     bench_await(&bench, fd);
     assert_int_equal(calls.receives, 1);
     assert_int_equal(calls.sends, 1);
-    assert_int_equal(calls.corks + calls.uncorks, 0);
     bench_expect_one(&bench, fd, 0, 1, 290);
 
     bench_send(&bench, fd, stream, sizeof stream);
@@ -195,9 +188,44 @@ SERVER_TEST(system_calls)
     bench_await(&bench, fd);
     assert_int_equal(calls.receives, 1);
     assert_int_equal(recv(fd, replies, sizeof replies, 0), sizeof replies);
-    assert_int_equal(calls.sends, 10);
-    assert_int_equal(calls.corks, 1);
-    assert_int_equal(calls.uncorks, 1);
+    assert_int_equal(calls.sends, 1);
+    close(fd);
+}
+
+/* A client whose socket takes only a part of an answer is disconnected, and so is one that is lost. */
+SERVER_TEST(socket_full_or_gone)
+{
+    uint8_t request[BENCH_REQUEST], reply[64];
+    bench_put_request(request, 1, 1, 3, 290, 1);
+    for (int gone = 0; gone < 2; gone++) {
+        const int fd = bench_connect(&bench);
+        bench_expect_served(&bench, fd, 1);
+        send_at_most = gone ? 0 : 5;
+        send_error = gone ? EPIPE : 0;
+        assert_int_equal(write(fd, request, sizeof request), sizeof request);
+        while (server_clients(bench.server) > 0)
+            bench_turn(&bench);
+        assert_int_equal(recv(fd, reply, sizeof reply, MSG_WAITALL), gone ? 0 : 5);
+        send_at_most = 0;
+        send_error = 0;
+        assert_int_equal(server_counters(bench.server).dropped, 1);
+        close(fd);
+    }
+}
+
+/* More answers than the server collects at a time: all of them come, in order. */
+SERVER_TEST(many_long_answers)
+{
+    uint8_t stream[60 * BENCH_REQUEST], reply[9 + 2 * 125];
+    const int fd = bench_connect(&bench);
+    for (unsigned i = 0; i < 60; i++)
+        bench_put_request(stream + i * BENCH_REQUEST, (uint16_t) i, 1, 3, 500, 125);
+    bench_send(&bench, fd, stream, sizeof stream);
+    for (unsigned i = 0; i < 60; i++) {
+        assert_int_equal(bench_receive(&bench, fd, reply, sizeof reply), sizeof reply);
+        assert_int_equal(reply[1], i);
+        assert_int_equal(reply[8], 250);
+    }
     close(fd);
 }
 
@@ -752,7 +780,7 @@ SERVER_TEST(random_bytes)
         close(fd);
     }
     for (unsigned i = 0; i < map_size(&bench.config.map); i++)
-        assert_int_equal(bench.unit[0].mapping.tab_registers[i], bench_register(i));
+        assert_int_equal(bench.unit[0].registers[i], bench_register(i));
     close(other);
 }
 

@@ -475,7 +475,7 @@ static void check_unchanged(void)
 {
     for (unsigned n = 0; n < BENCH_UNITS; n++)
         for (unsigned i = 0; i < map_size(&bench.config.map); i++)
-            assert_int_equal(bench.unit[n].mapping.tab_registers[i], bench_register(i));
+            assert_int_equal(bench.unit[n].registers[i], bench_register(i));
 }
 
 static int start(void **state)

@@ -122,8 +122,7 @@ TEST(status_before_values)
     unit_update(&unit, &source, false, NOW);
     uint16_t *expected = test_calloc(map_size(&settings), sizeof *expected);
     map_encode(&settings, &pack, &source.status, expected);
-    assert_memory_equal(unit.mapping.tab_registers, expected,
-                        map_size(&settings) * sizeof *expected);
+    assert_memory_equal(unit.registers, expected, map_size(&settings) * sizeof *expected);
     test_free(expected);
     unit_close(&unit);
 }
@@ -134,8 +133,7 @@ TEST(fresh_and_stale)
     open_unit(&unit, STALE_EXCEPTION);
     publish(&unit, 77, MAP_STATE_FRESH);
     assert_int_equal(read_soc(&unit), 0);
-    assert_int_equal(unit.mapping.tab_registers[SOC], 77);
-    assert_ptr_equal(unit.mapping.tab_input_registers, unit.mapping.tab_registers);
+    assert_int_equal(unit.registers[SOC], 77);
     refresh(&unit, MAP_STATE_STALE);
     assert_int_equal(read_soc(&unit), 0x0B);
     assert_int_equal(read_range(&unit, 3, SECONDS, 1), 0);
@@ -144,7 +142,7 @@ TEST(fresh_and_stale)
     assert_int_equal(read_soc(&unit), 0x0B);
     publish(&unit, 78, MAP_STATE_FRESH);
     assert_int_equal(read_soc(&unit), 0);
-    assert_int_equal(unit.mapping.tab_registers[SOC], 78);
+    assert_int_equal(unit.registers[SOC], 78);
     unit_close(&unit);
 }
 
@@ -155,13 +153,13 @@ TEST(hold)
     publish(&unit, 77, MAP_STATE_FRESH);
     refresh(&unit, MAP_STATE_STALE);
     assert_int_equal(read_soc(&unit), 0);
-    assert_int_equal(unit.mapping.tab_registers[SOC], 77);
+    assert_int_equal(unit.registers[SOC], 77);
     unit_close(&unit);
 }
 
 static unsigned age_of(const struct unit *unit)
 {
-    return unit->mapping.tab_registers[AGE];
+    return unit->registers[AGE];
 }
 
 /* Without a notification, the unit itself detects that its values are stale. */
@@ -174,17 +172,17 @@ TEST(judged)
     publish(&unit, 77, MAP_STATE_FRESH);
     unit_judge(&unit, GOOD_UNTIL);
     assert_int_equal(read_soc(&unit), 0);
-    assert_int_equal(unit.mapping.tab_registers[STATE], MAP_STATE_FRESH);
+    assert_int_equal(unit.registers[STATE], MAP_STATE_FRESH);
     assert_int_equal(age_of(&unit), 10);
     unit_judge(&unit, GOOD_UNTIL + 0.001);
     assert_int_equal(read_soc(&unit), 0x0B);
-    assert_int_equal(unit.mapping.tab_registers[STATE], MAP_STATE_STALE);
-    assert_int_equal(unit.mapping.tab_registers[FAILURE], 1);
+    assert_int_equal(unit.registers[STATE], MAP_STATE_STALE);
+    assert_int_equal(unit.registers[FAILURE], 1);
     assert_int_equal(age_of(&unit), 11);
     /* Stale values do not change, but their age does. */
     refresh(&unit, MAP_STATE_NO_LINE);
     unit_judge(&unit, GOOD_UNTIL + 100);
-    assert_int_equal(unit.mapping.tab_registers[STATE], MAP_STATE_NO_LINE);
+    assert_int_equal(unit.registers[STATE], MAP_STATE_NO_LINE);
     assert_int_equal(age_of(&unit), 110);
     publish(&unit, 78, MAP_STATE_FRESH);
     unit_judge(&unit, NOW);
@@ -234,7 +232,7 @@ TEST(ends)
     unit_close(&unit);
 }
 
-/* No accepted range exceeds the arrays from which libmodbus answers. */
+/* No accepted range exceeds the arrays from which requests are answered. */
 TEST(inside_arrays)
 {
     struct unit unit;
@@ -242,11 +240,11 @@ TEST(inside_arrays)
     publish(&unit, 77, MAP_STATE_FRESH);
     for (unsigned address = 0; address <= 0xFFFF; address++) {
         if (read_range(&unit, 3, address, 1) == 0)
-            assert_true((int) address < unit.mapping.nb_registers);
+            assert_true(address < map_size(&settings));
         if (read_range(&unit, 1, address, 1) == 0)
-            assert_true((int) address < unit.mapping.nb_bits);
+            assert_true(address < MAP_COILS);
         if (read_range(&unit, 2, address, 1) == 0)
-            assert_true((int) address < unit.mapping.nb_input_bits);
+            assert_true(address < MAP_INPUTS);
     }
     unit_close(&unit);
 }

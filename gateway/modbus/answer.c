@@ -1,40 +1,21 @@
 // SPDX-License-Identifier: MIT
-/*
- * Answers one request. Exceptions are sent with modbus_reply_exception, because modbus_reply
- * (3.1.6) sleeps for the response time-out before it sends most of its own and discards whatever
- * else was received on the socket. modbus_reply itself only handles reads of registers or bits
- * that exist.
- */
+/* Answers one request. */
 #include "answer.h"
 
 #include "identity.h"
 #include "mbap.h"
 
 #include "base/address.h"
-#include "base/alloc.h"
 #include "base/log.h"
 
+#include "bms/bytes.h"
 #include "bms/count.h"
 
-#include <errno.h>
+#include <modbus.h>
 #include <string.h>
 
 /* s between log messages for one unit: some clients retry every second */
 #define REFUSALS_APART_S 60.0
-
-void answerer_open(struct answerer *answerer, const struct units *units)
-{
-    *answerer =
-        (struct answerer){.modbus = alloc_checked(modbus_new_tcp("127.0.0.1", 0)), .units = units};
-    /* Nothing here should wait for this time-out; if anything does, it ends at once. */
-    modbus_set_response_timeout(answerer->modbus, 0, 1);
-}
-
-void answerer_close(struct answerer *answerer)
-{
-    modbus_free(answerer->modbus);
-    answerer->modbus = NULL;
-}
 
 /* Passes an order to switch on to the pack. */
 static uint8_t order_switch(struct answerer *answerer, struct unit *unit,
@@ -93,32 +74,26 @@ static void log_refusal(const struct answerer *answerer, struct unit *unit,
              foreign ? "the client is not in allow_write" : describe_refusal(exception));
 }
 
-static int send_exception(struct answerer *answerer, const uint8_t *frame, uint8_t exception)
+static void append_pdu(struct answers *answers, const uint8_t *frame, const uint8_t *pdu,
+                       size_t size)
 {
-    uint8_t head[MBAP_HEADER + 1];
-    memcpy(head, frame, sizeof head);
-    /* libmodbus adds 0x80: a code from 0x81 on would turn into a normal response to function 1. */
-    head[MBAP_HEADER] &= 0x7F;
+    uint8_t *adu = answers->bytes + answers->size;
+    mbap_reply_header(frame, size, adu);
+    memcpy(adu + MBAP_HEADER, pdu, size);
+    answers->size += MBAP_HEADER + size;
+}
+
+static void append_exception(struct answerer *answerer, const uint8_t *frame, uint8_t exception,
+                             struct answers *answers)
+{
+    const uint8_t pdu[] = {frame[MBAP_HEADER] | 0x80, exception};
     answerer->exceptions++;
-    return modbus_reply_exception(answerer->modbus, head, exception);
+    append_pdu(answers, frame, pdu, sizeof pdu);
 }
 
-static int send_pdu(struct answerer *answerer, const uint8_t *frame, const uint8_t *pdu,
-                    size_t pdu_size)
-{
-    uint8_t adu[MBAP_ADU_MAX];
-    const size_t size = MBAP_HEADER + pdu_size;
-    mbap_reply_header(frame, pdu_size, adu);
-    memcpy(adu + MBAP_HEADER, pdu, pdu_size);
-    const ssize_t sent = send(modbus_get_socket(answerer->modbus), adu, size, MSG_NOSIGNAL);
-    if (sent >= 0 && (size_t) sent < size) {
-        errno = EAGAIN;
-        return -1;
-    }
-    return (int) sent;
-}
-
-static int send_identity(struct answerer *answerer, const struct unit *unit, const uint8_t *frame)
+/* Composes the PDU of the identification. Returns 0 or an exception code. */
+static uint8_t compose_identity(const struct unit *unit, const uint8_t *frame,
+                                struct identity_reply *reply)
 {
     const struct identity_object objects[] = {
         {IDENTITY_VENDOR, "packgate"},
@@ -127,24 +102,31 @@ static int send_identity(struct answerer *answerer, const struct unit *unit, con
         {IDENTITY_PRODUCT_NAME, "packgate, Modbus TCP gateway for battery packs"},
         {IDENTITY_APPLICATION_NAME, unit->name},
     };
-    struct identity_reply reply;
-    const uint8_t exception = identity_read(objects, COUNT(objects), frame + MBAP_HEADER, &reply);
-    if (exception)
-        return send_exception(answerer, frame, exception);
-
-    return send_pdu(answerer, frame, reply.pdu, reply.size);
+    return identity_read(objects, COUNT(objects), frame + MBAP_HEADER, reply);
 }
 
-static enum answer_result result_of(int sent)
+/* Function, number of bytes, and the values: bits from the lowest of each byte on, registers with the high byte first. */
+static void append_values(const struct unit *unit, const struct mbap_request *request,
+                          const uint8_t *frame, struct answers *answers)
 {
-    /* libmodbus reports this if the socket accepted only part of the response. */
-    if (sent < 0 && errno == EMBBADDATA)
-        errno = EAGAIN;
-    return sent < 0 ? ANSWER_FAILED : ANSWER_SENT;
+    const bool coils = request->function == MODBUS_FC_READ_COILS;
+    const bool bits = coils || request->function == MODBUS_FC_READ_DISCRETE_INPUTS;
+    const uint8_t *bit = coils ? unit->coils : unit->inputs;
+    const unsigned address = request->read.address, count = request->read.count;
+    uint8_t pdu[MBAP_PDU_MAX] = {request->function};
+    pdu[1] = (uint8_t) (bits ? (count + 7) / 8 : 2 * count);
+    for (unsigned i = 0; i < count; i++)
+        if (bits)
+            pdu[2 + i / 8] |= (uint8_t) (bit[address + i] << i % 8);
+        else
+            put_be16(pdu + 2 + 2 * i, unit->registers[address + i]);
+    append_pdu(answers, frame, pdu, 2u + pdu[1]);
 }
 
-enum answer_result answer(struct answerer *answerer, const struct question *question, double now)
+bool answer(struct answerer *answerer, const struct question *question, double now,
+            struct answers *answers)
 {
+    struct identity_reply identity;
     struct mbap_request request;
     const uint8_t malformed = mbap_check(question->frame, question->size, &request);
     struct unit *unit = units_find(answerer->units, request.unit);
@@ -161,30 +143,33 @@ enum answer_result answer(struct answerer *answerer, const struct question *ques
         exception = malformed ? malformed : unit_check(unit, &request);
 
     answerer->requests++;
-    modbus_set_socket(answerer->modbus, question->fd);
     if (!exception && mbap_writes(request.function)) {
         exception = order_switch(answerer, unit, question, &request);
         if (!exception)
-            return ANSWER_PENDING;
+            return false;
     }
     if (exception && unit && (unit->writable || unit->settable) && mbap_writes(request.function))
         log_refusal(answerer, unit, question, &request, exception, now);
+    const bool identifies = request.function == MBAP_FC_IDENTIFY;
+    if (!exception && identifies)
+        exception = compose_identity(unit, question->frame, &identity);
     if (exception)
-        return result_of(send_exception(answerer, question->frame, exception));
-    if (request.function == MBAP_FC_IDENTIFY)
-        return result_of(send_identity(answerer, unit, question->frame));
-    return result_of(
-        modbus_reply(answerer->modbus, question->frame, (int) question->size, &unit->mapping));
+        append_exception(answerer, question->frame, exception, answers);
+    else if (identifies)
+        append_pdu(answers, question->frame, identity.pdu, identity.size);
+    else
+        append_values(unit, &request, question->frame, answers);
+    return true;
 }
 
 /* All four write functions are answered with the first five bytes of the request. */
 #define WRITE_ANSWER 5
 
-enum answer_result answer_order(struct answerer *answerer, int fd, const uint8_t *frame,
-                                uint8_t exception)
+void answer_order(struct answerer *answerer, const uint8_t *frame, uint8_t exception,
+                  struct answers *answers)
 {
-    modbus_set_socket(answerer->modbus, fd);
     if (exception)
-        return result_of(send_exception(answerer, frame, exception));
-    return result_of(send_pdu(answerer, frame, frame + MBAP_HEADER, WRITE_ANSWER));
+        append_exception(answerer, frame, exception, answers);
+    else
+        append_pdu(answers, frame, frame + MBAP_HEADER, WRITE_ANSWER);
 }

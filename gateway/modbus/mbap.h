@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Modbus TCP framing: where a frame ends, and whether a request is well formed. Pure. Rejects
- * everything that libmodbus would trust, or answer by sleeping, before libmodbus sees the request.
+ * Modbus TCP framing: where a frame ends, and whether a request is well formed. Pure.
  *
  * An ADU is the MBAP header and the PDU:
  *   00 01       | 00 00    | 00 06                        | 01   | 03 01 22 00 02

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The clients of the Modbus TCP server: reading, framing, limits. All reading is our own and non-
- * blocking; libmodbus, which could wait for a slow client, only composes the answers (answer.h).
+ * The clients of the Modbus TCP server: reading, framing, limits.
  */
 #include "server.h"
 
@@ -19,7 +18,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -155,84 +153,68 @@ static void note_request(struct client *client)
     note_turn(client);
 }
 
-static enum ending ending_of(enum answer_result result)
+static enum ending send_answers(const struct client *client, struct answers *answers)
 {
-    return result != ANSWER_FAILED ? STAYS : errno == EAGAIN ? UNREAD : LOST;
+    const size_t size = answers->size;
+    const ssize_t sent = size > 0 ? send(client->io.fd, answers->bytes, size, MSG_NOSIGNAL) : 0;
+    answers->size = 0;
+    return sent == (ssize_t) size ? STAYS : sent >= 0 || errno == EAGAIN ? UNREAD : LOST;
 }
 
-/* Without TCP_CORK the answers are just sent one by one. */
-static bool set_cork(const struct client *client, int on)
-{
-    return setsockopt(client->io.fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on) == 0;
-}
-
-/* Answers the frame of `size` bytes after the first `done`. The socket is corked while more frames
- * are left, so that their answers leave together. */
-static enum ending answer_frame(struct client *client, size_t done, size_t size, bool *corked,
-                                double now)
+/* Answers a frame. False: it is an order that is in progress. */
+static bool answer_frame(struct client *client, const uint8_t *frame, size_t size,
+                         struct answers *answers, double now)
 {
     struct server *server = client->server;
-    const uint64_t ticket = server->tickets + 1;
-    client->requests++;
-    if (!*corked &&
-        mbap_find(client->bytes + done + size, client->size - done - size).kind == MBAP_FRAME)
-        *corked = set_cork(client, true);
-    const struct question question = {.fd = client->io.fd,
-                                      .client = client_address(client),
-                                      .frame = client->bytes + done,
+    const struct question question = {.client = client_address(client),
+                                      .frame = frame,
                                       .size = size,
-                                      .ticket = ticket};
-    const enum answer_result result = answer(&server->answerer, &question, now);
-    if (result == ANSWER_PENDING) {
-        client->ordered_at = now;
-        client->ticket = server->tickets = ticket;
-        /* Answers are sent in the order of requests: nothing more is read before this one. */
-        ev_io_stop(server->loop, &client->io);
-    }
-    return ending_of(result);
+                                      .ticket = server->tickets + 1};
+    client->requests++;
+    if (answer(&server->answerer, &question, now, answers))
+        return true;
+    client->ordered_at = now;
+    client->ticket = server->tickets = question.ticket;
+    /* Answers are sent in the order of requests: nothing more is read before this one. */
+    ev_io_stop(server->loop, &client->io);
+    return false;
 }
 
-/* Answers all whole frames; the rest moves to the start of the buffer. */
-static enum ending answer_frames(struct client *client, bool *corked)
+/* Answers all whole frames, with as few sends as possible; the rest moves to the start of the buffer. */
+static void answer_frames(struct client *client)
 {
+    struct answers answers = {.size = 0};
+    struct mbap_span span = {.kind = MBAP_FRAME};
     enum ending ending = STAYS;
     bool asked = false;
     size_t done = 0;
 
-    while (ending == STAYS) {
-        const struct mbap_span span = mbap_find(client->bytes + done, client->size - done);
-        if (span.kind == MBAP_MORE)
+    for (; ending == STAYS; done += span.size) {
+        span = mbap_find(client->bytes + done, client->size - done);
+        if (span.kind == MBAP_MORE || span.kind == MBAP_BROKEN)
             break;
-        if (span.kind == MBAP_BROKEN)
-            return BROKEN;
-        if (span.kind == MBAP_FRAME) {
-            const double now = clock_now();
-            /* It stays unanswered: the next turn disconnects all clients. */
-            if (late_turn_is_on(client->server->loop, now))
-                break;
-            asked = true;
-            ending = answer_frame(client, done, span.size, corked, now);
-            if (client->ticket)
-                break;
-        } else {
+        if (span.kind == MBAP_FOREIGN) {
             client->server->counters.discarded++;
+            continue;
         }
-        done += span.size;
+        const double now = clock_now();
+        /* It stays unanswered: the next turn disconnects all clients. */
+        if (late_turn_is_on(client->server->loop, now))
+            break;
+        asked = true;
+        if (!answer_frame(client, client->bytes + done, span.size, &answers, now))
+            break;
+        if (sizeof answers.bytes - answers.size < MBAP_ADU_MAX)
+            ending = send_answers(client, &answers);
     }
+    if (ending == STAYS)
+        ending = send_answers(client, &answers);
     if (asked)
         note_request(client);
     client->size -= done;
     memmove(client->bytes, client->bytes + done, client->size);
-    return ending;
-}
-
-/* Handles the bytes in the buffer. */
-static void handle_requests(struct client *client)
-{
-    bool corked = false;
-    const enum ending ending = answer_frames(client, &corked);
-    if (corked)
-        set_cork(client, false);
+    if (ending == STAYS && span.kind == MBAP_BROKEN)
+        ending = BROKEN;
     if (ending != STAYS)
         end_client(client, ending);
 }
@@ -242,7 +224,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
     struct client *client = io->data;
 
     if (events & EV_CUSTOM) { /* bytes received behind an order */
-        handle_requests(client);
+        answer_frames(client);
         return;
     }
     const size_t room = sizeof client->bytes - client->size;
@@ -254,7 +236,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
         return;
     }
     client->size += (size_t) n;
-    handle_requests(client);
+    answer_frames(client);
 }
 
 /* The order that the client waited for has ended. The bytes it has sent since are handled from the
@@ -273,8 +255,9 @@ static void end_order(struct client *client, uint8_t exception)
         while (recv(client->io.fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
             late = true;
     }
-    enum ending ending =
-        ending_of(answer_order(&server->answerer, client->io.fd, client->bytes, exception));
+    struct answers answers = {.size = 0};
+    answer_order(&server->answerer, client->bytes, exception, &answers);
+    enum ending ending = send_answers(client, &answers);
     if (ending == STAYS && late)
         ending = LATE;
     if (ending != STAYS) {
@@ -397,7 +380,7 @@ struct server *server_new(struct ev_loop *loop, const struct gateway_config *con
     server->max_clients = config->max_clients;
     server->clients = alloc_zeroed(server->max_clients, sizeof *server->clients);
     late_turn_watch(loop, &server->watcher);
-    answerer_open(&server->answerer, units);
+    server->answerer.units = units;
     if (listeners_open(&server->listeners, loop, &config->listen, "'listen'", on_accepted,
                        server) == 0)
         return server;
@@ -481,7 +464,6 @@ void server_free(struct server *server)
     late_turn_unwatch(server->loop, &server->watcher);
     listeners_close(&server->listeners);
     end_all(server, SHUTDOWN);
-    answerer_close(&server->answerer);
     free(server->clients);
     free(server);
 }

@@ -9,40 +9,29 @@
 #include "bms/count.h"
 
 #include <math.h>
+#include <modbus.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 void unit_open(struct unit *unit, uint8_t id, const char *name, const struct map_settings *settings,
                enum on_stale on_stale)
 {
-    const unsigned size = map_size(settings);
-    uint16_t *registers = alloc_zeroed(size, sizeof *registers);
     *unit = (struct unit){.id = id,
                           .settings = settings,
                           .on_stale = on_stale,
+                          .registers = alloc_zeroed(map_size(settings), sizeof *unit->registers),
                           .stale = true,
                           .good_until = NAN,
                           .read_at = NAN,
                           .refused_at = NAN};
     snprintf(unit->name, sizeof unit->name, "%s", name);
-    unit->mapping = (modbus_mapping_t){.nb_bits = MAP_COILS,
-                                       .nb_input_bits = MAP_INPUTS,
-                                       .nb_registers = (int) size,
-                                       .nb_input_registers = (int) size,
-                                       .tab_bits = unit->coils,
-                                       .tab_input_bits = unit->inputs,
-                                       .tab_registers = registers,
-                                       .tab_input_registers = registers};
 }
 
 void unit_open_view(struct unit *unit, struct view *view)
 {
-    *unit = (struct unit){.view = view, .known = true, .refused_at = NAN};
+    *unit =
+        (struct unit){.view = view, .registers = view->registers, .known = true, .refused_at = NAN};
     snprintf(unit->name, sizeof unit->name, "%s", view->config->name);
-    unit->mapping = (modbus_mapping_t){.nb_registers = (int) view->size,
-                                       .nb_input_registers = (int) view->size,
-                                       .tab_registers = view->registers,
-                                       .tab_input_registers = view->registers};
 }
 
 void unit_update(struct unit *unit, const struct source *source, bool whole, double now)
@@ -50,7 +39,7 @@ void unit_update(struct unit *unit, const struct source *source, bool whole, dou
     const struct map_status *status = &source->status;
     /* Before the first values the fixed registers (version, self-check) are missing. */
     map_encode(unit->settings, whole || !unit->known ? source->values : NULL, status,
-               unit->mapping.tab_registers);
+               unit->registers);
     unit->status = *status;
     unit->stale = status->state != MAP_STATE_FRESH;
     unit->good_until = source->good_until;
@@ -76,7 +65,7 @@ void unit_judge(struct unit *unit, double now)
         unit->status.state = MAP_STATE_STALE;
         map_encode_state_bits(&unit->status, unit->inputs);
     }
-    map_encode(unit->settings, NULL, &unit->status, unit->mapping.tab_registers);
+    map_encode(unit->settings, NULL, &unit->status, unit->registers);
 }
 
 void unit_close(struct unit *unit)
@@ -84,9 +73,9 @@ void unit_close(struct unit *unit)
     if (unit->view)
         view_free(unit->view);
     else
-        free(unit->mapping.tab_registers);
+        free(unit->registers);
     unit->view = NULL;
-    unit->mapping = (modbus_mapping_t){0};
+    unit->registers = NULL;
 }
 
 /* The part of a range that lies in the table that a function reads or writes. */

@@ -11,12 +11,9 @@
 #include "packs/source.h"
 #include "registers/map.h"
 
-#include <modbus.h>
-
 #define UNIT_FIRST 1
 #define UNIT_LAST 247
 
-/* Its mapping points into the struct itself: a unit must not be moved. */
 struct unit {
     uint8_t id;
     const struct source *source; /* of its values; NULL: none is known */
@@ -24,16 +21,16 @@ struct unit {
     struct view *view;           /* of its registers; NULL: those of the map */
     const struct map_settings *settings;
     enum on_stale on_stale;
-    struct map_status status; /* published last */
-    bool known;               /* values were published at least once */
-    bool stale;               /* the values are too old to be fresh */
-    double good_until;        /* clock_now until which the values are fresh; NaN: never were */
-    double read_at;           /* when the values were read, for their age; NaN: never */
-    bool writable;            /* its switches may be written */
-    bool settable;            /* its settings may be written */
-    double refused_at;        /* when a rejected write was last logged */
-    modbus_mapping_t mapping; /* input registers are the holding registers */
-    uint8_t inputs[MAP_INPUTS];
+    struct map_status status;   /* published last */
+    bool known;                 /* values were published at least once */
+    bool stale;                 /* the values are too old to be fresh */
+    double good_until;          /* clock_now until which the values are fresh; NaN: never were */
+    double read_at;             /* when the values were read, for their age; NaN: never */
+    bool writable;              /* its switches may be written */
+    bool settable;              /* its settings may be written */
+    double refused_at;          /* when a rejected write was last logged */
+    uint16_t *registers;        /* by address; input registers are the holding registers */
+    uint8_t inputs[MAP_INPUTS]; /* a byte for each bit, 0 or 1 */
     uint8_t coils[MAP_COILS];
 };
 

@@ -235,11 +235,8 @@ def describe_machine():
 
 # ---- A. the server ----
 
-CORKED_FLOOR = "floor, a send each"
-
-
-def start_floor(*options):
-    return Server([program("floor"), *options] + WORD_ARGUMENTS)
+def start_floor():
+    return Server([program("floor")] + WORD_ARGUMENTS)
 
 
 # The same registers as a view, on a port of its own, which is the one that is told first.
@@ -255,7 +252,6 @@ SERVERS = {
     "floor": start_floor,
     "packgate": Packgate,
     "packgate, a view": lambda: Packgate(more=VIEW),
-    CORKED_FLOOR: lambda: start_floor("-c"),
 }
 
 
@@ -307,8 +303,7 @@ def in_rounds(servers, connections, depth=1, rate=None):
 
 
 def compare_servers(servers, connections, depth):
-    # One request at a time gets one send from either floor.
-    runs = in_rounds({name: server for name, server in servers.items() if depth > 1 or name != CORKED_FLOOR}, connections, depth)
+    runs = in_rounds(servers, connections, depth)
     rows = [server_row(name, runs[name], runs["floor"]) for name in runs]
     title = f"{connections} connection{'s' * (connections > 1)}, {depth} request{'s' * (depth > 1)} in flight on each"
     print_table(title, ["server", "requests/s", "of floor", "p50 µs", "p99 µs", "CPU µs/request", "of floor", "CPU %",
@@ -318,10 +313,9 @@ def compare_servers(servers, connections, depth):
 def bench_server():
     section("A", "Modbus TCP server")
     print(f"Function 3, {COUNT} registers at {BASE}; each answer is compared. {ROUNDS} rounds of {SECONDS:g} s, one\n"
-          "server after the other; medians. The floor does one recv and one send of canned bytes, or a send into a\n"
-          "corked socket for each of several requests; packgate polls a simulated pack meanwhile; a view is these\n"
-          "registers, chosen one by one. CPU %: how busy the server kept its processor; below 100 it could do more than\n"
-          "the generator asked of it.")
+          "server after the other; medians. The floor does one recv and one send of canned bytes; packgate polls a\n"
+          "simulated pack meanwhile; a view is these registers, chosen one by one. CPU %: how busy the server kept its\n"
+          "processor; below 100 it could do more than the generator asked of it.")
     servers = {}
     try:
         for name, start in SERVERS.items():

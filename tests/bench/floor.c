@@ -3,16 +3,12 @@
  * The speed limit of a Modbus TCP server with one thread: one recv, one send with a canned answer
  * to each request in it, right only in its transaction id. Not a server to be used: it looks at
  * nothing else.
- *
- * With -c before the words it sends each answer by itself into a corked socket, as a server must
- * whose library does the sending: what that costs is the system's, not the server's.
  */
 #include "fixture.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -22,7 +18,6 @@
 #define EVENTS 256
 
 struct canned {
-    bool corked;
     size_t size; /* of one reply */
     uint8_t replies[BATCH * REPLY_MAX];
 };
@@ -58,25 +53,6 @@ static void take_client(int epoll, int listener)
     watch(epoll, fd);
 }
 
-static void cork(int fd, int on)
-{
-    if (setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on) < 0)
-        fail("setsockopt");
-}
-
-static bool send_all(const struct canned *canned, int fd, size_t count)
-{
-    const size_t piece = canned->corked ? canned->size : count * canned->size;
-    bool good = true;
-    if (canned->corked && count > 1)
-        cork(fd, 1);
-    for (size_t done = 0; good && done < count * canned->size; done += piece)
-        good = send(fd, canned->replies + done, piece, MSG_NOSIGNAL) == (ssize_t) piece;
-    if (canned->corked && count > 1)
-        cork(fd, 0);
-    return good;
-}
-
 /* Requests come whole on a loopback device: the generator sends them in one piece. */
 static void answer(struct canned *canned, int fd)
 {
@@ -89,7 +65,8 @@ static void answer(struct canned *canned, int fd)
     }
     for (size_t i = 0; i < count; i++)
         memcpy(canned->replies + i * canned->size, requests + i * REQUEST_SIZE, 2);
-    if (!send_all(canned, fd, count))
+    if (send(fd, canned->replies, count * canned->size, MSG_NOSIGNAL) !=
+        (ssize_t) (count * canned->size))
         close(fd);
 }
 
@@ -97,8 +74,7 @@ int main(int argc, char **argv)
 {
     static struct canned canned;
     struct words words;
-    canned.corked = argc > 1 && strcmp(argv[1], "-c") == 0;
-    words_parse(&words, argv + 1 + canned.corked, argc - 1 - canned.corked);
+    words_parse(&words, argv + 1, argc - 1);
     canned.size = words_reply(&words, canned.replies);
     for (size_t i = 1; i < BATCH; i++)
         memcpy(canned.replies + i * canned.size, canned.replies, canned.size);

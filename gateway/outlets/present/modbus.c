@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Modbus RTU on the port of a [present] section: the same units, views, access rules and exceptions as on port 502, answered by
- * the same code. That code speaks Modbus TCP: it gets each request with an MBAP header, and writes its answer to a socket pair.
+ * the same code. That code speaks Modbus TCP: it gets each request with an MBAP header, and its answer has one.
  *
  * When values turn stale, it answers like port 502 for PRESENT_STOP_S: exception 11 for values, while registers that exist even for
  * a silent pack can be read, such as the allowed currents, which are then 0. After that, and before the first values, it does not
@@ -22,13 +22,11 @@
 #include "registers/rows.h"
 #include "registers/value.h"
 
-#include <errno.h>
 #include <math.h>
+#include <modbus.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 /* An order in flight. It is answered later, unless its master sends another request first: the
  * master has then stopped waiting, and would take the answer for that of the new request. */
@@ -43,7 +41,6 @@ enum echo { ECHO_UNKNOWN, ECHO_NO, ECHO_YES };
 struct modbus {
     struct present *present;
     struct answerer answerer;
-    int pair[2]; /* answers are written to the first */
     struct units units;
     struct unit *served;
     unsigned count;
@@ -105,8 +102,7 @@ static bool read_map(const struct unit *unit, const struct mbap_range *range, st
                 range_has(range, address, map_row_size(row))) {
                 any = true;
                 set_limit(told, n,
-                          row->scale * map_number_of(row->type,
-                                                     unit->mapping.tab_registers + address,
+                          row->scale * map_number_of(row->type, unit->registers + address,
                                                      map_row_high_first(unit->settings, row)));
             }
         }
@@ -171,16 +167,12 @@ static void send_pdu(struct modbus *modbus, struct bus_link *link, uint8_t addre
     bus_send(link, modbus->sent, modbus->sent_size);
 }
 
-/* Sends the response to a frame that answer() has written to the socket pair. */
-static void send_answer(struct modbus *modbus, struct bus_link *link, const uint8_t *frame)
+static void send_answer(struct modbus *modbus, struct bus_link *link, const uint8_t *frame,
+                        const struct answers *answers)
 {
     struct mbap_request request = {0};
-    uint8_t adu[MBAP_ADU_MAX];
     char what[64];
-    const ssize_t size = recv(modbus->pair[1], adu, sizeof adu, MSG_DONTWAIT);
-    if (size <= MBAP_HEADER)
-        return;
-    const uint8_t *pdu = adu + MBAP_HEADER;
+    const uint8_t *adu = answers->bytes, *pdu = adu + MBAP_HEADER;
     mbap_check(frame, mbap_find(frame, MBAP_ADU_MAX).size, &request);
     if (pdu[0] & 0x80)
         snprintf(what, sizeof what, "exception %u of unit %u", pdu[1], request.unit);
@@ -189,7 +181,7 @@ static void send_answer(struct modbus *modbus, struct bus_link *link, const uint
                  request.read.address, request.unit);
     else
         snprintf(what, sizeof what, "function %u of unit %u", pdu[0], request.unit);
-    send_pdu(modbus, link, adu[MBAP_HEADER - 1], pdu, (size_t) size - MBAP_HEADER);
+    send_pdu(modbus, link, adu[MBAP_HEADER - 1], pdu, answers->size - MBAP_HEADER);
     /* The limits in an answer. The registers of the unit have not changed since it was composed. */
     const bool reads =
         pdu[0] == MODBUS_FC_READ_HOLDING_REGISTERS || pdu[0] == MODBUS_FC_READ_INPUT_REGISTERS;
@@ -205,8 +197,8 @@ static void answer_request(struct modbus *modbus, struct bus_link *link, const u
 {
     const struct present_config *config = modbus->present->config;
     uint8_t adu[MBAP_ADU_MAX];
-    const struct question question = {.fd = modbus->pair[0],
-                                      .client = bus_client(link),
+    struct answers answers = {.size = 0};
+    const struct question question = {.client = bus_client(link),
                                       .frame = adu,
                                       .size = MBAP_HEADER + size - 3,
                                       .ticket = modbus->tickets + 1};
@@ -218,8 +210,8 @@ static void answer_request(struct modbus *modbus, struct bus_link *link, const u
     modbus->answerer.allow_write = !config->switching    ? NULL
                                    : bus_is_shared(link) ? &on_the_line
                                                          : &config->allow_write;
-    if (answer(&modbus->answerer, &question, now) != ANSWER_PENDING) {
-        send_answer(modbus, link, adu);
+    if (answer(&modbus->answerer, &question, now, &answers)) {
+        send_answer(modbus, link, adu, &answers);
         return;
     }
     modbus->tickets++;
@@ -234,8 +226,9 @@ static void on_order_over(void *data, uint64_t ticket, enum order_result result)
     if (ticket == 0 || ordered->ticket != ticket)
         return;
     ordered->ticket = 0;
-    answer_order(&modbus->answerer, modbus->pair[0], ordered->frame, switches_exception(result));
-    send_answer(modbus, ordered->link, ordered->frame);
+    struct answers answers = {.size = 0};
+    answer_order(&modbus->answerer, ordered->frame, switches_exception(result), &answers);
+    send_answer(modbus, ordered->link, ordered->frame, &answers);
 }
 
 /* The callback answer_switch. */
@@ -474,10 +467,6 @@ static void release(void *self)
     for (unsigned i = 0; i < modbus->count; i++)
         unit_close(&modbus->served[i]);
     free(modbus->served);
-    answerer_close(&modbus->answerer);
-    for (int i = 0; i < 2; i++)
-        if (modbus->pair[i] >= 0)
-            close(modbus->pair[i]);
     config_free(modbus->view_config);
     free(modbus);
 }
@@ -486,12 +475,10 @@ static void *start_modbus(struct present *present, double now)
 {
     struct modbus *modbus = alloc_zeroed(1, sizeof *modbus);
     modbus->present = present;
-    modbus->pair[0] = modbus->pair[1] = -1;
     modbus->served = alloc_zeroed(MAX_BANK_PACKS + 1, sizeof *modbus->served);
-    answerer_open(&modbus->answerer, &modbus->units);
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, modbus->pair) < 0 ||
-        !(present->config->view[0] ? serve_view(modbus, now) : serve_packs(modbus))) {
-        log_error("%s: cannot serve its units: %s", present->title, strerror(errno));
+    modbus->answerer.units = &modbus->units;
+    if (!(present->config->view[0] ? serve_view(modbus, now) : serve_packs(modbus))) {
+        log_error("%s: cannot serve its units", present->title);
         release(modbus);
         return NULL;
     }

@@ -6,6 +6,35 @@
 #include <math.h>
 #include <string.h>
 
+#define NO_CURRENT 30000
+#define MOST 0xFFFE /* FFFF: the unit does not have the register */
+
+/* Up to four registers of the window as one number, the first in the lowest bits. */
+static uint64_t bits_at(const struct modbus_window *window, unsigned reg, unsigned count)
+{
+    uint64_t bits = 0;
+    for (unsigned i = 0; i < count; i++)
+        bits |= (uint64_t) modbus_word(window, reg + i) << 16 * i;
+    return bits;
+}
+
+/* ---- simulated packs ---- */
+
+/* The raw temperature of the hottest or coldest sensor, or 255 if there is none. */
+static int32_t extreme_temp(const struct pack *told, bool hottest)
+{
+    double found = NAN; /* which fmax and fmin ignore */
+    for (int i = 0; i < MAX_TEMPS; i++)
+        found =
+            hottest ? fmax(found, told->value[TEMP_C + i]) : fmin(found, told->value[TEMP_C + i]);
+    return isnan(found) ? 255 : (int32_t) fmax(round(found) + 40, 0);
+}
+
+static int32_t power_word(const struct pack *told)
+{
+    return (int32_t) fmin(fabs(pack_value_or(told, POWER_W, 0)), MOST);
+}
+
 /* Dialect D2: the sheet `daly-d2`, sections 4 to 7. Power (57) and the average, difference and
  * extremes of the cells are less precise than what follows from voltage, current and cells, so only
  * 43 and 44 are read, for programs that do not read the cells. 201-203 hold a password and are
@@ -16,14 +45,18 @@ enum {
     D2_MASK = 62,
     OLD_HARDWARE = 185,
     OLD_HARDWARE_COUNT = 16,
-    CHARGE_LIMIT = 148
+    CHARGE_LIMIT = 148,
+    D2_CHARGE_SWITCH = 165,
+    D2_DISCHARGE_SWITCH = 166
 };
 
 // clang-format off
 static const struct modbus_value d2_values[] = {
     /* reg, type, value, offset, divisor, raw values: lowest, highest */
+    {0, MODBUS_U16, CELL_MV, .count = 32, .counted = 49, .highest = 0xFFFE},
     {32, MODBUS_U16, TEMP_C, .count = 8, .counted = 50, .offset = -40, .lowest = 1, .highest = 254, .blank = 255},
     {40, MODBUS_U16, VOLTAGE_V, .divisor = 10, .lowest = 1, .highest = 0xFFFE},
+    {41, MODBUS_U16, CURRENT_A, .offset = -NO_CURRENT, .divisor = 10, .lowest = 1, .highest = 0xFFFE, .blank = NO_CURRENT},
     {42, MODBUS_U16, SOC_PERCENT, .divisor = 10, .highest = 0xFFFE},
     {43, MODBUS_U16, CELL_MAX_MV, .lowest = 1, .highest = 0xFFFE},
     {44, MODBUS_U16, CELL_MIN_MV, .highest = 0xFFFE},
@@ -42,7 +75,7 @@ static const struct modbus_value d2_values[] = {
     {142, MODBUS_U16, SET_CELL_LOW_MV, .lowest = 1, .highest = 6000},
     {144, MODBUS_U16, SET_PACK_HIGH_V, .divisor = 10, .lowest = 1, .highest = 15000},
     {146, MODBUS_U16, SET_PACK_LOW_V, .divisor = 10, .lowest = 1, .highest = 15000},
-    {150, MODBUS_U16, SET_DISCHARGE_CURRENT_A, .offset = -30000, .divisor = 10, .lowest = 30001, .highest = 0xFFFE, .blank = 30000},
+    {150, MODBUS_U16, SET_DISCHARGE_CURRENT_A, .offset = -NO_CURRENT, .divisor = 10, .lowest = NO_CURRENT + 1, .highest = 0xFFFE, .blank = NO_CURRENT},
     {152, MODBUS_U16, SET_CHARGE_HOT_C, .offset = -40, .lowest = 1, .highest = 254},
     {154, MODBUS_U16, SET_CHARGE_COLD_C, .offset = -40, .lowest = 1, .highest = 254},
     {156, MODBUS_U16, SET_DISCHARGE_HOT_C, .offset = -40, .lowest = 1, .highest = 254},
@@ -54,6 +87,16 @@ static const struct modbus_value d2_values[] = {
     {87, MODBUS_TEXT, SERIAL, .count = 12},
     {169, MODBUS_TEXT, FIRMWARE, .count = 8},
     {177, MODBUS_TEXT, MODEL, .count = 8},
+};
+
+/* Section 9. */
+static const struct daly_register d2_writable[] = {
+    {D2_CHARGE_SWITCH,    CHARGE_MOS,    1,  0, 1},
+    {D2_DISCHARGE_SWITCH, DISCHARGE_MOS, 1,  0, 1},
+    {167,                 SOC_PERCENT,   10, 0, 1000},
+    {128,                 RATED_AH,      10, 1, UINT16_MAX},
+    {207,                 SET_BALANCER,  1,  0, 1},
+    {0},
 };
 // clang-format on
 
@@ -69,18 +112,18 @@ static void d2_decode_rest(const struct modbus_window *window, struct pack *pack
                           pack->value[SOC_PERCENT] == 0 && pack->value[REMAINING_AH] == 0;
     for (size_t i = 0; balances && i < COUNT(lacks); i++)
         pack_unset(pack, lacks[i]);
-    if (modbus_has(window, D2_FAULTS, 4) && daly_bits(window, D2_FAULTS, 4) != UINT64_MAX)
-        daly_alarms(pack, daly_bits(window, D2_FAULTS, 4));
+    if (modbus_has(window, D2_FAULTS, 4) && bits_at(window, D2_FAULTS, 4) != UINT64_MAX)
+        daly_alarms(pack, bits_at(window, D2_FAULTS, 4));
     /* Charging is below 30000, whatever the sign of the live current (section 5). */
     if (modbus_has(window, CHARGE_LIMIT, 1)) {
-        uint64_t raw = daly_bits(window, CHARGE_LIMIT, 1);
-        if (raw > 0 && raw < 30000)
-            pack_set(pack, SET_CHARGE_CURRENT_A, (double) (30000 - raw) / 10);
+        uint64_t raw = bits_at(window, CHARGE_LIMIT, 1);
+        if (raw > 0 && raw < NO_CURRENT)
+            pack_set(pack, SET_CHARGE_CURRENT_A, (double) (NO_CURRENT - raw) / 10);
     }
     /* Firmware without the mask has FFFF or other values here; finish() compares it with the
      * balancer's state. */
     if (modbus_has(window, D2_MASK, 2)) {
-        uint64_t mask = daly_bits(window, D2_MASK, 2);
+        uint64_t mask = bits_at(window, D2_MASK, 2);
         pack_set(pack, BALANCE_MASK, mask == 0xFFFFFFFF ? NAN : (double) mask);
     }
     /* Older firmware has 32 characters per version, so its hardware name is where newer firmware
@@ -93,40 +136,47 @@ static void d2_decode_rest(const struct modbus_window *window, struct pack *pack
         memset(pack->text[MODEL], 0, TEXT_SIZE);
 }
 
-static uint16_t d2_encode_rest(const struct pack *pack, unsigned reg)
+static int32_t d2_encode_rest(const struct pack *told, unsigned reg)
 {
     if (reg >= D2_FAULTS && reg < D2_FAULTS + 4)
-        return (uint16_t) (daly_alarm_word(pack) >> 16 * (reg - D2_FAULTS));
+        return (uint16_t) (daly_alarm_word(told) >> 16 * (reg - D2_FAULTS));
     if (reg == D2_MASK || reg == D2_MASK + 1)
-        return (uint16_t) ((uint64_t) pack_value_or(pack, BALANCE_MASK, 0) >> 16 * (reg - D2_MASK));
-    if (reg == CHARGE_LIMIT)
-        return (uint16_t) (30000 -
-                           lround(10 * fmin(pack_value_or(pack, SET_CHARGE_CURRENT_A, 0), 2999)));
-    return reg == 64 ? 30000 : 0; /* balance current: none */
+        return (uint16_t) ((uint64_t) pack_value_or(told, BALANCE_MASK, 0) >> 16 * (reg - D2_MASK));
+    switch (reg) {
+    case 45:
+    case 46:
+        return extreme_temp(told, reg == 45);
+    case 47:
+        return pack_flow(told);
+    case AVERAGE:
+        return (int32_t) pack_value_or(told, CELL_AVG_MV, 0);
+    case 56:
+        return (int32_t) pack_scaled(told, CELL_DELTA_MV, 1, 0, MOST);
+    case 57:
+        return power_word(told);
+    case 64: /* balance current: none */
+        return NO_CURRENT;
+    case CHARGE_LIMIT:
+        return NO_CURRENT - (int32_t) pack_scaled(told, SET_CHARGE_CURRENT_A, 10, 0, 29990);
+    case D2_CHARGE_SWITCH:
+    case D2_DISCHARGE_SWITCH:
+        return (int32_t) pack_scaled(told, reg == D2_CHARGE_SWITCH ? CHARGE_MOS : DISCHARGE_MOS, 1,
+                                     0, 1);
+    }
+    return -1;
 }
 
 const struct daly_map daly_d2_map = {
+    .registers = {MODBUS_MAP_VALUES(d2_values), .check = daly_check, .rest = daly_rest},
     .request_first = 0xD2,
     .request_last = 0xD2,
-    .reply_shift = 0,
-    .mos_step = 1,
-    .max_cells = 32,
     .cell_count = 49,
+    .max_cells = 32,
+    .mos_step = 1,
     .mos_temp = 66,
-    .current = 41,
-    MODBUS_MAP_VALUES(d2_values),
+    .writable = d2_writable,
     .decode_rest = d2_decode_rest,
-    .charge_switch = 165,
-    .discharge_switch = 166,
-    .soc_setting = 167,
-    .rated_setting = 128,
-    .balancer_setting = 207,
     .last_reg = 214,
-    .cell_average = AVERAGE,
-    .cell_delta = 56,
-    .power = 57,
-    .hottest = 45,
-    .coldest = 46,
     .encode_rest = d2_encode_rest,
 };
 
@@ -146,8 +196,10 @@ enum {
 // clang-format off
 static const struct modbus_value p81_values[] = {
     /* reg, type, value, offset, divisor, raw values: lowest, highest */
+    {0, MODBUS_U16, CELL_MV, .count = 48, .counted = 0x3C, .highest = 0xFFFE},
     {0x30, MODBUS_U16, TEMP_C, .count = 8, .counted = 0x3D, .offset = -40, .lowest = 1, .highest = 254, .blank = 255},
     {0x38, MODBUS_U16, VOLTAGE_V, .divisor = 10, .lowest = 1, .highest = 0xFFFE},
+    {0x39, MODBUS_U16, CURRENT_A, .offset = -NO_CURRENT, .divisor = 10, .lowest = 1, .highest = 0xFFFE, .blank = NO_CURRENT},
     {0x3A, MODBUS_U16, SOC_PERCENT, .divisor = 10, .highest = 0xFFFE},
     {0x3C, MODBUS_U16, CELL_COUNT, .lowest = 1, .highest = 48},
     {0x3D, MODBUS_U16, TEMP_COUNT, .highest = 8},
@@ -169,52 +221,65 @@ static const struct modbus_value p81_values[] = {
     {0x18D, MODBUS_TEXT, SERIAL, .count = 14},
 };
 
+/* Section 9. */
+static const struct daly_register p81_writable[] = {
+    {CHARGE_SWITCH,    CHARGE_MOS,    1,  0, 1},
+    {DISCHARGE_SWITCH, DISCHARGE_MOS, 1,  0, 1},
+    {0x116,            SOC_PERCENT,   10, 0, 1000},
+    {0},
+};
+
 /* Levels count from 0 (none) to 7: 1 warns; from 2 on the BMS acts, like level 2 of dialect D2. */
-static const struct fault {
-    uint8_t reg, shift, bits; /* 3: a level, 1: a fault */
-    uint8_t alarm;
-} faults[] = {
-    {0x6D,  0, 3, CELL_OVER_VOLTAGE},
-    {0x6D,  3, 3, CELL_UNDER_VOLTAGE},
-    {0x6D,  8, 3, CELL_IMBALANCE},
-    {0x6D, 11, 3, CHARGE_OVER_TEMPERATURE},
-    {0x6E,  0, 3, CHARGE_UNDER_TEMPERATURE},
-    {0x6E,  3, 3, DISCHARGE_OVER_TEMPERATURE},
-    {0x6E,  6, 1, MOS_OVER_TEMPERATURE}, /* charge FET */
-    {0x6E,  7, 1, TEMP_SENSOR_FAULT},
-    {0x6E,  8, 3, DISCHARGE_UNDER_TEMPERATURE},
-    {0x6E, 11, 3, TEMPERATURE_IMBALANCE},
-    {0x6E, 14, 1, MOS_OVER_TEMPERATURE}, /* discharge FET */
-    {0x6E, 15, 1, TEMP_SENSOR_FAULT},
-    {0x6F,  0, 3, PACK_OVER_VOLTAGE},
-    {0x6F,  3, 3, PACK_UNDER_VOLTAGE},
-    {0x6F,  6, 1, SHORT_CIRCUIT},
-    {0x6F,  8, 3, CHARGE_OVER_CURRENT},
-    {0x6F, 11, 3, DISCHARGE_OVER_CURRENT},
-    {0x70,  0, 3, SOC_LOW},
-    {0x70,  7, 1, COMMUNICATION_FAULT}, /* parallel link */
-    {0x70,  8, 3, MOS_OVER_TEMPERATURE},
-    {0x70, 11, 3, CHARGE_OVER_TEMPERATURE}, /* thermal runaway, which has no name of its own: too hot for both */
-    {0x70, 11, 3, DISCHARGE_OVER_TEMPERATURE},
-    {0x72,  8, 1, HARDWARE_FAULT},       /* AFE chip */
-    {0x72,  9, 1, COMMUNICATION_FAULT},  /* AFE */
-    {0x72, 10, 1, HARDWARE_FAULT},       /* AFE sampling */
-    {0x72, 11, 1, VOLTAGE_SENSOR_FAULT},
-    {0x72, 12, 1, VOLTAGE_SENSOR_FAULT}, /* sense wire */
-    {0x72, 13, 1, VOLTAGE_SENSOR_FAULT}, /* total voltage */
-    {0x72, 14, 1, HARDWARE_FAULT},       /* current measuring */
-    {0x72, 15, 1, TEMP_SENSOR_FAULT},
-    {0x73,  0, 1, TEMP_SENSOR_FAULT},    /* wire */
-    {0x73,  1, 1, HARDWARE_FAULT},       /* EEPROM */
-    {0x73,  2, 1, HARDWARE_FAULT},       /* flash */
-    {0x73,  3, 1, HARDWARE_FAULT},       /* clock */
-    {0x73,  4, 1, CHARGE_MOS_FAULT},
-    {0x73,  5, 1, DISCHARGE_MOS_FAULT},
-    {0x73,  6, 1, HARDWARE_FAULT},       /* pre-charge FET */
-    {0x73,  7, 1, HARDWARE_FAULT},       /* pre-charge */
-    {0x73, 15, 1, HARDWARE_FAULT},       /* heater */
+#define LEVEL(reg_, shift, least, most, alarm_, level_) \
+    {{.reg = (reg_), .mask = 7 << (shift), .lowest = (least), .highest = (most)}, alarm_, level_}
+#define LEVELS(reg, shift, alarm) LEVEL(reg, shift, 2, 7, alarm, PROT), LEVEL(reg, shift, 1, 1, alarm, WARN)
+#define FAULT(reg, bit, alarm) MODBUS_ALARM(reg, bit, alarm, PROT)
+
+static const struct modbus_alarm p81_faults[] = {
+    LEVELS(0x6D,  0, CELL_OVER_VOLTAGE),
+    LEVELS(0x6D,  3, CELL_UNDER_VOLTAGE),
+    LEVELS(0x6D,  8, CELL_IMBALANCE),
+    LEVELS(0x6D, 11, CHARGE_OVER_TEMPERATURE),
+    LEVELS(0x6E,  0, CHARGE_UNDER_TEMPERATURE),
+    LEVELS(0x6E,  3, DISCHARGE_OVER_TEMPERATURE),
+    FAULT(0x6E,  6, MOS_OVER_TEMPERATURE), /* charge FET */
+    FAULT(0x6E,  7, TEMP_SENSOR_FAULT),
+    LEVELS(0x6E,  8, DISCHARGE_UNDER_TEMPERATURE),
+    LEVELS(0x6E, 11, TEMPERATURE_IMBALANCE),
+    FAULT(0x6E, 14, MOS_OVER_TEMPERATURE), /* discharge FET */
+    FAULT(0x6E, 15, TEMP_SENSOR_FAULT),
+    LEVELS(0x6F,  0, PACK_OVER_VOLTAGE),
+    LEVELS(0x6F,  3, PACK_UNDER_VOLTAGE),
+    FAULT(0x6F,  6, SHORT_CIRCUIT),
+    LEVELS(0x6F,  8, CHARGE_OVER_CURRENT),
+    LEVELS(0x6F, 11, DISCHARGE_OVER_CURRENT),
+    LEVELS(0x70,  0, SOC_LOW),
+    FAULT(0x70,  7, COMMUNICATION_FAULT), /* parallel link */
+    LEVELS(0x70,  8, MOS_OVER_TEMPERATURE),
+    LEVELS(0x70, 11, CHARGE_OVER_TEMPERATURE), /* thermal runaway, which has no name of its own: too hot for both */
+    LEVELS(0x70, 11, DISCHARGE_OVER_TEMPERATURE),
+    FAULT(0x72,  8, HARDWARE_FAULT),       /* AFE chip */
+    FAULT(0x72,  9, COMMUNICATION_FAULT),  /* AFE */
+    FAULT(0x72, 10, HARDWARE_FAULT),       /* AFE sampling */
+    FAULT(0x72, 11, VOLTAGE_SENSOR_FAULT),
+    FAULT(0x72, 12, VOLTAGE_SENSOR_FAULT), /* sense wire */
+    FAULT(0x72, 13, VOLTAGE_SENSOR_FAULT), /* total voltage */
+    FAULT(0x72, 14, HARDWARE_FAULT),       /* current measuring */
+    FAULT(0x72, 15, TEMP_SENSOR_FAULT),
+    FAULT(0x73,  0, TEMP_SENSOR_FAULT),    /* wire */
+    FAULT(0x73,  1, HARDWARE_FAULT),       /* EEPROM */
+    FAULT(0x73,  2, HARDWARE_FAULT),       /* flash */
+    FAULT(0x73,  3, HARDWARE_FAULT),       /* clock */
+    FAULT(0x73,  4, CHARGE_MOS_FAULT),
+    FAULT(0x73,  5, DISCHARGE_MOS_FAULT),
+    FAULT(0x73,  6, HARDWARE_FAULT),       /* pre-charge FET */
+    FAULT(0x73,  7, HARDWARE_FAULT),       /* pre-charge */
+    FAULT(0x73, 15, HARDWARE_FAULT),       /* heater */
 };
 // clang-format on
+
+static const struct modbus_map p81_alarms = {MODBUS_MAP_ALARMS(p81_faults), .raw_first = P81_FAULTS,
+                                             .raw_count = P81_FAULT_COUNT};
 
 static bool all_absent(const struct modbus_window *window, unsigned reg, unsigned count)
 {
@@ -230,74 +295,56 @@ static void p81_decode_rest(const struct modbus_window *window, struct pack *pac
         return;
     if (all_absent(window, P81_FAULTS, P81_FAULT_COUNT)) {
         if (modbus_has(window, P81_OLD_FAULTS, 4) && !all_absent(window, P81_OLD_FAULTS, 4))
-            daly_alarms(pack, daly_bits(window, P81_OLD_FAULTS, 4));
+            daly_alarms(pack, bits_at(window, P81_OLD_FAULTS, 4));
         return;
     }
-    pack_clear_alarms(pack);
-    for (size_t i = 0; i < COUNT(faults); i++) {
-        enum pack_alarm alarm = (enum pack_alarm) faults[i].alarm;
-        const unsigned word = modbus_word(window, faults[i].reg);
-        const unsigned level = word >> faults[i].shift & ((1u << faults[i].bits) - 1);
-        if (faults[i].bits > 1)
-            pack_alarm(pack, alarm, level > 1 ? ALARM_PROTECTION : level == 1 ? ALARM_WARNING : 0);
-        else
-            pack_alarm_at(pack, alarm, ALARM_PROTECTION, level);
-    }
-    for (unsigned i = 0; i < P81_FAULT_COUNT; i++)
-        pack_raw_alarm(pack, modbus_word(window, P81_FAULTS + i));
+    modbus_take_alarms(&p81_alarms, window, pack);
 }
 
-static uint16_t encode_faults(const struct pack *pack, unsigned reg)
+static int32_t p81_encode_rest(const struct pack *told, unsigned reg)
 {
-    unsigned word = 0;
-    uint32_t told = 0; /* alarms of earlier rows: each is reported once */
-    for (size_t i = 0; i < COUNT(faults); i++) {
-        const struct fault *fault = &faults[i];
-        bool protects = pack->alarms_protection >> fault->alarm & 1;
-        bool warns = pack->alarms_warning >> fault->alarm & 1;
-        unsigned level = fault->bits == 1 ? protects : protects ? 2 : warns;
-        if (level == 0 || told >> fault->alarm & 1)
-            continue;
-        told |= 1u << fault->alarm;
-        if (fault->reg == reg)
-            word |= level << fault->shift;
-    }
-    return (uint16_t) word;
-}
-
-static uint16_t p81_encode_rest(const struct pack *pack, unsigned reg)
-{
-    const uint32_t mah = (uint32_t) lround(pack_value_or(pack, RATED_AH, 0) * 1000);
     if (reg >= P81_FAULTS && reg < P81_FAULTS + P81_FAULT_COUNT)
-        return encode_faults(pack, reg);
-    if (reg == 0x60) /* limit: none */
-        return 30000;
-    if (reg >= RATED_MAH && reg < RATED_MAH + 4) /* twice */
-        return (uint16_t) ((reg - RATED_MAH) % 2 == 0 ? mah >> 16 : mah);
+        return modbus_told_alarms(&p81_alarms, told, reg);
     /* The registers from the fault words up to 0x100 do not exist. */
-    return reg >= P81_FAULTS + P81_FAULT_COUNT && reg < 0x100 ? 0xFFFF : 0;
+    if (reg >= P81_FAULTS + P81_FAULT_COUNT && reg < 0x100)
+        return 0xFFFF;
+    switch (reg) {
+    case 0x42:
+        return (int32_t) pack_scaled(told, CELL_DELTA_MV, 1, 0, MOST);
+    case 0x43:
+    case 0x45:
+        return extreme_temp(told, reg == 0x43);
+    case 0x47:
+        return extreme_temp(told, true) - extreme_temp(told, false);
+    case 0x48:
+        return pack_flow(told);
+    case 0x57:
+        return (int32_t) pack_value_or(told, CELL_AVG_MV, 0);
+    case 0x58:
+        return power_word(told);
+    case 0x60: /* limit: none */
+        return NO_CURRENT;
+    case RATED_MAH + 2: /* once more */
+    case RATED_MAH + 3:
+        return modbus_told_rows(p81_values, COUNT(p81_values), told, MODBUS_HOLDING, reg - 2);
+    case CHARGE_SWITCH:
+    case DISCHARGE_SWITCH:
+        return (int32_t) pack_scaled(told, reg == CHARGE_SWITCH ? CHARGE_MOS : DISCHARGE_MOS, 1, 0,
+                                     1);
+    }
+    return -1;
 }
 
 const struct daly_map daly_p81_map = {
+    .registers = {MODBUS_MAP_VALUES(p81_values), .check = daly_check, .rest = daly_rest},
     .request_first = 0x81,
     .request_last = 0x90,
     .reply_shift = 0x30,
-    .max_cells = 48,
     .cell_count = 0x3C,
-    .mos_temp = 0x5A,
-    .current = 0x39,
-    MODBUS_MAP_VALUES(p81_values),
+    .max_cells = 48,
+    .writable = p81_writable,
     .decode_rest = p81_decode_rest,
-    .charge_switch = CHARGE_SWITCH,
-    .discharge_switch = DISCHARGE_SWITCH,
-    .soc_setting = 0x116,
     .last_reg = 0x24C,
     .heartbeat = 0x3B,
-    .cell_average = 0x57,
-    .cell_delta = 0x42,
-    .power = 0x58,
-    .hottest = 0x43,
-    .coldest = 0x45,
-    .temp_delta = 0x47,
     .encode_rest = p81_encode_rest,
 };

@@ -17,8 +17,7 @@
 #include <string.h>
 
 #define CRC_SIZE 2
-#define NO_CURRENT 30000
-#define ABSENT 0xFFFF /* content of a register that the unit does not have */
+#define WRITE_SIZE 8 /* bytes of a request to write a register, and of its reply */
 #define P81_PASSWORD 0x126
 #define P81_PASSWORD_COUNT 3
 
@@ -62,11 +61,6 @@ static const struct daly_map *map_of(const struct bms *bms)
 static bool is_request_address(const struct daly_map *map, unsigned address)
 {
     return address >= map->request_first && address <= map->request_last;
-}
-
-static uint8_t own_address(const struct bms *bms)
-{
-    return (uint8_t) (map_of(bms)->request_first + bms_address(bms) - 1);
 }
 
 /* Requests and their echoes: D2 03 00 00 00 3E D7 B9, or with data for function 10. */
@@ -137,139 +131,99 @@ static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes
 
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
-    const struct daly_map *map = map_of(bms);
     const struct memory *memory = bms_memory(bms);
-    if (step > 0 && step == map->mos_step && memory->mos_useless)
-        return false;
-    const struct bms_read *read = &bms->driver->plan[step].read;
-    modbus_read(own_address(bms), read->function, read->start, read->count, request);
-    return true;
+    const bool useless = step > 0 && step == map_of(bms)->mos_step && memory->mos_useless;
+    return !useless && modbus_build(bms, step, request);
 }
 
 /* Section 9. */
+static bool write_value(struct bms *bms, enum pack_value id, double value,
+                        struct bms_request *request)
+{
+    struct memory *memory = bms_memory(bms);
+    const struct daly_register *row = map_of(bms)->writable;
+    memory->echo_passed = false;
+    for (; row->factor > 0; row++)
+        if (row->id == id)
+            modbus_write(modbus_address(bms), row->reg, (unsigned) lround(value * row->factor),
+                         request);
+    return true;
+}
+
 static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
                          struct bms_request *request)
 {
-    const struct daly_map *map = map_of(bms);
-    struct memory *memory = bms_memory(bms);
-    memory->echo_passed = false;
-    modbus_write(own_address(bms),
-                 which == BMS_CHARGE_MOS ? map->charge_switch : map->discharge_switch, on, request);
-    return true;
+    return write_value(bms, which == BMS_CHARGE_MOS ? CHARGE_MOS : DISCHARGE_MOS, on, request);
 }
 
 static const struct bms_setting d2_settings[] = {
     {SOC_PERCENT, 0, 100, 0.1, 0}, {RATED_AH, 1, 6000, 0.1, 0}, {SET_BALANCER, 0, 1, 1, 0}};
 static const struct bms_setting p81_settings[] = {{SOC_PERCENT, 0, 100, 0.1, 0}};
 
-/* Section 9. SOC and capacity in tenths. */
 static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
-    struct memory *memory = bms_memory(bms);
-    const struct daly_map *map = map_of(bms);
-    const unsigned reg = id == SOC_PERCENT ? map->soc_setting
-                         : id == RATED_AH  ? map->rated_setting
-                                           : map->balancer_setting;
-    memory->echo_passed = false;
-    modbus_write(own_address(bms), reg, (uint16_t) lround(id == SET_BALANCER ? value : value * 10),
-                 request);
-    return true;
+    return write_value(bms, id, value, request);
 }
 
 /* ---- reading the map ---- */
 
-uint64_t daly_bits(const struct modbus_window *window, unsigned reg, unsigned count)
+/* A unit that reports no cells is not ready (section 10); the rest of its reply is 0 or invalid,
+ * too. */
+enum bms_result daly_check(struct bms *bms, const struct modbus_window *window)
 {
-    uint64_t bits = 0;
-    for (unsigned i = 0; i < count; i++)
-        bits |= (uint64_t) modbus_word(window, reg + i) << 16 * i;
-    return bits;
+    const struct daly_map *map = map_of(bms);
+    if (!modbus_has(window, map->cell_count, 1))
+        return BMS_DONE;
+    const unsigned count = modbus_word(window, map->cell_count);
+    return count > 0 && count <= map->max_cells ? BMS_DONE : BMS_INVALID;
 }
 
-/* A count register of this window: 0 … most, or -1 if it is in another window or invalid. */
-static int count_in(const struct modbus_window *window, unsigned reg, unsigned most)
+void daly_rest(struct bms *bms, const struct modbus_window *window, struct pack *pack)
 {
-    if (!modbus_has(window, reg, 1) || modbus_word(window, reg) > most)
-        return -1;
-    return modbus_word(window, reg);
+    const struct daly_map *map = map_of(bms);
+    struct memory *memory = bms_memory(bms);
+    map->decode_rest(window, pack);
+    memory->direction.state_is_new |= pack_known(pack, FLOW);
+    /* Other programs read windows without the number of cells: 0 may then be behind the last one. */
+    for (int i = 0; i < MAX_CELLS && !modbus_has(window, map->cell_count, 1); i++)
+        if (pack->value[CELL_MV + i] == 0)
+            pack_unset(pack, (enum pack_value)(CELL_MV + i));
+    /* Some units have no MOS sensor, and some of these no balance mask either (section 5): the step
+     * is requested as long as it returns one of them. */
+    if (map->mos_step == 0 || !modbus_has(window, map->mos_temp, 1))
+        return;
+    memory->mos_useful |= pack_known(pack, MOS_TEMP_C) || pack_known(pack, BALANCE_MASK);
+    memory->mos_useless = !memory->mos_useful;
 }
 
-/* The registers after the last cell hold 0 or invalid values. If the count is not in the same
- * window, finish() removes them. */
-static void decode_cells(const struct daly_map *map, const struct modbus_window *window,
-                         struct pack *pack)
+/* The request with the address that a reply to it has; empty: it is not for a board of this
+ * dialect. */
+static struct bms_request as_answered(const struct bms *bms, const struct bms_request *request)
 {
-    int count = count_in(window, map->cell_count, map->max_cells);
-    for (unsigned n = 1; n <= map->max_cells; n++) {
-        if (!modbus_has(window, n - 1, 1))
-            continue;
-        uint16_t raw = modbus_word(window, n - 1);
-        if (raw != ABSENT && (count >= 0 ? n <= (unsigned) count : raw != 0))
-            pack_set_cell(pack, n, raw);
-    }
+    const struct daly_map *map = map_of(bms);
+    struct bms_request asked = *request;
+    if (asked.size > 0 && !is_request_address(map, asked.bytes[0]))
+        asked.size = 0;
+    asked.bytes[0] = (uint8_t) (asked.bytes[0] - map->reply_shift);
+    return asked;
 }
 
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
-    const struct daly_map *map = map_of(bms);
     struct memory *memory = bms_memory(bms);
-    /* Ignores the CRC of a recorded request: well-known programs have a wrong one in their notes.
-     */
-    const uint8_t *asked = request->bytes;
-    if (request->size < 8 || !is_request_address(map, asked[0]) ||
-        frame[0] != asked[0] - map->reply_shift)
-        return BMS_FOREIGN;
-    if (frame[1] == (asked[1] | MODBUS_EXCEPTION))
-        return BMS_REFUSED;
-    if (frame[1] != asked[1])
-        return BMS_FOREIGN;
-    if (frame[1] == MODBUS_WRITE) {
+    const struct bms_request asked = as_answered(bms, request);
+    const bool repeats = size == request->size && memcmp(frame, request->bytes, size) == 0;
+    if (asked.size >= WRITE_SIZE && size == WRITE_SIZE && frame[1] == MODBUS_WRITE &&
+        memcmp(frame, asked.bytes, WRITE_SIZE - CRC_SIZE) == 0) {
         /* The reply to a write repeats it. On a line with an echo, the first of two equal frames is
          * the echo. */
-        if (memcmp(frame + 1, request->bytes + 1, 5) != 0)
-            return BMS_FOREIGN;
-        if (memory->line_echoes && frame[0] == request->bytes[0] && !memory->echo_passed) {
-            memory->echo_passed = true;
-            return BMS_FOREIGN;
-        }
-        memory->echo_passed = false;
-        return BMS_DONE;
+        memory->echo_passed = memory->line_echoes && repeats && !memory->echo_passed;
+        return memory->echo_passed ? BMS_FOREIGN : BMS_DONE;
     }
-    if (size == request->size && memcmp(frame, request->bytes, size) == 0) {
-        memory->line_echoes = true;
-        return BMS_FOREIGN;
-    }
-    if (frame[1] == MODBUS_WRITE_MANY)
-        return size == 8 && memcmp(frame + 2, asked + 2, 4) == 0 ? BMS_DONE : BMS_FOREIGN;
-    /* Read reply: D2 03 | 7C        | 10 1F | 10 29 | … | A0 DF
-     *                    | 2 * count | first register … | CRC */
-    const struct modbus_window window = {frame[1], be16(request->bytes + 2),
-                                         be16(request->bytes + 4), frame + 3};
-    if (size != 5 + 2 * window.count)
-        return BMS_FOREIGN;
-    /* A unit that reports no cells is not ready (section 10); the rest of its reply is 0 or
-     * invalid, too. */
-    if (modbus_has(&window, map->cell_count, 1) &&
-        count_in(&window, map->cell_count, map->max_cells) <= 0)
-        return BMS_INVALID;
-    modbus_take(bms, map->values, map->value_count, &window, pack);
-    memory->direction.state_is_new |= pack_known(pack, FLOW);
-    if (modbus_has(&window, map->current, 1)) {
-        uint16_t raw = modbus_word(&window, map->current);
-        if (raw != 0 && raw != ABSENT)
-            pack_set(pack, CURRENT_A, (raw - NO_CURRENT) / 10.0);
-    }
-    decode_cells(map, &window, pack);
-    map->decode_rest(&window, pack);
-    /* Some units have no MOS sensor, and some of these no balance mask either (section 5): the step
-     * is requested as long as it returns one of them. */
-    if (map->mos_step != 0 && modbus_has(&window, map->mos_temp, 1)) {
-        memory->mos_useful |= pack_known(pack, MOS_TEMP_C) || pack_known(pack, BALANCE_MASK);
-        memory->mos_useless = !memory->mos_useful;
-    }
-    return BMS_DONE;
+    memory->line_echoes |= repeats;
+    return modbus_decode(bms, &asked, frame, size, pack);
 }
 
 /* Registers 0x126 to 0x128 hold a password. The size of a reply shows which of our requests it
@@ -297,8 +251,11 @@ static void mask_p81(uint8_t *frame, size_t size)
 static void finish(struct bms *bms, struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
+    /* The engine has already inverted an inverted one. */
+    const enum bms_current option =
+        bms->options.current == BMS_CURRENT_AUTO ? BMS_CURRENT_AUTO : BMS_CURRENT_NORMAL;
     daly_current_settle(&memory->direction, pack, pack->value[CURRENT_A], DALY_ABOVE_CHARGES,
-                        bms->options.current);
+                        option);
     /* Accepts a mask only if it agrees with the state of the balancer and with the number of cells:
      * in the document these registers hold something else (section 5). */
     if (pack_known(pack, BALANCE_MASK)) {
@@ -327,112 +284,59 @@ static void finish(struct bms *bms, struct pack *pack)
 
 /* ---- emulator ---- */
 
-/* A value as raw = value * divisor - offset, 0 … FFFE; `blank` if it is unknown. */
-static uint16_t raw_of(const struct pack *pack, enum pack_value id, int offset, unsigned divisor,
-                       uint16_t blank)
-{
-    if (!pack_known(pack, id))
-        return blank;
-    return (uint16_t) fmin(fmax(round(pack->value[id] * divisor) - offset, 0), ABSENT - 1);
-}
-
-/* The raw temperature of the hottest or coldest sensor, or 255 if there is none. */
-static uint16_t raw_extreme_temp(const struct pack *pack, bool hottest)
-{
-    int found = -1;
-    for (int i = 0; i < MAX_TEMPS; i++) {
-        double celsius = pack->value[TEMP_C + i];
-        bool better = found < 0 || (celsius > pack->value[TEMP_C + found]) == hottest;
-        if (!isnan(celsius) && better)
-            found = i;
-    }
-    return found < 0 ? 255 : raw_of(pack, (enum pack_value)(TEMP_C + found), -40, 1, 255);
-}
-
-static uint16_t encode_register(const struct daly_map *map, const struct pack *pack, unsigned reg)
-{
-    if (reg < map->max_cells)
-        return reg < pack->value[CELL_COUNT]
-                   ? raw_of(pack, (enum pack_value)(CELL_MV + reg), 0, 1, 0)
-                   : 0;
-    if (reg == map->current)
-        return raw_of(pack, CURRENT_A, -NO_CURRENT, 10, NO_CURRENT);
-    const int32_t word = modbus_told_rows(map->values, map->value_count, pack, MODBUS_HOLDING, reg);
-    if (word >= 0)
-        return (uint16_t) word;
-    if (reg == map->cell_average)
-        return (uint16_t) pack_value_or(pack, CELL_AVG_MV, 0);
-    if (reg == map->cell_delta)
-        return raw_of(pack, CELL_DELTA_MV, 0, 1, 0);
-    if (reg == map->power)
-        return (uint16_t) fmin(fabs(pack_value_or(pack, POWER_W, 0)), ABSENT - 1);
-    if (reg == map->hottest || reg == map->coldest)
-        return raw_extreme_temp(pack, reg == map->hottest);
-    if (reg == map->temp_delta)
-        return (uint16_t) (raw_extreme_temp(pack, true) - raw_extreme_temp(pack, false));
-    if (reg == map->charge_switch || reg == map->discharge_switch)
-        return raw_of(pack, reg == map->charge_switch ? CHARGE_MOS : DISCHARGE_MOS, 0, 1, 0);
-    return map->encode_rest(pack, reg);
-}
-
-/* Reads of missing registers are not answered (section 10). */
-static void emulate_read(struct bms *bms, const struct pack *pack, const uint8_t *asked,
-                         struct bms_output *out)
+static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
     const struct daly_map *map = map_of(bms);
     struct memory *memory = bms_memory(bms);
-    unsigned start = be16(asked + 2), count = be16(asked + 4);
-    if (count == 0 || count > MODBUS_READ_MAX || start + count > map->last_reg + 1u)
-        return;
-    struct pack told = *pack;
-    pack_derive(&told);
-    pack_set(&told, FLOW, pack_flow(&told));
+    if (reg > map->last_reg)
+        return MODBUS_NONE;
+    if (map->heartbeat > 0 && reg == map->heartbeat)
+        return memory->heartbeat++;
+    int32_t word = map->encode_rest(told, reg);
+    if (word >= 0)
+        return word;
+    struct pack rounded = *told;
     for (int i = 0; i < MAX_TEMPS; i++) /* before the 40 is added: -0.5 °C is -1 */
-        told.value[TEMP_C + i] = round(told.value[TEMP_C + i]);
-    out->bytes[0] = (uint8_t) (asked[0] - map->reply_shift);
-    out->bytes[1] = MODBUS_HOLDING;
-    out->bytes[2] = (uint8_t) (2 * count);
-    for (unsigned i = 0; i < count; i++) {
-        bool beats = map->heartbeat > 0 && start + i == map->heartbeat;
-        put_be16(out->bytes + 3 + 2 * i,
-                 beats ? memory->heartbeat++ : encode_register(map, &told, start + i));
-    }
-    out->size = modbus_put_crc(out->bytes, 3 + 2 * count);
+        rounded.value[TEMP_C + i] = round(told->value[TEMP_C + i]);
+    const struct modbus_map *registers = &map->registers;
+    word = modbus_told_rows(registers->values, registers->value_count, &rounded, function, reg);
+    return word < 0 ? 0 : word;
 }
 
-/* Skips traffic of other boards byte by byte. */
+static unsigned board_write(struct bms *bms, struct pack *told, unsigned reg, unsigned value)
+{
+    for (const struct daly_register *row = map_of(bms)->writable; row->factor > 0; row++)
+        if (row->reg == reg && value >= row->least && value <= row->most) {
+            pack_set(told, (enum pack_value) row->id, (double) value / row->factor);
+            return 0;
+        }
+    return MODBUS_BAD_VALUE;
+}
+
+static const struct modbus_board d2_board = {.word = board_word,
+                                             .write = board_write,
+                                             .functions = {MODBUS_HOLDING},
+                                             .address_offset = 0xD1};
+static const struct modbus_board p81_board = {.word = board_word,
+                                              .write = board_write,
+                                              .functions = {MODBUS_HOLDING},
+                                              .address_offset = 0x80};
+
+/* What another board would reject is not answered (section 10). Writes of many registers, which
+ * have no byte count, are not emulated. */
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
-    if (bytes[0] != own_address(bms))
+    if (bytes[0] != modbus_address(bms) || (size > 1 && bytes[1] == MODBUS_WRITE_MANY))
         return 1;
-    if (size < 2)
-        return 0;
-    size_t length = request_length(bytes, size);
-    if (length > size)
-        return 0;
-    if (length == 0 || !modbus_crc_fits(bytes, length))
-        return 1;
-    if (bytes[1] == MODBUS_HOLDING) {
-        emulate_read(bms, pack, bytes, out);
-    } else if (bytes[1] == MODBUS_WRITE) {
-        const struct daly_map *map = map_of(bms);
-        unsigned reg = be16(bytes + 2), value = be16(bytes + 4);
-        if ((reg == map->charge_switch || reg == map->discharge_switch) && value <= 1)
-            pack_set(pack, reg == map->charge_switch ? CHARGE_MOS : DISCHARGE_MOS, value);
-        else if (reg == map->soc_setting && value <= 1000)
-            pack_set(pack, SOC_PERCENT, value / 10.0);
-        else if (reg != 0 && reg == map->rated_setting && value > 0)
-            pack_set(pack, RATED_AH, value / 10.0);
-        else if (reg != 0 && reg == map->balancer_setting && value <= 1)
-            pack_set(pack, SET_BALANCER, value);
-        else
-            return length;
-        memcpy(out->bytes, bytes, 6);
-        out->bytes[0] = (uint8_t) (bytes[0] - map->reply_shift);
-        out->size = modbus_put_crc(out->bytes, 6);
+    const size_t used = modbus_emulate(bms, pack, bytes, size, out);
+    if (out->size == 0 || out->bytes[1] & MODBUS_EXCEPTION) {
+        out->size = 0;
+        return used;
     }
-    return length;
+    out->bytes[0] = (uint8_t) (out->bytes[0] - map_of(bms)->reply_shift);
+    modbus_put_crc(out->bytes, out->size - CRC_SIZE);
+    return used;
 }
 
 const struct bms_driver daly_d2_driver = {
@@ -458,6 +362,8 @@ const struct bms_driver daly_d2_driver = {
     BMS_SETTINGS(d2_settings),
     .set = build_setting,
     .emulate = emulate,
+    .map = &daly_d2_map.registers,
+    .board = &d2_board,
 };
 
 static const struct bms_guess p81_guesses[] = {
@@ -487,4 +393,6 @@ const struct bms_driver daly_p81_driver = {
     .set = build_setting,
     .mask = mask_p81,
     .emulate = emulate,
+    .map = &daly_p81_map.registers,
+    .board = &p81_board,
 };

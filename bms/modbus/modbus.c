@@ -76,10 +76,15 @@ void modbus_write_words(uint8_t address, unsigned reg, const uint16_t *words, un
     request->size = modbus_put_crc(request->bytes, 7 + 2 * (size_t) count);
 }
 
+uint8_t modbus_address(const struct bms *bms)
+{
+    return (uint8_t) (bms_address(bms) + bms->driver->board->address_offset);
+}
+
 bool modbus_build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     const struct bms_read *read = &bms->driver->plan[step].read;
-    modbus_read((uint8_t) bms_address(bms), read->function, read->start, read->count, request);
+    modbus_read(modbus_address(bms), read->function, read->start, read->count, request);
     return true;
 }
 
@@ -416,12 +421,24 @@ bool modbus_cells_fit(const struct modbus_window *window, unsigned reg, unsigned
     return fabs(sum_mv / 1000.0 - volts) <= SUM_OFF_PER_CELL_V * count + SUM_OFF_PART * volts;
 }
 
-static void decode_alarm(struct pack *pack, bool *first, uint8_t alarm, uint8_t level, bool active)
+void modbus_take_alarms(const struct modbus_map *map, const struct modbus_window *window,
+                        struct pack *pack)
 {
-    if (*first)
-        pack_clear_alarms(pack);
-    *first = false;
-    pack_alarm_at(pack, (enum pack_alarm) alarm, level, active);
+    bool any = false;
+    for (size_t i = 0; i < map->alarm_count; i++) {
+        const struct modbus_alarm *row = &map->alarms[i];
+        const double raw = raw_at(window, &row->value, 0);
+        if (isnan(raw))
+            continue;
+        if (!any)
+            pack_clear_alarms(pack);
+        any = true;
+        pack_alarm_at(pack, (enum pack_alarm) row->alarm, row->level,
+                      raw != 0 && is_there(&row->value, raw));
+    }
+    for (unsigned i = 0; any && i < map->raw_count; i++)
+        if (modbus_has(window, map->raw_first + i, 1))
+            pack_raw_alarm(pack, modbus_word(window, map->raw_first + i));
 }
 
 struct modbus_map modbus_map_of(const struct bms *bms)
@@ -451,17 +468,7 @@ static enum bms_result decode_read(struct bms *bms, const struct bms_request *re
     if (result != BMS_DONE)
         return result;
     modbus_take(bms, map.values, map.value_count, &window, pack);
-    bool first = true;
-    for (size_t i = 0; i < map.alarm_count; i++) {
-        const struct modbus_alarm *row = &map.alarms[i];
-        double raw = raw_at(&window, &row->value, 0);
-        if (!isnan(raw))
-            decode_alarm(pack, &first, row->alarm, row->level,
-                         raw != 0 && is_there(&row->value, raw));
-    }
-    for (unsigned i = 0; !first && i < map.raw_count; i++)
-        if (modbus_has(&window, map.raw_first + i, 1))
-            pack_raw_alarm(pack, modbus_word(&window, map.raw_first + i));
+    modbus_take_alarms(&map, &window, pack);
     if (map.rest)
         map.rest(bms, &window, pack);
     return BMS_DONE;

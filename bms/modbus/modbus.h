@@ -133,6 +133,10 @@ bool modbus_low_first(unsigned type);
 void modbus_take(const struct bms *bms, const struct modbus_value *rows, size_t count,
                  const struct modbus_window *window, struct pack *pack);
 
+/** Takes the alarms of a map from a window, and its raw words. */
+void modbus_take_alarms(const struct modbus_map *map, const struct modbus_window *window,
+                        struct pack *pack);
+
 /** Whether `count` cells in mV from `reg` on can belong to a pack of this voltage: compares their
  * sum, unless a cell reads nonsense, as with a broken wire. Distinguishes a map from another one
  * that has other values there. */
@@ -163,7 +167,10 @@ void modbus_write_many(uint8_t address, unsigned reg, unsigned value, struct bms
 void modbus_write_words(uint8_t address, unsigned reg, const uint16_t *words, unsigned count,
                         struct bms_request *request);
 
-/** `build` of a driver whose address is the slave's: reads what the step of its plan says. */
+/** The slave's address of a pack. */
+uint8_t modbus_address(const struct bms *bms);
+
+/** `build`: reads what the step of the plan says. */
 bool modbus_build(struct bms *bms, unsigned step, struct bms_request *request);
 
 /** `frame`: the reply to the request, an exception, or its echo. Replies do not contain their
@@ -203,8 +210,9 @@ struct modbus_board {
     /** Handles a write to a register. Returns 0, or an enum modbus_error. NULL: read-only. */
     unsigned (*write)(struct bms *bms, struct pack *told, unsigned reg, unsigned value);
 
-    uint8_t functions[4]; /* for reading, 0 at the end */
-    unsigned most;        /* registers per read; 0: MODBUS_READ_MAX */
+    uint8_t functions[4];   /* for reading, 0 at the end */
+    unsigned most;          /* registers per read; 0: MODBUS_READ_MAX */
+    uint8_t address_offset; /* the slave's address minus the pack's */
 };
 
 /** `emulate` of the driver's board, at the slave's address of the pack. */

@@ -116,7 +116,7 @@ size_t modbus_emulate(struct bms *bms, struct pack *told, const uint8_t *bytes, 
         return 0;
     if (length == 1 || !modbus_crc_fits(bytes, length))
         return 1;
-    if (bytes[0] != (uint8_t) bms_address(bms))
+    if (bytes[0] != modbus_address(bms))
         return length;
     struct pack derived = *told;
     pack_derive(&derived);

@@ -188,7 +188,7 @@ TEST(each_value)
         {CHARGE_CURRENT_LIMIT_A, {100, UNKNOWN, 0}, UNKNOWN},
         {DISCHARGE_CURRENT_LIMIT_A, {UNKNOWN, UNKNOWN, UNKNOWN}, UNKNOWN},
         {SOC_PERCENT, {60, 70, 20}, 50}, /* without any capacity */
-        {SOC_PERCENT, {60, UNKNOWN, 20}, 40},
+        {SOC_PERCENT, {60, UNKNOWN, 20}, UNKNOWN},
         {SOH_PERCENT, {UNKNOWN, UNKNOWN, 97}, 97},
         {CELL_AVG_MV, {3300, 3330, UNKNOWN}, 3315}, /* without a number of cells */
         {TEMP_AVG_C, {20, 21, 25}, 22},
@@ -231,7 +231,7 @@ TEST(weights)
         {"one without", {{90, 100, 300, 300, 300}, {30, 80, UNKNOWN, UNKNOWN, 0}}, 60, 90},
         {"one says 0 Ah", {{90, 100, 300, UNKNOWN, 0}, {30, 80, 0, UNKNOWN, 0}}, 60, 90},
         {"one has no SOH", {{90, UNKNOWN, 300, UNKNOWN, 0}, {30, 80, 100, UNKNOWN, 0}}, 75, 80},
-        {"one without SOC and capacity", {{90, 100, 300, UNKNOWN, 0}, {UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, 0}}, 90, 100},
+        {"one without SOC and capacity", {{90, 100, 300, UNKNOWN, 0}, {UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, 0}}, UNKNOWN, 100},
     };
     // clang-format on
     for (size_t i = 0; i < COUNT(cases); i++) {

@@ -215,7 +215,9 @@ void bank_combine(const struct bank_member *members, unsigned count, struct pack
         return;
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         set(bank, rules[i].id, combined(&fresh, rules[i].id, rules[i].rule));
-    set(bank, SOC_PERCENT, weighted_average(&fresh, SOC_PERCENT, FULL_AH, RATED_AH));
+    /* The charge of all packs, so it needs all of them, as a sum does. */
+    if (!isnan(combined(&fresh, SOC_PERCENT, SUM)))
+        set(bank, SOC_PERCENT, weighted_average(&fresh, SOC_PERCENT, FULL_AH, RATED_AH));
     /* By the capacity when new. */
     set(bank, SOH_PERCENT, weighted_average(&fresh, SOH_PERCENT, RATED_AH, FULL_AH));
     set(bank, CELL_AVG_MV, weighted_average(&fresh, CELL_AVG_MV, CELL_COUNT, CELL_COUNT));

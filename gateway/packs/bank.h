@@ -3,8 +3,8 @@
  * A bank: packs wired in parallel, presented as one. Pure; bank_source.c publishes it.
  *
  * A sum is known only if every pack that counts reports the value: part of a current looks like
- * the whole. Averages and extremes are those of the packs that report the value. The old values of
- * stale packs are ignored.
+ * the whole, and a state of charge without that of one pack would jump. Other averages, and extremes,
+ * are those of the packs that report the value. The old values of stale packs are ignored.
  *
  * A shunt may measure the bank as a whole. It counts small currents that a BMS reports as 0, so the
  * bank reports its current and state of charge, and the sums of the packs separately.

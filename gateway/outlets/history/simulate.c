@@ -14,7 +14,8 @@
  * day, and prints how many bytes of the last day were handed to the file system.
  *
  * The packs charge by day, more or less according to the weather, and discharge by night; now and
- * then one does not answer. The rows are computed by the outlet's own code.
+ * then one does not answer. The batteries are those of simulated packs (bms/battery.h), the banks and
+ * the rows are computed by the gateway's own code.
  */
 #include "commands.h"
 
@@ -22,8 +23,9 @@
 #include "store.h"
 
 #include "base/clock.h"
-#include "bms/pack.h"
+#include "bms/battery.h"
 #include "bms/prng.h"
+#include "packs/bank.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -33,6 +35,7 @@
 #include <unistd.h>
 
 #define PACKS_MOST 80
+#define TEMPS 4
 #define DAY_S 86400
 #define RECENT_KEPT_S (48 * 3600)
 #define COARSE_S 60 /* between two polls before that */
@@ -44,19 +47,18 @@
 #define COMMIT_ROWS 10000
 #define COMMIT_S 600
 #define COMMITS_TO_PRUNE 6
-#define HEAT_S 1800.0 /* time constant of cells and MOS */
+#define FOLLOW_S 3600.0 /* within which the state of charge follows that of the curve */
 #define PI 3.14159265358979323846
 
 struct made {
     char name[64];
-    unsigned cells;
-    double ah, soc_now, lag; /* lag: how much less the cell in the middle is charged; 0 to 1 */
+    struct battery battery;
+    double soc_now, soc_before, shift; /* of the curve, 0 to 1 */
     uint64_t seed;
-    double offset_mv[MAX_CELLS], soc_before, shift, heat_c;
     double charged_wh, discharged_wh;
-    bool silent, low;
+    bool silent;
     struct pack pack;
-    struct made *members[PACKS_MOST]; /* of a bank; none: a pack */
+    struct made *members[MAX_BANK_PACKS]; /* of a bank; none: a pack */
     unsigned member_count;
     struct history_series series;
 };
@@ -86,18 +88,6 @@ static double smooth(double x)
     return x <= 0 ? 0 : x >= 1 ? 1 : x * x * (3 - 2 * x);
 }
 
-/* Of an LFP cell at rest. */
-static double open_circuit_mv(double soc)
-{
-    static const double at[][2] = {{0, 2900},  {.05, 3120}, {.1, 3200}, {.2, 3255},  {.4, 3290},
-                                   {.6, 3300}, {.7, 3325},  {.9, 3335}, {.97, 3370}, {1, 3450}};
-    size_t i = 1;
-    while (i < sizeof at / sizeof *at - 1 && soc > at[i][0])
-        i++;
-    return at[i - 1][1] +
-           (at[i][1] - at[i - 1][1]) * (soc - at[i - 1][0]) / (at[i][0] - at[i - 1][0]);
-}
-
 static double local_hour(const struct past *past, time_t t)
 {
     return (double) ((t + past->zone_s) % DAY_S) / 3600;
@@ -106,7 +96,7 @@ static double local_hour(const struct past *past, time_t t)
 /* The state of charge in the morning, and in the evening of a day. */
 static double morning(const struct made *made, int64_t day)
 {
-    return .14 + .22 * chance(made->seed + 1, day);
+    return .08 + .28 * chance(made->seed + 1, day);
 }
 
 static double evening(const struct made *made, int64_t day)
@@ -136,7 +126,7 @@ static double soc_at(const struct past *past, const struct made *made, time_t t)
     const double ripple = .002 * sin((double) t / 1300 + (double) made->seed);
     const double soc =
         day_curve(past, made, t) + ripple + made->shift * smooth(1 - left / SETTLE_S);
-    return soc < .03 ? .03 : soc > 1 ? 1 : soc;
+    return fmin(fmax(soc, .05 + made->battery.settings.lag_percent / 100), 1);
 }
 
 /* Loads and clouds: the deviation of the current from the slow curve, in capacities per hour. */
@@ -158,69 +148,28 @@ static bool is_silent(const struct past *past, const struct made *made, time_t t
 /* `step`: seconds since the values before. */
 static void make_values(const struct past *past, struct made *made, time_t t, double step)
 {
-    struct pack *pack = &made->pack;
-    const double soc = soc_at(past, made, t), hour = local_hour(past, t);
-    const double amps =
-        (soc - made->soc_before) * made->ah * 3600 / step + flicker(made, t) * made->ah;
-    const double spread = 1 + 2.2 * fmax(0, soc - .9) / .1 + 1.6 * fmax(0, .12 - soc) / .12;
-    double sum = 0;
+    struct battery *battery = &made->battery;
+    struct battery_settings *settings = &battery->settings;
+    const double soc = soc_at(past, made, t), is = battery->remaining_ah / battery->full_ah;
+    const double rate_c = (soc - made->soc_before) * 3600 / step + flicker(made, t) +
+                          (made->soc_before - is) * 3600 / fmax(step, FOLLOW_S);
     made->soc_before = soc;
-    pack_clear(pack);
-    for (unsigned i = 0; i < made->cells; i++) {
-        const double lag = i == made->cells / 2 ? made->lag : 0;
-        const double mv = open_circuit_mv(fmax(0, soc - lag)) + amps / made->ah * 90 +
-                          made->offset_mv[i] * spread + 2 * chance(made->seed + 9 + i, t) - 1;
-        pack_set_cell(pack, i + 1, round(mv));
-        sum += round(mv);
-    }
-    const double season = -6 * cos(2 * PI * (double) t / (365.25 * DAY_S));
-    made->heat_c += (40 * fabs(amps / made->ah) - made->heat_c) * fmin(1, step / HEAT_S);
-    const double warm = 19 + season + 2.5 * sin((hour - 9) * PI / 12) + made->heat_c / 3;
-    for (unsigned i = 1; i <= 4; i++)
-        pack_set_temp(pack, i, round((warm + .4 * i) * 10) / 10);
-    pack_set(pack, MOS_TEMP_C, round((warm + 4 + made->heat_c) * 10) / 10);
-    pack_set(pack, CELL_COUNT, made->cells);
-    pack_set(pack, TEMP_COUNT, 4);
-    pack_set(pack, VOLTAGE_V, sum / 1000);
-    pack_set(pack, CURRENT_A, amps);
-    pack_set(pack, SOC_PERCENT, round(soc * 1000) / 10);
-    pack_set(pack, REMAINING_AH, soc * made->ah);
-    pack_set(pack, FULL_AH, made->ah);
-    pack_set(pack, CHARGE_MOS, 1);
-    pack_set(pack, DISCHARGE_MOS, 1);
-    pack_set(pack, BALANCING, soc > .95);
-    pack_alarm(pack, SOC_LOW, soc < .16 ? ALARM_WARNING : 0);
-    pack_derive(pack);
+    settings->profile = rate_c > 0 ? BATTERY_CHARGE : BATTERY_DISCHARGE;
+    settings->rate_c = fabs(rate_c);
+    settings->ambient_c = 19 - 6 * cos(2 * PI * (double) t / (365.25 * DAY_S)) +
+                          2.5 * sin((local_hour(past, t) - 9) * PI / 12);
+    battery_step(battery, step, &made->pack);
 }
 
 static void make_bank_values(struct made *bank)
 {
-    struct pack *pack = &bank->pack;
-    double volt = 0, amps = 0, ah = 0, left = 0, delta = 0, temp = 0;
-    unsigned n = 0;
-    for (unsigned i = 0; i < bank->member_count; i++) {
-        const struct made *made = bank->members[i];
-        if (made->silent)
-            continue;
-        n++;
-        volt += made->pack.value[VOLTAGE_V];
-        amps += made->pack.value[CURRENT_A];
-        ah += made->ah;
-        left += made->pack.value[REMAINING_AH];
-        delta = fmax(delta, made->pack.value[CELL_DELTA_MV]);
-        temp += made->pack.value[TEMP_AVG_C];
-    }
-    bank->silent = n < bank->member_count;
-    pack_clear(pack);
-    if (bank->silent)
-        return;
-    pack_set(pack, VOLTAGE_V, volt / n);
-    pack_set(pack, CURRENT_A, amps);
-    pack_set(pack, SOC_PERCENT, round(left / ah * 1000) / 10);
-    pack_set(pack, REMAINING_AH, left);
-    pack_set(pack, CELL_DELTA_MV, delta);
-    pack_set(pack, TEMP_AVG_C, temp / n);
-    pack_derive(pack);
+    struct bank_member members[MAX_BANK_PACKS] = {{0}};
+    struct map_bank extras = {.needed = bank->member_count};
+    for (unsigned i = 0; i < bank->member_count; i++)
+        members[i] = (struct bank_member){.pack = &bank->members[i]->pack,
+                                          .fresh = !bank->members[i]->silent};
+    bank_combine(members, bank->member_count, &bank->pack, &extras);
+    bank->silent = extras.missing > 0;
 }
 
 /* Ten seconds are not kept for long. */
@@ -251,7 +200,8 @@ static bool make_moment(struct past *past, time_t t, double step)
 {
     for (unsigned i = 0; i < past->count; i++) {
         struct made *made = past->current = &past->packs[i];
-        const bool was_silent = made->silent, was_low = made->low;
+        const bool was_silent = made->silent;
+        const struct alarms told = made->series.alarms;
         if (made->member_count > 0) {
             make_bank_values(made);
         } else {
@@ -260,16 +210,19 @@ static bool make_moment(struct past *past, time_t t, double step)
         }
         if (made->silent != was_silent)
             note(past, t, made->silent ? "stale" : "back", NULL, EVENT_NO_LEVEL, NULL);
-        made->low = made->silent ? was_low : made->pack.alarms_warning >> SOC_LOW & 1;
-        if (made->low != was_low)
-            note(past, t, "alarm", pack_alarm_name(SOC_LOW), ALARM_WARNING,
-                 made->low ? "on" : "off");
-        const double wh = made->pack.value[POWER_W] * step / 3600;
         if (made->silent) {
             history_silent(&made->series);
             history_pass(&made->series, (double) t, keep, past);
             continue;
         }
+        const struct alarms now = alarms_after(told, &made->pack);
+        for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
+            const int level = alarms_level(now, alarm);
+            if (alarms_changed(told, now) >> alarm & 1)
+                note(past, t, "alarm", pack_alarm_name((enum pack_alarm) alarm),
+                     level ? level : alarms_level(told, alarm), level ? "on" : "off");
+        }
+        const double wh = made->pack.value[POWER_W] * step / 3600;
         *(wh > 0 ? &made->charged_wh : &made->discharged_wh) += fabs(wh);
         const struct map_status status = {.charged_wh = made->charged_wh,
                                           .discharged_wh = made->discharged_wh};
@@ -313,6 +266,9 @@ static bool make_past(struct past *past, double days, double minutes, long long 
             continue;
         made->shift = made->soc_now - soc_at(past, made, past->now);
         made->soc_before = soc_at(past, made, before_t);
+        struct battery_settings settings = made->battery.settings;
+        settings.soc_percent = 100 * made->soc_before;
+        battery_init(&made->battery, &settings);
     }
     note(past, begin, "started", NULL, EVENT_NO_LEVEL, "0.2");
     for (time_t t = begin, next; t < past->now; before_t = t, t = next) {
@@ -341,29 +297,28 @@ static bool add_pack(struct past *past, const char *text)
     struct made *made = &past->packs[past->count];
     memcpy(made->name, text, (size_t) (equals - text));
     history_series_init(&made->series);
+    struct battery_settings *settings = &made->battery.settings;
     double soc = 50;
     unsigned long long seed = past->count + 1;
-    double lag = 0;
-    if (sscanf(equals + 1, "%u:%lf:%lf:%llu:%lf", &made->cells, &made->ah, &soc, &seed, &lag) < 2) {
+    settings->temps = TEMPS;
+    if (sscanf(equals + 1, "%u:%lf:%lf:%llu:%lf", &settings->cells, &settings->capacity_ah, &soc,
+               &seed, &settings->lag_percent) < 2) {
         for (const char *at = equals + 1; *at; at += strspn(at, "+")) {
             const size_t size = strcspn(at, "+");
             unsigned n = 0;
             while (n < past->count && (strlen(past->packs[n].name) != size ||
                                        memcmp(past->packs[n].name, at, size) != 0))
                 n++;
-            if (n == past->count)
+            if (n == past->count || made->member_count == MAX_BANK_PACKS)
                 return false;
             made->members[made->member_count++] = &past->packs[n];
             at += size;
         }
-    } else if (made->cells < 1 || made->cells > MAX_CELLS || made->ah <= 0) {
+    } else if (settings->cells < 1 || settings->cells > MAX_CELLS || settings->capacity_ah <= 0) {
         return false;
     }
     made->soc_now = soc / 100;
-    made->lag = lag / 100;
-    made->seed = seed;
-    for (unsigned i = 0; i < made->cells; i++)
-        made->offset_mv[i] = 12 * (chance(seed, i) + chance(seed, 100 + i) - 1);
+    made->seed = settings->seed = seed;
     past->count++;
     return true;
 }

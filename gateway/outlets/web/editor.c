@@ -58,13 +58,14 @@ static void answer_browser(struct pending *pending, json_t *object)
                             : error ? MHD_HTTP_BAD_REQUEST
                                     : MHD_HTTP_OK;
     json_object_del(object, "http");
+    struct http_request *request = pending->request.http;
     if (pending->arms && token)
-        orders_answer_cookie(pending->request, pending->encrypted, MHD_HTTP_OK, "{}\n",
+        orders_answer_cookie(request, pending->request.encrypted, MHD_HTTP_OK, "{}\n",
                              WEB_SETUP_COOKIE, token);
     else if (text && !error)
-        http_answer_text(pending->request, status, "text/plain; charset=utf-8", text);
+        http_answer_text(request, status, "text/plain; charset=utf-8", text);
     else
-        compress_json(pending->request, status, json_text(json_incref(object)));
+        compress_json(request, status, json_text(json_incref(object)));
 }
 
 static void on_answer(void *data, const char *text)
@@ -83,10 +84,10 @@ static void on_answer(void *data, const char *text)
             log_warn("web: %s has entered a wrong code for set-up", host);
         }
     }
-    if (pending->request && json_is_object(object))
+    if (pending->request.http && json_is_object(object))
         answer_browser(pending, object);
-    else if (pending->request)
-        http_error(pending->request, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
+    else if (pending->request.http)
+        http_error(pending->request.http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
     json_decref(object);
     free(pending);
 }

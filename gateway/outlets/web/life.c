@@ -152,8 +152,7 @@ static void free_web(void *self)
     http_free(web->http);
     stream_free(web->stream);
     past_free(web->past);
-    json_decref(web->setup.status);
-    json_decref(web->setup.configuration);
+    setup_free(web);
     workers_free(web->comparers);
     json_decref(web->news);
     free(web->packs);

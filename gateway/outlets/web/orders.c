@@ -76,17 +76,15 @@ json_t *orders_body(struct http_request *request)
 
 static void on_gone(void *data)
 {
-    ((struct pending *) data)->request = NULL;
+    ((struct pending *) data)->request.http = NULL;
 }
 
 struct pending *orders_hold(struct web *web, struct web_request *request)
 {
     struct pending *pending = malloc(sizeof *pending);
     if (pending) {
-        *pending = (struct pending){.web = web,
-                                    .request = request->http,
-                                    .client = request->http->client,
-                                    .encrypted = request->encrypted};
+        *pending =
+            (struct pending){.web = web, .request = *request, .client = request->http->client};
         http_hold(request->http, on_gone, pending);
     } else {
         http_answer(request->http, 0, NULL);
@@ -96,7 +94,7 @@ struct pending *orders_hold(struct web *web, struct web_request *request)
 
 void orders_fail(struct pending *pending, unsigned status, const char *why)
 {
-    http_error(pending->request, status, why);
+    http_error(pending->request.http, status, why);
     free(pending);
 }
 
@@ -119,7 +117,7 @@ static void on_compared(void *owner, struct worker_result *ended, const void *da
 {
     struct pending *pending = owner;
     struct web *web = pending->web;
-    struct http_request *request = pending->request;
+    struct http_request *request = pending->request.http;
     const enum password_result result = ((const struct password_check *) data)->result;
     const bool compared = ended->status != 0;
     char text[ADDRESS_TEXT], token[SESSION_TOKEN];
@@ -138,8 +136,8 @@ static void on_compared(void *owner, struct worker_result *ended, const void *da
         orders_too_many(request, 1);
     else if (request && result == PASSWORD_RIGHT &&
              session_begin(&web->sessions, clock_now(), token))
-        orders_answer_cookie(request, pending->encrypted, MHD_HTTP_NO_CONTENT, "", WEB_COOKIE,
-                             token);
+        orders_answer_cookie(request, pending->request.encrypted, MHD_HTTP_NO_CONTENT, "",
+                             WEB_COOKIE, token);
     else if (request && result == PASSWORD_WRONG)
         http_error(request, MHD_HTTP_UNAUTHORIZED, "wrong password");
     else if (request)
@@ -212,13 +210,13 @@ static void on_done(void *data, uint64_t ticket, enum order_result result)
         [ORDER_NOT_ALLOWED] = {MHD_HTTP_FORBIDDEN, "not writable"},
     };
     struct pending *pending = data;
+    struct http_request *request = pending->request.http;
     if (result != ORDER_DONE && ((size_t) result >= COUNT(answers) || !answers[result].status))
         result = ORDER_UNANSWERED;
-    if (pending->request && result == ORDER_DONE)
-        http_answer_text(pending->request, MHD_HTTP_OK, "application/json",
-                         "{\"result\":\"confirmed\"}\n");
-    else if (pending->request)
-        http_error(pending->request, answers[result].status, answers[result].error);
+    if (request && result == ORDER_DONE)
+        http_answer_text(request, MHD_HTTP_OK, "application/json", "{\"result\":\"confirmed\"}\n");
+    else if (request)
+        http_error(request, answers[result].status, answers[result].error);
     free(pending);
 }
 
@@ -273,7 +271,7 @@ void orders_switch(struct web *web, struct web_request *request, const struct re
 static void on_tunnel(void *data, const char *text)
 {
     struct pending *pending = data;
-    struct http_request *request = pending->request;
+    struct http_request *request = pending->request.http;
     setup_outdated(pending->web);
     free(pending);
     if (!request)

@@ -17,14 +17,6 @@
 #define ANSWER_HOLDS_S 1.0
 #define MODBUS_PORT 502
 
-/* A request that waits for an answer of the gateway. */
-struct waiting {
-    TAILQ_ENTRY(waiting) entry;
-    struct web *web;
-    struct web_request request;
-    setup_told *told;
-};
-
 static const struct {
     const char *name, *format, *type;
 } files[] = {
@@ -121,22 +113,16 @@ static void answer_setup(struct web *web, struct web_request *request, const jso
         on_composed(request->http, &(struct worker_result){0}, &asked);
 }
 
-static void on_gone(void *data)
-{
-    struct waiting *waiting = data;
-    TAILQ_REMOVE(&waiting->web->setup.waiting, waiting, entry);
-    free(waiting);
-}
-
 static void answer_all(struct web *web)
 {
     struct setup *setup = &web->setup;
-    struct waiting *waiting;
+    struct pending *pending;
     setup->asking = false;
-    while ((waiting = TAILQ_FIRST(&setup->waiting))) {
-        TAILQ_REMOVE(&setup->waiting, waiting, entry);
-        waiting->told(web, &waiting->request, setup->status);
-        free(waiting);
+    while ((pending = TAILQ_FIRST(&setup->waiting))) {
+        TAILQ_REMOVE(&setup->waiting, pending, entry);
+        if (pending->request.http)
+            pending->told(web, &pending->request, setup->status);
+        free(pending);
     }
 }
 
@@ -160,6 +146,13 @@ static void on_status(void *data, const char *text)
         answer_all(web);
 }
 
+void setup_free(struct web *web)
+{
+    answer_all(web); /* no client is left */
+    json_decref(web->setup.status);
+    json_decref(web->setup.configuration);
+}
+
 void setup_outdated(struct web *web)
 {
     web->setup.told_at = -ANSWER_HOLDS_S;
@@ -170,17 +163,17 @@ void setup_ask(struct web *web, struct web_request *request, setup_told *told)
     struct setup *setup = &web->setup;
     const double now = clock_now();
     const bool is_new = setup->status && !setup->asking && now - setup->told_at < ANSWER_HOLDS_S;
-    struct waiting *waiting =
-        !is_new && outlet_hears(web->outlet, now) ? malloc(sizeof *waiting) : NULL;
-    if (waiting && (setup->asking || outlet_ask(web->outlet, "status", on_status, web))) {
-        setup->asking = true;
-        *waiting = (struct waiting){.web = web, .request = *request, .told = told};
-        TAILQ_INSERT_TAIL(&setup->waiting, waiting, entry);
-        http_hold(request->http, on_gone, waiting);
+    if (is_new || !outlet_hears(web->outlet, now) ||
+        (!setup->asking && !outlet_ask(web->outlet, "status", on_status, web))) {
+        told(web, request, is_new ? setup->status : NULL);
         return;
     }
-    free(waiting);
-    told(web, request, is_new ? setup->status : NULL);
+    setup->asking = true;
+    struct pending *pending = orders_hold(web, request);
+    if (!pending)
+        return;
+    pending->told = told;
+    TAILQ_INSERT_TAIL(&setup->waiting, pending, entry);
 }
 
 void setup_answer(struct web *web, struct web_request *request)

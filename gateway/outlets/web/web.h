@@ -21,7 +21,7 @@ struct setup {
     json_t *status, *configuration; /* NULL: none yet */
     double told_at;
     bool asking;
-    TAILQ_HEAD(, waiting) waiting;
+    TAILQ_HEAD(, pending) waiting;
 };
 
 struct web {
@@ -82,6 +82,9 @@ void setup_answer(struct web *web, struct web_request *request);
 typedef void setup_told(struct web *web, struct web_request *request, const json_t *status);
 void setup_ask(struct web *web, struct web_request *request, setup_told *told);
 
+/** Call after the server was freed. */
+void setup_free(struct web *web);
+
 /** Marks the gateway's last answer as outdated. */
 void setup_outdated(struct web *web);
 
@@ -114,15 +117,16 @@ void orders_switch(struct web *web, struct web_request *request, const struct re
 /** Opens the tunnel of the name in the path for as long as the request says, or closes it. */
 void orders_tunnel(struct web *web, struct web_request *request);
 
-/* Shared with set-up (editor.c). */
+/* Shared with setup.c and editor.c. */
 
 /* A request that is answered later. */
 struct pending {
     struct web *web;
-    struct http_request *request; /* NULL: the client has disconnected */
+    struct web_request request; /* its `http` is NULL if the client has disconnected */
     struct sockaddr_storage client;
-    bool encrypted; /* as in struct web_request */
-    bool arms;      /* of set-up: it has the code */
+    bool arms;                  /* of set-up: it has the code */
+    setup_told *told;           /* of setup_ask */
+    TAILQ_ENTRY(pending) entry; /* likewise */
 };
 
 /** Holds a request. Who answers it frees this. NULL: out of memory, it was answered. */

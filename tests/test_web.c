@@ -276,16 +276,16 @@ TEST(day_after_summer_time)
     pack_set(&values, SOC_PERCENT, 50);
     for (int s = 600; s < 660; s += 10)
         past_add(past, 0, &values, &status, (double) midnight + s);
-    struct past_rows rows;
+    struct recent_reader rows;
     const struct query_ask ask = {
         .pack = "shed", .level = LEVEL_DAY, .from = midnight, .to = midnight + 660};
     past_begin(&rows, past, 0, NULL, &ask);
-    const struct history_row *day = past_next(&rows);
+    const struct history_row *day = recent_next(&rows);
     assert_non_null(day);
     assert_int_equal(day->from, midnight);
     assert_int_equal(day->max[ROW_SOC], 500);
     assert_in_range(day->fresh_s, 50, 60);
-    assert_null(past_next(&rows));
+    assert_null(recent_next(&rows));
     assert_false(rows.failed);
     past_free(past);
 }

@@ -86,7 +86,8 @@ void recent_forget(struct recent *recent, int64_t before)
     }
 }
 
-bool recent_row(const struct recent *recent, unsigned n, struct history_row *row)
+/* The n-th row, the oldest first; the last one is the current ten seconds so far. False: no more. */
+static bool read_row(const struct recent *recent, unsigned n, struct history_row *row)
 {
     if (n >= recent->count)
         return n == recent->count && history_so_far(&recent->series, row);
@@ -102,7 +103,8 @@ bool recent_row(const struct recent *recent, unsigned n, struct history_row *row
     return true;
 }
 
-void recent_join(struct history_row *row, const struct history_row *part)
+/* Adds a part to a row of a longer interval. */
+static void join_row(struct history_row *row, const struct history_row *part)
 {
     const double n = row->n, m = part->n;
     for (int i = 0; i < ROW_VALUES; i++)
@@ -111,4 +113,51 @@ void recent_join(struct history_row *row, const struct history_row *part)
                                ? part->mean[i]
                                : (int32_t) lround((row->mean[i] * n + part->mean[i] * m) / (n + m));
     history_add_part(row, part);
+}
+
+static int64_t start_of(const struct recent_reader *reader, int64_t t)
+{
+    return reader->step ? t - t % reader->step : history_start(reader->ask->level, t);
+}
+
+static bool next_part(struct recent_reader *reader, struct history_row *part)
+{
+    const struct query_ask *ask = reader->ask;
+    const struct history_row *row = reader->query ? query_next(&reader->file) : NULL;
+    if (row) {
+        *part = *row;
+        if (reader->step)
+            part->t = part->from = start_of(reader, row->t);
+        return true;
+    }
+    reader->failed |= reader->query && query_why(reader->query)[0];
+    reader->query = NULL;
+    while (!reader->failed && read_row(reader->recent, reader->n++, part)) {
+        const bool only = part->t >= reader->from;
+        part->t = part->from = start_of(reader, part->from);
+        if (only && part->from >= start_of(reader, ask->from) && part->from < ask->to)
+            return true;
+    }
+    return false;
+}
+
+void recent_begin(struct recent_reader *reader, const struct recent *recent, struct query *query,
+                  const struct query_ask *ask, int64_t from, int64_t step)
+{
+    *reader = (struct recent_reader){
+        .ask = ask, .query = query, .recent = recent, .from = from, .step = step};
+    if (query)
+        query_begin(&reader->file, query, ask);
+    reader->more = next_part(reader, &reader->next);
+}
+
+const struct history_row *recent_next(struct recent_reader *reader)
+{
+    if (!reader->more)
+        return NULL;
+    reader->row = reader->next;
+    while ((reader->more = next_part(reader, &reader->next)) &&
+           reader->next.from == reader->row.from)
+        join_row(&reader->row, &reader->next);
+    return &reader->row;
 }

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "rows.h"
+#include "query.h"
 
 struct recent {
     struct history_series series;
@@ -26,8 +26,21 @@ void recent_silent(struct recent *recent, double wall);
 /** Frees rows that begin before a time, up to the first that does not. */
 void recent_forget(struct recent *recent, int64_t before);
 
-/** The n-th row, the oldest first; the last one is the current ten seconds so far. False: no more. */
-bool recent_row(const struct recent *recent, unsigned n, struct history_row *row);
+/* Rows in order, the oldest first: from the database, then those that only memory has. Those of one step come once, joined. */
+struct recent_reader {
+    const struct query_ask *ask;
+    struct query *query; /* NULL: its rows are read */
+    struct query_rows file;
+    const struct recent *recent;
+    unsigned n;         /* the next one of memory */
+    int64_t from, step; /* as in recent_begin */
+    struct history_row row, next;
+    bool more, failed; /* there is a next one; the database could not be read */
+};
 
-/** Adds a part to a row of a longer interval; call it in the order of time. */
-void recent_join(struct history_row *row, const struct history_row *part);
+/** Begins to read rows of a pack; `query` NULL: only those of memory. `from`: of the first that is only in memory. `step`: seconds of
+ * the rows that are joined; 0: those of the level. All must outlive it. */
+void recent_begin(struct recent_reader *reader, const struct recent *recent, struct query *query,
+                  const struct query_ask *ask, int64_t from, int64_t step);
+/** The next row, valid until the call after it; NULL: no more, or `failed`. The last one may be the current ten seconds so far. */
+const struct history_row *recent_next(struct recent_reader *reader);

@@ -5,33 +5,33 @@
 #include <math.h>
 #include <stdio.h>
 
-/* State while rows of one pack become points; several rows are joined if values are sent less
- * often. */
+/* Reads rows of one pack into the batch. */
 struct reading {
     struct backlog *backlog;
     struct influx_pack *pack;
     struct batch *batch;
-    int64_t from, to, width;
-    struct history_row held;
-    bool holds, failed;
+    int64_t from, to;
+    bool failed; /* out of memory */
 };
 
-static void write_held(struct reading *reading)
+static int64_t round_down(int64_t t, int64_t step)
+{
+    return t - t % step;
+}
+
+static void write_row(struct reading *reading, const struct history_row *row)
 {
     struct pack values;
-    if (!reading->holds)
-        return;
-    reading->holds = false;
-    points_of_row(&reading->held, &reading->pack->pack->values, false, &values);
+    points_of_row(row, &reading->pack->pack->values, false, &values);
     const struct points points = {
         .tags = reading->pack->tags,
         .layout = reading->backlog->config->layout,
-        .t = reading->held.t,
+        .t = row->t,
         .values = &values,
-        .allowed = points_allowed(&reading->held),
+        .allowed = points_allowed(row),
         .fresh = true,
         .age_s = NAN,
-        .all_alarms = reading->held.t % 60 == 0,
+        .all_alarms = row->t % 60 == 0,
     };
     struct text *text = batch_row(reading->batch);
     reading->failed |= !text;
@@ -41,49 +41,26 @@ static void write_held(struct reading *reading)
     batch_end_row(reading->batch);
 }
 
-static int64_t round_down(int64_t t, int64_t step)
-{
-    return t - t % step;
-}
-
-static void take_row(struct reading *reading, const struct history_row *row)
-{
-    const int64_t t = round_down(row->t, reading->width);
-    if (!reading->holds || reading->held.t != t) {
-        write_held(reading);
-        reading->held = history_empty(t);
-        reading->holds = true;
-    }
-    recent_join(&reading->held, row);
-}
-
-static void take_memory(struct reading *reading, const struct recent *recent, int64_t from,
-                        int64_t to)
-{
-    struct history_row row;
-    for (unsigned n = 0; recent_row(recent, n, &row); n++)
-        if (row.t >= from && row.t < to)
-            take_row(reading, &row);
-}
-
-static bool read_level(struct reading *reading, struct query *query, enum history_level level,
+/* Rows of memory (`query` NULL), or of a level of the history; several are joined if values are sent less often. False: they
+ * cannot be read. */
+static bool write_rows(struct reading *reading, struct query *query, enum history_level level,
                        int64_t from, int64_t to)
 {
-    const int64_t step = history_levels[level].step;
-    struct query_rows rows;
+    const int64_t step = query ? history_levels[level].step : 1;
+    const int64_t width = later((int64_t) reading->backlog->config->interval_s, step);
+    struct recent_reader rows;
     struct query_ask ask = {.pack = reading->pack->pack->source.name,
                             .level = level,
                             .from = round_down(from, step),
                             .to = to};
     if (from >= to)
         return true;
-    reading->width = later((int64_t) reading->backlog->config->interval_s, step);
     query_want_all(&ask, MAX_CELLS, true);
     ask.wanted[ROW_FLAGS] = true;
-    query_begin(&rows, query, &ask);
-    for (const struct history_row *row; !reading->failed && (row = query_next(&rows));)
-        take_row(reading, row);
-    return !query_why(query)[0];
+    recent_begin(&rows, &reading->pack->recent, query, &ask, query ? INT64_MAX : from, width);
+    for (const struct history_row *row; !reading->failed && (row = recent_next(&rows));)
+        write_row(reading, row);
+    return !rows.failed;
 }
 
 /* Reads each level as far back as it reaches, the coarse and oldest ones first. */
@@ -103,9 +80,9 @@ static bool read_history(struct reading *reading, struct query *query)
     const int64_t minutes_to = minutes ? to : earlier(recent, to);
     const int64_t minutes_from = later(from, hours_to);
     const int64_t recent_from = later(from, minutes_to);
-    return read_level(reading, query, LEVEL_HOUR, from, hours_to) &&
-           read_level(reading, query, LEVEL_MINUTE, minutes_from, minutes_to) &&
-           (minutes || read_level(reading, query, LEVEL_RECENT, recent_from, to));
+    return write_rows(reading, query, LEVEL_HOUR, from, hours_to) &&
+           write_rows(reading, query, LEVEL_MINUTE, minutes_from, minutes_to) &&
+           (minutes || write_rows(reading, query, LEVEL_RECENT, recent_from, to));
 }
 
 static bool read_pack(struct backlog *backlog, struct query *query, struct influx_pack *pack,
@@ -118,9 +95,7 @@ static bool read_pack(struct backlog *backlog, struct query *query, struct influ
         snprintf(why, size, "%s", query_why(query));
         return false;
     }
-    reading.width = (int64_t) backlog->config->interval_s;
-    take_memory(&reading, &pack->recent, memory, to);
-    write_held(&reading);
+    write_rows(&reading, NULL, LEVEL_RECENT, memory, to);
     if (reading.failed)
         snprintf(why, size, "out of memory");
     return !reading.failed;
@@ -157,8 +132,11 @@ int64_t backlog_first(const struct backlog *backlog, struct query *query)
 
 bool backlog_join(const struct influx_pack *pack, int64_t from, int64_t to, struct history_row *row)
 {
-    struct reading reading = {.width = to - from};
-    take_memory(&reading, &pack->recent, from, to);
-    *row = reading.held;
-    return reading.holds;
+    struct recent_reader rows;
+    const struct query_ask ask = {.level = LEVEL_RECENT, .from = from, .to = to};
+    recent_begin(&rows, &pack->recent, NULL, &ask, from, to - from);
+    const struct history_row *joined = recent_next(&rows);
+    if (joined)
+        *row = *joined;
+    return joined;
 }

@@ -2,8 +2,6 @@
 /* Past values as JSON and as CSV. */
 #include "past.h"
 
-#include "past/recent.h"
-
 #include "base/log.h"
 
 #include <math.h>
@@ -58,45 +56,10 @@ static void close_file(struct query *query, struct worker_result *result)
     query_close(query);
 }
 
-static bool next_part(struct past_rows *rows, struct history_row *part)
+void past_begin(struct recent_reader *rows, const struct past *past, unsigned pack,
+                struct query *query, const struct query_ask *ask)
 {
-    const struct query_ask *ask = rows->ask;
-    const struct history_row *row = rows->query ? query_next(&rows->file) : NULL;
-    if (row) {
-        *part = *row;
-        return true;
-    }
-    rows->failed |= rows->query && query_why(rows->query)[0];
-    rows->query = NULL;
-    while (!rows->failed && recent_row(rows->recent, rows->n++, part)) {
-        const bool only = part->t >= rows->from;
-        part->t = part->from = history_start(ask->level, part->from);
-        if (only && part->from >= history_start(ask->level, ask->from) && part->from < ask->to)
-            return true;
-    }
-    return false;
-}
-
-void past_begin(struct past_rows *rows, const struct past *past, unsigned pack, struct query *query,
-                const struct query_ask *ask)
-{
-    *rows = (struct past_rows){.ask = ask,
-                               .query = query,
-                               .recent = &past->recents[pack],
-                               .from = past_memory_from(query, ask)};
-    if (query)
-        query_begin(&rows->file, query, ask);
-    rows->more = next_part(rows, &rows->next);
-}
-
-const struct history_row *past_next(struct past_rows *rows)
-{
-    if (!rows->more)
-        return NULL;
-    rows->row = rows->next;
-    while ((rows->more = next_part(rows, &rows->next)) && rows->next.from == rows->row.from)
-        recent_join(&rows->row, &rows->next);
-    return &rows->row;
+    recent_begin(rows, &past->recents[pack], query, ask, past_memory_from(query, ask), 0);
 }
 
 struct column {
@@ -255,9 +218,9 @@ static char *make_table(const struct past_asked *asked, struct query *query)
     table->level = ask->level;
     add_columns(table, ask);
     if (prepare_steps(table, ask, asked->wall)) {
-        struct past_rows rows;
+        struct recent_reader rows;
         past_begin(&rows, asked->past, asked->pack->index, query, ask);
-        for (const struct history_row *row; (row = past_next(&rows));)
+        for (const struct history_row *row; (row = recent_next(&rows));)
             fill_row(table, row);
         text = rows.failed ? NULL : print_table(table);
     }
@@ -338,11 +301,11 @@ static size_t write_line(FILE *out, const struct query_ask *ask, const struct hi
 static bool write_rows(struct piece *piece, struct query *query, FILE *out)
 {
     struct query_ask *ask = &piece->asked.ask.query;
-    struct past_rows rows;
+    struct recent_reader rows;
     const struct history_row *row;
     size_t size = 0;
     past_begin(&rows, piece->asked.past, piece->asked.pack->index, query, ask);
-    while ((row = past_next(&rows)) && size < DOWNLOAD_PIECE)
+    while ((row = recent_next(&rows)) && size < DOWNLOAD_PIECE)
         size += write_line(out, ask, row);
     piece->over = !row;
     if (row)

@@ -9,7 +9,7 @@
 #include "render.h"
 #include "worker.h"
 
-#include "past/query.h"
+#include "past/recent.h"
 
 struct past;
 
@@ -24,24 +24,9 @@ struct workers *past_workers(struct past *past);
 void past_add(struct past *past, unsigned pack, const struct pack *values,
               const struct map_status *status, double wall);
 
-/* Rows in order, the oldest first: from the database, then those that only memory has. An hour or day
- * that is in both comes once, joined. */
-struct past_rows {
-    const struct query_ask *ask;
-    struct query *query; /* NULL: its rows are read */
-    struct query_rows file;
-    const struct recent *recent;
-    unsigned n;   /* the next one of memory */
-    int64_t from; /* of the first that is only in memory */
-    struct history_row row, next;
-    bool more, failed; /* there is a next one; the database could not be read */
-};
-
-/** Begins to read rows of a pack; `query` NULL: only those of memory. All must outlive it. */
-void past_begin(struct past_rows *rows, const struct past *past, unsigned pack, struct query *query,
-                const struct query_ask *ask);
-/** The next row, valid until the call after it; NULL: no more, or `failed`. */
-const struct history_row *past_next(struct past_rows *rows);
+/** Begins to read rows of a pack (recent_next): from the database, unless `query` is NULL, then from memory. All must outlive it. */
+void past_begin(struct recent_reader *rows, const struct past *past, unsigned pack,
+                struct query *query, const struct query_ask *ask);
 /** The time from which on memory has rows of this level that are not in the database. */
 int64_t past_memory_from(struct query *query, const struct query_ask *ask);
 

@@ -99,7 +99,7 @@ static struct place place_of(const struct past_asked *asked, struct query *query
 {
     const struct source *source = &asked->pack->source;
     struct place place = {.source = source};
-    struct past_rows rows;
+    struct recent_reader rows;
     struct query_ask ask = {.pack = source->name,
                             .level = LEVEL_MINUTE,
                             .from = history_start(LEVEL_MINUTE, spell->since),
@@ -114,7 +114,7 @@ static struct place place_of(const struct past_asked *asked, struct query *query
         ask.wanted[ROW_CELL + i] = true;
     /* What memory has of a bank is without cells. */
     past_begin(&rows, asked->past, asked->pack->index, query, &ask);
-    const struct history_row *row = past_next(&rows);
+    const struct history_row *row = recent_next(&rows);
     if (row)
         place.cell = find_cell(row, spell->alarm);
     return place;
@@ -150,12 +150,12 @@ char *past_alarms(struct past_asked *asked, struct query *query, struct worker_r
     const struct query_ask *ask = &asked->ask.query;
     struct query_ask recent = {.pack = ask->pack, .level = LEVEL_RECENT, .to = INT64_MAX};
     struct spells spells = {.list = NULL};
-    struct past_rows rows;
+    struct recent_reader rows;
     if (query)
         query_alarms(query, ask->pack, ask->from, ask->to, asked->ask.points, add_spell, &spells);
     recent.from = past_memory_from(query, &recent);
     past_begin(&rows, asked->past, asked->pack->index, query, &recent);
-    for (const struct history_row *row; (row = past_next(&rows));)
+    for (const struct history_row *row; (row = recent_next(&rows));)
         add_row(&spells, row);
     json_t *list = list_spells(asked, query, &spells);
     free(spells.list);

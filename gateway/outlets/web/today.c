@@ -92,9 +92,9 @@ static bool put_power(const struct past_asked *asked, const struct outlet_pack *
                                   .from = now - DAY_S - now % curve.step,
                                   .to = now + 1,
                                   .wanted = {[ROW_POWER] = true}};
-    struct past_rows rows;
+    struct recent_reader rows;
     past_begin(&rows, asked->past, pack->index, query, &ask);
-    for (const struct history_row *row; (row = past_next(&rows));)
+    for (const struct history_row *row; (row = recent_next(&rows));)
         add_power(&curve, row);
     end_step(&curve);
     json_object_set_new(object, "power_w", curve.points);
@@ -114,9 +114,9 @@ static bool put_pack(const struct past_asked *asked, const struct outlet_pack *p
     ask.wanted[ROW_CHARGED] = ask.wanted[ROW_DISCHARGED] = true;
     for (unsigned i = 0; i < MAX_CELLS; i++)
         ask.wanted[ROW_CELL + i] = true;
-    struct past_rows rows;
+    struct recent_reader rows;
     past_begin(&rows, asked->past, pack->index, query, &ask);
-    for (const struct history_row *row; (row = past_next(&rows));)
+    for (const struct history_row *row; (row = recent_next(&rows));)
         put_day(object, now, row);
     return !rows.failed && put_power(asked, pack, query, object);
 }

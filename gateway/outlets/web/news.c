@@ -76,12 +76,6 @@ void news_changed(struct web *web, unsigned n, unsigned changes, bool fresh)
 
 void news_ordered(struct web *web, const struct source *source, const struct order_report *report)
 {
-    char words[SWITCHES_TEXT];
-    if (report->ordered.sets)
-        publish_event(web,
-                      json_pack("{s:s, s:s, s:s, s:i, s:s}", "pack", source->name, "kind",
-                                "switched", "name", switches_format(&report->ordered, words),
-                                "confirmed", report->result == ORDER_DONE, "from", report->from));
     for (int i = 0; i < ORDER_SWITCHES; i++)
         if (report->ordered.wanted[i])
             publish_event(web, json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "pack", source->name,

@@ -6,43 +6,18 @@
  */
 #include "asking.h"
 #include "command.h"
+#include "options.h"
 
 #include "outlets/program.h"
 #include "config/load.h"
+#include "base/alloc.h"
 
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define LOOKS 60 /* how often to check whether it has written */
 #define PAUSE_MS 50
-
-/* Removes "-c FILE", "--config FILE" or "--config=FILE" from the arguments and returns FILE. NULL:
- * there is none. */
-static const char *take_config(int *argc, char **argv)
-{
-    for (int i = 1; i < *argc; i++) {
-        const bool joined = strncmp(argv[i], "--config=", 9) == 0;
-        if (!joined &&
-            ((strcmp(argv[i], "-c") != 0 && strcmp(argv[i], "--config") != 0) || i + 1 == *argc))
-            continue;
-        const char *value = joined ? argv[i] + 9 : argv[i + 1];
-        const int taken = joined ? 1 : 2;
-        memmove(argv + i, argv + i + taken, (size_t) (*argc - i - taken + 1) * sizeof *argv);
-        *argc -= taken;
-        return value;
-    }
-    return NULL;
-}
-
-static bool has_option(int argc, char **argv, const char *name)
-{
-    for (int i = 1; i < argc; i++)
-        if (strncmp(argv[i], name, strlen(name)) == 0)
-            return true;
-    return false;
-}
 
 /* Finds the history of the configuration. False: it has none, which is reported. */
 static bool find_history(const char *path, char file[OUTLET_PATH_SIZE])
@@ -68,47 +43,52 @@ static json_int_t count_written(json_t *answer)
     return count;
 }
 
-/* Without a gateway that answers, only the rows in the file are exported. */
-static void await_commit(const char *config)
+/* Without a gateway that answers, which is reported, only the rows in the file are exported. False: it has later ones,
+ * and did not write them, which is reported, too. */
+static bool await_commit(const char *config, const char *file)
 {
-    struct asking asking = {.config = config};
+    struct asking asking = {.config = config, .command = "export"};
     json_t *answer = asking_open(&asking, json_pack("{s:s}", "ask", "commit"));
-    const bool asked = json_is_true(json_object_get(answer, "asked"));
+    bool written = !json_is_true(json_object_get(answer, "asked"));
     const json_int_t before = count_written(answer);
-    json_int_t now = before;
-    for (int i = 0; asked && i < LOOKS && now == before; i++) {
+    for (int i = 0; !written && i < LOOKS; i++) {
         poll(NULL, 0, PAUSE_MS);
-        now = count_written(
+        const json_int_t now = count_written(
             asking_request(&asking, json_pack("{s:s, s:I}", "ask", "commit", "since", before)));
+        written = now >= 0 && now != before;
     }
-    if (asked && now == before)
-        fputs("packgate: the gateway did not write its latest rows in time; they are missing "
-              "here\n",
-              stderr);
+    if (!written)
+        fprintf(stderr,
+                "packgate: the gateway did not write its latest rows in time; try again, or export "
+                "only the earlier ones: --file %s\n",
+                file);
     asking_close(&asking);
+    return written;
 }
 
 int command_export(int argc, char **argv)
 {
+    const char *config = CONFIG_DEFAULT, *named = NULL, *other;
     char file[OUTLET_PATH_SIZE];
-    const char *named = take_config(&argc, argv), *config = named ? named : CONFIG_DEFAULT;
-    const char **list = calloc((size_t) argc + 4, sizeof *list);
-    if (!list)
+    bool extremes;
+    const struct option_row rows[] = {
+        {"config", 'c', .text = &config},   {"file", 0, .text = &named},
+        {"pack", 0, .text = &other},        {"from", 0, .text = &other},
+        {"to", 0, .text = &other},          {"level", 0, .text = &other},
+        {"extremes", 0, .flag = &extremes}, {0}};
+    opterr = 0; /* the program of the history reports what is wrong */
+    const bool finds = options_try(argc, argv, rows, argc) < 0 && !named;
+    if (finds && !(find_history(config, file) && await_commit(config, file)))
         return EXIT_FAILED;
+    const char **list = alloc_zeroed((size_t) argc + 4, sizeof *list);
     int count = 1;
     list[count++] = argv[0];
-    bool good = true;
-    if (!has_option(argc, argv, "--file") && !has_option(argc, argv, "--help") &&
-        !has_option(argc, argv, "-h")) {
-        good = find_history(config, file);
-        if (good)
-            await_commit(config);
+    if (finds) {
         list[count++] = "--file";
         list[count++] = file;
     }
     memcpy(list + count, argv + 1, (size_t) argc * sizeof *list);
-    if (good)
-        program_execute("history", list, "packgate");
+    program_execute("history", list, "packgate");
     free(list);
     return EXIT_FAILED;
 }

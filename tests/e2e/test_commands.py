@@ -59,6 +59,14 @@ def help_of_a_command():
     expect(2, "unknown command 'red'; did you mean 'read'?", "help", "red")
 
 
+def help_has_one_voice():
+    names = [line.split()[0] for line in call("--help").stdout.splitlines() if line.startswith("  ")]
+    assert len(names) > 15, names
+    for name in names:
+        text = call(name, "--help").stdout
+        assert text.startswith("usage: packgate") and "default:" not in text, (name, text)
+
+
 def speaks_of_options():
     expect(2, "packgate probe: PORT: 'port' is '127.0.0.1:6126'; expected serial:/dev/..., tcp://HOST:PORT, ble:ADDRESS or sim:; "
            "did you mean 'tcp://127.0.0.1:6126'?", "probe", "127.0.0.1:6126")
@@ -248,5 +256,5 @@ def incomplete_output_is_a_failure():
 
 
 main([incomplete_output_is_a_failure, mistakes_have_their_priority_in_the_journal, check_prints_what_is_served, check_warns_of_what_the_host_lacks, check_warns_of_an_outlet_that_is_not_installed, suggests_a_command, read_says_what_is_missing, says_what_a_call_lacks,
-      asks_no_other_gateway_than_the_named_one, help_of_a_command, speaks_of_options, knows_makes,
+      asks_no_other_gateway_than_the_named_one, help_of_a_command, help_has_one_voice, speaks_of_options, knows_makes,
       check_opens_the_files_that_are_named, check_and_run_agree_on_low_ports, a_taken_port_names_its_key, messages_fit_what_is_wrong, decodes_by_the_variant])

@@ -11,6 +11,7 @@ import os
 import select
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import tempfile
@@ -124,6 +125,39 @@ def exports_what_is_in_memory_only():
             assert answers[0]["written"] >= 3, answers
 
 
+def fails_without_the_latest_rows():
+    """The gateway was asked to write them, and does not confirm it, or does not answer any more."""
+    with Place() as place:
+        tool = os.path.join(os.path.dirname(PACKGATE), "packgate-outlet-history")
+        subprocess.run([tool, "simulate", place.file, "1", "shed=16:150:72:1:0"], check=True, timeout=PATIENCE)
+        ini, control = os.path.join(place.folder, "packgate.ini"), os.path.join(place.folder, "control")
+        with open(ini, "w") as file:
+            file.write(f"[gateway]\ncontrol = {control}\n" + PACK.format("shed", "sim:", 1) + HISTORY.format(place.file))
+
+        def ask():
+            result = subprocess.run([PACKGATE, "export", "-c", ini], capture_output=True, text=True, timeout=PATIENCE)
+            return result.returncode, result.stdout[:5], result.stderr
+
+        assert ask() == (0, "time,", f"packgate export: no gateway listens at {control}; is it running?\n")
+
+        def serve(listener, answers):
+            with listener.accept()[0] as client, client.makefile("rb") as asked:
+                for n, _ in enumerate(asked):
+                    if n < answers:
+                        client.sendall(b'{"written": 3, "asked": true}\n')
+
+        for answers in 1000, 1:
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(control)
+                listener.listen()
+                server = threading.Thread(target=serve, args=(listener, answers))
+                server.start()
+                status, out, said = ask()
+                server.join(PATIENCE)
+            os.unlink(control)
+            assert (status, out) == (1, "") and f"latest rows in time; try again, or export only the earlier ones: --file {place.file}\n" in said, said
+
+
 def says_when_there_is_nothing_yet():
     server, url = simulate("daly", "silent=1")
     with server, Place() as place, Gateway(PACK.format("shed", url, 1) + HISTORY.format(place.file)):
@@ -231,5 +265,6 @@ def is_not_waited_for_by_the_page():
 
 if __name__ == "__main__":
     main([survives_its_death_and_lost_files, remembers_values_and_events, exports_csv, exports_what_is_in_memory_only,
+          fails_without_the_latest_rows,
           says_when_there_is_nothing_yet, says_where_it_cannot_write, waits_for_nothing_in_its_place,
-          is_not_waited_for_by_the_page], at_once=7)
+          is_not_waited_for_by_the_page], at_once=8)

@@ -47,13 +47,19 @@ static int parse_export_options(int argc, char **argv, struct export *export)
 {
     const char **const texts[] = {&export->file, &export->pack, &export->from, &export->to,
                                   &export->level};
-    static const struct option options[] = {
-        {"file", required_argument, NULL, 0},  {"pack", required_argument, NULL, 1},
-        {"from", required_argument, NULL, 2},  {"to", required_argument, NULL, 3},
-        {"level", required_argument, NULL, 4}, {"extremes", no_argument, NULL, 'e'},
-        {"help", no_argument, NULL, 'h'},      {0}};
+    static const struct option options[] = {{"file", required_argument, NULL, 0},
+                                            {"pack", required_argument, NULL, 1},
+                                            {"from", required_argument, NULL, 2},
+                                            {"to", required_argument, NULL, 3},
+                                            {"level", required_argument, NULL, 4},
+                                            {"extremes", no_argument, NULL, 'e'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"config", required_argument, NULL, 'c'},
+                                            {0}};
     int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        if (option == 'c')
+            continue; /* packgate has found the file by it */
         if (option >= 0 && option < (int) COUNT(texts)) {
             *texts[option] = optarg;
         } else if (option == 'e') {

@@ -3,12 +3,13 @@
 #include "command.h"
 
 #include "config/load.h"
+#include "base/alloc.h"
+#include "bms/count.h"
+#include "bms/modbus/modbus.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define MOST_LINES 16
 #define MOST_ROWS 14
 #define WITHOUT_LETTER 256 /* the value of the first row, for getopt */
 
@@ -55,49 +56,14 @@ void options_parse(int argc, char **argv, const struct option_row *rows, int mos
     exit(status);
 }
 
-/* A value must not contain a line break, which would add lines. */
-static void write_option_line(FILE *out, const struct option_line *line)
-{
-    if (line->key)
-        fprintf(out, "%s = ", line->key);
-    for (const char *c = line->value; *c; c++)
-        fputc(*c == '\n' || *c == '\r' ? ' ' : *c, out);
-    fputc('\n', out);
-}
-
-struct config *options_config(const char *command, const struct option_line *lines, unsigned count)
-{
-    const char *options[MOST_LINES + 1] = {NULL}; /* by line, from 1 */
-    char *text = NULL;
-    size_t size = 0;
-    unsigned line = 0;
-    FILE *out = open_memstream(&text, &size);
-    struct config *config = NULL;
-    struct mistakes mistakes = {0};
-    for (unsigned i = 0; out && i < count && line < MOST_LINES; i++)
-        if (lines[i].value) {
-            write_option_line(out, &lines[i]);
-            options[++line] = lines[i].option;
-        }
-    if (out && fclose(out) == 0)
-        config = config_read(text, size, &mistakes);
-    for (unsigned i = 0; i < mistakes.listed; i++) {
-        const char *option = options[mistakes.list[i].line];
-        fprintf(stderr, "packgate %s: %s%s%s\n", command, option ? option : "", option ? ": " : "",
-                mistakes.list[i].text);
-    }
-    mistakes_free(&mistakes);
-    free(text);
-    return config;
-}
-
 const char *options_port(const char *port, char out[PORT_SIZE])
 {
     snprintf(out, PORT_SIZE, "%s%s", port[0] == '/' ? "serial:" : "", port);
     return out;
 }
 
-const char *options_file(const char *path, char out[PORT_SIZE])
+/* A file as users type it, also relative to the current folder. NULL for NULL. */
+static const char *whole_path(const char *path, char out[PORT_SIZE])
 {
     char folder[PORT_SIZE];
     if (!path)
@@ -106,4 +72,71 @@ const char *options_file(const char *path, char out[PORT_SIZE])
     const int size =
         snprintf(out, PORT_SIZE, "%s%s%s", inside ? folder : "", inside ? "/" : "", path);
     return size < PORT_SIZE ? out : path; /* too long: checking the configuration reports it */
+}
+
+/* One line of the configuration; left out if it has no words. */
+struct line {
+    const char *option; /* "--baud"; NULL: not given by the user */
+    const char *key;    /* NULL: none */
+    const char *words[3];
+};
+
+/* A word must not contain a line break, which would add lines. */
+static bool write_line(FILE *out, const struct line *line)
+{
+    bool any = false;
+    for (size_t i = 0; i < COUNT(line->words); i++) {
+        if (!line->words[i])
+            continue;
+        if (any)
+            fputc(' ', out);
+        else if (line->key)
+            fprintf(out, "%s = ", line->key);
+        for (const char *c = line->words[i]; *c; c++)
+            fputc(*c == '\n' || *c == '\r' ? ' ' : *c, out);
+        any = true;
+    }
+    fputs(any ? "\n" : "", out);
+    return any;
+}
+
+struct config *options_config(const char *command, const struct option_pack *pack)
+{
+    char port[PORT_SIZE], key_file[PORT_SIZE];
+    const char *of_protocol = pack->map ? "--map" : pack->variant ? "--variant" : "--protocol";
+    const struct line lines[] = {
+        {NULL, NULL, {"[line port]"}},
+        {pack->port_name, "port", {options_port(pack->port, port)}},
+        {pack->baud ? "--baud" : "--framing", "baud", {pack->baud, pack->framing}},
+        {"--key-file", "key_file", {whole_path(pack->key_file, key_file)}},
+        {NULL, NULL, {"[pack pack]"}},
+        {NULL, "line", {"port"}},
+        {NULL, "unit", {"1"}},
+        {of_protocol, "protocol", {pack->protocol, pack->variant, pack->map}},
+        {"--address", "address", {pack->address}},
+    };
+    if (pack->map && strcmp(pack->protocol, modbus_user_driver.name) != 0) {
+        fprintf(stderr, "packgate %s: --map '%s': only protocol modbus has a map\n", command,
+                pack->map);
+        return NULL;
+    }
+    const char *options[COUNT(lines) + 1] = {NULL}; /* by line, from 1 */
+    char *text = NULL;
+    size_t size = 0;
+    unsigned line = 0;
+    FILE *out = alloc_checked(open_memstream(&text, &size));
+    for (size_t i = 0; i < COUNT(lines); i++)
+        if (write_line(out, &lines[i]))
+            options[++line] = lines[i].option;
+    fclose(out);
+    struct mistakes mistakes = {0};
+    struct config *config = config_read(text, size, &mistakes);
+    for (unsigned i = 0; i < mistakes.listed; i++) {
+        const char *option = options[mistakes.list[i].line];
+        fprintf(stderr, "packgate %s: %s%s%s\n", command, option ? option : "", option ? ": " : "",
+                mistakes.list[i].text);
+    }
+    mistakes_free(&mistakes);
+    free(text);
+    return config;
 }

@@ -28,19 +28,17 @@ void options_parse(int argc, char **argv, const struct option_row *rows, int mos
 /** The same, but returns the exit status then, and prints only what is wrong; -1: neither. */
 int options_try(int argc, char **argv, const struct option_row *rows, int most);
 
-/* One line of the configuration. */
-struct option_line {
-    const char *option; /* "--baud", as messages name it; NULL: not given by the user */
-    const char *key;    /* NULL: `value` is the whole line */
-    const char *value;  /* NULL: the line is left out */
+/* A pack, or only its port, as users describe it by options; NULL: not given. */
+struct option_pack {
+    const char *port;      /* the path of a device is a serial port */
+    const char *port_name; /* "--port", as messages name it */
+    const char *baud, *framing, *key_file;
+    const char *protocol, *variant, *map, *address;
 };
 
-/** Prints mistakes to standard error, "packgate read: --baud: mistake", and returns NULL. Otherwise
- * the caller frees the configuration. */
-struct config *options_config(const char *command, const struct option_line *lines, unsigned count);
+/** The configuration of that pack, which the caller frees. Otherwise prints mistakes to standard error, "packgate read:
+ * --baud: mistake", and returns NULL. */
+struct config *options_config(const char *command, const struct option_pack *pack);
 
 /** A port as users type it: the path of a device becomes a serial port. Returns `out`. */
 const char *options_port(const char *port, char out[PORT_SIZE]);
-
-/** A file as users type it, also relative to the current folder. Returns `out`; NULL for NULL. */
-const char *options_file(const char *path, char out[PORT_SIZE]);

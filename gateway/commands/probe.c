@@ -48,7 +48,8 @@ static const char usage[] =
 #define EXAMPLE_PORT "serial:/dev/serial/by-id/usb-FTDI_FT232R_USB_UART-if00-port0"
 
 struct arguments {
-    const char *port, *baud, *framing, *output, *config, *key_file;
+    struct option_pack pack; /* its port, which may be anything */
+    const char *output, *config;
     bool all, verbose;
 };
 
@@ -380,8 +381,8 @@ static int scan_devices(const struct arguments *arguments)
     static const struct scan_events events = {.done = on_scanned};
     struct scanning scanning = {ev_default_loop(0), load_beside(arguments), EXIT_FAILED};
     char adapter[8] = "";
-    snprintf(adapter, sizeof adapter, "%.*s", (int) strcspn(arguments->port + 4, "/"),
-             arguments->port + 4);
+    snprintf(adapter, sizeof adapter, "%.*s", (int) strcspn(arguments->pack.port + 4, "/"),
+             arguments->pack.port + 4);
     fprintf(stderr, "listening for %.0f s\n", SCAN_S);
     struct scan *scan = scan_new(scanning.loop, adapter, &events, &scanning);
     ev_run(scanning.loop, 0);
@@ -420,30 +421,33 @@ static int probe(const struct line_config *line, const struct arguments *argumen
 
 int command_probe(int argc, char **argv)
 {
-    struct arguments arguments = {0};
-    const struct option_row rows[] = {
-        {"all", 'a', .flag = &arguments.all},         {"output", 'o', .text = &arguments.output},
-        {"config", 'c', .text = &arguments.config},   {"baud", 0, .text = &arguments.baud},
-        {"framing", 0, .text = &arguments.framing},   {"key-file", 0, .text = &arguments.key_file},
-        {"verbose", 'v', .flag = &arguments.verbose}, {0}};
+    struct arguments arguments = {.pack.port_name = "PORT"};
+    const struct option_row rows[] = {{"all", 'a', .flag = &arguments.all},
+                                      {"output", 'o', .text = &arguments.output},
+                                      {"config", 'c', .text = &arguments.config},
+                                      {"baud", 0, .text = &arguments.pack.baud},
+                                      {"framing", 0, .text = &arguments.pack.framing},
+                                      {"key-file", 0, .text = &arguments.pack.key_file},
+                                      {"verbose", 'v', .flag = &arguments.verbose},
+                                      {0}};
     log_set_level(LOG_LEVEL_ERROR);
     options_parse(argc, argv, rows, 1, usage);
-    arguments.port = argv[optind];
-    const bool for_ports = arguments.all || arguments.output || arguments.baud ||
-                           arguments.framing || arguments.key_file;
-    if (!arguments.port && !for_ports)
+    arguments.pack.port = argv[optind];
+    const bool for_ports = arguments.all || arguments.output || arguments.pack.baud ||
+                           arguments.pack.framing || arguments.pack.key_file;
+    if (!arguments.pack.port && !for_ports)
         return list_ports(&arguments);
-    if (!arguments.port ||
-        (arguments.key_file && (!is_on_air(arguments.port) || is_scan(arguments.port)))) {
+    if (!arguments.pack.port || (arguments.pack.key_file && (!is_on_air(arguments.pack.port) ||
+                                                             is_scan(arguments.pack.port)))) {
         fprintf(stderr,
-                arguments.port
+                arguments.pack.port
                     ? "packgate probe: --key-file is for one Bluetooth device, ble:ADDRESS\n\n%s"
                     : "packgate probe: PORT is missing; `packgate probe` without options lists all "
                       "ports\n\n%s",
                 usage);
         return EXIT_USAGE;
     }
-    if (is_scan(arguments.port))
+    if (is_scan(arguments.pack.port))
         return scan_devices(&arguments);
     if (arguments.output && access(arguments.output, F_OK) == 0) {
         fprintf(stderr, "packgate probe: --output: %s exists already and is not overwritten\n",
@@ -451,20 +455,8 @@ int command_probe(int argc, char **argv)
         return EXIT_USAGE;
     }
     /* The configuration's own checks apply to the port. */
-    char full_port[PORT_SIZE], key_file[PORT_SIZE], serial[PORT_SIZE];
-    snprintf(serial, sizeof serial, "%s %s", arguments.baud ? arguments.baud : "",
-             arguments.framing ? arguments.framing : "");
-    const struct option_line lines[] = {
-        {NULL, NULL, "[line port]"},
-        {"PORT", "port", options_port(arguments.port, full_port)},
-        {arguments.baud ? "--baud" : "--framing", "baud", serial[1] ? serial : NULL},
-        {"--key-file", "key_file", options_file(arguments.key_file, key_file)},
-        {NULL, NULL, "[pack pack]"},
-        {NULL, "line", "port"},
-        {NULL, "protocol", arguments.key_file ? "victron-ble" : "daly"},
-        {NULL, "unit", "1"},
-    };
-    struct config *config = options_config("probe", lines, COUNT(lines));
+    arguments.pack.protocol = arguments.pack.key_file ? "victron-ble" : "daly";
+    struct config *config = options_config("probe", &arguments.pack);
     struct config *beside = config ? load_beside(&arguments) : NULL;
     const int status = !config || (arguments.config && !beside)
                            ? EXIT_USAGE

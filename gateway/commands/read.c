@@ -52,7 +52,7 @@ static const char usage[] =
 /* The command line. */
 struct arguments {
     const char *config;
-    const char *port, *protocol, *address, *variant, *baud, *map, *key_file;
+    struct option_pack pack; /* without a port: of the configuration */
     const char *record;
     char **names;
     int name_count;
@@ -196,28 +196,6 @@ static int read_running(const struct arguments *arguments)
     json_decref(answer);
     asking_close(&asking);
     return status;
-}
-
-static struct config *config_of_options(const struct arguments *arguments)
-{
-    char port[PORT_SIZE], key_file[PORT_SIZE], protocol[PORT_SIZE];
-    const char *behind = arguments->variant ? arguments->variant : arguments->map;
-    snprintf(protocol, sizeof protocol, "%s %s", arguments->protocol, behind ? behind : "");
-    const struct option_line lines[] = {
-        {NULL, NULL, "[line port]"},
-        {"--port", "port", options_port(arguments->port, port)},
-        {"--baud", "baud", arguments->baud},
-        {"--key-file", "key_file", options_file(arguments->key_file, key_file)},
-        {NULL, NULL, "[pack pack]"},
-        {NULL, "line", "port"},
-        {NULL, "unit", "1"},
-        {arguments->variant ? "--variant"
-         : behind           ? "--map"
-                            : "--protocol",
-         "protocol", arguments->protocol ? protocol : NULL},
-        {"--address", "address", arguments->address},
-    };
-    return options_config("read", lines, sizeof lines / sizeof *lines);
 }
 
 static bool is_named(void *data, const struct pack_config *pack)
@@ -385,14 +363,14 @@ static int poll_packs(struct reading *reading, struct polling *polling)
 static int read_packs(const struct arguments *arguments)
 {
     /* Only this process sees the bytes that pass on the line. */
-    bool may_ask = !arguments->port && !arguments->record && !log_enabled(LOG_LEVEL_DEBUG);
+    bool may_ask = !arguments->pack.port && !arguments->record && !log_enabled(LOG_LEVEL_DEBUG);
     int found = may_ask ? read_running(arguments) : -1;
     if (found >= 0)
         return found;
     static const struct line_events events = {.published = on_published, .passed = on_passed};
     struct reading reading = {.arguments = arguments, .loop = ev_default_loop(0)};
-    struct config *config =
-        arguments->port ? config_of_options(arguments) : config_load(arguments->config, stderr);
+    struct config *config = arguments->pack.port ? options_config("read", &arguments->pack)
+                                                 : config_load(arguments->config, stderr);
     int status = EXIT_FAILED;
     if (config && names_exist(arguments, config)) {
         struct polling *polling =
@@ -414,21 +392,21 @@ static bool check_options(const struct arguments *arguments)
     const struct {
         const char *option, *value;
     } of_port[] = {
-        {"--protocol", arguments->protocol}, {"--address", arguments->address},
-        {"--variant", arguments->variant},   {"--baud", arguments->baud},
-        {"--map", arguments->map},           {"--key-file", arguments->key_file},
+        {"--protocol", arguments->pack.protocol}, {"--address", arguments->pack.address},
+        {"--variant", arguments->pack.variant},   {"--baud", arguments->pack.baud},
+        {"--map", arguments->pack.map},           {"--key-file", arguments->pack.key_file},
     };
-    if (arguments->port && !arguments->protocol)
+    if (arguments->pack.port && !arguments->pack.protocol)
         fprintf(stderr,
                 "packgate read: --protocol is missing: it is required with --port; to find it: "
                 "packgate probe %s\n\n",
-                arguments->port);
-    else if (arguments->port && arguments->name_count > 0)
+                arguments->pack.port);
+    else if (arguments->pack.port && arguments->name_count > 0)
         fprintf(stderr,
                 "packgate read: '%s' is the name of a pack in the configuration, and --port is one "
                 "outside of it; give one of them\n\n",
                 arguments->names[0]);
-    for (size_t i = 0; !arguments->port && i < sizeof of_port / sizeof *of_port; i++)
+    for (size_t i = 0; !arguments->pack.port && i < sizeof of_port / sizeof *of_port; i++)
         if (of_port[i].value) {
             fprintf(stderr,
                     "packgate read: --port is missing: %s is for a pack outside of the "
@@ -436,7 +414,7 @@ static bool check_options(const struct arguments *arguments)
                     of_port[i].option);
             return false;
         }
-    return !arguments->port || (arguments->protocol && arguments->name_count == 0);
+    return !arguments->pack.port || (arguments->pack.protocol && arguments->name_count == 0);
 }
 
 /* Fills in the arguments; -1 to continue, or the exit status. */
@@ -445,13 +423,13 @@ static int parse_options(int argc, char **argv, struct arguments *arguments)
     const char *timeout = NULL;
     bool debug = false;
     const struct option_row rows[] = {{"config", 'c', .text = &arguments->config},
-                                      {"port", 0, .text = &arguments->port},
-                                      {"protocol", 0, .text = &arguments->protocol},
-                                      {"address", 0, .text = &arguments->address},
-                                      {"variant", 0, .text = &arguments->variant},
-                                      {"baud", 0, .text = &arguments->baud},
-                                      {"map", 0, .text = &arguments->map},
-                                      {"key-file", 0, .text = &arguments->key_file},
+                                      {"port", 0, .text = &arguments->pack.port},
+                                      {"protocol", 0, .text = &arguments->pack.protocol},
+                                      {"address", 0, .text = &arguments->pack.address},
+                                      {"variant", 0, .text = &arguments->pack.variant},
+                                      {"baud", 0, .text = &arguments->pack.baud},
+                                      {"map", 0, .text = &arguments->pack.map},
+                                      {"key-file", 0, .text = &arguments->pack.key_file},
                                       {"record", 0, .text = &arguments->record},
                                       {"watch", 'w', .flag = &arguments->watch},
                                       {"timeout", 't', .text = &timeout},
@@ -475,7 +453,7 @@ static int parse_options(int argc, char **argv, struct arguments *arguments)
 
 int command_read(int argc, char **argv)
 {
-    struct arguments arguments = {.config = CONFIG_DEFAULT};
+    struct arguments arguments = {.config = CONFIG_DEFAULT, .pack.port_name = "--port"};
     log_set_level(LOG_LEVEL_WARN);
     const int status = parse_options(argc, argv, &arguments);
     return status >= 0 ? status : read_packs(&arguments);

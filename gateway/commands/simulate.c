@@ -7,8 +7,7 @@
 
 #include "base/listeners.h"
 #include "packs/json.h"
-#include "config/types.h"
-#include "config/modbus_map.h"
+#include "config/load.h"
 #include "ports/port.h"
 #include "simulator/inverter.h"
 #include "simulator/options.h"
@@ -18,6 +17,8 @@
 #include "base/can_socket.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "bms/count.h"
+#include "bms/modbus/modbus.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -61,13 +62,13 @@ static const char inverter_usage[] =
 
 /* The command line. */
 struct arguments {
-    const struct bms_driver *driver;
-    const char *protocol, *address, *variant, *count, *tcp, *link, *options, *map;
+    struct option_pack pack;
+    const char *count, *tcp, *link, *options;
     bool pty;
     bool print_values;
-    struct listen_list listen;    /* of --tcp */
-    struct modbus_user *user_map; /* of --map; NULL: none */
-    struct bms bms;               /* the first one */
+    struct listen_list listen; /* of --tcp */
+    struct config *config;     /* of the pack; NULL: wrong */
+    struct bms bms;            /* the first one */
     unsigned bms_count;
 };
 
@@ -121,50 +122,17 @@ static bool parse_int(const char *name, const char *text, int min, int max, int 
     return report_wrong(name, text, expected);
 }
 
-static bool parse_variant(const struct bms_driver *driver, const char *text, int *variant)
+/* Each BMS has the address behind that of the one before. */
+static bool parse_count(struct arguments *arguments)
 {
-    for (int i = 0; driver->variants && driver->variants[i]; i++) {
-        if (strcmp(driver->variants[i], text) == 0) {
-            *variant = i;
-            return true;
-        }
-    }
-    return report_wrong("--variant", text, "this protocol has no such variant");
-}
-
-static bool parse_addresses(struct arguments *arguments)
-{
-    const struct bms_driver *driver = arguments->driver;
-    struct bms_options *options = &arguments->bms.options;
-    bool addressed = bms_has_address(driver) && !driver->line.one_pack;
+    const struct bms_driver *driver = arguments->bms.driver;
+    const bool addressed = bms_has_address(driver) && !driver->line.one_pack;
+    const int most = addressed ? driver->address_max - bms_address(&arguments->bms) + 1 : 1;
     int count = 1;
-    if (arguments->address && !addressed)
-        return report_wrong("--address", arguments->address, "this protocol has no addresses");
-    if (arguments->address && !parse_int("--address", arguments->address, driver->address_min,
-                                         driver->address_max, &options->address))
-        return false;
-    int most = addressed ? driver->address_max - bms_address(&arguments->bms) + 1 : 1;
     if (arguments->count && !parse_int("--count", arguments->count, 1, most, &count))
         return false;
     arguments->bms_count = (unsigned) count;
     return true;
-}
-
-static bool parse_map(struct arguments *arguments)
-{
-    const bool wanted = arguments->driver == &modbus_user_driver;
-    if (wanted && !arguments->map)
-        return missing("--map FILE", "it describes the registers of the board");
-    if (!wanted && arguments->map)
-        return report_wrong("--map", arguments->map, "only protocol modbus has a map");
-    if (!wanted)
-        return true;
-    struct mistakes mistakes = {0};
-    arguments->bms.options.map = arguments->user_map =
-        modbus_map_load(arguments->map, 0, &mistakes);
-    mistakes_print(&mistakes, "packgate simulate: --map", stderr);
-    mistakes_free(&mistakes);
-    return arguments->user_map;
 }
 
 static bool parse_tcp(const char *text, struct listen_list *list)
@@ -179,24 +147,15 @@ static bool parse_tcp(const char *text, struct listen_list *list)
 /* Checks the arguments; if they are valid, arguments->bms is the BMS to emulate. */
 static bool check_order(struct arguments *arguments)
 {
-    char error[200], hint[HINT_SIZE], unknown[HINT_SIZE + 40];
-    if (!arguments->protocol)
+    char error[200];
+    if (!arguments->pack.protocol)
         return missing("--protocol NAME", "nothing to emulate");
-    arguments->driver = strcmp(arguments->protocol, modbus_user_driver.name) == 0
-                            ? &modbus_user_driver
-                            : bms_driver_find(arguments->protocol);
-    if (!arguments->driver) {
-        snprintf(unknown, sizeof unknown, "there is no such protocol%s",
-                 config_hint_protocol(arguments->protocol, hint));
-        return report_wrong("--protocol", arguments->protocol, unknown);
-    }
-    bms_init(&arguments->bms, arguments->driver);
-    if (arguments->variant &&
-        !parse_variant(arguments->driver, arguments->variant, &arguments->bms.options.variant))
+    arguments->config = options_config("simulate", &arguments->pack);
+    if (!arguments->config)
         return false;
-    if (!parse_map(arguments))
-        return false;
-    if (!parse_addresses(arguments) ||
+    bms_init(&arguments->bms, arguments->config->packs[0].driver);
+    arguments->bms.options = arguments->config->packs[0].options;
+    if (!parse_count(arguments) ||
         (arguments->tcp && !parse_tcp(arguments->tcp, &arguments->listen)))
         return false;
     if (!simulator_check(arguments->options, error, sizeof error))
@@ -208,11 +167,11 @@ static bool check_order(struct arguments *arguments)
 /* Returns -1, or the exit status if there is nothing to do. */
 static int parse_simulate_options(int argc, char **argv, struct arguments *arguments)
 {
-    const struct option_row rows[] = {{"protocol", 'p', .text = &arguments->protocol},
+    const struct option_row rows[] = {{"protocol", 'p', .text = &arguments->pack.protocol},
                                       {"options", 'o', .text = &arguments->options},
-                                      {"address", 0, .text = &arguments->address},
-                                      {"variant", 0, .text = &arguments->variant},
-                                      {"map", 0, .text = &arguments->map},
+                                      {"address", 0, .text = &arguments->pack.address},
+                                      {"variant", 0, .text = &arguments->pack.variant},
+                                      {"map", 0, .text = &arguments->pack.map},
                                       {"count", 0, .text = &arguments->count},
                                       {"tcp", 0, .text = &arguments->tcp},
                                       {"pty", 0, .text = &arguments->link, .flag = &arguments->pty},
@@ -541,10 +500,10 @@ int command_simulate(int argc, char **argv)
 {
     if (is_inverter(argc, argv))
         return command_inverter(argc, argv);
-    struct arguments arguments = {.options = ""};
+    struct arguments arguments = {.pack.port = "sim:", .options = ""};
     int status = parse_simulate_options(argc, argv, &arguments);
     if (status < 0)
         status = simulate(&arguments);
-    free(arguments.user_map);
+    config_free(arguments.config);
     return status;
 }

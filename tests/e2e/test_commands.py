@@ -43,7 +43,7 @@ def says_what_a_call_lacks():
     expect(2, "packgate check: unexpected argument 'b'", "check", "a", "b")
     expect(2, "packgate simulate: --protocol NAME is missing", "simulate", "--tcp", "0")
     expect(2, "packgate simulate: --tcp PORT or --pty is missing", "simulate", "--protocol", "daly")
-    expect(2, "packgate simulate: --map FILE is missing", "simulate", "--protocol", "modbus", "--tcp", "0")
+    expect(2, "packgate simulate: [pack pack] has protocol 'modbus' without a map", "simulate", "--protocol", "modbus", "--tcp", "0")
     expect(2, "packgate simulate: --map '/x': only protocol modbus has a map", "simulate", "--protocol", "daly", "--map", "/x", "--tcp", "0")
 
 
@@ -73,6 +73,9 @@ def speaks_of_options():
     expect(2, "packgate probe: --framing: 'baud' is '9N1'; expected", "probe", "--framing", "9N1", "/dev/x")
     expect(1, "packgate read: --address: 'address' is 77; expected 1 to 16 for protocol 'daly'",
            "read", "--port", "sim:", "--protocol", "daly", "--address", "77")
+    for command in ["read", "--port", "sim:"], ["simulate", "--tcp", "0"]:
+        result = call(*command, "--protocol", "topbms", "--variant", "pace", "--map", "/x")
+        assert result.returncode in (1, 2) and "--map '/x': only protocol modbus has a map" in result.stderr, result
     # A value cannot inject a line.
     expect(1, "packgate read: --variant: ", "read", "--port", "sim:", "--protocol", "topbms",
            "--variant", "pace\nunit = 7")

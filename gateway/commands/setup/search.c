@@ -146,13 +146,8 @@ static bool search(struct report *report, bool all)
 {
     static const struct search_events events = {
         .trying = on_trying, .found = on_found, .done = on_done};
-    char port[PORT_SIZE];
-    const struct option_line lines[] = {
-        {NULL, NULL, "[line port]"}, {"PORT", "port", options_port(report->port, port)},
-        {NULL, NULL, "[pack pack]"}, {NULL, "line", "port"},
-        {NULL, "protocol", "daly"},  {NULL, "unit", "1"},
-    };
-    struct config *config = options_config("setup", lines, COUNT(lines));
+    const struct option_pack pack = {.port = report->port, .port_name = "PORT", .protocol = "daly"};
+    struct config *config = options_config("setup", &pack);
     report->serial = config && strncmp(config->lines[0].port, "serial:", 7) == 0;
     report->search = config ? search_new(report->loop, &config->lines[0],
                                          all ? SEARCH_ALL : SEARCH_LINE, NULL, &events, report)

@@ -380,8 +380,7 @@ static void print_tables(const struct config *config)
         const char *settings = section ? config_structs(config, section) : NULL;
         const unsigned count = section ? config_struct_count(config, section) : 0;
         struct table table;
-        if (!table_begin(&table, tables[i].heading))
-            continue;
+        table_begin(&table, tables[i].heading);
         for (unsigned n = 0; n < count; n++, settings += section->size) {
             tables[i].write(config, settings, table.out);
             fputc('\n', table.out);

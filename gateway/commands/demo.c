@@ -9,6 +9,7 @@
 
 #include "config/ini/edit.h"
 #include "config/load.h"
+#include "base/alloc.h"
 #include "outlets/program.h"
 #include "simulator/options.h"
 
@@ -185,25 +186,20 @@ static char *describe_bank(const struct bank_config *bank)
 {
     char *text = NULL;
     size_t size;
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
-        return NULL;
+    FILE *out = alloc_checked(open_memstream(&text, &size));
     fprintf(out, "%s=", bank->name);
     for (unsigned i = 0; i < bank->pack_count; i++)
         fprintf(out, "%s%s", i > 0 ? "+" : "", bank->packs[i]->name);
-    return fclose(out) == 0 ? text : NULL;
+    fclose(out);
+    return text;
 }
 
 /* Without a history the charts begin empty; a message says so. */
 static void make_past(const struct config *config)
 {
-    const char **list = calloc((size_t) config->pack_count + config->bank_count + 5, sizeof *list);
-    if (!list || !config->history) {
-        free(list);
-        return;
-    }
-    const pid_t child = fork();
+    const pid_t child = config->history ? fork() : -1;
     if (child == 0) {
+        const char **list = alloc_zeroed(config->pack_count + config->bank_count + 5, sizeof *list);
         unsigned count = 1;
         list[count++] = "simulate";
         list[count++] = config->history->file;
@@ -212,14 +208,12 @@ static void make_past(const struct config *config)
             if ((list[count] = describe_pack(config, &config->packs[i])))
                 count++;
         for (unsigned i = 0; i < config->bank_count; i++)
-            if ((list[count] = describe_bank(&config->banks[i])))
-                count++;
+            list[count++] = describe_bank(&config->banks[i]);
         program_execute("history", list, "packgate demo: no past");
         _exit(EXIT_FAILED);
     }
     if (child > 0)
         waitpid(child, NULL, 0);
-    free(list);
 }
 
 static bool gateway_answers(const char *control)
@@ -288,8 +282,8 @@ static void accompany(const struct demo *demo)
 static bool prepare_demo(struct demo *demo, const char *folder, const char **sets,
                          unsigned set_count)
 {
-    demo->text = strdup(demo_config);
-    if (!demo->text || !make_folder(demo, folder))
+    demo->text = alloc_checked(strdup(demo_config));
+    if (!make_folder(demo, folder))
         return false;
     bool good = edit_path(demo, "gateway", "control", "control") &&
                 edit_path(demo, "history", "file", "history.db") && add_scenario(demo);
@@ -344,8 +338,8 @@ int command_demo(int argc, char **argv)
     static struct demo demo;
     const char *folder = FOLDER;
     unsigned set_count = 0;
-    const char **sets = calloc((size_t) argc, sizeof *sets);
-    int status = sets ? parse(argc, argv, &demo, &folder, sets, &set_count) : EXIT_FAILED;
+    const char **sets = alloc_zeroed((size_t) argc, sizeof *sets);
+    int status = parse(argc, argv, &demo, &folder, sets, &set_count);
     if (status < 0 && !prepare_demo(&demo, folder, sets, set_count))
         status = EXIT_FAILED;
     if (status < 0) {

@@ -3,6 +3,7 @@
  * tests/captures/README.md. */
 #include "exchange.h"
 
+#include "base/alloc.h"
 #include "bms/bytes.h"
 
 #include <ctype.h>
@@ -30,21 +31,17 @@ static bool set_error(struct reader *reader, const char *what)
 static struct exchange_item *add_item(struct reader *reader, enum exchange_kind kind)
 {
     struct exchange *exchange = reader->exchange;
-    struct exchange_item *items =
-        realloc(exchange->items, (exchange->count + 1) * sizeof *exchange->items);
-    if (!items)
-        return NULL;
-    exchange->items = items;
-    items[exchange->count] = (struct exchange_item){.kind = kind, .line = reader->line};
-    return &items[exchange->count++];
+    exchange->items =
+        alloc_checked(realloc(exchange->items, (exchange->count + 1) * sizeof *exchange->items));
+    exchange->items[exchange->count] = (struct exchange_item){.kind = kind, .line = reader->line};
+    return &exchange->items[exchange->count++];
 }
 
 /* "A5 40 90" or "A54090", up to the end or a comment. */
 static bool read_bytes(struct reader *reader, enum exchange_kind kind, const char *text)
 {
     struct exchange_item *item = add_item(reader, kind);
-    if (!item || !(item->bytes = malloc(strlen(text) / 2 + 1)))
-        return set_error(reader, "out of memory");
+    item->bytes = alloc_zeroed(strlen(text) / 2 + 1, 1);
     text = hex_bytes(text, item->bytes, strlen(text) / 2, &item->size);
     return !*text || *text == '#' ||
            set_error(reader, "expected bytes as pairs of hexadecimal digits");
@@ -56,8 +53,8 @@ static bool read_value(struct reader *reader, const char *text)
     struct exchange_item *item = add_item(reader, EXCHANGE_VALUE);
     size_t name_size = strcspn(text, " \t");
     const char *value = text + name_size + strspn(text + name_size, " \t");
-    if (!item || !(item->name = strndup(text, name_size)) || !(item->value = strdup(value)))
-        return set_error(reader, "out of memory");
+    item->name = alloc_checked(strndup(text, name_size));
+    item->value = alloc_checked(strdup(value));
     if (name_size == 0 || !*value)
         return set_error(reader, "expected a name and a value after ~");
     char *end;
@@ -95,7 +92,7 @@ static bool read_line(struct reader *reader, const char *text)
     return reader->exchange->driver || set_error(reader, "unknown protocol");
 }
 
-/* A copy of the next line without its end and surrounding blanks; NULL: out of memory. */
+/* A copy of the next line without its end and surrounding blanks. */
 static char *cut_line(const char **text, const char *end)
 {
     const char *start = *text;
@@ -107,19 +104,19 @@ static char *cut_line(const char **text, const char *end)
         start++;
     while (start < stop && isspace((unsigned char) stop[-1]))
         stop--;
-    return strndup(start, (size_t) (stop - start));
+    return alloc_checked(strndup(start, (size_t) (stop - start)));
 }
 
 struct exchange *exchange_parse(const char *text, size_t size, char *error, size_t error_size)
 {
     struct reader reader = {.error = error, .error_size = error_size};
-    reader.exchange = calloc(1, sizeof *reader.exchange);
-    bool ok = reader.exchange || set_error(&reader, "out of memory");
+    reader.exchange = alloc_zeroed(1, sizeof *reader.exchange);
+    bool ok = true;
     const char *end = text + size;
     while (ok && text < end) {
         reader.line++;
         char *line = cut_line(&text, end);
-        ok = line ? read_line(&reader, line) : set_error(&reader, "out of memory");
+        ok = read_line(&reader, line);
         free(line);
     }
     if (ok && !reader.exchange->driver)
@@ -134,10 +131,10 @@ struct exchange *exchange_load(const char *path)
 {
     char error[200];
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
-    char *text = file ? malloc(FILE_MOST) : NULL;
-    const size_t size = text ? fread(text, 1, FILE_MOST, file) : 0;
+    char *text = alloc_checked(malloc(FILE_MOST));
+    const size_t size = file ? fread(text, 1, FILE_MOST, file) : 0;
     struct exchange *exchange = NULL;
-    if (!text || ferror(file) || size == FILE_MOST)
+    if (!file || ferror(file) || size == FILE_MOST)
         snprintf(error, sizeof error, "%s", strerror(size == FILE_MOST ? EFBIG : errno));
     else
         exchange = exchange_parse(text, size, error, sizeof error);
@@ -151,8 +148,6 @@ struct exchange *exchange_load(const char *path)
 
 void exchange_free(struct exchange *exchange)
 {
-    if (!exchange)
-        return;
     for (size_t i = 0; i < exchange->count; i++) {
         free(exchange->items[i].bytes);
         free(exchange->items[i].name);

@@ -9,6 +9,7 @@
 #include "ports/ble/scan.h"
 #include "config/keys.h"
 #include "config/load.h"
+#include "base/alloc.h"
 #include "base/log.h"
 #include "base/port_list.h"
 #include "bms/count.h"
@@ -122,8 +123,8 @@ static void print_rates(const struct probing *probing)
  * packs found use another rate. */
 static void print_left_out(const struct probing *probing)
 {
-    struct attempt *list = calloc(search_attempts_list(probing->line, NULL), sizeof *list);
-    const size_t count = list ? search_attempts_list(probing->line, list) : 0;
+    struct attempt *list = alloc_zeroed(search_attempts_list(probing->line, NULL), sizeof *list);
+    const size_t count = search_attempts_list(probing->line, list);
     const char *before = "";
     for (size_t d = 0; d < MOST_DRIVERS && bms_drivers[d]; d++) {
         size_t i = 0;
@@ -239,14 +240,12 @@ static bool deliver(const struct probing *probing, const char *text)
     return true;
 }
 
-/* The configuration as text, which the caller frees; NULL: out of memory. */
+/* The configuration as text, which the caller frees. */
 static char *found_text(const struct found *found, const struct config *beside)
 {
     char *text = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
-        return NULL;
+    FILE *out = alloc_checked(open_memstream(&text, &size));
     found_write(found, beside, out);
     fclose(out);
     return text;
@@ -257,7 +256,7 @@ static char *found_text(const struct found *found, const struct config *beside)
 static bool print_found(const struct probing *probing, const struct config *beside)
 {
     char *alone = found_text(&probing->found, NULL);
-    struct config *checked = alone ? config_parse(alone, "what was found", stderr) : NULL;
+    struct config *checked = config_parse(alone, "what was found", stderr);
     /* The installed default file contains an example line: what is found replaces it, with its
      * name and unit. */
     if (beside && beside->line_count == 1 && strcmp(beside->lines[0].port, EXAMPLE_PORT) == 0 &&
@@ -309,9 +308,9 @@ static void print_port(const struct port_listed *port, const struct config *besi
 
 static int list_ports(const struct arguments *arguments)
 {
-    struct port_listed *ports = calloc(MOST_PORTS, sizeof *ports);
+    struct port_listed *ports = alloc_zeroed(MOST_PORTS, sizeof *ports);
     struct config *beside = load_beside(arguments);
-    const unsigned count = ports ? port_list(ports, MOST_PORTS) : 0;
+    const unsigned count = port_list(ports, MOST_PORTS);
     for (unsigned i = 0; i < count; i++)
         print_port(&ports[i], beside);
     if (count == 0)
@@ -403,8 +402,6 @@ static int probe(const struct line_config *line, const struct arguments *argumen
     probing.found.serial = strncmp(line->port, "serial:", 7) == 0;
     struct search *search = search_new(
         probing.loop, line, arguments->all ? SEARCH_ALL : SEARCH_FIRST, NULL, &events, &probing);
-    if (!search)
-        return EXIT_FAILED;
     if (arguments->all)
         signals_end(probing.loop);
     ev_run(probing.loop, 0);

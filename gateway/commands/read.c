@@ -9,6 +9,7 @@
 #include "packs/json.h"
 #include "packs/polling.h"
 #include "config/load.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/duration.h"
 #include "base/log.h"
@@ -148,11 +149,11 @@ static int follow(const struct arguments *arguments, struct asking *asking, json
     const double until =
         clock_now() + (arguments->timeout_s > 0 ? arguments->timeout_s : PATIENCE_S);
     size_t count = json_array_size(json_object_get(answer, "packs"));
-    double *printed = calloc(count + 1, sizeof *printed);
-    for (size_t i = 0; printed && i < count; i++)
+    double *printed = alloc_zeroed(count, sizeof *printed);
+    for (size_t i = 0; i < count; i++)
         printed[i] = NAN;
     int status = -1;
-    while (printed && answer && status < 0) {
+    while (answer && status < 0) {
         const json_t *packs = json_object_get(answer, "packs");
         unsigned missing = print_new(arguments, packs, printed);
         bool late = missing > 0 && clock_now() > until;
@@ -376,9 +377,8 @@ static int read_packs(const struct arguments *arguments)
         struct polling *polling =
             polling_new(NULL, reading.loop, config, is_named, &events, &reading);
         reading.packs = config->packs;
-        reading.printed = calloc(config->pack_count + 1, sizeof *reading.printed);
-        if (reading.printed)
-            status = poll_packs(&reading, polling);
+        reading.printed = alloc_zeroed(config->pack_count, sizeof *reading.printed);
+        status = poll_packs(&reading, polling);
         polling_free(polling);
         free(reading.printed);
     }

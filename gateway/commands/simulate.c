@@ -14,6 +14,7 @@
 #include "simulator/pty.h"
 #include "simulator/simulator.h"
 #include "base/address.h"
+#include "base/alloc.h"
 #include "base/can_socket.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -247,36 +248,27 @@ static bool open_pty(struct simulation *simulation, const char *link)
 
 static struct simulator *make_simulator(struct ev_loop *loop, const struct arguments *arguments)
 {
-    struct bms *bms = calloc(arguments->bms_count, sizeof *bms);
-    if (!bms)
-        return NULL;
+    struct bms *bms = alloc_zeroed(arguments->bms_count, sizeof *bms);
     for (unsigned i = 0; i < arguments->bms_count; i++) {
         bms[i] = arguments->bms;
         bms[i].options.address = bms_address(&arguments->bms) + (int) i;
     }
     struct simulator *simulator =
-        simulator_new(loop, bms, arguments->bms_count, arguments->options);
+        alloc_checked(simulator_new(loop, bms, arguments->bms_count, arguments->options));
     free(bms);
     return simulator;
 }
 
 static void print_values(const struct simulator *simulator, unsigned count)
 {
-    for (unsigned i = 0; i < count; i++) {
-        json_t *values = json_of_pack(simulator_pack(simulator, i));
-        if (values)
-            json_print(stdout, values, false);
-    }
+    for (unsigned i = 0; i < count; i++)
+        json_print(stdout, json_of_pack(simulator_pack(simulator, i)), false);
 }
 
 static int simulate(const struct arguments *arguments)
 {
     struct ev_loop *loop = ev_default_loop(0);
     struct simulation simulation = {.simulator = make_simulator(loop, arguments)};
-    if (!simulation.simulator) {
-        log_error("out of memory");
-        return EXIT_FAILED;
-    }
     if (arguments->print_values)
         print_values(simulation.simulator, arguments->bms_count);
     bool open = (!arguments->tcp || open_tcp(&simulation, loop, &arguments->listen)) &&

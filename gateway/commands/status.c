@@ -242,8 +242,7 @@ static void print_tables(const json_t *status)
             asking_text(status, "configuration"));
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         struct table table;
-        if (!table_begin(&table, tables[i].heading))
-            continue;
+        table_begin(&table, tables[i].heading);
         const json_t *list = json_object_get(status, tables[i].list);
         if (!list)
             list = json_object_get(json_object_get(status, "modbus"), tables[i].list);

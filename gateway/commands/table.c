@@ -2,7 +2,8 @@
 /* Prints text in columns. */
 #include "table.h"
 
-#include <stdlib.h>
+#include "base/alloc.h"
+
 #include <string.h>
 
 #define COLUMNS 20
@@ -35,11 +36,11 @@ static void print_columns(const char *text)
     }
 }
 
-bool table_begin(struct table *table, const char *heading)
+void table_begin(struct table *table, const char *heading)
 {
     *table = (struct table){.heading = strlen(heading) + 1};
-    table->out = open_memstream(&table->text, &table->size);
-    return table->out && fprintf(table->out, "%s\n", heading) > 0;
+    table->out = alloc_checked(open_memstream(&table->text, &table->size));
+    fprintf(table->out, "%s\n", heading);
 }
 
 void table_end(struct table *table, const char *before, const char *after)

@@ -2,7 +2,6 @@
 /* Prints text in columns, each as wide as its longest cell. */
 #pragma once
 
-#include <stdbool.h>
 #include <stdio.h>
 
 struct table {
@@ -11,8 +10,8 @@ struct table {
     FILE *out;            /* for the lines, whose cells are separated by tabs */
 };
 
-/** Begins a table. False: out of memory. */
-bool table_begin(struct table *table, const char *heading);
+/** Begins a table. */
+void table_begin(struct table *table, const char *heading);
 
 /** Prints it, unless it has only a heading, between two texts; or discards it, where `before` is
  * NULL. */

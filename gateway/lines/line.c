@@ -7,11 +7,11 @@
 #include "lender.h"
 #include "turns.h"
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/late_turn.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 struct line {
     struct line_events events;
@@ -155,7 +155,7 @@ static void on_late_turn(void *data, double since, double now)
     asker_end_orders(&line->asker, now);
 }
 
-static bool open_wire(struct line *line, struct ev_loop *loop, const struct line_config *config)
+static void make_wire(struct line *line, struct ev_loop *loop, const struct line_config *config)
 {
     static const struct wire_events events = {.opened = on_opened,
                                               .received = on_received,
@@ -164,31 +164,23 @@ static bool open_wire(struct line *line, struct ev_loop *loop, const struct line
                                               .closed = on_closed,
                                               .down = on_down};
     const struct turns *turns = &line->turns;
-    struct bms *simulated = calloc(turns->count, sizeof *simulated);
-    if (!simulated)
-        return false;
+    struct bms *simulated = alloc_zeroed(turns->count, sizeof *simulated);
     for (unsigned i = 0; i < turns->count; i++)
         simulated[i] = turns->list[i].poller->bms;
-    const bool ok = wire_init(&line->wire, loop, config, turns->list[0].poller->config->driver,
-                              &(struct port_simulated){simulated, turns->count}, &events, line);
+    wire_init(&line->wire, loop, config, turns->list[0].poller->config->driver,
+              &(struct port_simulated){simulated, turns->count}, &events, line);
     free(simulated);
-    return ok;
 }
 
 struct line *line_new(struct ev_loop *loop, const struct line_config *config,
                       struct poller **pollers, unsigned count, const struct line_events *events,
                       void *data)
 {
-    struct line *line = calloc(1, sizeof *line);
-    if (!line)
-        return NULL;
+    struct line *line = alloc_zeroed(1, sizeof *line);
     line->events = *events;
     line->data = data;
-    if (!turns_init(&line->turns, &line->wire, pollers, count) || !open_wire(line, loop, config)) {
-        turns_close(&line->turns);
-        free(line);
-        return NULL;
-    }
+    turns_init(&line->turns, &line->wire, pollers, count);
+    make_wire(line, loop, config);
     line->turns.published = on_published;
     line->turns.missed = on_missed;
     line->turns.data = line;
@@ -200,10 +192,8 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
     line->hears = config->listen || bms_talks(pollers[0]->config->driver);
     asker_init(&line->asker, &line->wire, &line->turns);
     line->lender.asker = &line->asker;
-    if (line->hears && !hearer_init(&line->hearer, &line->turns)) {
-        line_free(line);
-        return NULL;
-    }
+    if (line->hears)
+        hearer_init(&line->hearer, &line->turns);
     return line;
 }
 

@@ -25,7 +25,7 @@ struct line_events {
 };
 
 /** A line with the pollers of its packs; all must outlive it. The first poller's driver gives the
- * usual settings. NULL: out of memory. */
+ * usual settings. */
 struct line *line_new(struct ev_loop *loop, const struct line_config *config,
                       struct poller **pollers, unsigned count, const struct line_events *events,
                       void *data);

@@ -2,8 +2,9 @@
 /* One pack that is polled: its state, and from the parts of a poll cycle to its values. */
 #include "poller.h"
 
+#include "base/alloc.h"
+
 #include <math.h>
-#include <stdlib.h>
 
 #define ROUNDS_GOOD 2.5  /* rounds of a slow line that values are good for */
 #define ROUNDS_MOST_S 60 /* and no longer than that */
@@ -12,9 +13,7 @@
 
 struct poller *poller_new(const struct pack_config *config)
 {
-    struct poller *poller = calloc(1, sizeof *poller);
-    if (!poller)
-        return NULL;
+    struct poller *poller = alloc_zeroed(1, sizeof *poller);
     poller->config = config;
     bms_init(&poller->bms, config->driver);
     poller->bms.options = config->options;
@@ -24,11 +23,7 @@ struct poller *poller_new(const struct pack_config *config)
     pack_clear(&poller->values);
     /* A pack that is still searched has a plan without steps, and a talker none at all. */
     unsigned steps = config->driver->steps > 0 ? config->driver->steps : 1;
-    poller->steps = calloc(steps, sizeof *poller->steps);
-    if (!poller->steps) {
-        free(poller);
-        return NULL;
-    }
+    poller->steps = alloc_zeroed(steps, sizeof *poller->steps);
     for (unsigned i = 0; i < steps; i++)
         poller_forget_step(&poller->steps[i]);
     poller_reset(poller, 0);

@@ -102,7 +102,7 @@ struct poller {
     struct poller_counters counters;
 };
 
-/** For a pack of the configuration, which must outlive it. NULL: out of memory. */
+/** For a pack of the configuration, which must outlive it. */
 struct poller *poller_new(const struct pack_config *config);
 void poller_free(struct poller *poller);
 

@@ -5,26 +5,23 @@
 #include "ledger.h"
 #include "plan.h"
 
+#include "base/alloc.h"
 #include "base/log.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define UNSURE_LEAST_S 0.4 /* for an answer that may not come */
 
-bool turns_init(struct turns *turns, struct wire *wire, struct poller *const *pollers,
+void turns_init(struct turns *turns, struct wire *wire, struct poller *const *pollers,
                 unsigned count)
 {
-    *turns = (struct turns){.wire = wire, .list = calloc(count, sizeof *turns->list)};
-    if (!turns->list)
-        return false;
-    turns->count = count;
+    *turns = (struct turns){
+        .wire = wire, .list = alloc_zeroed(count, sizeof *turns->list), .count = count};
     for (unsigned i = 0; i < count; i++)
         turns->list[i] =
             (struct member){.poller = pollers[i], .missing_since = NAN, .silent_since = NAN};
-    return true;
 }
 
 void turns_close(struct turns *turns)

@@ -35,8 +35,8 @@ struct turns {
     void *data;
 };
 
-/** The pollers and the wire stay with the caller. False: out of memory. */
-bool turns_init(struct turns *turns, struct wire *wire, struct poller *const *pollers,
+/** The pollers and the wire stay with the caller. */
+void turns_init(struct turns *turns, struct wire *wire, struct poller *const *pollers,
                 unsigned count);
 void turns_close(struct turns *turns);
 

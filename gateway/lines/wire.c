@@ -2,6 +2,7 @@
 /* The life of a line's port. */
 #include "wire.h"
 
+#include "base/alloc.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -244,7 +245,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
         wire->events->due(wire->data, clock_now());
 }
 
-bool wire_init(struct wire *wire, struct ev_loop *loop, const struct line_config *config,
+void wire_init(struct wire *wire, struct ev_loop *loop, const struct line_config *config,
                const struct bms_driver *driver, const struct port_simulated *simulated,
                const struct wire_events *events, void *data)
 {
@@ -271,8 +272,8 @@ bool wire_init(struct wire *wire, struct ev_loop *loop, const struct line_config
     ev_init(&wire->pause, on_pause_over);
     ev_init(&wire->timer, on_timer);
     wire->readable.data = wire->pause.data = wire->timer.data = wire;
-    wire->port = port_new(loop, config->port, &settings, simulated, &port_events, wire);
-    return wire->port != NULL;
+    wire->port =
+        alloc_checked(port_new(loop, config->port, &settings, simulated, &port_events, wire));
 }
 
 void wire_free(struct wire *wire)

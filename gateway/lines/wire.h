@@ -80,8 +80,8 @@ struct wire {
     TAILQ_HEAD(, line_tap) taps;
 };
 
-/** The driver has the usual settings. `simulated`: the packs of a simulated port. False: out of memory. */
-bool wire_init(struct wire *wire, struct ev_loop *loop, const struct line_config *config,
+/** The driver has the usual settings. `simulated`: the packs of a simulated port. */
+void wire_init(struct wire *wire, struct ev_loop *loop, const struct line_config *config,
                const struct bms_driver *driver, const struct port_simulated *simulated,
                const struct wire_events *events, void *data);
 void wire_free(struct wire *wire);

@@ -291,8 +291,6 @@ static void begin_search(struct pack_search *search)
         search_new(search->loop, search->line,
                    count == 1 && without == 1 && search->given == 0 ? SEARCH_FIRST : SEARCH_ALL,
                    &only, &events, search);
-    if (!search->search)
-        timer_restart(search->loop, &search->again, AGAIN_S);
 }
 
 static void on_again(struct ev_loop *loop, ev_timer *timer, int revents)

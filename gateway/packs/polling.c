@@ -23,7 +23,7 @@ static void make_lines(struct polling *polling, struct ev_loop *loop,
                 !config->searching && polling->config->packs[p].driver != &automatic_driver)
                 members[count++] = polling->pollers[p];
         if (count > 0 && !polling->lines[l])
-            polling->lines[l] = alloc_checked(line_new(loop, config, members, count, events, data));
+            polling->lines[l] = line_new(loop, config, members, count, events, data);
     }
     free(members);
 }
@@ -107,7 +107,7 @@ struct polling *polling_new(struct polling *old, struct ev_loop *loop, const str
                 move_line(old, from, polling, l);
     for (unsigned i = 0; i < config->pack_count; i++)
         if (!polling->pollers[i] && (!wanted || wanted(data, &config->packs[i])))
-            polling->pollers[i] = alloc_checked(poller_new(&config->packs[i]));
+            polling->pollers[i] = poller_new(&config->packs[i]);
     make_lines(polling, loop, events, data);
     polling_free(old);
     return polling;

@@ -2,9 +2,9 @@
 /* The connection to a far end: what all kinds have in common. */
 #include "port_kind.h"
 
+#include "base/alloc.h"
 #include "base/timer.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static const struct port_kind *const kinds[] = {&port_serial_kind, &port_tcp_kind, &port_ble_kind,
@@ -20,9 +20,7 @@ struct port *port_new(struct ev_loop *loop, const char *address,
                       const struct port_settings *settings, const struct port_simulated *simulated,
                       const struct port_events *events, void *data)
 {
-    struct port *port = calloc(1, sizeof *port);
-    if (!port)
-        return NULL;
+    struct port *port = alloc_zeroed(1, sizeof *port);
     snprintf(port->text, sizeof port->text, "%s", address);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strncmp(port->text, kinds[i]->prefix, strlen(kinds[i]->prefix)) == 0)

@@ -42,8 +42,8 @@ struct port_traits {
 
 struct port;
 
-/** A port for "serial:…", "tcp://…", "ble:…" or "sim:…"; the text and `simulated` are copied. NULL: out
- * of memory or no such kind (the configuration has checked it before). */
+/** A port for "serial:…", "tcp://…", "ble:…" or "sim:…"; the text and `simulated` are copied. NULL: there
+ * is no such kind or address (the configuration has checked it before). */
 struct port *port_new(struct ev_loop *loop, const char *address,
                       const struct port_settings *settings, const struct port_simulated *simulated,
                       const struct port_events *events, void *data);

@@ -9,7 +9,7 @@
 struct port_kind {
     const char *prefix; /* "tcp://" */
     struct port_traits traits;
-    /* Its own state; NULL: out of memory. */
+    /* Its own state; NULL: there is no such address. */
     void *(*create)(struct port *port, const struct port_simulated *simulated);
     void (*destroy)(void *state); /* after close */
     void (*open)(void *state);    /* ends with port_opened or port_failed, now or later */

@@ -6,12 +6,13 @@
  */
 #include "port_kind.h"
 
+#include "base/alloc.h"
+
 #include <asm/ioctls.h>
 #include <asm/termbits.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/serial.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -24,9 +25,8 @@ struct serial {
 
 static void *create(struct port *port, const struct port_simulated *simulated)
 {
-    struct serial *serial = calloc(1, sizeof *serial);
-    if (serial)
-        *serial = (struct serial){.port = port, .fd = -1};
+    struct serial *serial = alloc_zeroed(1, sizeof *serial);
+    *serial = (struct serial){.port = port, .fd = -1};
     return serial;
 }
 

@@ -7,9 +7,9 @@
 
 #include "bms/modbus/modbus.h"
 #include "simulator/simulator.h"
+#include "base/alloc.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -29,38 +29,27 @@ static void destroy(void *state)
     free(sim);
 }
 
-static struct simulator *new_bus(struct sim *sim, const struct port_simulated *simulated)
-{
-    const unsigned count = simulated->count;
-    struct bms *bms = malloc(count * sizeof *bms);
-    struct simulator *simulator = NULL;
-    sim->maps = calloc(count, sizeof *sim->maps);
-    if (bms && sim->maps) {
-        memcpy(bms, simulated->bms, count * sizeof *bms);
-        for (unsigned i = 0; i < count; i++)
-            if (bms[i].options.map) {
-                sim->maps[i] = *bms[i].options.map;
-                bms[i].options.map = &sim->maps[i];
-            }
-        simulator = simulator_new(sim->port->loop, bms, count, sim->port->address);
-    }
-    free(bms);
-    return simulator;
-}
-
 static void *create(struct port *port, const struct port_simulated *simulated)
 {
-    struct sim *sim = calloc(1, sizeof *sim);
-    if (!sim)
-        return NULL;
+    const unsigned count = simulated ? simulated->count : 0; /* an inverter simulates no packs */
+    struct sim *sim = alloc_zeroed(1, sizeof *sim);
+    struct bms *bms = alloc_zeroed(count, sizeof *bms);
+    if (count > 0)
+        memcpy(bms, simulated->bms, count * sizeof *bms);
     sim->port = port;
     sim->fd = -1;
-    sim->simulator = new_bus(sim, simulated);
-    if (!sim->simulator) {
-        destroy(sim);
-        return NULL;
-    }
-    return sim;
+    sim->maps = alloc_zeroed(count, sizeof *sim->maps);
+    for (unsigned i = 0; i < count; i++)
+        if (bms[i].options.map) {
+            sim->maps[i] = *bms[i].options.map;
+            bms[i].options.map = &sim->maps[i];
+        }
+    sim->simulator = count > 0 ? simulator_new(port->loop, bms, count, port->address) : NULL;
+    free(bms);
+    if (sim->simulator)
+        return sim;
+    destroy(sim);
+    return NULL;
 }
 
 static void close_sim(void *state)

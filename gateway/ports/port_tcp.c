@@ -2,15 +2,14 @@
 /* TCP serial servers: raw bytes over one connection. */
 #include "port_kind.h"
 
+#include "base/alloc.h"
 #include "base/dial.h"
-
-#include <stdlib.h>
 
 static void *create(struct port *port, const struct port_simulated *simulated)
 {
     static const struct dial_events events = {.opened = port_opened, .failed = port_failed};
-    struct dial *dial = calloc(1, sizeof *dial);
-    if (dial && !dial_init(dial, port->loop, port->address, &events, port)) {
+    struct dial *dial = alloc_zeroed(1, sizeof *dial);
+    if (!dial_init(dial, port->loop, port->address, &events, port)) {
         free(dial);
         return NULL;
     }

@@ -76,6 +76,7 @@ def speaks_of_options():
     for command in ["read", "--port", "sim:"], ["simulate", "--tcp", "0"]:
         result = call(*command, "--protocol", "topbms", "--variant", "pace", "--map", "/x")
         assert result.returncode in (1, 2) and "--map '/x': only protocol modbus has a map" in result.stderr, result
+    expect(1, "packgate simulate: --port 'sim:': expected serial:", "simulate", "--inverter", "pylontech", "--port", "sim:")
     # A value cannot inject a line.
     expect(1, "packgate read: --variant: ", "read", "--port", "sim:", "--protocol", "topbms",
            "--variant", "pace\nunit = 7")

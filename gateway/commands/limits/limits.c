@@ -11,6 +11,7 @@
 #include "outlets/program.h"
 #include "config/keys.h"
 #include "config/load.h"
+#include "base/alloc.h"
 #include "base/child.h"
 #include "registers/value.h"
 
@@ -187,9 +188,7 @@ static bool past_close(struct past *past)
 /* Opens a file; "-" is CSV on standard input. NULL: the error was printed. */
 static struct past *past_open(const char *path, const struct past_ask *ask)
 {
-    struct past *past = calloc(1, sizeof *past);
-    if (!past)
-        return NULL;
+    struct past *past = alloc_zeroed(1, sizeof *past);
     *past = (struct past){.path = path, .good = true, .last_at = -INFINITY};
     past->file = past_is_database(path)   ? start_reader(path, ask, &past->reader)
                  : strcmp(path, "-") == 0 ? stdin
@@ -389,8 +388,7 @@ static bool replay_exchange(const struct print *print, const char *path)
 static void print_shares(const struct replay *replay)
 {
     struct table table;
-    if (!table_begin(&table, "LIMITED BY\tCHARGE\tDISCHARGE"))
-        return;
+    table_begin(&table, "LIMITED BY\tCHARGE\tDISCHARGE");
     for (unsigned i = 0; i < LIMIT_REASON_COUNT; i++)
         if (replay->held_s[i][LIMITS_CHARGE] + replay->held_s[i][LIMITS_DISCHARGE] > 0)
             fprintf(table.out, "%s\t%.1f %%\t%.1f %%\n",
@@ -410,14 +408,13 @@ static bool print_replay(struct print *print, const struct config *config, const
                          const struct past_ask *ask)
 {
     struct table table = {.out = stdout};
-    if (!print->csv && !table_begin(&table, "TIME\tVOLTAGE V\tCHARGE A\tBY\tDISCHARGE A\tBY"))
-        return false;
-    print->out = table.out;
     if (print->csv)
-        fprintf(print->out,
-                "time,allowed_charge_voltage_v,allowed_charge_current_a,charge_limited_by,"
-                "allowed_discharge_current_a,discharge_limited_by%s\n",
-                print->bank ? ",charge_limited_pack,discharge_limited_pack" : "");
+        printf("time,allowed_charge_voltage_v,allowed_charge_current_a,charge_limited_by,"
+               "allowed_discharge_current_a,discharge_limited_by%s\n",
+               print->bank ? ",charge_limited_pack,discharge_limited_pack" : "");
+    else
+        table_begin(&table, "TIME\tVOLTAGE V\tCHARGE A\tBY\tDISCHARGE A\tBY");
+    print->out = table.out;
     const bool good =
         is_exchange(path) ? replay_exchange(print, path) : replay_history(print, config, path, ask);
     if (!print->csv)

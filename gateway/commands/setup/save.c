@@ -21,6 +21,7 @@
 
 #include "config/ini/save.h"
 #include "packs/json.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 
 #include <dirent.h>
@@ -223,7 +224,8 @@ int command_setup_save(int argc, char **argv)
     if (only_undo) {
         bool undone;
         status = setup_recover(saving.path, &undone) >= 0 ? EXIT_DONE : EXIT_FAILED;
-    } else if ((saving.line = malloc(LINE_MOST + 1))) {
+    } else {
+        saving.line = alloc_checked(malloc(LINE_MOST + 1));
         getsockopt(STDIN_FILENO, SOL_SOCKET, SO_PEERCRED, &who, &size);
         saving.owner = who.uid;
         saving.group = who.gid;

@@ -15,6 +15,7 @@
 #include "config/masked.h"
 #include "config/types.h"
 #include "packs/json.h"
+#include "base/alloc.h"
 #include "base/port_list.h"
 #include "bms/count.h"
 
@@ -54,10 +55,10 @@ static void list_heading(void *user, unsigned line, const char *text)
 /* The value with secrets masked. */
 static char *mask_value(const char *key, const char *value)
 {
-    char *line = NULL, *masked = NULL;
+    char *line = NULL;
     if (asprintf(&line, "%s=%s", key, value) < 0)
         return NULL;
-    masked = config_masked(line);
+    char *masked = config_masked(line);
     free(line);
     if (masked)
         memmove(masked, masked + strlen(key) + 1, strlen(masked) - strlen(key));
@@ -163,12 +164,12 @@ static bool has_bluetooth(void)
 
 static json_t *show_ports(const struct work *work)
 {
-    struct port_listed *ports = calloc(PORTS_MOST, sizeof *ports);
+    struct port_listed *ports = alloc_zeroed(PORTS_MOST, sizeof *ports);
     char *text = setup_read(work->path, work->first);
     struct config *config = config_parse(text ? text : "", "", NULL);
     json_t *list = json_array();
     free(text);
-    const unsigned count = ports ? port_list(ports, PORTS_MOST) : 0;
+    const unsigned count = port_list(ports, PORTS_MOST);
     for (unsigned i = 0; i < count; i++) {
         char port[PORT_SIZE + 16], name[3 * PORT_TEXT], device[PORT_TEXT + 16];
         snprintf(port, sizeof port, "serial:%s", ports[i].name);
@@ -300,9 +301,7 @@ int command_setup_work(int argc, char **argv)
         i++;
     if (optind + 1 != argc || i == COUNT(verbs))
         return EXIT_USAGE;
-    work.request = malloc(REQUEST_MOST + 1);
-    if (!work.request)
-        return EXIT_FAILED;
+    work.request = alloc_checked(malloc(REQUEST_MOST + 1));
     work.request[fread(work.request, 1, REQUEST_MOST, stdin)] = '\0';
     json_t *answer;
     if (verbs[i].show) {

@@ -115,7 +115,7 @@ void hearer_opened(struct hearer *hearer, bool away, double now)
     hearer_due(hearer, now);
 }
 
-bool hearer_init(struct hearer *hearer, struct turns *turns)
+void hearer_init(struct hearer *hearer, struct turns *turns)
 {
     static const struct listener_events listener_events = {.heard = on_heard, .show = on_shown};
     const bool talks = bms_talks(turns->list[0].poller->config->driver);
@@ -124,7 +124,6 @@ bool hearer_init(struct hearer *hearer, struct turns *turns)
     turns->listens = !talks;
     if (!talks)
         hearer->listener = listener_new(turns, turns->wire->baud, &listener_events, hearer);
-    return talks || hearer->listener;
 }
 
 void hearer_free(struct hearer *hearer)

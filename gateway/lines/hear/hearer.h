@@ -19,8 +19,7 @@ struct hearer {
     double afresh_at;  /* the port was reopened because of late bytes; NaN: never */
 };
 
-/** False: out of memory. */
-bool hearer_init(struct hearer *hearer, struct turns *turns);
+void hearer_init(struct hearer *hearer, struct turns *turns);
 void hearer_free(struct hearer *hearer);
 
 void hearer_opened(struct hearer *hearer, bool away, double now);

@@ -5,8 +5,9 @@
 #include "lines/ledger.h"
 #include "lines/plan.h"
 
+#include "base/alloc.h"
+
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define QUESTION_MOST 13 /* bytes; a longer one sets something, maybe a password */
@@ -61,9 +62,7 @@ struct listener *listener_new(const struct turns *turns, unsigned baud,
                               const struct listener_events *events, void *data)
 {
     struct listener *listener =
-        calloc(1, sizeof *listener + turns->count * sizeof *listener->rounds);
-    if (!listener)
-        return NULL;
+        alloc_zeroed(1, sizeof *listener + turns->count * sizeof *listener->rounds);
     listener->events = *events;
     listener->data = data;
     listener->count = turns->count;

@@ -32,7 +32,7 @@ struct listener_events {
     mask_show *show;
 };
 
-/** For the packs of a line, which must outlive it. NULL: out of memory. */
+/** For the packs of a line, which must outlive it. */
 struct listener *listener_new(const struct turns *turns, unsigned baud,
                               const struct listener_events *events, void *data);
 void listener_free(struct listener *listener);

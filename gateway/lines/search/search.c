@@ -9,11 +9,11 @@
 
 #include "lines/line.h"
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/timer.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define SEARCH_S 18.0     /* within it, the list is gone through again for sleepers */
@@ -245,7 +245,7 @@ static void report_found(struct search *search)
         go_on_from(search, only_its_like ? search->count : search->first + 1);
 }
 
-static struct poller *add_poller(struct search *search, const struct attempt *attempt)
+static void add_poller(struct search *search, const struct attempt *attempt)
 {
     struct pack_config *pack = &search->packs[search->sharing];
     *pack = (struct pack_config){
@@ -258,12 +258,8 @@ static struct poller *add_poller(struct search *search, const struct attempt *at
         .poll_s = NEVER_S,
         .stale_after_s = NEVER_S,
     };
-    struct poller *poller = poller_new(pack);
-    if (!poller)
-        return NULL;
-    poller->bms.way = attempt->way;
-    search->pollers[search->sharing++] = poller;
-    return poller;
+    search->pollers[search->sharing] = poller_new(pack);
+    search->pollers[search->sharing++]->bms.way = attempt->way;
 }
 
 static void announce(struct search *search)
@@ -303,17 +299,13 @@ static void on_passed(void *data, char direction, const uint8_t *bytes, size_t s
 }
 
 /* With the pollers that were added. */
-static bool open_port(struct search *search)
+static void open_port(struct search *search)
 {
     static const struct line_events events = {
         .published = on_found, .missed = on_missed, .down = on_down, .passed = on_passed};
-    if (search->sharing == 0)
-        return false;
     search->line = line_new(search->loop, &search->line_config, search->pollers, search->sharing,
                             &events, search);
-    if (search->line)
-        line_start(search->line);
-    return search->line != NULL;
+    line_start(search->line);
 }
 
 static void set_line(struct search *search, const struct attempt *attempt)
@@ -342,18 +334,13 @@ static void try_port(struct search *search)
     search->confirming = false;
     const struct attempt *next = attempt;
     do {
-        struct poller *poller = add_poller(search, next);
-        if (!poller)
-            break;
-        search_attempts_shorten(poller);
+        add_poller(search, next);
+        search_attempts_shorten(search->pollers[search->sharing - 1]);
         seconds += 4 * search_attempts_seconds(next, search->line_config.reply_ms);
         next++;
     } while (next < end && search_attempts_alike(attempt, next));
     search->at = 0;
-    if (!open_port(search)) {
-        fail(search, "out of memory");
-        return;
-    }
+    open_port(search);
     announce(search);
     if (bms_talks(attempt->driver))
         continue_with(search, is_on_air(search) ? give_up : try_next_port,
@@ -487,13 +474,10 @@ static void confirm(struct search *search)
         search->line_config.reply_ms = 0;
     search->confirming = true;
     const double confirm_s = is_on_air(search) ? AIR_CONFIRM_S : CONFIRM_S;
-    if (open_port(search))
-        continue_with(search, end_confirmation,
-                      seeks_first(search)
-                          ? fmin(confirm_s, seconds_left(search, LIMIT_S, AIR_LIMIT_S))
-                          : confirm_s);
-    else
-        fail(search, "out of memory");
+    open_port(search);
+    continue_with(search, end_confirmation,
+                  seeks_first(search) ? fmin(confirm_s, seconds_left(search, LIMIT_S, AIR_LIMIT_S))
+                                      : confirm_s);
 }
 
 /* No more requests until the port is closed. */
@@ -550,9 +534,7 @@ struct search *search_new(struct ev_loop *loop, const struct line_config *line,
                           enum search_extent extent, const struct search_only *only,
                           const struct search_events *events, void *data)
 {
-    struct search *search = calloc(1, sizeof *search);
-    if (!search)
-        return NULL;
+    struct search *search = alloc_zeroed(1, sizeof *search);
     search->loop = loop;
     search->events = *events;
     search->data = data;
@@ -568,13 +550,9 @@ struct search *search_new(struct ev_loop *loop, const struct line_config *line,
         drivers++;
     if (extent != SEARCH_FIRST && most < drivers * SWEEP_MOST)
         most = drivers * SWEEP_MOST;
-    search->attempts = calloc(most, sizeof *search->attempts);
-    search->packs = calloc(most, sizeof *search->packs);
-    search->pollers = calloc(most, sizeof(struct poller *));
-    if (!search->attempts || !search->packs || !search->pollers) {
-        search_free(search);
-        return NULL;
-    }
+    search->attempts = alloc_zeroed(most, sizeof *search->attempts);
+    search->packs = alloc_zeroed(most, sizeof *search->packs);
+    search->pollers = alloc_zeroed(most, sizeof(struct poller *));
     search->count = search_attempts_list(line, search->attempts);
     drop_settled(search, 0);
     continue_with(search, begin, 0);

@@ -48,8 +48,7 @@ struct search_only {
     unsigned count;
 };
 
-/** Starts on the port of `line`, at its baud rate and framing if these are set. `only` may be NULL.
- * NULL: out of memory. */
+/** Starts on the port of `line`, at its baud rate and framing if these are set. `only` may be NULL. */
 struct search *search_new(struct ev_loop *loop, const struct line_config *line,
                           enum search_extent extent, const struct search_only *only,
                           const struct search_events *events, void *data);

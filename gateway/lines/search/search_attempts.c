@@ -164,7 +164,7 @@ void search_attempts_shorten(struct poller *poller)
 {
     const struct bms_driver *driver = poller->config->driver;
     bool vital_seen = false;
-    for (unsigned i = 0; poller->steps && i < driver->steps; i++) {
+    for (unsigned i = 0; i < driver->steps; i++) {
         const struct bms_step *step = &driver->plan[i];
         vital_seen |= step->vital;
         if (!step->vital && (vital_seen || step->every_s > 0))
@@ -175,7 +175,7 @@ void search_attempts_shorten(struct poller *poller)
 bool search_attempts_answered(const struct poller *poller)
 {
     const struct bms_driver *driver = poller->config->driver;
-    for (unsigned i = 0; poller->steps && i < driver->steps; i++)
+    for (unsigned i = 0; i < driver->steps; i++)
         if (driver->plan[i].vital && !isnan(poller->steps[i].at))
             return true;
     return false;

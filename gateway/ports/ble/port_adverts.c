@@ -15,6 +15,7 @@
 #include "turn.h"
 #include "victron.h"
 
+#include "base/alloc.h"
 #include "base/bluetooth.h"
 #include "base/clock.h"
 #include "base/timer.h"
@@ -221,8 +222,8 @@ static const struct bluez_events events = {.object = on_object, .settled = on_se
 
 static void *create(struct port *port, const struct port_simulated *simulated)
 {
-    struct adverts *adverts = calloc(1, sizeof *adverts);
-    if (!adverts || !bluetooth_parse(port->address, &adverts->wanted)) {
+    struct adverts *adverts = alloc_zeroed(1, sizeof *adverts);
+    if (!bluetooth_parse(port->address, &adverts->wanted)) {
         free(adverts);
         return NULL;
     }

@@ -15,13 +15,13 @@
 #include "turn.h"
 #include "victron.h"
 
+#include "base/alloc.h"
 #include "base/bluetooth.h"
 #include "base/clock.h"
 #include "base/timer.h"
 
 #include <errno.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -476,8 +476,8 @@ static const struct bluez_events events = {
 
 static void *create(struct port *port, const struct port_simulated *simulated)
 {
-    struct ble *ble = calloc(1, sizeof *ble);
-    if (!ble || !bluetooth_parse(port->address, &ble->wanted)) {
+    struct ble *ble = alloc_zeroed(1, sizeof *ble);
+    if (!bluetooth_parse(port->address, &ble->wanted)) {
         free(ble);
         return NULL;
     }

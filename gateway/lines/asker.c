@@ -11,6 +11,8 @@
 #include <string.h>
 #include <time.h>
 
+#define STORED_S 0.5 /* after opening, in which a serial server passes on what it has stored */
+
 void asker_rest(struct asker *asker, struct poller *poller)
 {
     poller->pace.resting = true;
@@ -81,8 +83,8 @@ bool asker_is_ready(struct asker *asker, double now)
         asker->wanted_at = now;
     /* A line that is never quiet is waited for no longer than for a reply. */
     const double at_last = asker->wanted_at + gap_s + turns_usual_s(asker->wire, next);
-    const double ready_at =
-        fmax(fmin(asker->quiet_since + gap_s, at_last), asker->over_at + config->settle_ms / 1e3);
+    const double ready_at = fmax(fmax(fmin(asker->quiet_since + gap_s, at_last), asker->deaf_until),
+                                 asker->over_at + config->settle_ms / 1e3);
     if (now < ready_at) {
         wire_wait(asker->wire, ready_at, now);
         return false;
@@ -306,7 +308,7 @@ void asker_received(struct asker *asker, const uint8_t *bytes, size_t size, doub
                   bytes, size);
     if (!asker->asking)
         asker->quiet_since = now;
-    if (!asker->asking && asker->wire->config->settle_ms > 0)
+    if (now < asker->deaf_until || (!asker->asking && asker->wire->config->settle_ms > 0))
         return;
     reply_append(&asker->buffer, bytes, size);
     if (receive_frames(asker, false, now))
@@ -359,7 +361,8 @@ void asker_init(struct asker *asker, struct wire *wire, struct turns *turns)
                             .wanted_at = NAN,
                             .loan_since = INFINITY,
                             .quiet_since = -INFINITY,
-                            .over_at = -INFINITY};
+                            .over_at = -INFINITY,
+                            .deaf_until = -INFINITY};
 }
 
 void asker_opened(struct asker *asker, bool away, double now)
@@ -367,7 +370,12 @@ void asker_opened(struct asker *asker, bool away, double now)
     asker->quiet_since = asker->over_at = -INFINITY;
     asker->wanted_at = NAN;
     reply_clear(&asker->buffer);
-    ledger_expire(&asker->ledger, now - ANSWER_MOST_S);
+    /* Of a request to an earlier process nothing is known, and one that is expired has no candidate: the stored answer
+     * would count for the next request. */
+    const bool unknown =
+        ledger_expire(&asker->ledger, now - ANSWER_MOST_S) || !asker->wire->health.opened;
+    if (unknown && port_traits(asker->wire->port)->stores && !asker->wire->config->any_age)
+        asker->deaf_until = now + STORED_S;
     for (unsigned i = 0; i < asker->turns->count; i++) {
         struct poller *poller = asker->turns->list[i].poller;
         asker->turns->list[i].missing_since = NAN;

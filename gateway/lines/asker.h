@@ -42,6 +42,7 @@ struct asker {
     double quiet_since; /* the last byte, or the end of the last exchange */
     unsigned gap_before_ms; /* of the protocol of that exchange */
     double over_at;         /* the end of the last exchange */
+    double deaf_until;      /* bytes until then are discarded, and nothing is sent */
     double wanted_at;       /* since then a request waits for silence; NaN: none waits */
     double loan_since;      /* set by lender.c: a loan waits for its turn; INFINITY: none does */
 };

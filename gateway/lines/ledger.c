@@ -76,11 +76,13 @@ static void settle(struct ledger *ledger, unsigned index)
     }
 }
 
-void ledger_expire(struct ledger *ledger, double before)
+bool ledger_expire(struct ledger *ledger, double before)
 {
+    const unsigned count = ledger->count;
     for (unsigned i = ledger->count; i > 0; i--)
         if (ledger->open[i - 1].sent_at <= before)
             drop(ledger, i - 1);
+    return ledger->count < count;
 }
 
 void ledger_lend(struct ledger *ledger)

@@ -20,7 +20,7 @@
  *    waited for either once a later request was answered; its acknowledgement may then go to the borrower.
  * 5. A request leaves the list without an answer once an answer cannot come any more: ANSWER_MOST_S after it was sent.
  *    Where a connection can hold bytes back, something sent after that must have been answered, or the connection must
- *    have been opened anew after that.
+ *    have been opened anew after that. Some serial servers pass on then what they stored: the asker throws it away.
  *
  * Example: A is asked at 1 s, times out, and is asked again at 2 s. One frame comes. It may be either answer, so it
  * counts for 1 s, and A of 2 s stays open. B is asked at 3 s; only B can have its answer, so the list is empty again.
@@ -93,5 +93,5 @@ bool ledger_has(const struct ledger *ledger, enum ledger_owner owner, const stru
 /** When the last open request of a pack cannot be answered any more; -infinity: none is open. */
 double ledger_rested_at(const struct ledger *ledger, const struct poller *pack);
 
-/** What was sent until that time will not be answered any more. */
-void ledger_expire(struct ledger *ledger, double before);
+/** What was sent until that time will not be answered any more. True: there was such a request. */
+bool ledger_expire(struct ledger *ledger, double before);

@@ -36,6 +36,8 @@ struct port_events {
 struct port_traits {
     bool forgets; /* a reply in flight is lost when the port is reopened, as with TCP, where each
                               * connection has its own bytes. A serial port receives it. */
+    bool stores;  /* what packs say while it is not open may come first when it is, as from some
+                              * serial servers */
     bool prompt;  /* bytes are never delayed: a lost radio packet does not arrive later */
     unsigned least_reply_ms; /* least reply timeout; 0: the protocol's */
 };

@@ -28,7 +28,7 @@ static void close_tcp(void *state)
 
 const struct port_kind port_tcp_kind = {
     .prefix = "tcp://",
-    .traits.forgets = true,
+    .traits = {.forgets = true, .stores = true},
     .create = create,
     .destroy = free,
     .open = open_tcp,

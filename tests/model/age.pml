@@ -242,7 +242,8 @@ end:
     :: d_step { old < count && place[old + 1] != IN_PACK && (holds_back || place[old + 1] == GONE) -> old++ }
     /* A request that old cannot be answered any more where nothing holds answers back, */
     :: d_step { !holds_back && old > 0 -> expire(old); tidy() }
-    /* or once the connection was opened anew. What was on the wire is lost. */
+    /* or once the connection was opened anew. What was on the wire is lost,
+     * or thrown away when it comes first on the new connection. */
     :: d_step { holds_back && count > 0 -> open_anew(); tidy() }
     od
 }

@@ -100,8 +100,9 @@ void hearer_opened(struct hearer *hearer, bool away, double now)
 {
     struct turns *turns = hearer->turns;
     turns->wire->health.unheard_since = now;
-    const bool forgets = !hearer->listener && port_traits(turns->wire->port)->forgets;
-    hearer->deaf_until = may_lag(turns->wire) && !forgets ? now + QUIET_S : now;
+    const struct port_traits *traits = port_traits(turns->wire->port);
+    const bool clean = !hearer->listener && traits->forgets && !traits->stores;
+    hearer->deaf_until = may_lag(turns->wire) && !clean ? now + QUIET_S : now;
     lag_opened(&hearer->lag, now);
     reply_clear(&hearer->buffer);
     if (hearer->listener)

@@ -210,7 +210,7 @@ static const struct alarm_bit seplos_alarms[] = {
     {BIT(0, 7), HARDWARE_FAULT, PROT},             /* limiting switch */
     PAIRS_VOLTAGE(1),
     PAIRS_TEMPERATURE(2),
-    ALARM_LEVELS(BIT(3, 4), BIT(3, 5), MOS_OVER_TEMPERATURE),
+    ALARM_LEVELS(BIT(3, 5), BIT(3, 4), MOS_OVER_TEMPERATURE), /* the protection first */
     PAIRS_CURRENT(4),
     ALARM_LEVELS(BIT(5, 2), BIT(5, 3), SOC_LOW),
     BYTE(10, VOLTAGE_SENSOR_FAULT), BYTE(11, VOLTAGE_SENSOR_FAULT), /* cells disconnected */

@@ -164,6 +164,39 @@ TEST(events)
     assert_int_equal(pack.alarms_protection, 1u << HARDWARE_FAULT);
 }
 
+/* An alarm is inactive only if the console said so. The US3000D has no words of events but other lines; some firmware
+ * of Pytes prints the words in decimal, and then the bits have no names. */
+TEST(events_not_told)
+{
+    static const struct {
+        const char *text;
+        int result;
+        bool known, faults_known, high;
+    } cases[] = {
+        {PWR_EVENTS("0x0", "0x0", "0x0"), BMS_DONE, true, true, false},
+        {PWR_EVENTS("0", "0", "0"), BMS_DONE, true, true, false},
+        {PWR_EVENTS("0x2 BHV", "0x0", "0x0"), BMS_DONE, true, true, true},
+        {PWR_EVENTS("2", "0", "0"), BMS_DONE, false, true, false},
+        {PWR_EVENTS("0x2", "0x0", "0x0"), BMS_DONE, false, true, false},
+        {PWR_EVENTS("none", "0x0", "0x0"), BMS_INVALID, false, false, false},
+        {PWR_EVENTS("-1", "0x0", "0x0"), BMS_INVALID, false, false, false},
+        {" Bat Events : 0x0", BMS_DONE, false, false, false},
+        {" Bat Volt Status : 0x4        BVNOR\r\r\n Pwr Volt Status : 0x4        PVNOR\r\r\n"
+         " System Fault : 0x0",
+         BMS_DONE, false, true, false},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[500];
+        struct bms bms = at_address(1);
+        struct pack pack;
+        snprintf(text, sizeof text, "%s%s%s", PWR_HEAD PWR_VALUES, cases[i].text, END);
+        assert_int_equal(take(&bms, "pwr 1\r\n", text, &pack), cases[i].result);
+        assert_int_equal(pack.alarms_known >> CELL_UNDER_VOLTAGE & 1, cases[i].known);
+        assert_int_equal(pack.alarms_known >> HARDWARE_FAULT & 1, cases[i].faults_known);
+        assert_int_equal(pack.alarms_warning, cases[i].high ? 1u << CELL_OVER_VOLTAGE : 0);
+    }
+}
+
 #define ROW0 "0 3316 -2964 26400 Dischg Normal Normal Normal 96% 44628 mAH N\r\r\n"
 #define ROW1 "1 3317 -2964 26500 Dischg Normal Normal Normal 96% 44606 mAH Y"
 #define TITLES                                                                                     \

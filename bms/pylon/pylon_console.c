@@ -150,6 +150,7 @@ struct pwr {
     int64_t number; /* of the pack; 0: not there */
     bool has_voltage, has_charge, absent, wrong;
     uint32_t words[EVENT_WORDS];
+    unsigned told; /* bit n: word n was there, with the names of its bits if any is set */
 };
 
 static void decode_number(const struct bms *bms, struct pylon_text label, struct pylon_text value,
@@ -182,16 +183,30 @@ static void decode_text(const struct word_row *rows, size_t count, struct pylon_
             pack_set_text(pack, (enum pack_text) rows[i].id, value.at, value.size);
 }
 
+/* "0x2002"; some firmware of Pytes prints it in decimal. */
+static bool parse_event_word(struct pylon_text word, uint32_t *number)
+{
+    int64_t decimal;
+    if (pylon_hex(word, number))
+        return true;
+    if (!pylon_integer(word, &decimal) || decimal < 0 || decimal > UINT32_MAX)
+        return false;
+    *number = (uint32_t) decimal;
+    return true;
+}
+
 static void decode_events(struct pylon_text label, struct pylon_text value, struct pwr *pwr)
 {
     for (unsigned i = 0; i < EVENT_WORDS; i++) {
         if (!pylon_is(label, event_labels[i]))
             continue;
         struct pylon_text names = value, word = pylon_word(&names);
-        if (!pylon_hex(word, &pwr->words[i])) {
+        if (!parse_event_word(word, &pwr->words[i])) {
             pwr->wrong = true;
             return;
         }
+        if (i > EVENTS_POWER || pwr->words[i] == 0 || pylon_trim(names).size > 0)
+            pwr->told |= 1u << i;
         if (i > EVENTS_POWER)
             continue;
         while ((word = pylon_word(&names)).size > 0) {
@@ -240,9 +255,13 @@ static enum bms_result decode_pwr(const struct bms *bms, struct pylon_text text,
         return BMS_REFUSED;
     if (pwr.wrong || !pwr.has_voltage || !pwr.has_charge)
         return BMS_INVALID;
-    for (size_t i = 0; i < COUNT(events); i++)
+    /* The US3000D has other lines in the place of both. Without them, or without the names of bits
+     * that are set, an alarm that is not named may be active. */
+    const unsigned both = 1u << EVENTS_BAT | 1u << EVENTS_POWER;
+    for (size_t i = 0; i < COUNT(events) && (pwr.told & both) == both; i++)
         pack_alarm_at(&pwr.pack, (enum pack_alarm) events[i].alarm, events[i].level, false);
-    pack_alarm_at(&pwr.pack, HARDWARE_FAULT, ALARM_PROTECTION, pwr.words[SYSTEM_FAULT]);
+    if (pwr.told >> SYSTEM_FAULT & 1)
+        pack_alarm_at(&pwr.pack, HARDWARE_FAULT, ALARM_PROTECTION, pwr.words[SYSTEM_FAULT]);
     for (unsigned i = 0; i < EVENT_WORDS; i++) {
         pack_raw_alarm(&pwr.pack, (uint16_t) pwr.words[i]);
         pack_raw_alarm(&pwr.pack, (uint16_t) (pwr.words[i] >> 16));

@@ -260,6 +260,8 @@ TEST(odd_row)
          false, false, false},
         {"state and voltage state", "1 3317 0 26500 Idle 96% Normal Normal Normal 44606 mAH Y",
          true, false, false, false},
+        {"percentage before a state", "1 3317 0 26500 Idle Normal Normal 96% Normal 44606 mAH Y",
+         true, false, false, true},
         {"another unit", "1 3317 0 26500 Idle Normal Normal Normal 96% 44606 mAS Y", true, false,
          false, true},
         {"neither Y nor N", "1 3317 0 26500 Idle Normal Normal Normal 96% 44606 mAH X", true, true,

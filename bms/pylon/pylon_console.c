@@ -393,9 +393,16 @@ static bool parse_row(struct pylon_text line, struct table *table)
         const struct pylon_text from = line;
         struct pylon_text word = pylon_word(&line);
         if (table->columns[i] == COULOMB && !begins_with_digit(word)) {
-            if (!pylon_is(word, "-")) /* empty, or a dash */
-                line = from;
-            continue;
+            struct pylon_text rest = line, next = pylon_word(&rest);
+            if (!begins_with_digit(next)) {
+                if (!pylon_is(word, "-")) /* empty, or a dash */
+                    line = from;
+                continue;
+            }
+            /* Pytes, one row of a recorded table: the percentage was before the last state,
+             * "80%   Normal       40255 mAH". */
+            word = next;
+            line = rest;
         }
         if (parse_field((enum column) table->columns[i], word, &line, table))
             continue;

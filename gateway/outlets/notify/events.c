@@ -14,8 +14,11 @@ void events_init(struct events *events)
 {
     *events = (struct events){.full_since = NAN, .offset = NAN};
     for (unsigned i = 0; i < WATCHES; i++)
-        events->watches[i] = (struct watch){
-            .since = {-INFINITY, NAN, NAN}, .began = NAN, .ended = NAN, .told_at = NAN};
+        events->watches[i] = (struct watch){.since = {-INFINITY, NAN, NAN},
+                                            .was_at = {NAN, NAN, NAN},
+                                            .began = NAN,
+                                            .ended = NAN,
+                                            .told_at = NAN};
 }
 
 const char *events_watch_name(unsigned watch)
@@ -45,16 +48,17 @@ static int level_now(const struct events *events, unsigned watch,
     return level == ALARM_WARNING && config->protection ? 0 : level;
 }
 
-static void note_level(struct watch *watch, int level, double now, double time)
+static void note_level(struct watch *watch, int level, double hold_s, double now, double time)
 {
-    if (level > 0 && watch->level == 0) {
-        watch->since[1] = now;
+    for (int at_least = 1; at_least <= level; at_least++) {
         /* If it was over for less than `hold`, it is still the same event. */
-        if (watch->told == 0)
+        const bool begins = !(now - watch->was_at[at_least] < hold_s);
+        if (begins)
+            watch->since[at_least] = now;
+        if (begins && at_least == 1 && watch->told == 0)
             watch->began = time;
+        watch->was_at[at_least] = now;
     }
-    if (level > 1 && watch->level <= 1)
-        watch->since[2] = now;
     if (level == 0 && watch->level > 0) {
         watch->since[0] = now;
         watch->ended = time;
@@ -159,7 +163,7 @@ unsigned events_look(struct events *events, const struct notify_config *config,
         /* Right after a start: neither fresh nor reported as silent. */
         if (i == WATCH_STALE ? !seen->fresh && !seen->silent : !seen->fresh)
             continue;
-        note_level(watch, level_now(events, i, config, seen), now, time);
+        note_level(watch, level_now(events, i, config, seen), config->hold_s, now, time);
         count += update_watch(config, i, watch, now, &out[count]);
     }
     if (seen->fresh)

@@ -2,7 +2,8 @@
 /*
  * Detects events of one pack that are worth a message: alarms, silence and thresholds. Each must
  * last for `hold` before it is reported, is repeated after `repeat` at the earliest, and its end is
- * reported when it has been over for `hold`. Pure: time is an argument.
+ * reported when it has been over for `hold`; pauses shorter than that belong to it. Pure: time is
+ * an argument.
  */
 #pragma once
 
@@ -16,13 +17,14 @@
 #define WATCHES (PACK_ALARM_COUNT + 3)
 
 struct watch {
-    int level;       /* now; 0: it is not so */
-    double since[3]; /* clock: since when it is 0, at least 1, at least 2 */
-    double began;    /* Unix seconds; NaN: unknown */
-    double ended;    /* the same */
-    int told;        /* level that was reported; 0: none, or its end was reported */
-    int last;        /* the same, but kept when the end is reported */
-    double told_at;  /* clock: of `last`; NaN: never */
+    int level;        /* now; 0: it is not so */
+    double since[3];  /* clock: since when it is 0, at least 1, at least 2 */
+    double was_at[3]; /* clock: when it was at least 1, at least 2 the last time; NaN: never */
+    double began;     /* Unix seconds; NaN: unknown */
+    double ended;     /* the same */
+    int told;         /* level that was reported; 0: none, or its end was reported */
+    int last;         /* the same, but kept when the end is reported */
+    double told_at;   /* clock: of `last`; NaN: never */
 };
 
 struct events {

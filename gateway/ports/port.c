@@ -5,7 +5,10 @@
 #include "base/alloc.h"
 #include "base/timer.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static const struct port_kind *const kinds[] = {&port_serial_kind, &port_tcp_kind, &port_ble_kind,
                                                 &port_sim_kind};
@@ -35,7 +38,8 @@ struct port *port_new(struct ev_loop *loop, const char *address,
         port->data = data;
         ev_timer_init(&port->start, on_start, 0, 0);
         port->start.data = port;
-        port->state = port->kind->create(port, simulated);
+        port->fd = port->far = -1;
+        port->state = port->kind->create ? port->kind->create(port, simulated) : port;
     }
     if (!port->state) {
         free(port);
@@ -49,7 +53,8 @@ void port_free(struct port *port)
     if (!port)
         return;
     port_close(port);
-    port->kind->destroy(port->state);
+    if (port->kind->destroy)
+        port->kind->destroy(port->state);
     free(port);
 }
 
@@ -66,7 +71,31 @@ void port_close(struct port *port)
         return;
     port->active = false;
     ev_timer_stop(port->loop, &port->start);
-    port->kind->close(port->state);
+    if (port->kind->close)
+        port->kind->close(port->state);
+    port_end_pair(port);
+    if (port->fd >= 0)
+        close(port->fd);
+    port->fd = -1;
+}
+
+bool port_make_pair(struct port *port)
+{
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0) {
+        port_failed(port, strerror(errno));
+        return false;
+    }
+    port->fd = ends[0];
+    port->far = ends[1];
+    return true;
+}
+
+void port_end_pair(struct port *port)
+{
+    if (port->far >= 0)
+        close(port->far);
+    port->far = -1;
 }
 
 const struct port_traits *port_traits(const struct port *port)

@@ -9,11 +9,11 @@
 struct port_kind {
     const char *prefix; /* "tcp://" */
     struct port_traits traits;
-    /* Its own state; NULL: there is no such address. */
+    /* Its own state; NULL: there is no such address. A kind without `create` has no state but the port. */
     void *(*create)(struct port *port, const struct port_simulated *simulated);
-    void (*destroy)(void *state); /* after close */
+    void (*destroy)(void *state); /* after close; may be NULL */
     void (*open)(void *state);    /* ends with port_opened or port_failed, now or later */
-    void (*close)(void *state);   /* whether it is open or opening */
+    void (*close)(void *state);   /* whether it is open or opening; may be NULL */
 };
 
 struct port {
@@ -26,6 +26,7 @@ struct port {
     void *data;
     ev_timer start; /* opens from the loop, so that events never come from within port_open */
     bool active;    /* opening or open */
+    int fd, far;    /* closed with the port; far: our end of a pair; -1: none, or its kind's own */
     int signal_dbm; /* set by its kind, as it was last; 0: not known, or a wire */
     char text[PORT_SIZE];
 };
@@ -33,6 +34,13 @@ struct port {
 /* What `open` ends with; `data` is the port. */
 void port_opened(void *data, int fd);
 void port_failed(void *data, const char *why);
+
+/** Makes a pair of sockets for a port whose bytes are made here: `fd` for the line, and `far`. False: the port has
+ * failed. */
+bool port_make_pair(struct port *port);
+
+/** Closes `far`: the line sees the end of the connection. */
+void port_end_pair(struct port *port);
 
 extern const struct port_kind port_serial_kind;
 extern const struct port_kind port_tcp_kind;

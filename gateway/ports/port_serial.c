@@ -6,8 +6,6 @@
  */
 #include "port_kind.h"
 
-#include "base/alloc.h"
-
 #include <asm/ioctls.h>
 #include <asm/termbits.h>
 #include <errno.h>
@@ -17,18 +15,6 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-
-struct serial {
-    struct port *port;
-    int fd; /* -1: not open */
-};
-
-static void *create(struct port *port, const struct port_simulated *simulated)
-{
-    struct serial *serial = alloc_zeroed(1, sizeof *serial);
-    *serial = (struct serial){.port = port, .fd = -1};
-    return serial;
-}
 
 static bool set_rts(int fd, enum rts_mode mode)
 {
@@ -70,49 +56,45 @@ static bool set_up(int fd, const struct port_settings *settings)
 /* Two programs that poll one line receive each other's answers. Other careful programs respect this
  * lock (pyserial's `exclusive` is the same). It is taken before settings or buffers are touched,
  * which the other program may be using. The kernel sends nothing through a descriptor for reading. */
-static const char *open_device(struct serial *serial, const char *path)
+static const char *open_device(struct port *port)
 {
-    const struct port_settings *settings = &serial->port->settings;
+    const struct port_settings *settings = &port->settings;
     const int mode = settings->listen ? O_RDONLY : O_RDWR;
-    serial->fd = open(path, mode | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-    if (serial->fd < 0)
+    port->fd = open(port->address, mode | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (port->fd < 0)
         return strerror(errno);
-    if (flock(serial->fd, LOCK_EX | LOCK_NB) < 0)
+    if (flock(port->fd, LOCK_EX | LOCK_NB) < 0)
         return errno == EWOULDBLOCK ? "another program uses it" : strerror(errno);
-    if (!isatty(serial->fd))
+    if (!isatty(port->fd))
         return "not a serial port";
-    return set_up(serial->fd, settings)
+    return set_up(port->fd, settings)
                ? NULL
                : "it does not take baud rate, framing or rts as they are set";
 }
 
 static void open_serial(void *state)
 {
-    struct serial *serial = state;
-    const char *why = open_device(serial, serial->port->address);
+    struct port *port = state;
+    const char *why = open_device(port);
     if (why)
-        port_failed(serial->port, why);
+        port_failed(port, why);
     else
-        port_opened(serial->port, serial->fd);
+        port_opened(port, port->fd);
 }
 
 /* What is not sent yet is thrown away: closing would wait for it, up to 30 s with an adapter that hangs. A child process
  * (name look-up, state file) may still hold the descriptor: for the lock closing is not enough. */
 static void close_serial(void *state)
 {
-    struct serial *serial = state;
-    if (serial->fd < 0)
+    const struct port *port = state;
+    if (port->fd < 0)
         return;
-    ioctl(serial->fd, TCFLSH, TCOFLUSH);
-    flock(serial->fd, LOCK_UN);
-    close(serial->fd);
-    serial->fd = -1;
+    ioctl(port->fd, TCFLSH, TCOFLUSH);
+    flock(port->fd, LOCK_UN);
 }
 
 const struct port_kind port_serial_kind = {
     .prefix = "serial:",
-    .create = create,
-    .destroy = free,
     .open = open_serial,
     .close = close_serial,
 };

@@ -9,16 +9,12 @@
 #include "simulator/simulator.h"
 #include "base/alloc.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 struct sim {
     struct port *port;
     struct simulator *simulator;
     struct modbus_user *maps; /* copies: those of the configuration go when it is read anew */
-    int fd;                   /* -1: closed */
 };
 
 static void destroy(void *state)
@@ -37,7 +33,6 @@ static void *create(struct port *port, const struct port_simulated *simulated)
     if (count > 0)
         memcpy(bms, simulated->bms, count * sizeof *bms);
     sim->port = port;
-    sim->fd = -1;
     sim->maps = alloc_zeroed(count, sizeof *sim->maps);
     for (unsigned i = 0; i < count; i++)
         if (bms[i].options.map) {
@@ -52,27 +47,18 @@ static void *create(struct port *port, const struct port_simulated *simulated)
     return NULL;
 }
 
-static void close_sim(void *state)
-{
-    struct sim *sim = state;
-    if (sim->fd >= 0)
-        close(sim->fd);
-    sim->fd = -1;
-}
-
 static void open_sim(void *state)
 {
-    struct sim *sim = state;
-    int ends[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0) {
-        port_failed(sim->port, strerror(errno));
+    const struct sim *sim = state;
+    struct port *port = sim->port;
+    if (!port_make_pair(port))
         return;
-    }
-    sim->fd = ends[0];
-    if (simulator_attach(sim->simulator, ends[1]))
-        port_opened(sim->port, ends[0]);
+    const int far = port->far;
+    port->far = -1; /* the simulator's */
+    if (simulator_attach(sim->simulator, far))
+        port_opened(port, port->fd);
     else
-        port_failed(sim->port, "the simulated bus takes no more connections");
+        port_failed(port, "the simulated bus takes no more connections");
 }
 
 const struct port_kind port_sim_kind = {
@@ -81,5 +67,4 @@ const struct port_kind port_sim_kind = {
     .create = create,
     .destroy = destroy,
     .open = open_sim,
-    .close = close_sim,
 };

@@ -8,24 +8,13 @@
 
 #include <stdlib.h>
 
-static void *create(struct port *port, const struct port_simulated *simulated)
-{
-    return port;
-}
-
-static void leave(void *state)
-{
-}
-
 static void open_none(void *state)
 {
     port_failed(state, "this packgate was built without Bluetooth");
 }
 
-const struct port_kind port_ble_kind = {
-    .prefix = "ble:", .create = create, .destroy = leave, .open = open_none, .close = leave};
-const struct port_kind port_adverts_kind = {
-    .prefix = "ble:", .create = create, .destroy = leave, .open = open_none, .close = leave};
+const struct port_kind port_ble_kind = {.prefix = "ble:", .open = open_none};
+const struct port_kind port_adverts_kind = {.prefix = "ble:", .open = open_none};
 
 struct scan {
     struct ev_loop *loop;

@@ -20,12 +20,10 @@
 #include "base/clock.h"
 #include "base/timer.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #define LOOK_S 12.0
 #define HEAR_S 30.0 /* until a first record; they come about once a second */
@@ -52,7 +50,6 @@ struct adverts {
     size_t size;
     unsigned agreed, odd; /* odd: others since then */
     int voltage;
-    int ends[2]; /* the line's and ours; -1: none */
     uint8_t first[VICTRON_FRAME_MAX];
     size_t first_size;
 };
@@ -102,7 +99,7 @@ static void take_record(struct adverts *adverts, const uint8_t *record, size_t s
         adverts->agreed = near ? adverts->agreed + 1 : 1;
     if (adverts->agreed < AGREED)
         return;
-    if (adverts->ends[1] >= 0 && send(adverts->ends[1], frame, length, MSG_NOSIGNAL) < 0)
+    if (adverts->port->far >= 0 && send(adverts->port->far, frame, length, MSG_NOSIGNAL) < 0)
         return; /* not read: lost, as on a wire */
     if (!adverts->good) {
         memcpy(adverts->first, frame, length);
@@ -122,36 +119,26 @@ static void on_object(void *data, const struct bluez_object *object)
         take_record(adverts, object->victron, object->victron_size);
 }
 
-static void end_line(struct adverts *adverts)
-{
-    if (adverts->ends[1] >= 0)
-        close(adverts->ends[1]);
-    adverts->ends[1] = -1;
-}
-
 static void hand_over(struct adverts *adverts)
 {
     ev_timer_stop(adverts->port->loop, &adverts->limit);
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, adverts->ends) < 0) {
-        adverts->ends[0] = adverts->ends[1] = -1;
-        port_failed(adverts->port, strerror(errno));
+    if (!port_make_pair(adverts->port))
         return;
-    }
-    if (send(adverts->ends[1], adverts->first, adverts->first_size, MSG_NOSIGNAL) < 0)
-        end_line(adverts);
-    port_opened(adverts->port, adverts->ends[0]);
+    if (send(adverts->port->far, adverts->first, adverts->first_size, MSG_NOSIGNAL) < 0)
+        port_end_pair(adverts->port);
+    port_opened(adverts->port, adverts->port->fd);
 }
 
 static void on_settled(void *data)
 {
     struct adverts *adverts = data;
-    if (bluez_why(&adverts->bluez) && adverts->ends[0] >= 0) {
-        end_line(adverts);
+    if (bluez_why(&adverts->bluez) && adverts->port->fd >= 0) {
+        port_end_pair(adverts->port);
     } else if (bluez_why(&adverts->bluez)) {
         char why[BLUEZ_WHY];
         snprintf(why, sizeof why, "%s", bluez_why(&adverts->bluez));
         port_failed(adverts->port, why);
-    } else if (adverts->good && adverts->ends[0] < 0) {
+    } else if (adverts->good && adverts->port->fd < 0) {
         hand_over(adverts);
     }
 }
@@ -229,7 +216,6 @@ static void *create(struct port *port, const struct port_simulated *simulated)
     }
     adverts->port = port;
     adverts->answered_at = -INFINITY;
-    adverts->ends[0] = adverts->ends[1] = -1;
     bluez_init(&adverts->bluez, port->loop, adverts->wanted.adapter, &events, adverts);
     turn_init(&adverts->turn, port->loop, on_turn, adverts);
     ev_init(&adverts->limit, on_limit);
@@ -265,10 +251,6 @@ static void close_adverts(void *state)
     ev_timer_stop(adverts->port->loop, &adverts->ask);
     bluez_close(&adverts->bluez); /* ends the scan as well */
     turn_end(&adverts->turn);
-    end_line(adverts);
-    if (adverts->ends[0] >= 0)
-        close(adverts->ends[0]);
-    adverts->ends[0] = -1;
     adverts->device[0] = '\0';
     adverts->scanning = adverts->good = adverts->asking = false;
     adverts->answered_at = -INFINITY;

@@ -20,7 +20,6 @@
 #include "base/clock.h"
 #include "base/timer.h"
 
-#include <errno.h>
 #include <math.h>
 #include <string.h>
 #include <strings.h>
@@ -64,7 +63,6 @@ struct ble {
     enum step step;
     ev_io readable;
     ev_timer limit; /* of this step */
-    int ends[2];    /* the line's and ours; -1: none */
 
     /* Its properties in BlueZ. */
     char device[BLUEZ_PATH]; /* empty: not there */
@@ -145,8 +143,8 @@ static void receive(struct ble *ble, const struct bluez_object *object)
     ble->heard = ble->proven = true;
     ble->first_pair = ble->pair;
     ble->unanswered = 0;
-    if (ble->ends[1] >= 0 &&
-        send(ble->ends[1], object->value, object->size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+    if (ble->port->far >= 0 &&
+        send(ble->port->far, object->value, object->size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
         return; /* not read: lost, as on a wire */
 }
 
@@ -338,23 +336,18 @@ static void hand_over(struct ble *ble)
 {
     turn_end(&ble->turn);
     ble->serviceless = 0;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ble->ends) < 0) {
-        ble->ends[0] = ble->ends[1] = -1;
-        port_failed(ble->port, strerror(errno));
+    if (!port_make_pair(ble->port))
         return;
-    }
-    ev_io_set(&ble->readable, ble->ends[1], EV_READ);
+    ev_io_set(&ble->readable, ble->port->far, EV_READ);
     ev_io_start(ble->port->loop, &ble->readable);
-    port_opened(ble->port, ble->ends[0]);
+    port_opened(ble->port, ble->port->fd);
 }
 
 /* The line sees the end, and closes. */
 static void end_line(struct ble *ble)
 {
     ev_io_stop(ble->port->loop, &ble->readable);
-    if (ble->ends[1] >= 0)
-        close(ble->ends[1]);
-    ble->ends[1] = -1;
+    port_end_pair(ble->port);
 }
 
 static void open_ble(void *state);
@@ -365,7 +358,7 @@ static void on_settled(void *data)
     struct ble *ble = data;
     if (!bluez_why(&ble->bluez))
         go_on(ble);
-    if (bluez_why(&ble->bluez) && ble->ends[0] >= 0) {
+    if (bluez_why(&ble->bluez) && ble->port->fd >= 0) {
         end_line(ble);
     } else if (bluez_why(&ble->bluez) && ble->early && !ble->again) {
         /* Once, before this is reported; other lines get the adapter in between. */
@@ -376,7 +369,7 @@ static void on_settled(void *data)
         char why[BLUEZ_WHY];
         snprintf(why, sizeof why, "%s", bluez_why(&ble->bluez));
         port_failed(ble->port, why); /* closes, and forgets */
-    } else if (ble->step == OPEN && ble->ends[0] < 0) {
+    } else if (ble->step == OPEN && ble->port->fd < 0) {
         hand_over(ble);
     }
 }
@@ -454,7 +447,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     struct ble *ble = io->data;
     uint8_t bytes[PENDING_MAX];
     const double now = clock_now();
-    const ssize_t size = read(ble->ends[1], bytes, sizeof bytes);
+    const ssize_t size = read(ble->port->far, bytes, sizeof bytes);
     if (size <= 0)
         return;
     note_request(ble, now);
@@ -482,7 +475,6 @@ static void *create(struct port *port, const struct port_simulated *simulated)
         return NULL;
     }
     ble->port = port;
-    ble->ends[0] = ble->ends[1] = -1;
     ble->left_at = ble->written_at = -INFINITY;
     bluez_init(&ble->bluez, port->loop, ble->wanted.adapter, &events, ble);
     turn_init(&ble->turn, port->loop, on_turn, ble);
@@ -515,9 +507,6 @@ static void close_ble(void *state)
     bluez_close(&ble->bluez);
     turn_end(&ble->turn);
     end_line(ble);
-    if (ble->ends[0] >= 0)
-        close(ble->ends[0]);
-    ble->ends[0] = -1;
     ble->step = CLOSED;
     ble->device[0] = ble->watched[0] = ble->refused[0] = '\0';
     ble->early = ble->again = false;

@@ -165,44 +165,35 @@ static int parse_option(struct check *check, int option)
     }
 }
 
-/* The packs in an answer, which is released. */
-static json_t *packs_in(json_t *answer)
+/* The packs in the answer to a question about `names` (NULL: not given), which is released; NULL: see asking->why. */
+static json_t *ask_packs(struct asking *asking, const char *what, json_t *names)
 {
+    json_t *request = json_pack("{s:s, s:o*}", "ask", what, "packs", names);
+    json_t *answer =
+        asking->answers ? asking_request(asking, request) : asking_open(asking, request);
     json_t *packs = answer ? json_incref(json_object_get(answer, "packs")) : NULL;
     json_decref(answer);
     return packs;
 }
 
-static json_t *ask_packs(struct asking *asking, const char *what, json_t *names)
-{
-    return packs_in(asking_request(asking, json_pack("{s:s, s:o*}", "ask", what, "packs", names)));
-}
-
 /* Asks the gateway on this host: values, and alarm levels from the status. The status is read
  * last: a pack that has turned stale in between is reported as stale, not as fresh without values.
- * Without names the gateway returns the values of all packs, but those of a bank only if it is
- * named. */
+ * Without names it has those of all packs and banks. */
 static json_t *read_here(struct check *check)
 {
-    json_t *names = check->pack_count > 0 ? json_array() : NULL, *one, *other;
+    struct asking *asking = &check->asking;
+    json_t *names = json_array(), *one, *other;
     size_t i, k;
     for (unsigned n = 0; n < check->pack_count; n++)
         json_array_append_new(names, json_string(check->packs[n]));
-    json_t *list = packs_in(
-        asking_open(&check->asking, json_pack("{s:s, s:o*}", "ask", "values", "packs", names)));
-    json_t *banks =
-        list && check->pack_count == 0 ? ask_packs(&check->asking, "status", NULL) : NULL;
-    json_array_foreach(banks, i, one)
+    json_t *all = check->pack_count == 0 ? ask_packs(asking, "status", NULL) : NULL;
+    json_array_foreach(all, i, one)
     {
-        if (strcmp(asking_text(one, "kind"), "bank") != 0)
-            continue;
-        json_t *bank =
-            ask_packs(&check->asking, "values", json_pack("[s]", asking_text(one, "pack")));
-        json_array_extend(list, bank);
-        json_decref(bank);
+        json_array_append(names, json_object_get(one, "pack"));
     }
-    json_decref(banks);
-    json_t *status = list ? ask_packs(&check->asking, "status", NULL) : NULL;
+    const bool good = all || check->pack_count > 0;
+    json_t *list = good ? ask_packs(asking, "values", json_incref(names)) : NULL;
+    json_t *status = list ? ask_packs(asking, "status", NULL) : NULL;
     json_array_foreach(list, i, one)
     {
         json_array_foreach(status, k, other)
@@ -215,8 +206,10 @@ static json_t *read_here(struct check *check)
         json_decref(list);
         list = NULL;
     }
+    json_decref(names);
+    json_decref(all);
     json_decref(status);
-    asking_close(&check->asking);
+    asking_close(asking);
     return list;
 }
 
@@ -243,7 +236,7 @@ static void judge_alarms(struct finding *finding, struct text *text)
     }
 }
 
-/* Of two rules for one value only the worse result is reported. */
+/* Each rule that a value breaks is reported, for instance its warning and its critical one. */
 static void judge_rules(const struct check *check, struct finding *finding, struct text *text)
 {
     for (unsigned i = 0; i < check->rule_count; i++) {

@@ -6,6 +6,7 @@
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/timer.h"
 
 #include <errno.h>
 #include <math.h>
@@ -38,24 +39,17 @@ static void show(void *data, char direction, const uint8_t *bytes, size_t size)
     }
 }
 
-static void set_timer(struct wire *wire, double at, double now)
-{
-    ev_timer_stop(wire->loop, &wire->timer);
-    ev_timer_set(&wire->timer, fmax(at - now, 0), 0);
-    ev_timer_start(wire->loop, &wire->timer);
-}
-
 void wire_wait(struct wire *wire, double at, double now)
 {
     if (wire->facts.state == LINE_IS_OPEN)
-        set_timer(wire, at, now);
+        timer_restart(wire->loop, &wire->timer, fmax(at - now, 0));
 }
 
 void wire_hurry(struct wire *wire, double now)
 {
     if (wire->facts.state == LINE_IS_OPEN ||
         (wire->facts.state == LINE_IS_CLOSED && wire->health.started_at > 0))
-        set_timer(wire, now, now);
+        timer_restart(wire->loop, &wire->timer, 0);
 }
 
 static void open_port(struct wire *wire)
@@ -134,7 +128,7 @@ void wire_lose(struct wire *wire, const char *why, double now)
     wire->events->closed(wire->data, now);
     if (idle) {
         log_debug("line %s: %s", wire->config->name, why);
-        set_timer(wire, fmax(now + BACKOFF_FIRST_S, next), now);
+        timer_restart(wire->loop, &wire->timer, fmax(BACKOFF_FIRST_S, next - now));
         return;
     }
     /* Some serial servers close after each reply: these are opened again at once, also for orders. */
@@ -143,7 +137,7 @@ void wire_lose(struct wire *wire, const char *why, double now)
     else
         go_down(wire, why, now);
     health->answered = false;
-    set_timer(wire, now + health->backoff_s, now);
+    timer_restart(wire->loop, &wire->timer, health->backoff_s);
 }
 
 void wire_reopen(struct wire *wire, const char *why, double now)
@@ -195,8 +189,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     if (!judge(wire, size, clock_now()) || size < BLOCK || wire->fd < 0)
         return;
     ev_io_stop(loop, io);
-    ev_timer_set(&wire->pause, PAUSE_S, 0);
-    ev_timer_start(loop, &wire->pause);
+    timer_restart(loop, &wire->pause, PAUSE_S);
 }
 
 static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int revents)

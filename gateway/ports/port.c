@@ -117,6 +117,8 @@ void port_opened(void *data, int fd)
 void port_failed(void *data, const char *why)
 {
     struct port *port = data;
+    char kept[200]; /* the reason may be in what is closed */
+    snprintf(kept, sizeof kept, "%s", why);
     port_close(port);
-    port->events.failed(port->data, why);
+    port->events.failed(port->data, kept);
 }

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define HELPER_UNIT "packgate-setup.socket"
@@ -33,13 +32,7 @@ static void start_helper(void)
 {
     if (geteuid() != 0 || access("/run/systemd/system", F_OK) != 0)
         return;
-    const pid_t pid = fork();
-    if (pid == 0) {
-        execlp("systemctl", "systemctl", "--quiet", "start", HELPER_UNIT, NULL);
-        _exit(127);
-    }
-    int status = 0;
-    if (pid > 0 && waitpid(pid, &status, 0) == pid && status != 0)
+    if (system("systemctl --quiet start " HELPER_UNIT) != 0)
         fprintf(stderr, "packgate setup: " HELPER_UNIT
                         " could not be started: you will have to save the configuration by hand\n");
 }

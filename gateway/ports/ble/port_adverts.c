@@ -135,9 +135,7 @@ static void on_settled(void *data)
     if (bluez_why(&adverts->bluez) && adverts->port->fd >= 0) {
         port_end_pair(adverts->port);
     } else if (bluez_why(&adverts->bluez)) {
-        char why[BLUEZ_WHY];
-        snprintf(why, sizeof why, "%s", bluez_why(&adverts->bluez));
-        port_failed(adverts->port, why);
+        port_failed(adverts->port, bluez_why(&adverts->bluez));
     } else if (adverts->good && adverts->port->fd < 0) {
         hand_over(adverts);
     }

@@ -366,9 +366,7 @@ static void on_settled(void *data)
         ble->again = true;
         open_ble(ble);
     } else if (bluez_why(&ble->bluez)) {
-        char why[BLUEZ_WHY];
-        snprintf(why, sizeof why, "%s", bluez_why(&ble->bluez));
-        port_failed(ble->port, why); /* closes, and forgets */
+        port_failed(ble->port, bluez_why(&ble->bluez));
     } else if (ble->step == OPEN && ble->port->fd < 0) {
         hand_over(ble);
     }

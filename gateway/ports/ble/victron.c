@@ -2,15 +2,13 @@
 /* Victron's advertisements, decrypted. */
 #include "victron.h"
 
+#include "base/secret.h"
 #include "bms/bytes.h"
 #include "bms/checksum.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <nettle/aes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define HEAD 8 /* of a record: what is not encrypted */
 #define NONCE 5
@@ -21,36 +19,18 @@
 #define KEY_BYTE 7
 #define KEY_DIGITS (2 * VICTRON_KEY)
 
-static bool parse_key(const char *text, uint8_t key[VICTRON_KEY])
-{
-    uint8_t read[VICTRON_KEY] = {0};
-    for (size_t i = 0; i < KEY_DIGITS; i++) {
-        const int digit = hex_digit(text[i]); /* the NUL is none */
-        if (digit < 0)
-            return false;
-        read[i / 2] = (uint8_t) (read[i / 2] << 4 | digit);
-    }
-    if (text[KEY_DIGITS + strspn(text + KEY_DIGITS, " \t\r\n")] != '\0')
-        return false;
-    memcpy(key, read, VICTRON_KEY);
-    return true;
-}
-
 bool victron_read_key(const char *path, uint8_t key[VICTRON_KEY], char *why, size_t size)
 {
     char text[KEY_DIGITS + 16];
-    /* (Opening a FIFO would block until another process writes.) */
-    const int file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    const ssize_t length = file >= 0 ? read(file, text, sizeof text - 1) : -1;
-    const int error = errno;
-    if (file >= 0)
-        close(file);
-    if (length < 0) {
-        snprintf(why, size, "its key_file: %s", strerror(error));
+    const char *reason;
+    size_t bytes;
+    if (!secret_read(path, 0, text, sizeof text, &reason) && reason) {
+        snprintf(why, size, "its key_file: %s", reason);
         return false;
     }
-    text[length] = '\0';
-    if (parse_key(text, key))
+    const bool whole = !*hex_bytes(text, key, VICTRON_KEY, &bytes) && bytes == VICTRON_KEY;
+    explicit_bzero(text, sizeof text);
+    if (whole)
         return true;
     snprintf(why, size,
              "its key_file has no key: 32 hexadecimal digits, as VictronConnect shows them");

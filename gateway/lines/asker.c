@@ -363,6 +363,7 @@ void asker_init(struct asker *asker, struct wire *wire, struct turns *turns)
                             .quiet_since = -INFINITY,
                             .over_at = -INFINITY,
                             .deaf_until = -INFINITY};
+    TAILQ_INIT(&asker->orders);
 }
 
 void asker_opened(struct asker *asker, bool away, double now)

@@ -11,30 +11,21 @@
 /* Bytes of a request that are shown: one that reads is no longer, or zero behind. */
 #define HEAD_SIZE 6
 
-void lender_add(struct lender *lender, struct loan *loan)
+void lender_init(struct lender *lender, struct asker *asker)
 {
-    struct loan **last = &lender->queue;
-    while (*last)
-        last = &(*last)->next;
-    loan->next = NULL;
-    *last = loan;
+    *lender = (struct lender){.asker = asker};
+    TAILQ_INIT(&lender->queue);
 }
 
-static bool remove_loan(struct lender *lender, const struct loan *loan)
+void lender_add(struct lender *lender, struct loan *loan)
 {
-    struct loan **link = &lender->queue;
-    while (*link && *link != loan)
-        link = &(*link)->next;
-    if (!*link)
-        return false;
-    *link = loan->next;
-    return true;
+    TAILQ_INSERT_TAIL(&lender->queue, loan, entry);
 }
 
 void lender_refuse(struct lender *lender)
 {
-    for (struct loan *loan; (loan = lender->queue);) {
-        lender->queue = loan->next;
+    for (struct loan *loan; (loan = TAILQ_FIRST(&lender->queue));) {
+        TAILQ_REMOVE(&lender->queue, loan, entry);
         loan->done(loan->data, LOAN_NO_LINE);
     }
 }
@@ -84,15 +75,16 @@ static bool end_rests(struct asker *asker, double now)
 
 double lender_next_at(struct lender *lender, double now)
 {
-    for (struct loan *loan = lender->queue, *next; loan; loan = next) {
-        next = loan->next;
+    for (struct loan *loan = TAILQ_FIRST(&lender->queue), *next; loan; loan = next) {
+        next = TAILQ_NEXT(loan, entry);
         if (loan->open_end || now - loan->queued_at <= LOAN_VALID_S)
             continue;
-        remove_loan(lender, loan);
+        TAILQ_REMOVE(&lender->queue, loan, entry);
         loan->done(loan->data, LOAN_TOO_LATE);
     }
-    lender->asker->loan_since = lender->queue ? lender->queue->queued_at : INFINITY;
-    if (!lender->queue)
+    const struct loan *first = TAILQ_FIRST(&lender->queue);
+    lender->asker->loan_since = first ? first->queued_at : INFINITY;
+    if (!first)
         return INFINITY;
     const double at = clear_at(lender->asker, now);
     const bool polls_first = asker_next_due(lender->asker, now) <= now && lender->owed_s > 0;
@@ -181,10 +173,10 @@ static void end(struct lender *lender, enum loan_result result, double now)
 
 void lender_begin(struct lender *lender, double now)
 {
-    struct loan *loan = lender->queue;
+    struct loan *loan = TAILQ_FIRST(&lender->queue);
     if (!end_rests(lender->asker, now))
         return;
-    lender->queue = loan->next;
+    TAILQ_REMOVE(&lender->queue, loan, entry);
     lender->borrower = loan;
     lender->loan = *loan;
     lender->lent = true;
@@ -266,8 +258,10 @@ void lender_closed(struct lender *lender, double now)
 
 void lender_take_back(struct lender *lender, struct loan *loan, double now)
 {
-    if (remove_loan(lender, loan) || lender->borrower != loan)
+    if (lender->borrower != loan) {
+        TAILQ_REMOVE(&lender->queue, loan, entry);
         return;
+    }
     lender->borrower = NULL;
     if (loan->open_end) {
         lender->begun_at = now;

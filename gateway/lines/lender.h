@@ -12,7 +12,7 @@
 
 struct lender {
     struct asker *asker;
-    struct loan *queue; /* in the order in which they came */
+    TAILQ_HEAD(, loan) queue; /* in the order in which they came */
     bool lent;
     struct loan *borrower; /* gets the received bytes; NULL: not lent, or cancelled */
     struct loan loan;      /* a copy of the last one */
@@ -23,6 +23,8 @@ struct lender {
     double passed_at; /* last bytes sent with an open end; -infinity: none */
     double owed_s; /* for this time, polls of due packs come first; line.c subtracts their time */
 };
+
+void lender_init(struct lender *lender, struct asker *asker);
 
 void lender_add(struct lender *lender, struct loan *loan);
 
@@ -48,5 +50,5 @@ void lender_refuse(struct lender *lender);
 bool lender_pass(struct lender *lender, const struct loan *loan, const uint8_t *bytes, size_t size,
                  double now);
 
-/** Cancels a loan, without `done`. If it has begun, the line stays lent until it is quiet. */
+/** Cancels a loan in the queue, or the one that has its turn, without `done`. If it has begun, the line stays lent until it is quiet. */
 void lender_take_back(struct lender *lender, struct loan *loan, double now);

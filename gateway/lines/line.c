@@ -79,7 +79,7 @@ static void go_on(struct line *line, bool asked, double now)
         line->lender.owed_s -= now - line->asker.flight.asked_at;
     if (!line->hears)
         advance(line, now);
-    else if (line->lender.queue && line->wire.facts.state == LINE_IS_OPEN)
+    else if (!TAILQ_EMPTY(&line->lender.queue) && line->wire.facts.state == LINE_IS_OPEN)
         lender_begin(&line->lender, now);
     else
         hearer_due(&line->hearer, now);
@@ -191,7 +191,7 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
         line_watch(line, &line->tap);
     line->hears = config->listen || bms_talks(pollers[0]->config->driver);
     asker_init(&line->asker, &line->wire, &line->turns);
-    line->lender.asker = &line->asker;
+    lender_init(&line->lender, &line->asker);
     if (line->hears)
         hearer_init(&line->hearer, &line->turns);
     return line;

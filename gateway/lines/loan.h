@@ -30,6 +30,6 @@ struct loan {
     void (*received)(void *data, const uint8_t *bytes, size_t size); /* may take it back */
     void (*done)(void *data, enum loan_result result);
     void *data;
-    double queued_at;  /* has waited since then */
-    struct loan *next; /* in the line's queue */
+    double queued_at;        /* has waited since then */
+    TAILQ_ENTRY(loan) entry; /* in the line's queue */
 };

@@ -214,19 +214,15 @@ enum order_result order_look(struct order *order, bool open, double now)
 
 void order_queue_add(struct order_queue *queue, struct order *order, double now)
 {
-    struct order **last = &queue->first;
-    while (*last)
-        last = &(*last)->next;
     order->queued_at = now;
-    order->next = NULL;
-    *last = order;
+    TAILQ_INSERT_TAIL(queue, order, entry);
 }
 
 struct order *order_queue_next(const struct order_queue *queue)
 {
-    struct order *order = queue->first;
+    struct order *order = TAILQ_FIRST(queue);
     while (order && (order->looking || plan_is_due_first(order->poller)))
-        order = order->next;
+        order = TAILQ_NEXT(order, entry);
     return order;
 }
 
@@ -234,10 +230,7 @@ struct order *order_queue_next(const struct order_queue *queue)
 static void end_order(struct order_queue *queue, struct order *order, enum order_result result,
                       double now)
 {
-    struct order **link = &queue->first;
-    while (*link != order)
-        link = &(*link)->next;
-    *link = order->next;
+    TAILQ_REMOVE(queue, order, entry);
     if (order->request.size > 0)
         plan_reread_all(order->poller, now);
     order->done(order->data, result);
@@ -245,9 +238,8 @@ static void end_order(struct order_queue *queue, struct order *order, enum order
 
 void order_queue_end(struct order_queue *queue, double now)
 {
-    while (queue->first)
-        end_order(queue, queue->first,
-                  queue->first->request.size > 0 ? ORDER_UNANSWERED : ORDER_TOO_LATE, now);
+    for (struct order *order; (order = TAILQ_FIRST(queue));)
+        end_order(queue, order, order->request.size > 0 ? ORDER_UNANSWERED : ORDER_TOO_LATE, now);
 }
 
 void order_queue_go_on(struct order_queue *queue, struct order *order, enum order_result result,
@@ -264,9 +256,9 @@ void order_queue_go_on(struct order_queue *queue, struct order *order, enum orde
 void order_queue_look_back(struct order_queue *queue, const struct poller *poller, bool open,
                            double now)
 {
-    struct order *order = queue->first;
+    struct order *order = TAILQ_FIRST(queue);
     while (order && (!order->looking || order->poller != poller))
-        order = order->next;
+        order = TAILQ_NEXT(order, entry);
     if (order)
         order_queue_go_on(queue, order, order_look(order, open, now), now);
 }

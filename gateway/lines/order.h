@@ -22,6 +22,7 @@
 #include "poller.h"
 #include "reply.h"
 
+#include "base/queue.h"
 #include "bms/switching.h"
 
 #define ORDER_LOOKS 3                       /* cycles until the new state must show */
@@ -39,18 +40,16 @@ struct order {
     struct bms_request request; /* the last one sent; empty: none yet */
     double sent_at;
     unsigned part; /* of a setting that takes several requests: the one that is next, or was sent */
-    unsigned returns;        /* how often the last of them was sent */
-    enum order_result fault; /* of an earlier part; ORDER_PENDING: none */
-    bool looking;            /* at the state that is read back */
-    bool repeated;           /* the request was sent twice */
-    unsigned looks;          /* cycles since it was sent */
-    struct order *next;      /* in the line's queue */
+    unsigned returns;         /* how often the last of them was sent */
+    enum order_result fault;  /* of an earlier part; ORDER_PENDING: none */
+    bool looking;             /* at the state that is read back */
+    bool repeated;            /* the request was sent twice */
+    unsigned looks;           /* cycles since it was sent */
+    TAILQ_ENTRY(order) entry; /* in the line's queue */
 };
 
-/* The orders of a line, first come, first served. Zeroed is empty. */
-struct order_queue {
-    struct order *first;
-};
+/* The orders of a line, first come, first served. */
+TAILQ_HEAD(order_queue, order);
 
 /** ORDER_PENDING if a pack of this driver can carry it out, else why not. Rounds the value to the step. */
 enum order_result order_check(const struct bms_driver *driver, struct switches *switches);

@@ -54,7 +54,8 @@ struct control {
     struct editing *editing;
     char *status; /* the cached status; NULL: none */
     double status_at, commit_at;
-    char text[LINE_ROOM]; /* preallocated: nothing is allocated while packs are polled */
+    json_int_t commit_from; /* how often the history had written at commit_at */
+    char text[LINE_ROOM];   /* preallocated: nothing is allocated while packs are polled */
 };
 
 /* With many packs a status takes a while to build, so it is cached. The cache is dropped as soon
@@ -138,8 +139,8 @@ static json_t *answer_values(const struct control *control, const json_t *reques
     return json_pack("{s:o?, s:o}", "configuration", path, "packs", values);
 }
 
-/* Returns how often the history has written so far. Without `since`, first asks it to write now,
- * unless that was done just before. */
+/* Returns how often the history has written so far, and whether it will write: without `since`, first asks it to write
+ * now, unless that was done just before. */
 static json_t *answer_commit(struct control *control, const json_t *request)
 {
     const struct outlets *outlets = control->overview->outlets;
@@ -149,11 +150,13 @@ static json_t *answer_commit(struct control *control, const json_t *request)
     for (unsigned n = 0; outlets && outlets_state(outlets, n, &state); n++)
         if (state.stores)
             written = state.report->sent;
-    bool asked = false;
-    if (outlets && !json_object_get(request, "since") && now - control->commit_at > COMMIT_AGAIN_S)
-        asked = outlets_commit(outlets);
-    if (asked)
+    const bool recent = now - control->commit_at <= COMMIT_AGAIN_S;
+    bool asked = recent && written == control->commit_from;
+    if (outlets && !json_object_get(request, "since") && !recent && outlets_commit(outlets)) {
         control->commit_at = now;
+        control->commit_from = written;
+        asked = true;
+    }
     return json_pack("{s:I, s:b}", "written", written, "asked", asked);
 }
 

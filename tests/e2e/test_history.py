@@ -104,6 +104,11 @@ def exports_csv():
         assert result.returncode == 0 and result.stdout.startswith(b"time,"), result
 
 
+def export_by(ini):
+    return subprocess.run([PACKGATE, "export", "-c", ini, "--level", "recent"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          timeout=PATIENCE)
+
+
 def exports_what_is_in_memory_only():
     """The gateway requests a commit: after the first one, half a minute after the start, the next would come only
     after an hour."""
@@ -114,15 +119,21 @@ def exports_what_is_in_memory_only():
             newest, deadline = set(), time.monotonic() + PATIENCE
             while len(newest) < 3:
                 assert time.monotonic() < deadline, newest
-                result = subprocess.run([PACKGATE, "export", "-c", gateway.path, "--level", "recent"], stdout=subprocess.PIPE,
-                                        stderr=subprocess.DEVNULL, timeout=PATIENCE)
+                result = export_by(gateway.path)
                 newest |= {line.split(b",")[0] for line in result.stdout.splitlines()[1:][-1:]}
                 time.sleep(0.5)
             # Repeated requests do not wear out a memory card.
             with Link(gateway) as link:
                 begin, answers = time.monotonic(), [link.ask("commit") for _ in range(5)]
-            assert sum(answer["asked"] for answer in answers) <= 1 + (time.monotonic() - begin) // 10, answers
-            assert answers[0]["written"] >= 3, answers
+                until(lambda: link.ask("commit", since=0)["asked"], lambda asked: not asked)
+                written = link.ask("commit", since=0)["written"] - answers[0]["written"]
+            assert written <= 1 + (time.monotonic() - begin) // 10 and answers[0]["written"] >= 3, (written, answers)
+            # Who asks again while the first request is not done yet has to wait for it, too.
+            os.kill(outlet_pid(gateway, "history"), signal.SIGSTOP)
+            until(lambda: export_by(gateway.path).returncode, lambda status: status == 1)
+            assert export_by(gateway.path).returncode == 1
+            os.kill(outlet_pid(gateway, "history"), signal.SIGCONT)
+            until(lambda: export_by(gateway.path).returncode, lambda status: status == 0)
 
 
 def fails_without_the_latest_rows():

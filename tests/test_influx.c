@@ -422,7 +422,7 @@ TEST(levels)
     struct outlet_pack known = {.source = {.name = "shed"}};
     pack_clear(&known.values);
     struct influx_pack pack = {.pack = &known, .tags = "packgate,pack=shed"};
-    assert_true(recent_init(&pack.recent, 100));
+    recent_init(&pack.recent, 100, false);
     struct influx_config config = {.interval_s = 10, .recent_s = 60, .minutes_s = 240};
     struct backlog backlog = {&config, &pack, 1, NOW, NOW + 10000};
     struct batch batch = {.post = NULL};
@@ -493,7 +493,7 @@ TEST(short_memory)
     struct pack values = cleared_pack();
     pack_clear(&known.values);
     struct influx_pack pack = {.pack = &known, .tags = "packgate,pack=shed"};
-    assert_true(recent_init(&pack.recent, 100));
+    recent_init(&pack.recent, 100, false);
     pack_set(&values, VOLTAGE_V, 52);
     for (int s = 0; s < 60; s++)
         recent_add(&pack.recent, &values, &(struct map_status){.charged_wh = NAN}, NOW + s);
@@ -521,7 +521,7 @@ TEST(memory)
     struct pack values = cleared_pack();
     pack_clear(&known.values);
     struct influx_pack pack = {.pack = &known, .tags = "packgate,pack=shed"};
-    assert_true(recent_init(&pack.recent, 100));
+    recent_init(&pack.recent, 100, false);
     for (int i = 0; i < 3; i++) {
         const struct history_row row = row_at(NOW + 10 * i, 52000 + i);
         store_row(store, "shed", LEVEL_RECENT, &row);

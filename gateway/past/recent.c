@@ -2,6 +2,8 @@
 /* Rows that may not be in the database yet. */
 #include "recent.h"
 
+#include "base/alloc.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,18 +18,16 @@ struct recent_row {
 
 #define HEAD offsetof(struct history_row, mean)
 
-bool recent_init(struct recent *recent, double span_s)
+void recent_init(struct recent *recent, double span_s, bool means_only)
 {
-    memset(recent, 0, sizeof *recent);
+    *recent = (struct recent){.room = (unsigned) ceil(span_s / RECENT_S), .means_only = means_only};
     history_series_init(&recent->series);
-    recent->room = (unsigned) ceil(span_s / RECENT_S);
-    recent->rows = calloc(recent->room, sizeof *recent->rows);
-    return recent->rows != NULL;
+    recent->rows = alloc_zeroed(recent->room, sizeof *recent->rows);
 }
 
 void recent_free(struct recent *recent)
 {
-    for (unsigned i = 0; recent->rows && i < recent->room; i++)
+    for (unsigned i = 0; i < recent->room; i++)
         free(recent->rows[i].bytes);
     free(recent->rows);
     recent->rows = NULL;

@@ -10,12 +10,11 @@ struct recent {
     struct history_series series;
     struct recent_row *rows; /* a ring, oldest first */
     unsigned first, count, room;
-    /* set after recent_init: without extremes, two thirds of the memory are saved */
-    bool means_only;
+    bool means_only; /* without extremes, two thirds of the memory are saved */
 };
 
-/** Keeps rows for `span_s`. False: out of memory. */
-bool recent_init(struct recent *recent, double span_s);
+/** Keeps rows for `span_s`. */
+void recent_init(struct recent *recent, double span_s, bool means_only);
 void recent_free(struct recent *recent);
 
 void recent_add(struct recent *recent, const struct pack *pack, const struct map_status *status,

@@ -124,11 +124,10 @@ static void on_outcome(void *data, const struct post_outcome *outcome)
     }
 }
 
-bool batch_init(struct batch *batch, struct transfers *transfers,
+void batch_init(struct batch *batch, struct transfers *transfers,
                 const struct influx_config *config, const char *who)
 {
     batch->post = post_new(transfers, config, who, on_outcome, batch);
-    return batch->post != NULL;
 }
 
 void batch_free(struct batch *batch)

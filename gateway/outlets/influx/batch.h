@@ -49,8 +49,8 @@ struct batch {
     void *data;
 };
 
-/** Zeroed, with `done`, `data` and `proof`; the post is made for it. False: out of memory. */
-bool batch_init(struct batch *batch, struct transfers *transfers,
+/** Zeroed, with `done`, `data` and `proof`; the post is made for it. */
+void batch_init(struct batch *batch, struct transfers *transfers,
                 const struct influx_config *config, const char *who);
 void batch_free(struct batch *batch);
 

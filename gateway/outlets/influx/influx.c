@@ -568,18 +568,19 @@ static void free_influx(void *self)
     batch_free(&influx->daily.batch);
     batch_proof_free(&influx->proof);
     transfers_free(influx->transfers);
-    for (unsigned i = 0; influx->packs && i < influx->count; i++)
+    for (unsigned i = 0; i < influx->count; i++)
         recent_free(&influx->packs[i].recent);
     free(influx->packs);
     free(influx);
 }
 
-static bool make_batch(struct influx *influx, struct batch *batch, void (*done)(void *data))
+static void make_batch(struct influx *influx, struct batch *batch, void (*done)(void *data))
 {
     *batch = (struct batch){.done = done, .data = influx, .proof = &influx->proof};
-    return batch_init(batch, influx->transfers, influx->config, influx->who);
+    batch_init(batch, influx->transfers, influx->config, influx->who);
 }
 
+/* False: the name of the gateway does not fit into the lines. */
 static bool prepare_influx(struct influx *influx)
 {
     char host[HOST_NAME_SIZE];
@@ -587,17 +588,17 @@ static bool prepare_influx(struct influx *influx)
     text_expand(&name, influx->config->gateway, host_own_name(host)); /* %h */
     influx->packs = alloc_zeroed(influx->count, sizeof *influx->packs);
     influx->transfers = transfers_new(outlet_loop(influx->outlet));
+    make_batch(influx, &influx->live, on_live);
+    make_batch(influx, &influx->late, on_late);
+    make_batch(influx, &influx->daily.batch, on_daily);
     for (unsigned i = 0; i < influx->count; i++) {
         struct influx_pack *pack = &influx->packs[i];
         pack->pack = outlet_pack(influx->outlet, i);
-        if (!points_tags(influx->gateway, &pack->pack->source, pack->tags) ||
-            !recent_init(&pack->recent, influx->memory_s))
+        recent_init(&pack->recent, influx->memory_s, true);
+        if (!points_tags(influx->gateway, &pack->pack->source, pack->tags))
             return false;
-        pack->recent.means_only = true;
     }
-    return make_batch(influx, &influx->live, on_live) &&
-           make_batch(influx, &influx->late, on_late) &&
-           make_batch(influx, &influx->daily.batch, on_daily);
+    return true;
 }
 
 static void begin_gaps(struct influx *influx)
@@ -635,7 +636,7 @@ static void *start_influx(struct outlet *outlet)
                  influx->config->outlet.name);
     influx->count = outlet_config(outlet)->pack_count;
     if (!prepare_influx(influx)) {
-        log_error("%s: out of memory", influx->who);
+        log_error("%s: 'gateway' is too long", influx->who);
         free_influx(influx);
         return NULL;
     }

@@ -2,6 +2,7 @@
 /* One request to the database. */
 #include "post.h"
 
+#include "base/alloc.h"
 #include "base/secret.h"
 #include "bms/count.h"
 
@@ -118,17 +119,13 @@ struct post *post_new(struct transfers *transfers, const struct influx_config *c
 {
     const struct transfer_tls tls = {config->ca_file, config->client_cert, config->client_key,
                                      config->verify};
-    struct post *post = calloc(1, sizeof *post);
-    if (!post)
-        return NULL;
+    struct post *post = alloc_zeroed(1, sizeof *post);
     post->config = config;
     post->who = who;
     post->done = done;
     post->data = data;
-    if (!transfer_init(&post->transfer, transfers, "http,https", LIMIT_S, &tls)) {
-        post_free(post);
-        return NULL;
-    }
+    const bool made = transfer_init(&post->transfer, transfers, "http,https", LIMIT_S, &tls);
+    alloc_checked(made ? post : NULL);
     post->transfer.done = on_done;
     post->transfer.data = post;
     transfer_set_url(&post->transfer, config->url);
@@ -250,10 +247,10 @@ int influx_test(const struct pipe_config *config)
     struct post_outcome outcome;
     struct transfers *transfers = transfers_new(trial.loop);
     struct post *post = post_new(transfers, config->settings, "try", on_tried, &trial);
-    if (post && post_send(post, line, sizeof line - 1, &outcome))
+    if (post_send(post, line, sizeof line - 1, &outcome))
         ev_run(trial.loop, 0);
     else
-        printf("write failed %s\n", post ? outcome.words : "out of memory");
+        printf("write failed %s\n", outcome.words);
     post_free(post);
     transfers_free(transfers);
     return trial.status;

@@ -29,7 +29,7 @@ struct post_outcome {
 
 struct post;
 
-/** `who` is for the log; all must outlive it. NULL: out of memory. */
+/** `who` is for the log; all must outlive it. */
 struct post *post_new(struct transfers *transfers, const struct influx_config *config,
                       const char *who, void (*done)(void *data, const struct post_outcome *outcome),
                       void *data);

@@ -237,8 +237,8 @@ static void *start_web(struct outlet *outlet)
         web->packs[n].pack = outlet_pack(outlet, n);
     web->stream = stream_new(outlet, web->packs, web->count, web->config->max_streams);
     if (web->config->history[0])
-        web->past = alloc_checked(
-            past_new(outlet_loop(outlet), web->count, web->config->history, web->config->commit_s));
+        web->past =
+            past_new(outlet_loop(outlet), web->count, web->config->history, web->config->commit_s);
     web->comparers = workers_new(outlet_loop(outlet), PASSWORD_CHECKS_MAX, PASSWORD_LONGEST_S,
                                  log_unusable, NULL);
     if (!open_server(web)) {

@@ -2,6 +2,7 @@
 /* Past values as JSON and as CSV. */
 #include "past.h"
 
+#include "base/alloc.h"
 #include "base/log.h"
 
 #include <math.h>
@@ -433,27 +434,21 @@ struct workers *past_workers(struct past *past)
 
 struct past *past_new(struct ev_loop *loop, unsigned count, const char *file, double commit_s)
 {
-    struct past *past = calloc(1, sizeof *past);
-    if (!past)
-        return NULL;
+    struct past *past = alloc_zeroed(1, sizeof *past);
     past->file = file;
     past->count = count;
-    past->recents = calloc(count + 1, sizeof *past->recents);
+    past->recents = alloc_zeroed(count, sizeof *past->recents);
     past->workers = workers_new(loop, WORKERS_MOST, LONGEST_S, log_unreadable, past);
-    bool good = past->recents && past->workers;
-    for (unsigned i = 0; good && i < count; i++)
-        good = recent_init(&past->recents[i], commit_s + OVERLAP_S);
-    if (good)
-        return past;
-    past_free(past);
-    return NULL;
+    for (unsigned i = 0; i < count; i++)
+        recent_init(&past->recents[i], commit_s + OVERLAP_S, false);
+    return past;
 }
 
 void past_free(struct past *past)
 {
     if (!past)
         return;
-    for (unsigned i = 0; past->recents && i < past->count; i++)
+    for (unsigned i = 0; i < past->count; i++)
         recent_free(&past->recents[i]);
     workers_free(past->workers);
     free(past->recents);

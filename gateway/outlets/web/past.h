@@ -13,7 +13,7 @@
 
 struct past;
 
-/** For `count` packs; the history writes the database at `file` every `commit_s`. NULL: out of memory. */
+/** For `count` packs; the history writes the database at `file` every `commit_s`. */
 struct past *past_new(struct ev_loop *loop, unsigned count, const char *file, double commit_s);
 void past_free(struct past *past);
 

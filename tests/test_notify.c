@@ -291,6 +291,22 @@ TEST(words)
     }
 }
 
+/* A pack that does not answer can be ordered to switch: its old values are not those of that moment. */
+TEST(switched)
+{
+    begin();
+    const struct source source = {.name = "shed", .title = "shed", .values = &values};
+    for (int answers = 0; answers <= 1; answers++) {
+        struct message message;
+        message_switched(&message, &source, "charge off", "mqtt", answers ? "done" : "not done",
+                         "hut", answers, START);
+        assert_string_equal(message.title, answers ? "shed: charge off by mqtt: done"
+                                                   : "shed: charge off by mqtt: not done");
+        assert_true(answers == (message.values != NULL));
+        free(message.values);
+    }
+}
+
 static void add_about(struct delivery *delivery, const char *title, unsigned watch, double now)
 {
     struct message message = {.event = NOTIFY_ALARM, .alarm = -1, .time = START + now};

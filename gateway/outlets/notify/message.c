@@ -196,7 +196,8 @@ void message_of(struct message *message, const struct happening *happening,
 }
 
 void message_switched(struct message *message, const struct source *source, const char *what,
-                      const char *from, const char *outcome, const char *gateway, double time)
+                      const char *from, const char *outcome, const char *gateway, bool fresh,
+                      double time)
 {
     *message = (struct message){.event = NOTIFY_SWITCHED, .alarm = -1, .time = time};
     snprintf(message->pack, sizeof message->pack, "%s", source->name);
@@ -204,7 +205,8 @@ void message_switched(struct message *message, const struct source *source, cons
              outcome);
     snprintf(message->text, sizeof message->text, "%s %s of gateway %s: %s ordered by %s: %s.",
              source->members ? "Bank" : "Pack", source->title, gateway, what, from, outcome);
-    message->values = json_text(json_of_pack(source->values));
+    if (fresh)
+        message->values = json_text(json_of_pack(source->values));
 }
 
 char *message_json(const struct message *message, const char *gateway)

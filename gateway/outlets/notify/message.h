@@ -43,9 +43,10 @@ void message_of(struct message *message, const struct happening *happening,
                 const struct source *source, const struct notify_config *config,
                 const char *gateway, bool fresh, double time);
 
-/** A message about a switch that was set. */
+/** A message about a switch that was set. Values as above. */
 void message_switched(struct message *message, const struct source *source, const char *what,
-                      const char *from, const char *outcome, const char *gateway, double time);
+                      const char *from, const char *outcome, const char *gateway, bool fresh,
+                      double time);
 
 /** "warning", "protection"; "info" for news. */
 const char *message_level(const struct message *message);

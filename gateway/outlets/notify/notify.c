@@ -292,7 +292,8 @@ static void on_ordered(void *self, const struct outlet_pack *pack, const struct 
                      order->result == ORDER_DONE      ? "done"
                      : order->result == ORDER_REFUSED ? "refused"
                                                       : "not done",
-                     notify->gateway, clock_wall());
+                     notify->gateway, outlet_fresh(notify->outlet, pack, clock_now()),
+                     clock_wall());
     queue_message(notify, &message, ~0u, ~0u);
 }
 

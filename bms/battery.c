@@ -330,10 +330,7 @@ static void publish(struct battery *battery, struct pack *pack)
     pack_set(pack, DISCHARGE_VOLTAGE_LIMIT_V, round_to(2.8 * count, 0.01));
     const double limit_a = round_to(LIMIT_C * battery->rated_ah, 0.1);
     pack_set(pack, CURRENT_A, round_to(battery->current_a, 0.01));
-    pack_set(pack, FLOW,
-             battery->current_a > 0   ? FLOW_CHARGING
-             : battery->current_a < 0 ? FLOW_DISCHARGING
-                                      : FLOW_IDLE);
+    pack_set(pack, FLOW, pack_flow(pack));
     pack_set(pack, CHARGE_MOS, battery->charge.closed);
     pack_set(pack, DISCHARGE_MOS, battery->discharge.closed);
     pack_set(pack, CHARGE_CURRENT_LIMIT_A, battery->charge.closed ? limit_a : 0);

@@ -70,11 +70,6 @@ static const char *const alarm_names[] = {PACK_ALARMS(PACK_ALARM_NAME)};
 
 static const char *const text_names[PACK_TEXTS] = {"serial", "model", "firmware"};
 
-bool pack_is_setting(enum pack_value id)
-{
-    return id >= SETTINGS_FIRST && id < SETTINGS_END;
-}
-
 void pack_clear(struct pack *pack)
 {
     memset(pack, 0, sizeof *pack);

@@ -223,9 +223,6 @@ void pack_merge(struct pack *pack, const struct pack *part);
  * if CELLS_UNREAD is known. */
 void pack_derive(struct pack *pack);
 
-/** Whether a value is a setting: it changes only if somebody changes it, and is rarely read. */
-bool pack_is_setting(enum pack_value id);
-
 /** Row of an enum pack_value; CELL_MV + n and TEMP_C + n share the row of their stem. */
 const struct pack_value_info *pack_value_info(enum pack_value id);
 

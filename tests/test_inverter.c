@@ -110,6 +110,14 @@ static void read_recorded(const struct table *table, unsigned id, const struct b
     assert_true(table_read(table, id, frame->bytes, (unsigned) frame->size, data));
 }
 
+static bool table_carries(const struct table *table, unsigned id)
+{
+    for (unsigned i = 0; i < table->field_count; i++)
+        if (table->fields[i].kind <= TABLE_SWITCH && table->fields[i].id == id)
+            return true;
+    return false;
+}
+
 TEST(pylon_12)
 {
     const struct table *table = table_of("pylon-1.2");

@@ -227,13 +227,3 @@ bool table_read(const struct table *table, unsigned message, const uint8_t *byte
             read_field(table, &table->fields[i], bytes, shown);
     return true;
 }
-
-bool table_carries(const struct table *table, unsigned id)
-{
-    for (unsigned i = 0; i < table->field_count; i++) {
-        const struct table_field *field = &table->fields[i];
-        if ((is_number(field) || field->kind == TABLE_SWITCH) && field->id == id)
-            return true;
-    }
-    return false;
-}

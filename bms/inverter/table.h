@@ -75,6 +75,3 @@ unsigned table_write(const struct table *table, unsigned message, const struct s
 /** Decodes a message. False: not in the table, or too short. */
 bool table_read(const struct table *table, unsigned message, const uint8_t *bytes, unsigned size,
                 struct shown *shown);
-
-/** Whether a table contains this number (enum pack_value or enum shown_number). */
-bool table_carries(const struct table *table, unsigned id);

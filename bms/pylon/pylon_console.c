@@ -589,7 +589,8 @@ static void say_events(struct bms_output *out, const char *label, bool of_cells,
 static void say_pwr(struct bms_output *out, int number, const struct pack *pack)
 {
     static const char rule[] = " ----------------------------";
-    bool charges = pack->value[CURRENT_A] > 0, discharges = pack->value[CURRENT_A] < 0;
+    static const char *const states[] = {
+        [FLOW_IDLE] = "Idle", [FLOW_CHARGING] = "Charge", [FLOW_DISCHARGING] = "Dischg"};
     append_text(out, " CFetState:%s\r\r\n DFetState:%s\r\r\n",
                 pack->value[CHARGE_MOS] > 0 ? "ON" : "OFF",
                 pack->value[DISCHARGE_MOS] > 0 ? "ON" : "OFF");
@@ -600,10 +601,7 @@ static void say_pwr(struct bms_output *out, int number, const struct pack *pack)
     append_text(out, " Coulomb         : %-11ld %%\r\r\n", told(pack, SOC_PERCENT, 1));
     append_text(out, " Total Coulomb   : %-11ld mAH\r\r\n", told(pack, RATED_AH, 1000));
     append_text(out, " Real Coulomb    : %-11ld mAH\r\r\n", told(pack, FULL_AH, 1000));
-    append_text(out, " Basic Status    : %s\r\r\n",
-                charges      ? "Charge"
-                : discharges ? "Dischg"
-                             : "Idle");
+    append_text(out, " Basic Status    : %s\r\r\n", states[pack_flow(pack)]);
     say_events(out, "Bat Events", true, pack);
     say_events(out, "Power Events", false, pack);
     append_text(out, " System Fault    : 0x%X\r\r\n",

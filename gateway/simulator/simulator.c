@@ -103,7 +103,7 @@ static void put_fixed(const struct simulator_fixed *fixed, struct pack *pack)
 static void follow_fixed(const struct simulator_fixed *fixed, struct pack *pack)
 {
     const bool *is_fixed = fixed->is_fixed;
-    const double full_ah = pack->value[FULL_AH], current_a = pack->value[CURRENT_A];
+    const double full_ah = pack->value[FULL_AH];
     double sum_mv = 0;
     bool any_cell = false;
     for (int id = CELL_MV; id < CELL_MV + MAX_CELLS; id++) {
@@ -117,10 +117,7 @@ static void follow_fixed(const struct simulator_fixed *fixed, struct pack *pack)
     else if (full_ah > 0 && !is_fixed[SOC_PERCENT] && (is_fixed[REMAINING_AH] || is_fixed[FULL_AH]))
         pack_set(pack, SOC_PERCENT, 100 * pack->value[REMAINING_AH] / full_ah);
     if (pack_known(pack, CURRENT_A))
-        pack_set(pack, FLOW,
-                 current_a > 0   ? FLOW_CHARGING
-                 : current_a < 0 ? FLOW_DISCHARGING
-                                 : FLOW_IDLE);
+        pack_set(pack, FLOW, pack_flow(pack));
 }
 
 /* Replaces the values of the model by the fixed ones, and derives what depends on them and is not fixed itself: the voltage of the

@@ -72,37 +72,41 @@ static bool parse_command(struct pylon_text text, struct command *command)
 
 /* ---- pwr N (section 4) ---- */
 
-// clang-format off
-static const struct number_row {
-    const char *label, *unit;
-    uint8_t id;
-    double divisor;
-} pwr_numbers[] = {
-    {"Voltage",       "mV",  VOLTAGE_V,   1e3},
-    {"Current",       "mA",  CURRENT_A,   1e3},
-    {"Coulomb",       "%",   SOC_PERCENT, 1},
-    {"Total Coulomb", "mAH", RATED_AH,    1e3},
-    {"Total Coulomb", "mAS", RATED_AH,    3.6e6},
-    {"Real Coulomb",  "mAH", FULL_AH,     1e3},
-    {"Real Coulomb",  "mAS", FULL_AH,     3.6e6},
-};
+enum kind { NUMBER, SWITCH, TEXT, EVENTS };
 
-static const struct word_row {
+/* Words of events: their numbers in the order of this list, the low half first. */
+enum { EVENTS_BAT, EVENTS_POWER, SYSTEM_FAULT, SYSTEM_ALARM, EVENT_WORDS };
+
+// clang-format off
+static const struct label_row {
     const char *label;
-    uint8_t id;
-} pwr_switches[] = {
-    {"CFetState",   CHARGE_MOS},
-    {"CMOS Status", CHARGE_MOS},
-    {"DFetState",   DISCHARGE_MOS},
-    {"DMOS Status", DISCHARGE_MOS},
-}, pwr_texts[] = {
-    {"Barcode",      SERIAL},
-    {"DevType",      MODEL},
-    {"Firm Version", FIRMWARE},
-}, info_texts[] = {
-    {"Barcode",           SERIAL},
-    {"Device name",       MODEL},
-    {"Main Soft version", FIRMWARE},
+    enum kind kind;
+    uint8_t id; /* of a value, a text, a word of events */
+    const char *unit;
+    double divisor;
+} pwr_labels[] = {
+    {"Voltage",       NUMBER, VOLTAGE_V,     "mV",  1e3},
+    {"Current",       NUMBER, CURRENT_A,     "mA",  1e3},
+    {"Coulomb",       NUMBER, SOC_PERCENT,   "%",   1},
+    {"Total Coulomb", NUMBER, RATED_AH,      "mAH", 1e3},
+    {"Total Coulomb", NUMBER, RATED_AH,      "mAS", 3.6e6},
+    {"Real Coulomb",  NUMBER, FULL_AH,       "mAH", 1e3},
+    {"Real Coulomb",  NUMBER, FULL_AH,       "mAS", 3.6e6},
+    {"CFetState",     SWITCH, CHARGE_MOS,    NULL,  0},
+    {"CMOS Status",   SWITCH, CHARGE_MOS,    NULL,  0},
+    {"DFetState",     SWITCH, DISCHARGE_MOS, NULL,  0},
+    {"DMOS Status",   SWITCH, DISCHARGE_MOS, NULL,  0},
+    {"Barcode",       TEXT,   SERIAL,        NULL,  0},
+    {"DevType",       TEXT,   MODEL,         NULL,  0},
+    {"Firm Version",  TEXT,   FIRMWARE,      NULL,  0},
+    {"Bat Events",    EVENTS, EVENTS_BAT,    NULL,  0},
+    {"Power Events",  EVENTS, EVENTS_POWER,  NULL,  0},
+    {"System Fault",  EVENTS, SYSTEM_FAULT,  NULL,  0},
+    {"System Alarm",  EVENTS, SYSTEM_ALARM,  NULL,  0},
+}, info_labels[] = {
+    {"Barcode",           TEXT, SERIAL,   NULL, 0},
+    {"Device name",       TEXT, MODEL,    NULL, 0},
+    {"Main Soft version", TEXT, FIRMWARE, NULL, 0},
 };
 
 /* Section 7: the numbers of the bits differ by firmware, the names do not. */
@@ -139,49 +143,14 @@ static const struct event {
 };
 // clang-format on
 
-/* Words of events: their numbers in the order of this list, the low half first. */
-enum { EVENTS_BAT, EVENTS_POWER, SYSTEM_FAULT, SYSTEM_ALARM, EVENT_WORDS };
-static const char *const event_labels[EVENT_WORDS] = {"Bat Events", "Power Events", "System Fault",
-                                                      "System Alarm"};
-
-/* Values of a `pwr` until all of it was checked. */
-struct pwr {
+/* Values of an answer until all of it was checked. */
+struct checked {
     struct pack pack;
     int64_t number; /* of the pack; 0: not there */
     bool has_voltage, has_charge, absent, wrong;
     uint32_t words[EVENT_WORDS];
     unsigned told; /* bit n: word n was there, with the names of its bits if any is set */
 };
-
-static void decode_number(const struct bms *bms, struct pylon_text label, struct pylon_text value,
-                          struct pwr *pwr)
-{
-    struct pylon_text digits = pylon_word(&value), unit = pylon_word(&value);
-    for (size_t i = 0; i < COUNT(pwr_numbers); i++) {
-        const struct number_row *row = &pwr_numbers[i];
-        int64_t number;
-        if (!pylon_is(label, row->label) || !pylon_is(unit, row->unit))
-            continue;
-        if (!pylon_integer(digits, &number)) {
-            pwr->wrong = true;
-            return;
-        }
-        pwr->has_voltage |= row->id == VOLTAGE_V;
-        pwr->has_charge |= row->id == SOC_PERCENT;
-        if (row->id == CURRENT_A)
-            bms_set_current(bms, &pwr->pack, (double) number / row->divisor);
-        else
-            pack_set(&pwr->pack, (enum pack_value) row->id, (double) number / row->divisor);
-    }
-}
-
-static void decode_text(const struct word_row *rows, size_t count, struct pylon_text label,
-                        struct pylon_text value, struct pack *pack)
-{
-    for (size_t i = 0; i < count; i++)
-        if (pylon_is(label, rows[i].label) && value.size > 0)
-            pack_set_text(pack, (enum pack_text) rows[i].id, value.at, value.size);
-}
 
 /* "0x2002"; some firmware of Pytes prints it in decimal. */
 static bool parse_event_word(struct pylon_text word, uint32_t *number)
@@ -195,30 +164,63 @@ static bool parse_event_word(struct pylon_text word, uint32_t *number)
     return true;
 }
 
-static void decode_events(struct pylon_text label, struct pylon_text value, struct pwr *pwr)
+/* 0x2000 BHV PHV: a number, and the names of its bits. */
+static void decode_events(unsigned number, struct pylon_text value, struct checked *checked)
 {
-    for (unsigned i = 0; i < EVENT_WORDS; i++) {
-        if (!pylon_is(label, event_labels[i]))
+    struct pylon_text word = pylon_word(&value);
+    checked->wrong |= !parse_event_word(word, &checked->words[number]);
+    if (number > EVENTS_POWER || checked->words[number] == 0 || pylon_trim(value).size > 0)
+        checked->told |= 1u << number;
+    while (number <= EVENTS_POWER && (word = pylon_word(&value)).size > 0) {
+        for (size_t i = 0; i < COUNT(events); i++)
+            if (pylon_is(word, events[i].name))
+                pack_alarm_at(&checked->pack, (enum pack_alarm) events[i].alarm, events[i].level,
+                              true);
+    }
+}
+
+static void decode_number(const struct bms *bms, const struct label_row *row,
+                          struct pylon_text value, struct checked *checked)
+{
+    struct pylon_text digits = pylon_word(&value);
+    int64_t number = 0;
+    if (!pylon_is(pylon_word(&value), row->unit))
+        return;
+    checked->wrong |= !pylon_integer(digits, &number);
+    checked->has_voltage |= row->id == VOLTAGE_V;
+    checked->has_charge |= row->id == SOC_PERCENT;
+    if (row->id == CURRENT_A)
+        bms_set_current(bms, &checked->pack, (double) number / row->divisor);
+    else
+        pack_set(&checked->pack, (enum pack_value) row->id, (double) number / row->divisor);
+}
+
+static void decode_label(const struct bms *bms, const struct label_row *rows, size_t count,
+                         struct pylon_text label, struct pylon_text value, struct checked *checked)
+{
+    for (const struct label_row *row = rows; row < rows + count; row++) {
+        if (!pylon_is(label, row->label))
             continue;
-        struct pylon_text names = value, word = pylon_word(&names);
-        if (!parse_event_word(word, &pwr->words[i])) {
-            pwr->wrong = true;
-            return;
-        }
-        if (i > EVENTS_POWER || pwr->words[i] == 0 || pylon_trim(names).size > 0)
-            pwr->told |= 1u << i;
-        if (i > EVENTS_POWER)
-            continue;
-        while ((word = pylon_word(&names)).size > 0) {
-            for (size_t n = 0; n < COUNT(events); n++)
-                if (pylon_is(word, events[n].name))
-                    pack_alarm_at(&pwr->pack, (enum pack_alarm) events[n].alarm, events[n].level,
-                                  true);
+        switch (row->kind) {
+        case NUMBER:
+            decode_number(bms, row, value, checked);
+            break;
+        case SWITCH:
+            checked->wrong |= !pylon_is(value, "ON") && !pylon_is(value, "OFF");
+            pack_set(&checked->pack, (enum pack_value) row->id, pylon_is(value, "ON"));
+            break;
+        case TEXT:
+            if (value.size > 0)
+                pack_set_text(&checked->pack, (enum pack_text) row->id, value.at, value.size);
+            break;
+        case EVENTS:
+            decode_events(row->id, value, checked);
+            break;
         }
     }
 }
 
-static void decode_pwr_line(const struct bms *bms, struct pylon_text line, struct pwr *pwr)
+static void decode_pwr_line(const struct bms *bms, struct pylon_text line, struct checked *pwr)
 {
     struct pylon_text label, value;
     if (!pylon_label(line, &label, &value)) {
@@ -227,24 +229,14 @@ static void decode_pwr_line(const struct bms *bms, struct pylon_text line, struc
             pwr->wrong = true;
         return;
     }
-    decode_number(bms, label, value, pwr);
-    for (size_t i = 0; i < COUNT(pwr_switches); i++) {
-        if (!pylon_is(label, pwr_switches[i].label))
-            continue;
-        if (pylon_is(value, "ON") || pylon_is(value, "OFF"))
-            pack_set(&pwr->pack, (enum pack_value) pwr_switches[i].id, pylon_is(value, "ON"));
-        else
-            pwr->wrong = true;
-    }
-    decode_text(pwr_texts, COUNT(pwr_texts), label, value, &pwr->pack);
-    decode_events(label, value, pwr);
+    decode_label(bms, pwr_labels, COUNT(pwr_labels), label, value, pwr);
     pwr->absent |= pylon_is(label, "Basic Status") && pylon_is(value, "Absent");
 }
 
 static enum bms_result decode_pwr(const struct bms *bms, struct pylon_text text, int64_t number,
                                   struct pack *pack)
 {
-    struct pwr pwr = {.number = 0};
+    struct checked pwr = {.number = 0};
     struct pylon_text line;
     pack_clear(&pwr.pack);
     while (pylon_line(&text, &line))
@@ -496,10 +488,10 @@ static enum bms_result decode_answer(struct bms *bms, const struct command *comm
         return echo.size > 0 && command->number ? decode_bat(text, pack) : BMS_FOREIGN;
     /* Both begin with the address; the next fields distinguish them. */
     struct pylon_text label, value;
-    struct pack part;
+    struct checked part;
     int64_t address = 0, count;
     bool stat = false, info = false;
-    pack_clear(&part);
+    pack_clear(&part.pack);
     while (pylon_line(&text, &line)) {
         if (address == 0 && parse_address_line(line, &address))
             continue;
@@ -508,18 +500,18 @@ static enum bms_result decode_answer(struct bms *bms, const struct command *comm
         stat |= pylon_is(label, "Data Items") || pylon_is(label, "CYCLE Times");
         info |= pylon_is(label, "Device name") || pylon_is(label, "Manufacturer");
         if (command->step == STEP_INFO)
-            decode_text(info_texts, COUNT(info_texts), label, value, &part);
+            decode_label(bms, info_labels, COUNT(info_labels), label, value, &part);
         else if (pylon_integer(value, &count) && count >= 0) {
             if (pylon_is(label, "CYCLE Times"))
-                pack_set(&part, CYCLES, (double) count);
+                pack_set(&part.pack, CYCLES, (double) count);
             if (pylon_is(label, "SOH") && count > 0)
-                pack_set(&part, SOH_PERCENT, (double) count);
+                pack_set(&part.pack, SOH_PERCENT, (double) count);
         }
     }
     bool wanted = command->step == STEP_INFO ? info && !stat : stat && !info;
     if (!wanted || (address != number && (address != 0 || command->number != 0)))
         return BMS_FOREIGN;
-    pack_merge(pack, &part);
+    pack_merge(pack, &part.pack);
     return BMS_DONE;
 }
 

@@ -395,6 +395,14 @@ void battery_init(struct battery *battery, const struct battery_settings *settin
     battery->balances = true;
 }
 
+void battery_example(struct pack *pack)
+{
+    struct battery battery;
+    battery_init(&battery, &(struct battery_settings){
+                               .cells = 8, .temps = 4, .capacity_ah = 100, .soc_percent = 50});
+    battery_step(&battery, 0, pack);
+}
+
 void battery_set(struct battery *battery, enum pack_value id, double value)
 {
     if (id == SOC_PERCENT) {

@@ -86,3 +86,6 @@ void battery_set(struct battery *battery, enum pack_value id, double value);
  * current in that direction stops, or flows again if no protection prevents it. Cell voltages are
  * whole mV and add up to the pack's voltage. */
 void battery_step(struct battery *battery, double seconds, struct pack *pack);
+
+/** The pack of a battery of 8 cells that reports every value. */
+void battery_example(struct pack *pack);

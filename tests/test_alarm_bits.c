@@ -7,7 +7,7 @@
 #include "driver_test.h"
 #include "fuzz/repair.h"
 
-#include "bms/battery_random.h"
+#include "battery_random.h"
 
 #include <stdio.h>
 

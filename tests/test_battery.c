@@ -4,7 +4,7 @@
  * hours take no time.
  */
 #include "bms/battery.h"
-#include "bms/battery_random.h"
+#include "battery_random.h"
 
 #include <math.h>
 #include <string.h>

@@ -5,7 +5,7 @@
  */
 #include "bms/inverter/dialect.h"
 
-#include "bms/battery_random.h"
+#include "battery_random.h"
 #include "bms/modbus/modbus.h"
 #include "bms/topbms/ydt1363.h"
 #include "bms/prng.h"

@@ -6,7 +6,7 @@
 #include "bms/inverter/can.h"
 #include "bms/inverter/pylon_system.h"
 
-#include "bms/battery_random.h"
+#include "battery_random.h"
 #include "bms/prng.h"
 #include "driver_test.h"
 

@@ -11,7 +11,7 @@
 #include "lines/poller.h"
 #include "answers.h"
 
-#include "bms/battery_random.h"
+#include "battery_random.h"
 #include "bms/prng.h"
 
 #include <math.h>

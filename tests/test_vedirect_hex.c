@@ -6,7 +6,7 @@
  */
 #include "driver_test.h"
 
-#include "bms/battery_random.h"
+#include "battery_random.h"
 
 extern const struct bms_driver vedirect_hex_driver;
 

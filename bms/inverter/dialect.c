@@ -6,7 +6,7 @@
  */
 #include "dialect.h"
 
-#include "bms/battery_random.h"
+#include "bms/battery.h"
 
 #include <math.h>
 #include <string.h>
@@ -207,10 +207,9 @@ void dialect_init(struct dialect *dialect, const struct bms_driver *driver,
     bms_init(&dialect->board, driver);
     dialect->board.options = *options;
     /* Finds out which values the protocol carries, with a battery that has all. */
-    uint64_t seed = 1;
     struct pack read, raw;
     struct pack *values = &dialect->shown.values;
-    battery_random(values, &seed, 8, 4);
+    battery_example(values);
     for (size_t i = 0; i < COUNT(limits); i++)
         pack_set(values, limits[i], PROBE);
     poll_copy(dialect, false, &dialect->reader, &read, &raw);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* Finds the values that an inverter does not receive: encodes a random battery and decodes the
+/* Finds the values that an inverter does not receive: encodes a simulated battery and decodes the
  * messages. */
 #include "untold.h"
 
 #include "bank.h"
 #include "show.h"
 
-#include "bms/battery_random.h"
+#include "bms/battery.h"
 #include "bms/count.h"
 #include "bms/inverter/can.h"
 #include "bms/inverter/dialect.h"
@@ -32,10 +32,9 @@ static void keep_carried(const struct bms_driver *driver, const struct bms_optio
  * reported. */
 static void model_pack(const struct pack_config *config, bool least, struct pack *pack)
 {
-    uint64_t seed = 1;
     const struct bms_driver *driver = config->driver;
     struct bms_options options = config->options;
-    battery_random(pack, &seed, 8, 4);
+    battery_example(pack);
     if (!driver || bms_talks(driver) || !driver->emulate)
         return;
     const char *const *variants = driver->variants;
@@ -174,11 +173,10 @@ static struct untold find_untold(const struct present_config *present, enum leve
 /* What is missing even if the battery reports everything. */
 static struct untold find_unfit(const struct present_config *present, enum level level)
 {
-    uint64_t seed = 1;
     struct pack values;
     struct source source = {.values = &values};
     struct shown full;
-    battery_random(&values, &seed, 8, 4);
+    battery_example(&values);
     show_allowed(&full, &source);
     return find_untold(present, level, &full);
 }

@@ -11,7 +11,7 @@
 
 #include "lines/reply.h"
 
-#include "bms/battery_random.h"
+#include "tests/battery_random.h"
 #include "config/modbus_map.h"
 #include "registers/map.h"
 

@@ -6,7 +6,7 @@
  */
 #include "fuzz.h"
 
-#include "bms/battery_random.h"
+#include "tests/battery_random.h"
 #include "bms/bytes.h"
 #include "bms/prng.h"
 #include "config/modbus_map.h"

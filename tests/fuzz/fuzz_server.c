@@ -9,7 +9,7 @@
 
 #include "modbus/answer.h"
 
-#include "bms/battery_random.h"
+#include "tests/battery_random.h"
 #include "bms/bytes.h"
 
 #include <math.h>

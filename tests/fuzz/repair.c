@@ -2,7 +2,7 @@
 /* Checksums put right, form by form. */
 #include "repair.h"
 
-#include "bms/battery_random.h"
+#include "tests/battery_random.h"
 #include "bms/bytes.h"
 #include "bms/checksum.h"
 

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
-/* Random, consistent packs. Values are drawn one after the other, so that a seed gives the same
- * pack with every compiler. */
-#include "battery_random.h"
+/*
+ * Random packs with any values that a BMS could report, for tests that pass them through an emulator and a decoder. Values
+ * are drawn one after the other, so that a seed gives the same pack with every compiler.
+ */
+#pragma once
 
-#include "prng.h"
+#include "bms/pack.h"
+#include "bms/prng.h"
 
 #include <stdio.h>
 
-static void random_cells(struct pack *pack, uint64_t *seed, unsigned cells)
+static inline void random_cells(struct pack *pack, uint64_t *seed, unsigned cells)
 {
     int middle_mv = prng_range(seed, 2600, 3600), sum_mv = 0;
     for (unsigned i = 0; i < cells; i++) {
@@ -23,7 +26,11 @@ static void random_cells(struct pack *pack, uint64_t *seed, unsigned cells)
     pack_set(pack, DISCHARGE_VOLTAGE_LIMIT_V, 27 * cells / 10.0);
 }
 
-void battery_random(struct pack *pack, uint64_t *seed, unsigned cells, unsigned temps)
+/* * Fills in a random, plausible and consistent pack: cells add up to the voltage, SOC and
+ * capacities agree, current flows only through switches that are on; any alarm at any level may be
+ * active. Every protocol can carry its numbers: whole mV, degrees and percent, tenths of an
+ * ampere, hundredths of an ampere-hour. Advances `seed`. */
+static inline void battery_random(struct pack *pack, uint64_t *seed, unsigned cells, unsigned temps)
 {
     pack_clear(pack);
     random_cells(pack, seed, cells);

@@ -327,31 +327,25 @@ static bool read_fact(const struct vedirect_block *block, const char *label, dou
     return fact->known;
 }
 
-/* "0308" is 3.08, "C208" candidate C of 2.08. */
+/* "0308" is 3.08, "C208" candidate C of 2.08; of six characters, "0208FF" is 2.08, "020801" beta 1 of
+ * it. */
 static void set_firmware(struct pack *pack, const char *text)
 {
     char version[32];
-    size_t length = strlen(text);
-    if (length < 3 || length > 4 || strspn(text, "0123456789ABCDEF") != length)
+    const size_t length = strlen(text);
+    if (length < 3 || length == 5 || length > 6 || strspn(text, "0123456789ABCDEF") != length)
         return;
-    bool candidate = length == 4 && text[0] >= 'A';
-    unsigned number = (unsigned) strtoul(text + candidate, NULL, 16);
-    int end = snprintf(version, sizeof version, "%x.%02x", number >> 8, number & 0xFF);
+    const bool candidate = length == 4 && text[0] >= 'A';
+    unsigned number = (unsigned) strtoul(text + candidate, NULL, 16), beta = 0xFF;
+    if (length == 6) {
+        beta = number & 0xFF;
+        number >>= 8;
+    }
+    const int end = snprintf(version, sizeof version, "%x.%02x", number >> 8, number & 0xFF);
     if (candidate)
         snprintf(version + end, sizeof version - (size_t) end, " candidate %c", text[0]);
-    set_text(pack, FIRMWARE, version);
-}
-
-/* "0208FF" is 2.08, "020801" beta 1 of it. */
-static void set_long_firmware(struct pack *pack, const char *text)
-{
-    char version[32];
-    if (strlen(text) != 6 || strspn(text, "0123456789ABCDEF") != 6)
-        return;
-    unsigned number = (unsigned) strtoul(text, NULL, 16);
-    int length = snprintf(version, sizeof version, "%x.%02x", number >> 16, number >> 8 & 0xFF);
-    if ((number & 0xFF) != 0xFF)
-        snprintf(version + length, sizeof version - (size_t) length, " beta %x", number & 0xFF);
+    if (beta != 0xFF)
+        snprintf(version + end, sizeof version - (size_t) end, " beta %x", beta);
     set_text(pack, FIRMWARE, version);
 }
 
@@ -412,7 +406,7 @@ static void decode_main(struct bms *bms, const struct vedirect_block *block, str
     if (firmware)
         set_firmware(pack, firmware);
     if (long_firmware)
-        set_long_firmware(pack, long_firmware);
+        set_firmware(pack, long_firmware);
     set_text(pack, SERIAL, serial ? serial : notes->serial);
     notes->has_text = true;
 }

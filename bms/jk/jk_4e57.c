@@ -502,19 +502,13 @@ static uint32_t raw_number(const struct pack *pack, uint8_t code)
         return raw_temperature(pack, TEMP_C);
     case TEMP_2:
         return raw_temperature(pack, TEMP_C + 1);
-    case VOLTAGE:
-        return (uint32_t) fmin(round(pack_value_or(pack, VOLTAGE_V, 0) * 100), UINT16_MAX);
     case CURRENT: {
         double amps = pack_value_or(pack, CURRENT_A, 0);
         uint32_t amount = (uint32_t) fmin(round(fabs(amps) * 100), 0x7FFF);
         return amps > 0 ? amount | 0x8000 : amount;
     }
-    case SOC:
-        return (uint32_t) lround(pack_value_or(pack, SOC_PERCENT, 0));
     case TEMPS:
         return (uint32_t) fmin(pack_value_or(pack, TEMP_COUNT, 2), 2);
-    case CYCLE_COUNT:
-        return (uint32_t) fmin(pack_value_or(pack, CYCLES, 0), UINT16_MAX);
     case STRINGS:
     case CELL_SETTING:
         return emulated_cells(pack);
@@ -537,15 +531,15 @@ static uint32_t raw_number(const struct pack *pack, uint8_t code)
     case FULL_CAPACITY:
         return (uint32_t) lround(pack_value_or(pack, FULL_AH, 0));
     case CHARGE_SWITCH:
-        return pack_value_or(pack, CHARGE_MOS, 1) > 0;
     case DISCHARGE_SWITCH:
-        return pack_value_or(pack, DISCHARGE_MOS, 1) > 0;
+        return pack_value_or(pack, code == CHARGE_SWITCH ? CHARGE_MOS : DISCHARGE_MOS, 1) > 0;
     }
     /* Settings of the pack replace the presets of the app. */
     for (size_t i = 0; i < COUNT(rows); i++) {
         const struct register_row *row = &rows[i];
         if (row->code == code && pack_known(pack, row->id))
-            return (uint32_t) (int32_t) lround(row->divisor * pack->value[row->id]);
+            return row->is_signed ? pack_raw(pack, row->id, row->divisor, 0)
+                                  : pack_scaled(pack, row->id, row->divisor, 0, UINT16_MAX);
     }
     for (size_t i = 0; i < COUNT(presets); i++)
         if (presets[i].code == code)

@@ -339,6 +339,12 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     return used;
 }
 
+/* Members of both drivers. */
+#define BOTH_DIALECTS(map_, board_)                                                                \
+    .check = BMS_CHECK_CRC16, .build = build, .frame = find_frame, .question = find_question,      \
+    .decode = decode, .finish = finish, .control = build_switch, .set = build_setting,             \
+    .emulate = emulate, .map = &(map_).registers, .board = &(board_)
+
 const struct bms_driver daly_d2_driver = {
     .name = "daly-d2",
     .on_air = true,
@@ -351,19 +357,9 @@ const struct bms_driver daly_d2_driver = {
     .address_max = 1,
     .address_default = 1,
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 30, .one_pack = true},
-    .check = BMS_CHECK_CRC16,
     BMS_PLAN(d2_plan),
-    .build = build,
-    .frame = find_frame,
-    .question = find_question,
-    .decode = decode,
-    .finish = finish,
-    .control = build_switch,
     BMS_SETTINGS(d2_settings),
-    .set = build_setting,
-    .emulate = emulate,
-    .map = &daly_d2_map.registers,
-    .board = &d2_board,
+    BOTH_DIALECTS(daly_d2_map, d2_board),
 };
 
 static const struct bms_guess p81_guesses[] = {
@@ -380,19 +376,9 @@ const struct bms_driver daly_p81_driver = {
     .address_max = 16,
     .address_default = 1,
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 30},
-    .check = BMS_CHECK_CRC16,
     BMS_PLAN(p81_plan),
     BMS_GUESSES(p81_guesses),
-    .build = build,
-    .frame = find_frame,
-    .question = find_question,
-    .decode = decode,
-    .finish = finish,
-    .control = build_switch,
     BMS_SETTINGS(p81_settings),
-    .set = build_setting,
     .mask = mask_p81,
-    .emulate = emulate,
-    .map = &daly_p81_map.registers,
-    .board = &p81_board,
+    BOTH_DIALECTS(daly_p81_map, p81_board),
 };

@@ -193,8 +193,7 @@ const struct bms_driver eg4_ll_driver = {
     .address_max = 16,
     .address_default = 16,
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 100},
-    BMS_PLAN(plan),
+    MODBUS_PLAN(plan),
     BMS_GUESSES(guesses),
-    .build = modbus_build,
     MODBUS_ENGINE(map, board),
 };

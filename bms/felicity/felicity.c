@@ -160,8 +160,6 @@ static const struct modbus_board board = {
     .functions = {MODBUS_HOLDING},
 };
 
-static const struct bms_guess guesses[] = {{.address = 1}};
-
 const struct bms_driver felicity_driver = {
     .name = "felicity",
     .title = "Felicity Solar, RS485 Modbus",
@@ -174,9 +172,7 @@ const struct bms_driver felicity_driver = {
     .address_max = 31,
     .address_default = 1,
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 100},
-    BMS_PLAN(plan),
-    BMS_GUESSES(guesses),
-    .build = modbus_build,
+    MODBUS_PLAN(plan),
     MODBUS_ENGINE(map, board),
     .finish = finish,
 };

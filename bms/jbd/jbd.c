@@ -537,6 +537,11 @@ static bool build_setting(struct bms *bms, enum pack_value id, double value, uns
     return true;
 }
 
+/* Members of both drivers. */
+#define BOTH_FORMATS                                                                               \
+    .check = BMS_CHECK_SUM, .build = build, .frame = jbd_find_frame, .question = find_question,    \
+    .decode = decode, .emulate = jbd_emulate
+
 const struct bms_driver jbd_driver = {
     .name = "jbd",
     .on_air = true,
@@ -546,16 +551,11 @@ const struct bms_driver jbd_driver = {
               .wires = "UART TTL (4 pins, JST PA 2.0), RS232 or RS485",
               .setting = "unplug the Bluetooth box if it is on the same port"},
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 50, .one_pack = true},
-    .check = BMS_CHECK_SUM,
     BMS_PLAN(plan),
-    .build = build,
-    .frame = jbd_find_frame,
-    .question = find_question,
-    .decode = decode,
+    BOTH_FORMATS,
     .control = build_switch,
     BMS_SETTINGS(settings),
     .set = build_setting,
-    .emulate = jbd_emulate,
 };
 
 static const struct bms_guess addressed_guesses[] = {{.address = 0}, {.address = 1}};
@@ -572,13 +572,8 @@ const struct bms_driver jbd_addressed_driver = {
     .address_max = 31,
     .address_default = 0,
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 300},
-    .check = BMS_CHECK_SUM,
     .plan = plan,
     .steps = ADDRESSED_STEPS,
     BMS_GUESSES(addressed_guesses),
-    .build = build,
-    .frame = jbd_find_frame,
-    .question = find_question,
-    .decode = decode,
-    .emulate = jbd_emulate,
+    BOTH_FORMATS,
 };

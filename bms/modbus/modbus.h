@@ -172,6 +172,7 @@ uint8_t modbus_address(const struct bms *bms);
 
 /** `build`: reads what the step of the plan says. */
 bool modbus_build(struct bms *bms, unsigned step, struct bms_request *request);
+#define MODBUS_PLAN(rows) BMS_PLAN(rows), .build = modbus_build
 
 /** `frame`: the reply to the request, an exception, or its echo. Replies do not contain their
  * register addresses, so replies to other requests cannot be decoded and are skipped. */

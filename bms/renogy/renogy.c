@@ -203,8 +203,7 @@ const struct bms_driver renogy_driver = {
     .dip_first = 48,
     .dip_last = 63,
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 800, .gap_ms = 100},
-    BMS_PLAN(plan),
+    MODBUS_PLAN(plan),
     BMS_GUESSES(guesses),
-    .build = modbus_build,
     MODBUS_ENGINE(map, board),
 };

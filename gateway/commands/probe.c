@@ -42,9 +42,7 @@ static const char usage[] =
     "Exit status: 0 found, 1 nothing answered, 2 for a wrong call.\n";
 
 #define MOST_ADDRESSES 256
-#define MOST_RATES 8
 #define MOST_PORTS 64
-#define MOST_DRIVERS 64
 /* of conf/packgate.ini */
 #define EXAMPLE_PORT "serial:/dev/serial/by-id/usb-FTDI_FT232R_USB_UART-if00-port0"
 
@@ -59,10 +57,9 @@ struct probing {
     const struct line_config *line;
     const struct arguments *arguments;
     struct found found;
-    bool began, done; /* not done: ended by a signal */
-    bool tried[MOST_DRIVERS]
-              [MOST_ADDRESSES]; /* index: list of drivers, address; without addresses: 0 */
-    unsigned rates[MOST_RATES], rate_count;
+    bool done; /* false: ended by a signal */
+    struct attempt *tried;
+    size_t tried_count;
 };
 
 static int usual_address(const struct bms_driver *driver, int address)
@@ -77,30 +74,32 @@ static bool is_on_air(const char *port)
     return strncmp(port, "ble:", 4) == 0;
 }
 
+/* With an address below 0: at any. */
+static bool was_tried(const struct probing *probing, const struct bms_driver *driver, int address)
+{
+    bool any = false;
+    for (size_t i = 0; i < probing->tried_count; i++)
+        any |= probing->tried[i].driver == driver &&
+               (address < 0 || usual_address(driver, probing->tried[i].guess.address) == address);
+    return any;
+}
+
 /* "0 to 17, 48 to 63, 247" */
-static void print_addresses(const bool tried[MOST_ADDRESSES])
+static void print_addresses(const struct probing *probing, const struct bms_driver *driver)
 {
     const char *before = " at address ";
     for (int first = 0; first < MOST_ADDRESSES; first++) {
         int last = first;
-        while (tried[first] && last + 1 < MOST_ADDRESSES && tried[last + 1])
-            last++;
-        if (!tried[first])
+        if (!was_tried(probing, driver, first))
             continue;
+        while (last + 1 < MOST_ADDRESSES && was_tried(probing, driver, last + 1))
+            last++;
         fprintf(stderr, "%s%d", before, first);
         if (last > first)
             fprintf(stderr, last == first + 1 ? ", %d" : " to %d", last);
         before = ", ";
         first = last;
     }
-}
-
-static bool was_tried(const struct probing *probing, size_t index)
-{
-    bool any = false;
-    for (int address = 0; address < MOST_ADDRESSES; address++)
-        any |= probing->tried[index][address];
-    return any;
 }
 
 static void print_rates(const struct probing *probing)
@@ -114,8 +113,12 @@ static void print_rates(const struct probing *probing)
         return;
     }
     fprintf(stderr, "other baud rates than");
-    for (unsigned i = 0; i < probing->rate_count; i++)
-        fprintf(stderr, "%s %u", i > 0 ? "," : "", probing->rates[i]);
+    for (size_t i = 0, k; i < probing->tried_count; i++) {
+        for (k = 0; probing->tried[k].baud != probing->tried[i].baud;)
+            k++;
+        if (k == i) /* else it was named already */
+            fprintf(stderr, "%s %u", i > 0 ? "," : "", probing->tried[i].baud);
+    }
     fprintf(stderr, " (--baud N tries one)");
 }
 
@@ -126,11 +129,11 @@ static void print_left_out(const struct probing *probing)
     struct attempt *list = alloc_zeroed(search_attempts_list(probing->line, NULL), sizeof *list);
     const size_t count = search_attempts_list(probing->line, list);
     const char *before = "";
-    for (size_t d = 0; d < MOST_DRIVERS && bms_drivers[d]; d++) {
+    for (size_t d = 0; bms_drivers[d]; d++) {
         size_t i = 0;
         while (i < count && list[i].driver != bms_drivers[d])
             i++;
-        if (i == count || was_tried(probing, d))
+        if (i == count || was_tried(probing, bms_drivers[d], -1))
             continue;
         fprintf(stderr, "%s%s", before, bms_drivers[d]->name);
         before = ", ";
@@ -143,12 +146,12 @@ static void print_not_tried(const struct probing *probing)
 {
     /* "daly at address 1; jbd; topbms at address 0 to 2": in the order of the list of drivers. */
     const char *before = "tried ";
-    for (size_t d = 0; d < MOST_DRIVERS && bms_drivers[d]; d++) {
-        if (!was_tried(probing, d))
+    for (size_t d = 0; bms_drivers[d]; d++) {
+        if (!was_tried(probing, bms_drivers[d], -1))
             continue;
         fprintf(stderr, "%s%s", before, bms_drivers[d]->name);
         if (bms_has_address(bms_drivers[d]))
-            print_addresses(probing->tried[d]);
+            print_addresses(probing, bms_drivers[d]);
         before = "; ";
     }
     fputc('\n', stderr);
@@ -166,24 +169,14 @@ static void on_trying(void *data, const struct attempt *attempt)
 {
     struct probing *probing = data;
     const struct bms_driver *driver = attempt->driver;
-    const int address = usual_address(driver, attempt->guess.address);
-    size_t index = 0;
-    unsigned rate = 0;
-    /* The first rate alone does not count: the port may not even open. */
-    probing->began |= probing->rate_count > 0;
-    while (bms_drivers[index] != driver)
-        index++;
-    if (index < MOST_DRIVERS && address < MOST_ADDRESSES)
-        probing->tried[index][address] = true;
-    while (rate < probing->rate_count && probing->rates[rate] != attempt->baud)
-        rate++;
-    if (rate == probing->rate_count && rate < MOST_RATES)
-        probing->rates[probing->rate_count++] = attempt->baud;
+    probing->tried =
+        alloc_checked(realloc(probing->tried, (probing->tried_count + 1) * sizeof *probing->tried));
+    probing->tried[probing->tried_count++] = *attempt;
     if (!probing->arguments->verbose)
         return;
     fprintf(stderr, "trying %s", driver->name);
     if (bms_has_address(driver))
-        fprintf(stderr, ", address %d", address);
+        fprintf(stderr, ", address %d", usual_address(driver, attempt->guess.address));
     if (driver->variants)
         fprintf(stderr, ", variant %s", driver->variants[attempt->guess.variant]);
     fprintf(stderr, ", %u baud\n", attempt->baud);
@@ -408,11 +401,13 @@ static int probe(const struct line_config *line, const struct arguments *argumen
     search_free(search);
     if (!probing.done)
         fprintf(stderr, "stopped before everything was tried\n");
-    if (probing.began && (arguments->all || probing.found.count == 0))
+    /* The first attempt alone does not count: the port may not even open. */
+    if (probing.tried_count > 1 && (arguments->all || probing.found.count == 0))
         print_not_tried(&probing);
     else if (probing.found.count > 0 && !is_on_air(line->port))
         fprintf(stderr, "there may be more packs on this port: packgate probe --all %s\n",
                 line->port);
+    free(probing.tried);
     return probing.found.count > 0 && print_found(&probing, beside) ? EXIT_DONE : EXIT_FAILED;
 }
 

@@ -109,17 +109,18 @@ static bool missing(const char *option, const char *why)
     return false;
 }
 
-static bool parse_int(const char *name, const char *text, int min, int max, int *out)
+/* Leaves the default for NULL: the option was not given. */
+static bool parse_number(const char *name, const char *text, double min, double max, double *out)
 {
-    char expected[60];
-    char *end;
-    errno = 0;
-    long value = strtol(text, &end, 10);
-    if (end != text && *end == '\0' && errno == 0 && value >= min && value <= max) {
-        *out = (int) value;
+    char expected[80], *end;
+    if (!text)
+        return true;
+    const double value = strtod(text, &end);
+    if (end != text && *end == '\0' && value >= min && value <= max) {
+        *out = value;
         return true;
     }
-    snprintf(expected, sizeof expected, "expected a number from %d to %d", min, max);
+    snprintf(expected, sizeof expected, "expected a number from %.0f to %.0f", min, max);
     return report_wrong(name, text, expected);
 }
 
@@ -129,11 +130,12 @@ static bool parse_count(struct arguments *arguments)
     const struct bms_driver *driver = arguments->bms.driver;
     const bool addressed = bms_has_address(driver) && !driver->line.one_pack;
     const int most = addressed ? driver->address_max - bms_address(&arguments->bms) + 1 : 1;
-    int count = 1;
-    if (arguments->count && !parse_int("--count", arguments->count, 1, most, &count))
+    double count = 1;
+    if (!parse_number("--count", arguments->count, 1, most, &count))
         return false;
     arguments->bms_count = (unsigned) count;
-    return true;
+    return count == arguments->bms_count ||
+           report_wrong("--count", arguments->count, "expected a whole number");
 }
 
 static bool parse_tcp(const char *text, struct listen_list *list)
@@ -433,13 +435,6 @@ static int report_usage_error(const char *what, const char *text)
     return EXIT_USAGE;
 }
 
-static bool parse_number_between(const char *text, double min, double max, double *out)
-{
-    char *end;
-    *out = strtod(text, &end);
-    return end != text && *end == '\0' && *out >= min && *out <= max;
-}
-
 int command_inverter(int argc, char **argv)
 {
     static struct run run;
@@ -460,12 +455,10 @@ int command_inverter(int argc, char **argv)
         return printf(inverter_usage, names) > 0 ? EXIT_DONE : EXIT_FAILED;
     if (status >= 0)
         return status;
-    if (baud_text && !parse_number_between(baud_text, 300, 4e6, &baud))
-        return report_usage_error("wrong number", baud_text);
-    if (address_text && !parse_number_between(address_text, 0, 254, &address))
-        return report_usage_error("wrong number", address_text);
-    if (wants_text && !parse_number_between(wants_text, -5000, 5000, &wants))
-        return report_usage_error("wrong number", wants_text);
+    if (!parse_number("--baud", baud_text, 300, 4e6, &baud) ||
+        !parse_number("--address", address_text, 0, 254, &address) ||
+        !parse_number("--wants", wants_text, -5000, 5000, &wants))
+        return EXIT_USAGE;
     if (!inverter_init(&run.inverter, name, (int) address))
         return report_usage_error("unknown inverter", name);
     if (!run.port_name)

@@ -3,6 +3,7 @@
  * but is otherwise like any port. */
 #include "ports/port.h"
 
+#include <poll.h>
 #include <pty.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -113,8 +114,17 @@ PORT_SERIAL_TEST(leaves_it_to_another_program)
     const struct port_settings settings = {.baud = 9600, .framing = "8N1"};
     struct port *first = open_port(bench, &settings);
     assert_true(bench->opened >= 0);
+    /* It has more to send than fits. */
+    char bytes[512] = "request";
+    size_t sent = 0, passed = 0;
+    for (ssize_t size; (size = write(bench->opened, bytes, sizeof bytes)) > 0;)
+        sent += (size_t) size;
     struct port *second = open_port(bench, &settings);
     assert_string_equal(bench->why, "another program uses it");
+    struct pollfd more = {.fd = bench->master, .events = POLLIN};
+    while (poll(&more, 1, 100) > 0)
+        passed += (size_t) read(bench->master, bytes, sizeof bytes);
+    assert_int_equal(passed, sent);
     port_free(first);
     port_free(second);
     struct port *third = open_port(bench, &settings);

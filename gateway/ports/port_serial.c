@@ -63,8 +63,13 @@ static const char *open_device(struct port *port)
     port->fd = open(port->address, mode | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (port->fd < 0)
         return strerror(errno);
-    if (flock(port->fd, LOCK_EX | LOCK_NB) < 0)
-        return errno == EWOULDBLOCK ? "another program uses it" : strerror(errno);
+    if (flock(port->fd, LOCK_EX | LOCK_NB) < 0) {
+        const int err = errno;
+        close(
+            port->fd); /* without close_serial, which would discard what the other program sends */
+        port->fd = -1;
+        return err == EWOULDBLOCK ? "another program uses it" : strerror(err);
+    }
     if (!isatty(port->fd))
         return "not a serial port";
     return set_up(port->fd, settings)

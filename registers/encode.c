@@ -226,10 +226,3 @@ void map_encode_bits(const struct pack *pack, const struct map_status *status,
     for (unsigned i = 0; i < map_coil_count; i++)
         coils[map_coils[i].number] = bit_of(&map_coils[i], pack, states);
 }
-
-void map_encode_state_bits(const struct map_status *status, uint8_t inputs[MAP_INPUTS])
-{
-    for (unsigned i = 0; i < map_input_count; i++)
-        if (map_inputs[i].source == BIT_OF_STATE && map_inputs[i].id == IS_FRESH)
-            inputs[map_inputs[i].number] = status->state == MAP_STATE_FRESH;
-}

@@ -189,8 +189,6 @@ enum map_range map_range(const struct map_settings *settings, unsigned address, 
 /** One byte per bit, 0 or 1. Unknown bits read 0. */
 void map_encode_bits(const struct pack *pack, const struct map_status *status,
                      uint8_t inputs[MAP_INPUTS], uint8_t coils[MAP_COILS]);
-/** Writes only the inputs that come from the state in `status`. */
-void map_encode_state_bits(const struct map_status *status, uint8_t inputs[MAP_INPUTS]);
 /** Like map_range, for discrete inputs and for coils. */
 enum map_range map_input_range(unsigned address, unsigned count);
 enum map_range map_coil_range(unsigned address, unsigned count);

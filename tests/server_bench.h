@@ -44,6 +44,8 @@ struct bench_order {
 struct bench {
     struct ev_loop *loop;
     struct gateway_config config;
+    struct pack values; /* of all units: none is known */
+    struct source source[BENCH_UNITS];
     struct unit unit[BENCH_UNITS];
     struct units units;
     struct server *server;
@@ -73,25 +75,31 @@ static inline void bench_open_units(struct bench *bench)
         uint8_t id;
         const char *name;
         enum on_stale on_stale;
-        bool known, stale, writable;
+        enum map_state state;
+        bool writable;
     } rows[BENCH_UNITS] = {
         // clang-format off
-        /*     name       on_stale         known  stale  writable */
-        {1,   "house-1", STALE_EXCEPTION, true,  false, false},
-        {2,   "house-2", STALE_EXCEPTION, true,  true,  false},
-        {3,   "house-3", STALE_HOLD,      true,  true,  false},
-        {5,   "house-5", STALE_EXCEPTION, true,  false, true},
-        {6,   "house-6", STALE_EXCEPTION, true,  true,  true},
-        {247, "house-4", STALE_EXCEPTION, false, true,  false},
+        /*     name       on_stale         state            writable */
+        {1,   "house-1", STALE_EXCEPTION, MAP_STATE_FRESH, false},
+        {2,   "house-2", STALE_EXCEPTION, MAP_STATE_STALE, false},
+        {3,   "house-3", STALE_HOLD,      MAP_STATE_STALE, false},
+        {5,   "house-5", STALE_EXCEPTION, MAP_STATE_FRESH, true},
+        {6,   "house-6", STALE_EXCEPTION, MAP_STATE_STALE, true},
+        {247, "house-4", STALE_EXCEPTION, MAP_STATE_NEVER, false},
         // clang-format on
     };
+    pack_clear(&bench->values);
     for (unsigned i = 0; i < BENCH_UNITS; i++) {
         struct unit *unit = &bench->unit[i];
-        unit_open(unit, rows[i].id, rows[i].name, &bench->config.map, rows[i].on_stale);
+        bench->source[i] = (struct source){.name = rows[i].name,
+                                           .values = &bench->values,
+                                           .status = {.state = rows[i].state},
+                                           .good_until = INFINITY,
+                                           .read_at = NAN};
+        unit_open(unit, rows[i].id, &bench->source[i], &bench->config.map, rows[i].on_stale);
         bench_fill(unit);
-        unit->known = rows[i].known;
-        unit->stale = rows[i].stale;
-        unit->good_until = INFINITY;
+        unit->known = rows[i].state != MAP_STATE_NEVER;
+        unit->shown_state = rows[i].state;
         unit->writable = rows[i].writable;
         assert_true(units_add(&bench->units, unit));
     }

@@ -17,6 +17,8 @@ static const struct map_settings settings = {.base = MAP_BASE_DEFAULT,
                                              .also_at = MAP_ALSO_AT_DEFAULT};
 
 struct bench {
+    struct pack values;
+    struct source source;
     struct unit unit;
     struct units units;
     struct answerer answerer;
@@ -33,10 +35,15 @@ static uint16_t pattern(unsigned address)
 static int set_up(void **state)
 {
     memset(&bench, 0, sizeof bench);
-    unit_open(&bench.unit, 1, "house-1", &settings, STALE_EXCEPTION);
+    bench.values = cleared_pack();
+    bench.source = (struct source){.name = "house-1",
+                                   .values = &bench.values,
+                                   .status = {.state = MAP_STATE_FRESH},
+                                   .good_until = INFINITY,
+                                   .read_at = NAN};
+    unit_open(&bench.unit, 1, &bench.source, &settings, STALE_EXCEPTION);
     bench.unit.known = true;
-    bench.unit.stale = false;
-    bench.unit.good_until = INFINITY;
+    bench.unit.shown_state = MAP_STATE_FRESH;
     for (unsigned i = 0; i < map_size(&settings); i++)
         bench.unit.registers[i] = pattern(i);
     assert_true(units_add(&bench.units, &bench.unit));
@@ -290,15 +297,13 @@ ANSWER_TEST(judged_at_the_moment)
     static const uint8_t soc[] = {0, 1, 0, 0, 0, 6, 1, 3, 1, 0x22, 0, 1},
                          state_and_age[] = {0, 2, 0, 0, 0, 6, 1, 3, 1, 0x91, 0, 11},
                          is_fresh[] = {0, 3, 0, 0, 0, 6, 1, 2, 0, 37, 0, 1};
-    struct pack pack = cleared_pack();
-    pack_set(&pack, SOC_PERCENT, 77);
-    const struct source source = {.values = &pack,
-                                  .status = {.state = MAP_STATE_FRESH, .age_s = 0.2},
-                                  .good_until = NOW + 9.8};
-    unit_update(&bench.unit, &source, true, NOW);
+    pack_set(&bench.values, SOC_PERCENT, 77);
+    bench.source.good_until = NOW + 9.8;
+    bench.source.read_at = NOW - 0.2;
+    unit_update(&bench.unit, true, NOW);
     for (int held = 0; held < 2; held++) {
         bench.unit.on_stale = held ? STALE_HOLD : STALE_EXCEPTION;
-        unit_update(&bench.unit, &source, true, NOW);
+        unit_update(&bench.unit, true, NOW);
         static const struct {
             double later;
             bool fresh;
@@ -349,7 +354,7 @@ static const struct {
 ANSWER_TEST(precedence)
 {
     for (size_t i = 0; i < COUNT(precedences); i++) {
-        bench.unit.stale = precedences[i].stale;
+        bench.source.status.state = precedences[i].stale ? MAP_STATE_STALE : MAP_STATE_FRESH;
         ask(precedences[i].frame, precedences[i].size);
         if (bench.answers.size != 9 || bench.answers.bytes[8] != precedences[i].exception)
             fail_msg("%s: exception %u", precedences[i].name, bench.answers.bytes[8]);
@@ -391,7 +396,7 @@ ANSWER_TEST(identification)
     ask(request, sizeof request);
     expect(reply, sizeof expected + version);
     /* The name of a silent pack can still be read. */
-    bench.unit.stale = true;
+    bench.source.status.state = MAP_STATE_STALE;
     ask((const uint8_t[]){0, 6, 0, 0, 0, 5, 1, 43, 14, 4, 6}, 11);
     EXPECT(0, 6, 0, 0, 0, 17, 1, 43, 14, 4, 0x82, 0, 0, 1, 6, 7, 'h', 'o', 'u', 's', 'e', '-', '1');
 }

@@ -326,7 +326,7 @@ LATE_TURN_TEST(expired_within_a_turn)
     bench_put_request(stream, 2, 1, 3, 400, 1);
     bench_put_request(stream + BENCH_REQUEST, 3, 1, 3, 500, 1);
     bench_send(&bench, fd, stream, sizeof stream);
-    bench.unit[0].good_until = now() + 1;
+    bench.source[0].good_until = now() + 1;
     stop_s = 1.3;
     stop_within = 3; /* the turn, the first, the second */
     bench_turn(&bench);

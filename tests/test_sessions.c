@@ -360,7 +360,7 @@ static uint8_t take_order(void *data, struct unit *unit, const struct switches *
                           const struct sockaddr *client, uint64_t ticket)
 {
     struct sockaddr_in address;
-    assert_true(unit->writable && !unit->stale);
+    assert_true(unit->writable && unit->shown_state == MAP_STATE_FRESH);
     memcpy(&address, client, sizeof address);
     for (unsigned i = 0; i < AT_ONCE; i++) {
         struct session *session = &sessions[i];

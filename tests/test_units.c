@@ -39,25 +39,37 @@ static struct pack pack_at(double soc)
     return pack;
 }
 
+static struct pack values;
+static struct source source;
+
 static void open_unit(struct unit *unit, enum on_stale on_stale)
 {
-    unit_open(unit, 1, "house-1", &settings, on_stale);
+    values = cleared_pack();
+    source = (struct source){.name = "house-1",
+                             .values = &values,
+                             .status = status_of(MAP_STATE_NEVER),
+                             .good_until = NAN,
+                             .read_at = NAN};
+    unit_open(unit, 1, &source, &settings, on_stale);
+}
+
+static void change(struct unit *unit, double soc, enum map_state state, bool whole)
+{
+    values = pack_at(soc);
+    source.status.state = state;
+    source.good_until = GOOD_UNTIL;
+    source.read_at = NOW - 1;
+    unit_update(unit, whole, NOW);
 }
 
 static void publish(struct unit *unit, double soc, enum map_state state)
 {
-    const struct pack pack = pack_at(soc);
-    const struct source source = {
-        .values = &pack, .status = status_of(state), .good_until = GOOD_UNTIL};
-    unit_update(unit, &source, true, NOW);
+    change(unit, soc, state, true);
 }
 
 static void refresh(struct unit *unit, enum map_state state)
 {
-    const struct pack pack = pack_at(10);
-    const struct source source = {
-        .values = &pack, .status = status_of(state), .good_until = GOOD_UNTIL};
-    unit_update(unit, &source, false, NOW);
+    change(unit, 10, state, false);
 }
 
 static uint8_t read_range(const struct unit *unit, uint8_t function, unsigned address,
@@ -115,13 +127,10 @@ TEST(never_read)
 TEST(status_before_values)
 {
     struct unit unit;
-    const struct pack pack = pack_at(50);
-    const struct source source = {
-        .values = &pack, .status = status_of(MAP_STATE_NEVER), .good_until = GOOD_UNTIL};
     open_unit(&unit, STALE_EXCEPTION);
-    unit_update(&unit, &source, false, NOW);
+    refresh(&unit, MAP_STATE_NEVER);
     uint16_t *expected = test_calloc(map_size(&settings), sizeof *expected);
-    map_encode(&settings, &pack, &source.status, expected);
+    map_encode(&settings, &values, &source.status, expected);
     assert_memory_equal(unit.registers, expected, map_size(&settings) * sizeof *expected);
     test_free(expected);
     unit_close(&unit);

@@ -79,9 +79,10 @@ static struct house *open_house(const char *lines)
             .name = names[i],
             .values = &house->packs[i % 2],
             .status = {.state = MAP_STATE_FRESH, .driver = "topbms", .peak = {.percent = -1}},
-            .good_until = 100 + GOOD_S};
+            .good_until = 100 + GOOD_S,
+            .read_at = 100};
     house->sources[2].status.state = MAP_STATE_NEVER;
-    house->sources[2].status.age_s = NAN;
+    house->sources[2].read_at = NAN;
     house->sources[2].status.bank = &house->bank;
     house->sources[2].good_until = NAN;
     house->view = view_new(&house->config->views[0], find, house, 50, 100);
@@ -279,7 +280,7 @@ TEST(ranges)
         {65535, 1, 0, 11}, {65535, 2, 2, 2}, {65533, 1, 2, 2},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        view_update(house->view, &house->sources[0], 100);
+        view_update(house->view);
         const uint8_t fresh = check(house, cases[i].address, cases[i].count, 100);
         const uint8_t stale = check(house, cases[i].address, cases[i].count, 111);
         if (fresh != cases[i].fresh || stale != cases[i].stale)
@@ -290,7 +291,7 @@ TEST(ranges)
     assert_int_equal(registers[40], 7);
     assert_true(registers[60] == 1 && registers[61] == 5 && registers[62] == 5);
     assert_int_equal(registers[10], 1);
-    view_update(house->view, &house->sources[0], 100);
+    view_update(house->view);
     view_judge(house->view, 100);
     assert_true(registers[3] == 54 && registers[51] == 54 && registers[2] == 0);
     close_house(house);
@@ -336,10 +337,11 @@ TEST(time)
     assert_string_equal(show(house, 5, 102), "003F 003F 0002 0001 0034");
     pack_set(&house->packs[0], SOC_PERCENT, 70);
     house->sources[0].good_until = 112;
-    view_update(house->view, &house->sources[0], 102);
+    house->sources[0].read_at = 102;
+    view_update(house->view);
     assert_string_equal(show(house, 5, 102), "0046 003F 0000 0001 0034");
     pack_set(&house->packs[1], SOC_PERCENT, 71);
-    view_update(house->view, &house->sources[1], 102);
+    view_update(house->view);
     assert_string_equal(show(house, 5, 102), "0046 0047 0000 0001 0034");
     /* q.1 is stale at 110, p at 112. */
     assert_string_equal(show(house, 5, 111), "0046 0047 0009 0001 003D");
@@ -347,16 +349,16 @@ TEST(time)
     assert_int_equal(check(house, 11, 4, 112.5), 0);
     assert_int_equal(house->view->registers[13], 0);
     house->sources[0].status.state = MAP_STATE_STALE; /* as reported once a second */
-    house->sources[0].status.age_s = 11;
-    view_update(house->view, &house->sources[0], 113);
+    view_update(house->view);
     assert_string_equal(show(house, 1, 113), "exception 11");
     house->sources[0].status = (struct map_status){.state = MAP_STATE_FRESH};
     house->sources[0].good_until = 124;
-    view_update(house->view, &house->sources[0], 114);
+    house->sources[0].read_at = 114;
+    view_update(house->view);
     assert_string_equal(show(house, 5, 114), "0046 0047 0000 0001 0040");
     /* Without a line: stale at once, whatever the time. */
     house->sources[0].status.state = MAP_STATE_NO_LINE;
-    view_update(house->view, &house->sources[0], 115);
+    view_update(house->view);
     assert_string_equal(show(house, 1, 115), "exception 11");
     close_house(house);
 }

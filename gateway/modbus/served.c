@@ -38,10 +38,9 @@ static void on_changed(void *data, const struct source *source, unsigned changes
     struct served *served = data;
     struct unit *unit = units_find(&served->units, source->unit);
     for (unsigned i = 0; i < served->view_count; i++)
-        view_update(served->views[i].view, source, now);
-    if (!unit || unit->source != source)
-        return;
-    unit_update(unit, source, changes & SOURCE_PUBLISHED, now);
+        view_update(served->views[i].view);
+    if (unit && unit->source == source)
+        unit_update(unit, changes & SOURCE_PUBLISHED, now);
 }
 
 static void close_units(struct served *served)
@@ -68,11 +67,10 @@ static void open_units(struct served *served, double now)
     served->list = alloc_zeroed(count, sizeof *served->list);
     while ((source = packs_at(served->packs, served->count))) {
         struct unit *unit = &served->list[served->count++];
-        unit_open(unit, source->unit, source->name, &config->gateway.map, config->gateway.on_stale);
-        unit->source = source;
+        unit_open(unit, source->unit, source, &config->gateway.map, config->gateway.on_stale);
         unit->writable = source->writable;
         unit->settable = source->settable;
-        unit_update(unit, source, !isnan(source->good_until), now);
+        unit_update(unit, !isnan(source->good_until), now);
         units_add(&served->units, unit);
         /* The first bank takes the place of the first pack for clients that address no unit. */
         if (!first || (source->members && !first->source->members))

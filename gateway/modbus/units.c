@@ -13,18 +13,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void unit_open(struct unit *unit, uint8_t id, const char *name, const struct map_settings *settings,
-               enum on_stale on_stale)
+void unit_open(struct unit *unit, uint8_t id, const struct source *source,
+               const struct map_settings *settings, enum on_stale on_stale)
 {
     *unit = (struct unit){.id = id,
+                          .source = source,
                           .settings = settings,
                           .on_stale = on_stale,
+                          .shown_age_s = NAN,
                           .registers = alloc_zeroed(map_size(settings), sizeof *unit->registers),
-                          .stale = true,
-                          .good_until = NAN,
-                          .read_at = NAN,
                           .refused_at = NAN};
-    snprintf(unit->name, sizeof unit->name, "%s", name);
+    snprintf(unit->name, sizeof unit->name, "%s", source->name);
 }
 
 void unit_open_view(struct unit *unit, struct view *view)
@@ -34,18 +33,16 @@ void unit_open_view(struct unit *unit, struct view *view)
     snprintf(unit->name, sizeof unit->name, "%s", view->config->name);
 }
 
-void unit_update(struct unit *unit, const struct source *source, bool whole, double now)
+void unit_update(struct unit *unit, bool whole, double now)
 {
-    const struct map_status *status = &source->status;
+    const struct pack *values = unit->source->values;
+    const struct map_status status = source_status_at(unit->source, now);
     /* Before the first values the fixed registers (version, self-check) are missing. */
-    map_encode(unit->settings, whole || !unit->known ? source->values : NULL, status,
-               unit->registers);
-    unit->status = *status;
-    unit->stale = status->state != MAP_STATE_FRESH;
-    unit->good_until = source->good_until;
-    unit->read_at = now - status->age_s;
+    map_encode(unit->settings, whole || !unit->known ? values : NULL, &status, unit->registers);
+    map_encode_bits(values, &status, unit->inputs, unit->coils);
     unit->known |= whole;
-    map_encode_bits(source->values, status, unit->inputs, unit->coils);
+    unit->shown_state = status.state;
+    unit->shown_age_s = status.age_s;
 }
 
 void unit_judge(struct unit *unit, double now)
@@ -54,18 +51,9 @@ void unit_judge(struct unit *unit, double now)
         view_judge(unit->view, now);
         return;
     }
-    const double age_s = now - unit->read_at;
-    const bool aged = ceil(age_s) > ceil(unit->status.age_s);
-    const bool overdue = !unit->stale && !(now <= unit->good_until);
-    if (!aged && !overdue)
-        return;
-    unit->status.age_s = age_s;
-    if (overdue) {
-        unit->stale = true;
-        unit->status.state = MAP_STATE_STALE;
-        map_encode_state_bits(&unit->status, unit->inputs);
-    }
-    map_encode(unit->settings, NULL, &unit->status, unit->registers);
+    const struct map_status status = source_status_at(unit->source, now);
+    if (status.state != unit->shown_state || ceil(status.age_s) > ceil(unit->shown_age_s))
+        unit_update(unit, false, now);
 }
 
 void unit_close(struct unit *unit)
@@ -110,7 +98,8 @@ uint8_t unit_check(const struct unit *unit, const struct mbap_request *request)
         return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
     /* With `on_stale = hold` stale values are served, for displays that cannot handle an exception;
      * before the first values there is nothing to hold. */
-    const bool refused = !unit->known || (unit->stale && unit->on_stale == STALE_EXCEPTION);
+    const bool refused =
+        !unit->known || (unit->shown_state != MAP_STATE_FRESH && unit->on_stale == STALE_EXCEPTION);
     return most == MAP_VALUES && refused ? MODBUS_EXCEPTION_GATEWAY_TARGET : 0;
 }
 

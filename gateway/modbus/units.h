@@ -16,16 +16,14 @@
 
 struct unit {
     uint8_t id;
-    const struct source *source; /* of its values; NULL: none is known */
+    const struct source *source; /* of its values; NULL: those of a view */
     char name[NAME_SIZE];        /* of the pack, the bank or the view */
     struct view *view;           /* of its registers; NULL: those of the map */
     const struct map_settings *settings;
     enum on_stale on_stale;
-    struct map_status status;   /* published last */
     bool known;                 /* values were published at least once */
-    bool stale;                 /* the values are too old to be fresh */
-    double good_until;          /* clock_now until which the values are fresh; NaN: never were */
-    double read_at;             /* when the values were read, for their age; NaN: never */
+    enum map_state shown_state; /* in the registers, as is the age: NaN, if there are no values */
+    double shown_age_s;
     bool writable;              /* its switches may be written */
     bool settable;              /* its settings may be written */
     double refused_at;          /* when a rejected write was last logged */
@@ -34,18 +32,17 @@ struct unit {
     uint8_t coils[MAP_COILS];
 };
 
-/** Allocates the registers, all 0; until the first values only the status can be read. `settings` is
- * kept by reference. */
-void unit_open(struct unit *unit, uint8_t id, const char *name, const struct map_settings *settings,
-               enum on_stale on_stale);
+/** Allocates the registers, all 0; until the first values only the status can be read. The source and `settings` are kept by
+ * reference. */
+void unit_open(struct unit *unit, uint8_t id, const struct source *source,
+               const struct map_settings *settings, enum on_stale on_stale);
 
 /** Opens the unit of a view, which it then owns. It has no id of its own: see units_add_view. */
 void unit_open_view(struct unit *unit, struct view *view);
 
-/** With `whole`, replaces everything by one poll cycle, so that no answer mixes two; otherwise only
- * what changes without new values: state, age, counters. The source's status says whether the values
- * are fresh; from its good_until on they are stale in any case. */
-void unit_update(struct unit *unit, const struct source *source, bool whole, double now);
+/** With `whole`, replaces everything by the values of one poll cycle, so that no answer mixes two; otherwise only
+ * what changes without new values: state, age, counters. */
+void unit_update(struct unit *unit, bool whole, double now);
 
 /** To be called before each request is answered: updates state and age to this moment, and marks
  * values as stale that are too old by now, even if no timer has noticed that yet. */

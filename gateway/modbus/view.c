@@ -16,22 +16,12 @@
 
 enum { OUTSIDE, READABLE, REFUSED }; /* state of a register */
 
-#define NO_SOURCE UINT16_MAX
-
-/* A pack or a bank that the view shows. */
-struct view_watched {
-    const struct source *source;
-    struct map_status status; /* at this moment */
-    double read_at;           /* when its values were read; NaN: never */
-    bool known, stale;
-};
-
 struct view_item {
     const struct register_row *config;
-    uint16_t sources[ROW_TERMS]; /* of the terms; NO_SOURCE: the term needs none */
-    bool lasting[ROW_TERMS];     /* known even while the pack is silent */
-    bool limit;                  /* has to do with what is allowed */
-    bool leads;                  /* the first of the items that form a register */
+    const struct source *sources[ROW_TERMS]; /* of the terms; NULL: the term needs none */
+    bool lasting[ROW_TERMS];                 /* known even while the pack is silent */
+    bool limit;                              /* has to do with what is allowed */
+    bool leads;                              /* the first of the items that form a register */
     uint64_t pattern;
     bool refused; /* it cannot be read at this moment */
 };
@@ -39,19 +29,14 @@ struct view_item {
 static double term_number(const struct view *view, const struct view_item *item, unsigned n)
 {
     const struct row_term *term = &item->config->terms[n];
-    const struct view_watched *watched =
-        item->sources[n] == NO_SOURCE ? NULL : &view->watched[item->sources[n]];
-    switch (term->what) {
-    case ROW_NUMBER:
+    if (term->what == ROW_NUMBER)
         return term->number;
-    case ROW_SECONDS:
+    if (term->what == ROW_SECONDS)
         return (uint16_t) (uint64_t) view->second;
-    case ROW_FRESH:
-        return !watched->stale;
-    case ROW_VALUE:
-        break;
-    }
-    return value_of(&term->value, watched->source->values, &watched->status);
+    const struct map_status status = source_status_at(item->sources[n], view->now);
+    if (term->what == ROW_FRESH)
+        return status.state == MAP_STATE_FRESH;
+    return value_of(&term->value, item->sources[n]->values, &status);
 }
 
 /* A known number must not be encoded as the pattern that means "unknown". */
@@ -88,27 +73,27 @@ static bool is_stale(const struct view *view, const struct view_item *item, bool
     bool stale = false;
     *known = true;
     for (unsigned n = 0; n < item->config->term_count; n++) {
-        if (item->sources[n] == NO_SOURCE || item->lasting[n])
+        const struct source *source = item->sources[n];
+        if (!source || item->lasting[n])
             continue;
-        const struct view_watched *watched = &view->watched[item->sources[n]];
-        stale |= watched->stale;
-        *known &= watched->known;
+        stale |= source_status_at(source, view->now).state != MAP_STATE_FRESH;
+        *known &= !isnan(source->good_until);
     }
     return stale;
 }
 
-static const char *item_text(const struct view *view, const struct view_item *item)
+static const char *item_text(const struct view_item *item)
 {
     const struct register_row *config = item->config;
     if (config->text == ROW_QUOTED)
         return config->quoted;
-    const struct view_watched *watched = &view->watched[item->sources[0]];
-    const struct pack *values = watched->source->values;
+    const struct source *source = item->sources[0];
+    const struct pack *values = source->values;
     const char *const texts[] = {[ROW_SERIAL] = values->text[SERIAL],
                                  [ROW_MODEL] = values->text[MODEL],
                                  [ROW_FIRMWARE] = values->text[FIRMWARE],
-                                 [ROW_DRIVER] = watched->status.driver,
-                                 [ROW_PACK_NAME] = watched->source->name};
+                                 [ROW_DRIVER] = source->status.driver,
+                                 [ROW_PACK_NAME] = source->name};
     return texts[config->text] ? texts[config->text] : "";
 }
 
@@ -118,7 +103,7 @@ static void encode_text(const struct view *view, struct view_item *item)
     bool known;
     const bool stale = is_stale(view, item, &known);
     const bool replaced = stale && (config->on_stale.kind != INSTEAD_HOLD || !known);
-    const char *text = replaced ? "" : item_text(view, item);
+    const char *text = replaced ? "" : item_text(item);
     const struct substitute *substitute = replaced ? &config->on_stale
                                           : !*text && config->text != ROW_QUOTED
                                               ? &config->on_unknown
@@ -202,16 +187,7 @@ static void make_item(struct view *view, unsigned i, source_find *find, const vo
     item->leads = i == 0 || item->config->address != item->config[-1].address;
     for (unsigned n = 0; n < item->config->term_count; n++) {
         const struct row_term *term = &item->config->terms[n];
-        item->sources[n] = NO_SOURCE;
-        if (term->source[0]) {
-            const struct source *source = find(data, term->source);
-            uint16_t w = 0;
-            while (w < view->watched_count && view->watched[w].source != source)
-                w++;
-            if (w == view->watched_count)
-                view->watched[view->watched_count++] = (struct view_watched){.source = source};
-            item->sources[n] = w;
-        }
+        item->sources[n] = term->source[0] ? find(data, term->source) : NULL;
         /* Texts are values as well: they need their source. */
         item->lasting[n] =
             item->config->type == REG_STRING
@@ -240,28 +216,15 @@ static unsigned find_size(const struct view_config *config)
     return size;
 }
 
-static void refresh_status(struct view_watched *watched, double now)
-{
-    const struct source *source = watched->source;
-    watched->status = source_status(source, source_fresh(source, now));
-    watched->read_at = now - source->status.age_s;
-    watched->known = !isnan(source->good_until);
-    watched->stale = watched->status.state != MAP_STATE_FRESH;
-}
-
 struct view *view_new(const struct view_config *config, source_find *find, const void *data,
                       double started_at, double now)
 {
     const struct view_fills *fills = &config->fills;
-    unsigned terms = 0;
     struct view *view = alloc_zeroed(1, sizeof *view);
-    for (unsigned i = 0; i < config->register_count; i++)
-        terms += config->registers[i].term_count;
     *view = (struct view){.config = config, .started_at = started_at, .size = find_size(config)};
     view->registers = alloc_zeroed(view->size, sizeof *view->registers);
     view->states = alloc_zeroed(view->size, sizeof *view->states);
     view->items = alloc_zeroed(config->register_count, sizeof *view->items);
-    view->watched = alloc_zeroed(terms, sizeof *view->watched);
     for (unsigned i = 0; i < fills->count; i++)
         for (unsigned at = fills->list[i].first; at <= fills->list[i].last; at++) {
             view->registers[at] = (uint16_t) fills->list[i].value;
@@ -269,9 +232,7 @@ struct view *view_new(const struct view_config *config, source_find *find, const
         }
     for (unsigned i = 0; i < config->register_count; i++)
         make_item(view, i, find, data);
-    for (unsigned n = 0; n < view->watched_count; n++)
-        refresh_status(&view->watched[n], now);
-    view->until = -INFINITY;
+    view_update(view);
     view_judge(view, now);
     return view;
 }
@@ -281,38 +242,35 @@ void view_free(struct view *view)
     free(view->registers);
     free(view->states);
     free(view->items);
-    free(view->watched);
     free(view);
 }
 
-void view_update(struct view *view, const struct source *source, double now)
+void view_update(struct view *view)
 {
-    for (unsigned n = 0; n < view->watched_count; n++)
-        if (view->watched[n].source == source) {
-            refresh_status(&view->watched[n], now);
-            view->until = -INFINITY;
-        }
+    view->until = -INFINITY;
+}
+
+/* When the clock alone will change what a source shows: it turns stale, or a second of its age passes. */
+static double source_until(const struct view *view, const struct source *source)
+{
+    const struct map_status status = source_status_at(source, view->now);
+    double until = status.state == MAP_STATE_FRESH ? source->good_until : INFINITY;
+    if (view->ticks) /* NaN if it was never read */
+        until = fmin(until, source->read_at + ceil(status.age_s));
+    return until;
 }
 
 void view_judge(struct view *view, double now)
 {
     if (now < view->until)
         return;
+    view->now = now;
     view->second = floor(now - view->started_at);
-    /* When the clock alone will change something: a source turns stale, or a shown second passes. */
     view->until = view->ticks ? view->started_at + view->second + 1 : INFINITY;
-    for (unsigned n = 0; n < view->watched_count; n++) {
-        struct view_watched *watched = &view->watched[n];
-        watched->status.age_s = now - watched->read_at;
-        if (!watched->stale && !source_fresh(watched->source, now)) {
-            watched->stale = true;
-            watched->status.state = MAP_STATE_STALE;
-        }
-        if (!watched->stale)
-            view->until = fmin(view->until, watched->source->good_until);
-        if (view->ticks) /* NaN if it was never read */
-            view->until = fmin(view->until, watched->read_at + ceil(watched->status.age_s));
-    }
+    for (unsigned i = 0; i < view->config->register_count; i++)
+        for (unsigned n = 0; n < ROW_TERMS; n++)
+            if (view->items[i].sources[n])
+                view->until = fmin(view->until, source_until(view, view->items[i].sources[n]));
     encode_registers(view);
     copy_registers(view);
 }

@@ -18,9 +18,8 @@ struct view {
     unsigned size;           /* how many */
     uint8_t *states;         /* the state of each register */
     struct view_item *items; /* in the order of the configuration */
-    struct view_watched *watched;
-    unsigned watched_count;
     double started_at;
+    double now;    /* the moment that is shown */
     double second; /* the second of the gateway's counter that is shown */
     double until;  /* nothing changes before; an update sets it to -infinity */
     bool ticks;    /* an item changes each second without new values */
@@ -32,8 +31,8 @@ struct view *view_new(const struct view_config *config, source_find *find, const
                       double started_at, double now);
 void view_free(struct view *view);
 
-/** To be called after a pack or a bank has changed; ignores those that the view does not show. */
-void view_update(struct view *view, const struct source *source, double now);
+/** To be called after a pack or a bank has changed. */
+void view_update(struct view *view);
 
 /** To be called before each request is answered: brings the registers up to date. */
 void view_judge(struct view *view, double now);

@@ -227,6 +227,7 @@ static void handle_values(struct outlet *outlet, const struct pipe_values *value
     status->driver_title = values->driver_title[0] ? pack->last.driver_title : NULL;
     status->bank = values->is_bank ? &pack->last.bank : NULL;
     pack->source.good_until = values->good_until;
+    pack->source.read_at = values->at - values->status.age_s;
     pack->source.settle_s = values->settle_s;
     double now = clock_now();
     /* The values may have become stale in the pipe, before the gateway reports it. */
@@ -401,6 +402,7 @@ static void describe_pack(struct outlet_pack *pack)
                    .time_to_empty_s = NAN,
                    .pack_name = facts->name},
         .good_until = NAN,
+        .read_at = NAN,
     };
 }
 

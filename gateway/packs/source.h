@@ -26,9 +26,9 @@ struct source {
     const struct pack *values; /* of the last published poll cycle; all unknown before the first */
     struct map_status status;  /* of the same moment: state, age, counters */
     double good_until; /* clock_now until which the values are fresh; NaN: there were none */
+    double read_at;    /* clock_now when they were read; NaN: there were none */
     double settle_s;   /* s after the start during which silence is not reported */
     /* For the status, in the gateway only. */
-    double read_at;      /* clock_now when the values were read; NaN: there are none */
     const char *trouble; /* the last one, in words; NULL: none so far */
     double trouble_at;
 };
@@ -46,6 +46,14 @@ static inline struct map_status source_status(const struct source *source, bool 
     struct map_status status = source->status;
     if (!fresh && status.state == MAP_STATE_FRESH)
         status.state = MAP_STATE_STALE;
+    return status;
+}
+
+/** The same of one moment, with the age of the values then. */
+static inline struct map_status source_status_at(const struct source *source, double now)
+{
+    struct map_status status = source_status(source, source_fresh(source, now));
+    status.age_s = now - source->read_at;
     return status;
 }
 

@@ -24,6 +24,8 @@ static const struct map_settings settings = {.base = MAP_BASE_DEFAULT,
                                              .also_at = MAP_ALSO_AT_DEFAULT};
 static const struct sockaddr_in client = {.sin_family = AF_INET};
 
+static struct pack values[UNITS];
+static struct source sources[UNITS];
 static struct unit opened[UNITS];
 static uint16_t *before[UNITS]; /* the registers as published */
 static struct units units;
@@ -35,20 +37,21 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 static void open_unit(int n)
 {
     struct unit *unit = &opened[n - 1];
-    struct pack pack;
-    struct source source = {.values = &pack,
-                            .status = {.state = MAP_STATE_FRESH,
-                                       .driver = "daly",
-                                       .pack_name = "fuzzed",
-                                       .peak = {.percent = 80}},
-                            .good_until = INFINITY};
+    struct source *source = &sources[n - 1];
+    *source = (struct source){.name = "fuzzed",
+                              .values = &values[n - 1],
+                              .status = {.state = MAP_STATE_FRESH,
+                                         .driver = "daly",
+                                         .pack_name = "fuzzed",
+                                         .peak = {.percent = 80}},
+                              .good_until = INFINITY};
     uint64_t seed = (uint64_t) n;
-    battery_random(&pack, &seed, 16, 4);
-    unit_open(unit, (uint8_t) n, "fuzzed", &settings, n == HELD ? STALE_HOLD : STALE_EXCEPTION);
-    unit_update(unit, &source, true, 0);
+    battery_random(&values[n - 1], &seed, 16, 4);
+    unit_open(unit, (uint8_t) n, source, &settings, n == HELD ? STALE_HOLD : STALE_EXCEPTION);
+    unit_update(unit, true, 0);
     if (n != FRESH)
-        source.status.state = MAP_STATE_STALE;
-    unit_update(unit, &source, false, 0);
+        source->status.state = MAP_STATE_STALE;
+    unit_update(unit, false, 0);
     REQUIRE(units_add(&units, unit));
     size_t bytes = map_size(&settings) * sizeof *before[0];
     before[n - 1] = malloc(bytes);

@@ -363,10 +363,9 @@ static void changed(void *self, struct outlet_pack *pack, unsigned changes, doub
     for (unsigned i = 0; i < modbus->count; i++) {
         struct unit *unit = &modbus->served[i];
         if (unit->view)
-            view_update(unit->view, source, pack->last.at);
+            view_update(unit->view);
         else if (unit->source == source)
-            unit_update(unit, source, changes & SOURCE_PUBLISHED && !isnan(source->good_until),
-                        pack->last.at);
+            unit_update(unit, changes & SOURCE_PUBLISHED && !isnan(source->good_until), now);
     }
 }
 
@@ -439,13 +438,10 @@ static bool serve_pack(struct modbus *modbus, struct outlet_pack *pack, int id)
 {
     const struct present_config *config = modbus->present->config;
     struct unit *unit = &modbus->served[modbus->count++];
-    unit_open(unit, (uint8_t) id, pack->facts.name, &config->map, STALE_EXCEPTION);
-    unit->source = &pack->source;
+    unit_open(unit, (uint8_t) id, &pack->source, &config->map, STALE_EXCEPTION);
     unit->writable = pack->facts.writable && config->switching;
     unit->settable = pack->facts.settable && config->switching;
-    const struct source unread = {
-        .values = pack->source.values, .status = pack->source.status, .good_until = NAN};
-    unit_update(unit, &unread, false, 0);
+    unit_update(unit, false, 0);
     return units_add(&modbus->units, unit);
 }
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Shared by the end-to-end tests: processes whose output can be awaited, the register map as the program prints it,
-pymodbus and mbpoll as clients, and a TCP server that replays exchange files. Tests print TAP."""
+"""Shared by the end-to-end tests: processes whose output can be awaited, the register map as the program prints it, a
+Modbus client of its own and mbpoll, and a TCP server that replays exchange files. Tests print TAP."""
 
 import contextlib
-import http.server
+import functools
 import itertools
 import json
 import os
@@ -14,7 +14,6 @@ import select
 import shutil
 import signal
 import socket
-import ssl
 import struct
 import subprocess
 import sys
@@ -22,8 +21,6 @@ import tempfile
 import threading
 import time
 import traceback
-
-from pymodbus.client import ModbusTcpClient
 
 PACKGATE = os.path.abspath(sys.argv[1])
 PATIENCE = 120  # seconds; a busy machine is slow, not broken
@@ -178,9 +175,7 @@ class Gateway(Program):
         self.process.send_signal(signal.SIGHUP)
 
     def client(self):
-        client = ModbusTcpClient("127.0.0.1", port=self.port, timeout=PATIENCE)
-        assert client.connect()
-        return client
+        return ModbusClient(self.port)
 
     def status(self):
         """As shown by `packgate status`, once the gateway answers."""
@@ -284,6 +279,73 @@ def await_value(client, name, unit, wanted, patience=PATIENCE):
     return until(lambda: read_value(client, name, unit), wanted, patience)
 
 
+class Response:
+    """What a Modbus server has returned, under the names of pymodbus."""
+
+    def __init__(self, pdu):
+        self.function_code = pdu[0]
+        self.exception_code = pdu[1] if pdu[0] & 0x80 else None
+        if pdu[0] in (1, 2):
+            self.bits = [bool(byte >> bit & 1) for byte in pdu[2:] for bit in range(8)]
+        elif pdu[0] in (3, 4):
+            self.registers = list(struct.unpack(f">{pdu[1] // 2}H", pdu[2:]))
+
+    def isError(self):
+        return self.exception_code is not None
+
+    def __repr__(self):
+        return f"response {self.__dict__}"
+
+
+class ModbusClient(contextlib.AbstractContextManager):
+    """Modbus TCP. The methods are those of pymodbus, whose decoding of each response costs more processor time than the
+    gateway needs to answer; where pymodbus itself is the subject, a test imports it."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        self.transaction = 0
+
+    def __exit__(self, *arguments):
+        self.close()
+
+    def close(self):
+        self.socket.close()
+
+    def request(self, function, data, slave):
+        self.transaction = self.transaction % 0xFFFF + 1
+        self.socket.sendall(struct.pack(">HHHBB", self.transaction, 0, 2 + len(data), slave, function) + data)
+        got = b""
+        while len(got) < 6 or len(got) < 6 + int.from_bytes(got[4:6], "big"):
+            part = self.socket.recv(4096)
+            if not part:
+                raise ConnectionError(f"closed after {got.hex()}")
+            got += part
+        expected = struct.pack(">HHHB", self.transaction, 0, len(got) - 6, slave)
+        assert got.startswith(expected) and got[7] & 0x7F == function, f"{got.hex()} is no response to {function:02x}{data.hex()}"
+        return Response(got[7:])
+
+    def _read(self, function, address, count=1, slave=0):
+        return self.request(function, struct.pack(">HH", address, count), slave)
+
+    read_coils = functools.partialmethod(_read, 1)
+    read_discrete_inputs = functools.partialmethod(_read, 2)
+    read_holding_registers = functools.partialmethod(_read, 3)
+    read_input_registers = functools.partialmethod(_read, 4)
+
+    def write_coil(self, address, value, slave=0):
+        return self.request(5, struct.pack(">HH", address, 0xFF00 if value else 0), slave)
+
+    def write_register(self, address, value, slave=0):
+        return self.request(6, struct.pack(">HH", address, value), slave)
+
+    def write_coils(self, address, values, slave=0):
+        bits = sum(bool(value) << bit for bit, value in enumerate(values)).to_bytes((len(values) + 7) // 8, "little")
+        return self.request(15, struct.pack(">HHB", address, len(values), len(bits)) + bits, slave)
+
+    def write_registers(self, address, values, slave=0):
+        return self.request(16, struct.pack(f">HHB{len(values)}H", address, len(values), 2 * len(values), *values), slave)
+
+
 def mbpoll(port, *arguments):
     """Runs mbpoll once and returns {address: text of the value}."""
     result = subprocess.run(["mbpoll", "-m", "tcp", "-p", str(port), "-0", "-1", *map(str, arguments), "127.0.0.1"],
@@ -326,49 +388,6 @@ class Exchange:
                 except ValueError:
                     pass
             self.values.append((words[0], " ".join(words[1:]), tolerance))
-
-
-class HttpStandin(http.server.ThreadingHTTPServer):
-    """An HTTP server. `answer(request, body)` gets the handler, which has path and headers, and returns (status, headers,
-    bytes), or None to close the connection, maybe after it wrote by itself. `over` is set when the test ends."""
-    daemon_threads = True
-
-    def __init__(self, answer, tls=None):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self):
-                answered = answer(self, self.rfile.read(int(self.headers.get("Content-Length", 0))))
-                self.close_connection |= answered is None
-                if answered:
-                    status, headers, text = answered
-                    self.send_response(status)
-                    for name, value in {"Content-Length": len(text), **headers}.items():
-                        self.send_header(name, value)
-                    self.end_headers()
-                    self.wfile.write(text)
-
-            do_POST = do_GET
-
-            def log_message(self, *arguments):
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        if tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*tls)
-            self.socket = context.wrap_socket(self.socket, server_side=True)
-        self.over = threading.Event()
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.server_port}"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def handle_error(self, *arguments):
-        pass  # a connection that was cut
-
-    def __exit__(self, *arguments):
-        self.over.set()
-        self.shutdown()
-        self.server_close()
 
 
 class Standin:

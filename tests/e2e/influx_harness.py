@@ -14,7 +14,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from harness import HttpStandin, PATIENCE, Program, free_port, outlet_pid, until
+from harness import PATIENCE, Program, free_port, outlet_pid, until
+from http_standin import HttpStandin
 
 POINT = re.compile(r"^((?:\\.|[^\\ ])+) ((?:\\.|[^\\ ])+) (\d+)$")
 

@@ -68,9 +68,11 @@ class Clock(contextlib.AbstractContextManager):
     def _ask(self):
         while self.running:
             begin = time.monotonic()
-            answer = self.client.read_holding_registers(find("polls")["address"], count=2, slave=self.unit)
-            if answer.isError():
-                self.refused = answer
+            try:
+                read_value(self.client, "polls", self.unit)
+            except (OSError, AssertionError) as error:
+                self.refused = error
+                return
             self.worst = max(self.worst, time.monotonic() - begin)
             self.count += 1
             time.sleep(0.04)

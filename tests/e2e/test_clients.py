@@ -8,6 +8,7 @@ import math
 import os
 import subprocess
 
+from pymodbus.client import ModbusTcpClient
 from pymodbus.payload import BinaryPayloadDecoder
 
 from harness import MAP, PACKGATE, PATIENCE, Gateway, find, main, mbpoll, read, simulate, until
@@ -87,7 +88,8 @@ class House:
         self.gateway = Gateway(text, f"float_order = {self.order}")
         self.port = self.gateway.port
         self.gateway.wait_published(*(protocol for protocol, _ in PACKS.values()))
-        self.client = self.gateway.client()
+        self.client = ModbusTcpClient("127.0.0.1", port=self.port, timeout=PATIENCE)
+        assert self.client.connect()
         for unit in PACKS:
             self.await_temperature(unit)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The real gateway on emulated packs behind a pty and behind TCP, read by pymodbus and by mbpoll."""
+"""The real gateway on emulated packs behind a pty and behind TCP, read by Modbus TCP and by mbpoll."""
 
 import math
 import os

@@ -10,7 +10,8 @@ import tempfile
 import urllib.parse
 import urllib.request
 
-from harness import PATIENCE, Gateway, HttpStandin, Program, free_port, main, simulate, until
+from harness import PATIENCE, Gateway, Program, free_port, main, simulate, until
+from http_standin import HttpStandin
 
 with open("conf/grafana.json", encoding="utf-8") as file:
     DASHBOARD = json.load(file)

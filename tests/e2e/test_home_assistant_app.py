@@ -21,7 +21,8 @@ import urllib.request
 
 import yaml
 
-from harness import HttpStandin, PACKGATE, PATIENCE, Program, free_port, main, simulate, until
+from harness import PACKGATE, PATIENCE, Program, free_port, main, simulate, until
+from http_standin import HttpStandin
 from mqtt_harness import Broker, Listener, await_retained
 
 APP = "packaging/home-assistant"

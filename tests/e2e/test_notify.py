@@ -18,7 +18,8 @@ import tempfile
 import time
 import urllib.parse
 
-from harness import Gateway, HttpStandin, PACKGATE, PATIENCE, Standin, main, outlet_pid, set_local_time, until
+from harness import Gateway, PACKGATE, PATIENCE, Standin, main, outlet_pid, set_local_time, until
+from http_standin import HttpStandin
 from mqtt_harness import LINE, SOON_STALE, make_certificates, name_servers_silent
 
 CALM, ALARM = "sim:profile=fixed", "sim:profile=fixed,alarm.soc_low=1"

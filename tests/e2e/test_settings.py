@@ -12,8 +12,6 @@ import socket
 import struct
 import subprocess
 
-from pymodbus.exceptions import ConnectionException, ModbusIOException
-
 from harness import PACKGATE, PATIENCE, Gateway, Way, await_value, main, protocols, read_value, simulate, until
 
 # Settings by value: the first register, and the values to set in turn if the resolution allows it.
@@ -208,10 +206,8 @@ def leaves_factory_mode():
         with contextlib.closing(Killer(url)) as way, open_pack("jbd", "", way.url) as gateway, gateway.client() as client:
             until(lambda: LEAVE in way.passed)  # which program was there before is unknown
             way.victim = gateway
-            try:
+            with contextlib.suppress(ConnectionError):
                 client.write_registers(SOC[1], words(80), slave=1)
-            except (ConnectionError, ConnectionException, ModbusIOException):
-                pass
             gateway.process.wait(PATIENCE)
         assert in_factory_mode(url)
         with contextlib.closing(Killer(url)) as way, open_pack("jbd", "", way.url, writable="yes") as gateway:

@@ -26,7 +26,8 @@ import urllib.parse
 
 from ble_harness import Air
 from control_harness import Link, run
-from harness import HttpStandin, PACKGATE, PATIENCE, Program, free_port, main, simulate, until
+from harness import PACKGATE, PATIENCE, Program, free_port, main, simulate, until
+from http_standin import HttpStandin
 from influx_harness import InfluxDB
 from mqtt_harness import Broker, make_certificates
 from web_harness import Page

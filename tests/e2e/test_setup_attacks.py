@@ -16,7 +16,8 @@ import tempfile
 import threading
 
 from control_harness import run
-from harness import HttpStandin, PACKGATE, PATIENCE, Program, children_of, free_port, main, until
+from harness import PACKGATE, PATIENCE, Program, children_of, free_port, main, until
+from http_standin import HttpStandin
 from test_page import CHROMIUM
 from test_setup_api import PACKS, Browser, ask_helper, await_reload, edit, helped, is_undone, read, steady_page
 from web_harness import Page, read_all

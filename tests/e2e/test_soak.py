@@ -79,10 +79,14 @@ class Client(threading.Thread):
         client = self.gateway.client()
         while not self.stop_event.is_set():
             unit = self.random.choice(self.units)
-            response = client.read_holding_registers(row["address"], count=2, slave=unit)
+            try:
+                response = client.read_holding_registers(row["address"], count=2, slave=unit)
+            except (OSError, AssertionError) as error:
+                self.wrong.append(f"unit {unit}: {error}")
+                return
             if not response.isError():
                 self.check(unit, response.registers)
-            elif getattr(response, "exception_code", None) == STALE:
+            elif response.exception_code == STALE:
                 self.stale += 1
             else:
                 self.wrong.append(f"unit {unit}: {response}")

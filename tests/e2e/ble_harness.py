@@ -27,7 +27,9 @@ CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configurat
 @functools.lru_cache
 def pads_of(key):
     """Those of all nonces, at once: a process for each record is most of what such a test takes."""
-    counters = b"".join(nonce.to_bytes(2, "little") + bytes(14) for nonce in range(1 << 16))
+    counters = bytearray(16 << 16)  # blocks of 16 bytes that begin with their number, low byte first
+    counters[0::16] = 256 * bytes(range(256))
+    counters[1::16] = b"".join(256 * bytes([high]) for high in range(256))
     return subprocess.run(["openssl", "enc", "-aes-128-ecb", "-nopad", "-K", key], input=counters, check=True, stdout=subprocess.PIPE).stdout
 
 
@@ -127,6 +129,37 @@ class Air(contextlib.AbstractContextManager):
         for server in self.servers:
             server.stop()
         shutil.rmtree(self.folder)
+
+
+class Clock(contextlib.AbstractContextManager):
+    """The slowest Modbus answer while faults occur."""
+
+    def __init__(self, gateway, unit):
+        self.worst, self.count, self.running, self.refused = 0, 0, True, None
+        self.client, self.unit = gateway.client(), unit
+        self.thread = threading.Thread(target=self._ask, daemon=True)
+        self.thread.start()
+
+    def _ask(self):
+        while self.running:
+            begin = time.monotonic()
+            try:
+                read_value(self.client, "polls", self.unit)
+            except (OSError, AssertionError) as error:
+                self.refused = error
+                return
+            self.worst = max(self.worst, time.monotonic() - begin)
+            self.count += 1
+            time.sleep(0.04)
+
+    def __exit__(self, kind, value, trace):
+        self.running = False
+        self.thread.join(PATIENCE)
+        self.client.close()
+        print(f"# worst of {self.count} Modbus answers: {self.worst * 1000:.1f} ms")
+        if kind is None:
+            # Everything that waits for the bus waits for 10 s and longer.
+            assert self.refused is None and self.count > 10 and self.worst < 8, (self.refused, self.count, self.worst)
 
 
 def line(name, port, protocol, more=""):

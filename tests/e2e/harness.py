@@ -222,6 +222,7 @@ MAP = register_map()
 UNKNOWN = {"u16": 0xFFFF, "s16": -0x8000, "u32": 0xFFFFFFFF, "s32": -0x80000000}
 
 
+@functools.cache
 def find(name, block=None):
     """The row of a value; that of the extended block if both blocks have it."""
     rows = [row for row in MAP if row["name"] == name and (block is None or row["block"] == block)]
@@ -324,13 +325,17 @@ class ModbusClient(contextlib.AbstractContextManager):
         assert got.startswith(expected) and got[7] & 0x7F == function, f"{got.hex()} is no response to {function:02x}{data.hex()}"
         return Response(got[7:])
 
-    def _read(self, function, address, count=1, slave=0):
-        return self.request(function, struct.pack(">HH", address, count), slave)
+    def read_coils(self, address, count=1, slave=0):
+        return self.request(1, struct.pack(">HH", address, count), slave)
 
-    read_coils = functools.partialmethod(_read, 1)
-    read_discrete_inputs = functools.partialmethod(_read, 2)
-    read_holding_registers = functools.partialmethod(_read, 3)
-    read_input_registers = functools.partialmethod(_read, 4)
+    def read_discrete_inputs(self, address, count=1, slave=0):
+        return self.request(2, struct.pack(">HH", address, count), slave)
+
+    def read_holding_registers(self, address, count=1, slave=0):
+        return self.request(3, struct.pack(">HH", address, count), slave)
+
+    def read_input_registers(self, address, count=1, slave=0):
+        return self.request(4, struct.pack(">HH", address, count), slave)
 
     def write_coil(self, address, value, slave=0):
         return self.request(5, struct.pack(">HH", address, 0xFF00 if value else 0), slave)

@@ -17,6 +17,7 @@
 whole announcement in the root, in the device and in the origin; in a component it is passed over. Here it is a mistake there,
 too: it would say nothing."""
 
+import functools
 import json
 import re
 import urllib.parse
@@ -224,6 +225,11 @@ def check_announcement(topic, payload):
     return components
 
 
+@functools.cache
+def compiled(template):
+    return jinja2.sandbox.ImmutableSandboxedEnvironment(undefined=jinja2.Undefined).from_string(template)
+
+
 def render(template, payload):
     """Renders a value template; text that looks like JSON is available as value_json."""
     text = payload.decode()
@@ -231,8 +237,7 @@ def render(template, payload):
         value = json.loads(text)
     except ValueError:
         value = None
-    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(undefined=jinja2.Undefined)
-    return environment.from_string(template).render(value=text, value_json=value).strip()
+    return compiled(template).render(value=text, value_json=value).strip()
 
 
 def state_of(config, payload, before=None):

@@ -18,14 +18,15 @@ from harness import PATIENCE, Program, free_port, outlet_pid, until
 from http_standin import HttpStandin
 
 POINT = re.compile(r"^((?:\\.|[^\\ ])+) ((?:\\.|[^\\ ])+) (\d+)$")
+COMMA, EQUALS, ESCAPED = re.compile(r"(?<!\\),"), re.compile(r"(?<!\\)="), re.compile(r"\\(.)")
 
 
 def parse(line):
     """({tags}, {fields}, seconds); the measurement is packgate."""
     head, fields, at = POINT.match(line).groups()
-    parts = re.split(r"(?<!\\),", head)
+    parts = COMMA.split(head)
     assert parts[0] == "packgate" and at.endswith("000000000"), line
-    tags = {name: re.sub(r"\\(.)", r"\1", value) for name, value in (re.split(r"(?<!\\)=", part) for part in parts[1:])}
+    tags = {name: ESCAPED.sub(r"\1", value) for name, value in map(EQUALS.split, parts[1:])}
     return tags, {name: float(value) for name, value in (field.split("=") for field in fields.split(","))}, int(at[:-9])
 
 

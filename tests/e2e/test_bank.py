@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 import tempfile
+import time
 from types import SimpleNamespace
 
 from harness import (PATIENCE, Exchange, Gateway, Replayer, await_value, exception_of, find, main, read, read_value, simulate, until,
@@ -313,6 +314,7 @@ def read_socs(client, cycles):
     seen = []
     while (read_value(client, "polls", 1) or 0) < cycles:
         seen.append(round(read_value(client, "soc_percent", 1), 1))
+        time.sleep(0.002)  # seconds; a cycle is 100 ms
     return seen
 
 

@@ -2,17 +2,15 @@
 # tests/run: 70 s
 """Packs over Bluetooth Low Energy, by a stand-in for BlueZ on a private bus: real D-Bus messages, simulated packs."""
 
-import contextlib
 import re
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 
 import dbus
 import dbus.lowlevel
-from ble_harness import Air, KEYS, Shunts, await_polls, line, pack, victron_record
+from ble_harness import Air, Clock, KEYS, Shunts, await_polls, line, pack, victron_record
 from harness import Gateway, PACKGATE, PATIENCE, await_value, decode, exception_of, find, main, read_value, until
 
 DALY, JK, JBD, D2 = (f"AA:00:00:00:00:0{n}" for n in range(1, 5))
@@ -54,37 +52,6 @@ def reads_by_maps_over_modules_of_their_own():
         gateway.wait_published("a", "b")
         for unit in (1, 2):
             await_value(client, "soc_percent", unit, lambda soc, unit=unit: abs(soc - 60 - unit) < 0.1)
-
-
-class Clock(contextlib.AbstractContextManager):
-    """The slowest Modbus answer while faults occur."""
-
-    def __init__(self, gateway, unit):
-        self.worst, self.count, self.running, self.refused = 0, 0, True, None
-        self.client, self.unit = gateway.client(), unit
-        self.thread = threading.Thread(target=self._ask, daemon=True)
-        self.thread.start()
-
-    def _ask(self):
-        while self.running:
-            begin = time.monotonic()
-            try:
-                read_value(self.client, "polls", self.unit)
-            except (OSError, AssertionError) as error:
-                self.refused = error
-                return
-            self.worst = max(self.worst, time.monotonic() - begin)
-            self.count += 1
-            time.sleep(0.04)
-
-    def __exit__(self, kind, value, trace):
-        self.running = False
-        self.thread.join(PATIENCE)
-        self.client.close()
-        print(f"# worst of {self.count} Modbus answers: {self.worst * 1000:.1f} ms")
-        if kind is None:
-            # Everything that waits for the bus waits for 10 s and longer.
-            assert self.refused is None and self.count > 10 and self.worst < 8, (self.refused, self.count, self.worst)
 
 
 WIRED = line("w", "sim:", "daly") + pack("w", 100)

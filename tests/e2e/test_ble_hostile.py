@@ -8,12 +8,10 @@ import re
 import signal
 import subprocess
 import tempfile
-import threading
-import time
 
 import dbus
-from ble_harness import Air, KEYS, Shunts, await_polls, line, pack
-from harness import PACKGATE, PATIENCE, Gateway, await_value, find, main, read_value, until
+from ble_harness import Air, Clock, KEYS, Shunts, await_polls, line, pack
+from harness import PACKGATE, PATIENCE, Gateway, await_value, main, read_value, until
 from web_harness import Page
 
 DALY, JK, JBD = (f"AA:00:00:00:00:0{n}" for n in range(1, 4))
@@ -25,39 +23,12 @@ def said_by(program):
     return program.lines + list(filter(None, list(program.queue.queue)))
 
 
-class Worst:
-    """The slowest Modbus answer of a unit."""
-
-    def __init__(self, gateway, unit):
-        self.worst, self.count, self.running = 0, 0, True
-        self.client, self.unit = gateway.client(), unit
-        self.thread = threading.Thread(target=self._ask, daemon=True)
-
-    def _ask(self):
-        while self.running:
-            begin = time.monotonic()
-            self.client.read_holding_registers(find("polls")["address"], count=2, slave=self.unit)
-            self.worst = max(self.worst, time.monotonic() - begin)
-            self.count += 1
-            time.sleep(0.01)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, kind, value, trace):
-        self.running = False
-        self.thread.join(PATIENCE)
-        self.client.close()
-        print(f"# worst of {self.count} Modbus answers: {self.worst * 1000:.1f} ms")
-
-
 def bears_crowds_and_storms():
     packs = {DALY: ("wide", "daly", "profile=fixed,soc=61")}
     text = (line("a", "ble:" + DALY, "daly") + pack("a", 1) + "[line w]\nport = sim:\nprotocol = daly\n" + pack("w", 100))
     with Air(packs) as air:
         air.switch("Crowd", 2000, NAME)
-        with Gateway(text) as gateway, gateway.client() as client, Worst(gateway, 100):
+        with Gateway(text) as gateway, gateway.client() as client, Clock(gateway, 100):
             gateway.wait_published("a", "w")
             await_polls(client, 1)
             # Nothing, and as much as a packet can contain: neither is an answer.

@@ -182,7 +182,7 @@ def files_have_all_packs_of_a_configuration():
             for unit, cells in (7, 8), (8, 16):
                 await_value(client, "cell_count", unit, lambda count: count == cells)  # not among the first values
         known = Map("-c", path)
-        hub, = yaml.safe_load(known.printed("homeassistant"))["modbus"]
+        hub, = yaml.load(known.printed("homeassistant"), yaml.CSafeLoader)["modbus"]
         assert (hub["host"], hub["port"]) == ("192.0.2.7", 1502)
         entities = hub["sensors"] + hub["binary_sensors"]
         assert {entity["device_address"] for entity in entities} == {7, 8, 100}
@@ -193,7 +193,7 @@ def files_have_all_packs_of_a_configuration():
         cells = {entity["device_address"]: entity.get("virtual_count") for entity in hub["sensors"]
                  if entity["unique_id"].endswith("_cell_mv") or entity["unique_id"] == "packgate_100_cell_avg_mv"}
         assert cells == {7: 8, 8: 16, 100: None}, cells
-        file = yaml.safe_load(known.printed("evcc"))
+        file = yaml.load(known.printed("evcc"), yaml.CSafeLoader)
         meters = file["meters"]
         assert file["site"]["meters"]["battery"] is None, file["site"]  # a bank and its packs would count twice
         assert set(re.findall(r"# - (\w+)", known.printed("evcc"))) == {meter["name"] for meter in meters}
@@ -236,7 +236,7 @@ def the_running_gateway_knows_how_many_cells():
     text = "[line a]\nport = sim:cell_count=8,temp_count=3\nprotocol = daly\n[pack shed]\nline = a\nunit = 7\n"
 
     def counts(path):
-        hub, = yaml.safe_load(run(PACKGATE, "map", "--format", "homeassistant", "-c", path))["modbus"]
+        hub, = yaml.load(run(PACKGATE, "map", "--format", "homeassistant", "-c", path), yaml.CSafeLoader)["modbus"]
         return {entity["unique_id"]: entity["virtual_count"] for entity in hub["sensors"] if "virtual_count" in entity}
 
     with Gateway(text) as gateway:
@@ -275,7 +275,7 @@ def check_sensor(known, sensor):
 
 
 def sensors_of(known, form):
-    hub, = yaml.safe_load(known.printed(form))["modbus"]
+    hub, = yaml.load(known.printed(form), yaml.CSafeLoader)["modbus"]
     identities = [entity["unique_id"] for entity in hub["sensors"] + hub["binary_sensors"]]
     titles = [entity["name"] for entity in hub["sensors"]]
     assert len(identities) == len(set(identities)) and len(titles) == len(set(titles))
@@ -479,7 +479,7 @@ def example_of_pymodbus_reads_values():
 
 def evcc_follows_the_map():
     for known in both_maps():
-        file = yaml.safe_load(known.printed("evcc"))
+        file = yaml.load(known.printed("evcc"), yaml.CSafeLoader)
         meter, = file["meters"]
         assert file["site"]["meters"]["battery"] == [meter["name"]], file["site"]
         assert meter["type"] == "custom"

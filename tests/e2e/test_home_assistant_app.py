@@ -32,7 +32,7 @@ INGRESS = "/api/hassio_ingress/Zm9vYmFy"
 
 def read_yaml(*path):
     with open(os.path.join(APP, *path), encoding="utf-8") as file:
-        return yaml.safe_load(file)
+        return yaml.load(file, yaml.CSafeLoader)
 
 
 # ---- the folder ----
@@ -157,11 +157,11 @@ def store_has_the_app_and_its_image():
         store = f"{folder}/home-assistant-store"
         assert made.returncode == 0 and made.stdout.decode().splitlines()[-1] == store, made.stdout
         with open(f"{store}/repository.yaml", encoding="utf-8") as file:
-            repository = yaml.safe_load(file)
+            repository = yaml.load(file, yaml.CSafeLoader)
         assert set(repository) == {"name", "url", "maintainer"} and all(map(is_text, repository.values()))
         assert repository["url"] == "https://forge.example.net/somebody/packgate"
         with open(f"{store}/packgate/config.yaml", encoding="utf-8") as file:
-            config = yaml.safe_load(file)
+            config = yaml.load(file, yaml.CSafeLoader)
         assert config == read_yaml("config.yaml") | {"image": "registry.example.net/somebody/packgate-home-assistant", "url": repository["url"]}
         assert all(RULES[key](value) for key, value in config.items())
         assert set(os.listdir(f"{store}/packgate")) == {"config.yaml", "CHANGELOG.md", "DOCS.md", "README.md", "icon.png", "logo.png", "translations"}

@@ -302,11 +302,11 @@ def forge_does_what_the_makefile_can():
     """The workflows are not run here; the programs that they call exist, for all architectures, and the text of a tag
     is found."""
     with open(".github/workflows/ci.yml", encoding="utf-8") as file:
-        jobs = yaml.safe_load(file)["jobs"]
+        jobs = yaml.load(file, yaml.CSafeLoader)["jobs"]
     assert set(jobs["test"]["strategy"]["matrix"]["debian"]) == {"bookworm", "trixie"}
     assert set(jobs["cross"]["strategy"]["matrix"]["arch"]) == {"arm64", "armhf", "s390x"}
     with open(".github/workflows/release.yml", encoding="utf-8") as file:
-        jobs.update({f"release/{name}": job for name, job in yaml.safe_load(file)["jobs"].items()})
+        jobs.update({f"release/{name}": job for name, job in yaml.load(file, yaml.CSafeLoader)["jobs"].items()})
     targets = {target for job in jobs.values() for step in job["steps"] for target in re.findall(r"\bmake (?:-s )?([a-z][a-z-]+)", step.get("run", ""))
                if "apt-get" not in step.get("run", "")}
     assert {"check-arch", "check-musl", "check-reproducible", "release", "version"} <= targets, targets

@@ -435,10 +435,6 @@ def gives_an_order_up_when_the_master_goes_on():
 
 # ---- hostile masters ----
 
-def noise(chance, size):
-    return bytes(chance.randrange(256) for _ in range(size))
-
-
 def mistreat(wire):
     """Nothing wrong is answered, and afterwards a good request is. Where there is silence between them, at once."""
     serial = isinstance(wire, Cable)
@@ -464,11 +460,11 @@ def mistreat(wire):
     first = answers[:5 + 2 * VOLTAGE["count"]]
     assert is_volts(first) and (len(answers) > len(first)) != serial, answers
     for _ in range(200):
-        assert wire.ask(noise(chance, chance.randrange(1, 300)), 0) == b"" or not serial
+        assert wire.ask(chance.randbytes(chance.randrange(1, 300)), 0) == b"" or not serial
     time.sleep(2.5)  # what may be the beginning of something is too old then
     assert is_volts(wire.ask(VOLTS)) or is_volts(wire.ask(VOLTS))
     if serial:
-        assert is_volts(wire.ask(noise(chance, 100) + VOLTS))
+        assert is_volts(wire.ask(chance.randbytes(100) + VOLTS))
     # Floods of requests that nobody takes the answers of.
     with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
         os.set_blocking(wire.fd, False)

@@ -279,8 +279,9 @@ def documented_commands_read():
     assert len(commands) == 2, commands
     server, url = simulate("daly", FIXED)
     with Cable() as cable, server, Gateway(LINE.format(name="a", url=url, unit=100) + LIMITS + PRESENT.format(of="a", port=cable.url, view="", more="")) as gateway, \
-            Bridge(cable, 9600) as bridge:
+            Bridge(cable, 9600) as bridge, gateway.client() as tcp:
         gateway.wait_for("present x: answers")
+        await_value(tcp, "allowed_charge_voltage_v", 100, lambda volts: volts > 54)
         for command, wanted in zip(commands, (b"52.8", b"54.")):  # the voltage, and that of float
             result = subprocess.run([*command[:-1], "-o", "10", bridge.path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE, check=False)
             assert result.returncode == 0 and wanted in result.stdout and result.stdout.count(b"]:") == int(command[command.index("-c") + 1]), result.stdout.decode()

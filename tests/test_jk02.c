@@ -333,6 +333,22 @@ TEST(old_hardware)
     assert_memory_equal(&pack, &before, sizeof pack);
 }
 
+/* Settings of a JK-B5A24S, hardware 8.X, recorded in docs/b5a24s of syssi/esphome-jk-bms: floats, of which 114 reads as a
+ * count of 1 and the limits as 0. A merged frame there whose sum fits has a limit of 1073741928 mV. */
+TEST(settings_of_floats)
+{
+    static const uint32_t limits[] = {0, 1073741928};
+    for (size_t i = 0; i < COUNT(limits); i++) {
+        uint8_t *record = begin(VARIANT_24S, 16, 0x96, SETTINGS);
+        put_le32(record + 18, limits[i]);
+        put_le32(record + 114, 1);
+        mend(record);
+        const struct pack before = pack;
+        assert_int_equal(driver->decode(&bms, &request, record, RECORD, &pack), BMS_INVALID);
+        assert_memory_equal(&pack, &before, sizeof pack);
+    }
+}
+
 /* One firmware sends a constant remaining capacity: the SOC is right (section 10). */
 TEST(stuck_remaining)
 {

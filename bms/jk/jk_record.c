@@ -19,6 +19,7 @@
 #define CELLS 6           /* offset of the cell voltages in both layouts */
 #define RESISTANCE_24 126 /* in the 32-cell layout: cell 24, followed by cells up to 32 */
 #define RESISTANCES_END 144
+#define CELL_HIGH 18       /* in settings: where the protection of high cells begins */
 #define NOT_FITTED (-2000) /* tenths of a degree */
 #define OLDEST_HARDWARE 6  /* boards before it send floats ("JK04") behind the same header */
 #define FIRST_32S_SOFTWARE 11
@@ -109,7 +110,7 @@ static const struct field settings_fields[] = {
     {RATED_AH,        U32,  130, 130, 1000},
     {SET_CELL_LOW_MV,           U32,  10,  10, 1},
     {SET_CELL_LOW_RELEASE_MV,   U32,  14,  14, 1},
-    {SET_CELL_HIGH_MV,          U32,  18,  18, 1},
+    {SET_CELL_HIGH_MV,          U32,  CELL_HIGH, CELL_HIGH, 1},
     {SET_CELL_HIGH_RELEASE_MV,  U32,  22,  22, 1},
     {SET_BALANCE_DIFFERENCE_MV, U32,  26,  26, 1},
     {SET_CHARGE_CURRENT_A,      U32,  50,  50, 1000},
@@ -392,6 +393,14 @@ static bool is_question(const struct jk_record *record)
     return is_whole(record);
 }
 
+/* Section 7. Boards that send floats have 0 there; merged frames whose sum fits by chance are
+ * absurd. */
+static bool limit_fits(const struct jk_record *record)
+{
+    const int64_t mv = get_or_0(record, CELL_HIGH, U32);
+    return mv > 0 && mv <= pack_value_info(SET_CELL_HIGH_MV)->max;
+}
+
 enum bms_result jk_record_decode(const struct bms *bms, struct jk_notes *notes,
                                  const struct jk_record *record, struct pack *pack)
 {
@@ -409,6 +418,8 @@ enum bms_result jk_record_decode(const struct bms *bms, struct jk_notes *notes,
         return BMS_REFUSED;
     if (record->type == JK_STATUS)
         return decode_status(bms, notes, record, pack);
+    if (is_whole(record) && !limit_fits(record))
+        return BMS_INVALID;
     decode_fields(bms, record, JK_32S, settings_fields, COUNT(settings_fields), pack);
     return BMS_DONE;
 }

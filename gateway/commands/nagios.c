@@ -198,8 +198,11 @@ static json_t *read_here(struct check *check)
     {
         json_array_foreach(status, k, other)
         {
-            if (strcmp(asking_text(one, "pack"), asking_text(other, "pack")) == 0)
-                json_object_update_missing(one, other);
+            if (strcmp(asking_text(one, "pack"), asking_text(other, "pack")) != 0)
+                continue;
+            if (strcmp(asking_text(other, "state"), "fresh") != 0)
+                json_object_update(one, other);
+            json_object_update_missing(one, other);
         }
     }
     if (!status) {

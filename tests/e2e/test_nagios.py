@@ -3,9 +3,11 @@
 locally."""
 
 import json
+import os
 import re
 import socket
 import subprocess
+import tempfile
 import threading
 
 from control_harness import Link
@@ -190,5 +192,26 @@ def a_late_answer_is_none():
         assert (status, lines) == (3, ["PACKGATE UNKNOWN - the gateway does not answer"]), (status, lines)
 
 
-main([a_late_answer_is_none, says_what_there_is, follows_the_rules, tells_alarms_and_silence, has_the_banks, old_values_are_critical, finds_another_map,
+def a_pack_that_turns_stale_meanwhile_is_critical():
+    """Its values were fresh, its alarms are not there any more."""
+    packs = [{"pack": "shed", "state": "fresh"}], [{"pack": "shed", "state": "fresh", "voltage_v": 26.4}], [{"pack": "shed", "state": "stale", "age_s": 9}]
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+        path = os.path.join(folder, "control")
+        listener.bind(path)
+        listener.listen()
+
+        def serve():
+            with listener.accept()[0] as client, client.makefile("rb") as asked:
+                for answer in packs:
+                    asked.readline()
+                    client.sendall(json.dumps({"packs": answer}).encode() + b"\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        status, lines, _ = check("--control", path)
+        thread.join()
+    assert (status, lines) == (2, ["SHED CRITICAL - stale, values are 9 s old"]), (status, lines)
+
+
+main([a_late_answer_is_none, a_pack_that_turns_stale_meanwhile_is_critical, says_what_there_is, follows_the_rules, tells_alarms_and_silence, has_the_banks, old_values_are_critical, finds_another_map,
       does_not_know], at_once=4)

@@ -147,11 +147,13 @@ static void end_cycle(struct asker *asker, struct member *member, double now)
     order_queue_look_back(&asker->orders, poller, ledger_has(&asker->ledger, ORDER, poller), now);
 }
 
-/* Whether others wait while this pack gets requests that it may not answer: packs on the line, or a
- * loan that was queued before the pack's cycle began. */
+/* Whether others wait while this pack gets requests that it may not answer: packs on the line, or a loan that was queued
+ * before the pack's cycle began. Of a program that asks without end a loan always waits: one such request in each cycle
+ * comes first. */
 static bool is_awaited(const struct asker *asker, const struct poller *poller, double now)
 {
-    return turns_wait(asker->turns, poller, now) || asker->loan_since <= poller->cycle.started;
+    return turns_wait(asker->turns, poller, now) ||
+           (poller->cycle.tried && asker->loan_since <= poller->cycle.started);
 }
 
 /* Sends the pack's next request, or ends its cycle. */

@@ -75,7 +75,7 @@ static bool begin_pass(struct poller *poller, double now, bool *published)
 {
     struct poller_cycle *cycle = &poller->cycle;
     const bool again = cycle->skipped && !cycle->vital_missed;
-    if (!again && (!cycle->trials || cycle->tried))
+    if (!again && (!cycle->trials || cycle->told))
         *published |= poller_publish(poller, now);
     if (!again && (cycle->trials || !cycle->published)) {
         poller->complete |= cycle->trials && !cycle->over && !is_in_doubt(poller);
@@ -97,7 +97,8 @@ static bool find_request(struct poller *poller, double now, bool *published)
             return false;
         if (!is_wanted(poller, now))
             continue;
-        if (cycle->trials && poller->pace.awaited)
+        /* An answer in doubt is repeated before that: the next cycle knows nothing of it. */
+        if (cycle->trials && poller->pace.awaited && poller->spike.doubted == 0)
             return false;
         poller->before = poller->bms;
         cycle->built = driver->build(&poller->bms, cycle->step, &cycle->request);
@@ -132,6 +133,7 @@ bool plan_request(struct poller *poller, double now, struct bms_request *request
     poller->counters.repeats += cycle->tries > 0;
     cycle->disturbed |= cycle->tries > 0;
     cycle->tries++;
+    cycle->tried |= cycle->trials;
     cycle->asked_at = now;
     poller->presence.garbled |=
         poller->presence.silent_cycles == 0 && now < poller->presence.noisy_until;
@@ -182,7 +184,7 @@ static void store(struct poller *poller, const struct plan_reply *reply)
     step->misses = step->refusals = 0;
     step->answers = true;
     step->due = every_s ? reply->sent_at + every_s : 0;
-    poller->cycle.tried |= poller->cycle.trials;
+    poller->cycle.told |= poller->cycle.trials;
 }
 
 static void miss_step(struct poller *poller, double now);

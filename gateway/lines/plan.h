@@ -6,8 +6,9 @@
  * A step that fails although it used to be answered holds the cycle back; after a few such
  * cycles the step is given up for a while and its values become unknown. A step that was never
  * answered, or is given up, is tried after the others were published: once, less and less often,
- * and not while other packs of the line wait. Before the values are half as old as they may become,
- * the cycle ends, and the next one tries the rest. The pack is complete when no such step is left.
+ * and not while other packs of the line wait; while a loan waits, one in each cycle. Before the
+ * values are half as old as they may become, the cycle ends, and the next one tries the rest. The
+ * pack is complete when no such step is left.
  */
 #pragma once
 

@@ -38,7 +38,8 @@ struct poller_cycle {
     struct bms_request request; /* the next one */
     bool built;                 /* `request` is */
     bool trials;       /* now tries steps that may stay unanswered; all others were requested */
-    bool tried;        /* one was answered */
+    bool tried;        /* one was requested, */
+    bool told;         /* and one was answered */
     bool over;         /* the others follow in the next cycle */
     bool vital_missed; /* a vital step was, which ends the cycle */
     bool incomplete;   /* a step that used to be answered was missed */

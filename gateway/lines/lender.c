@@ -205,7 +205,6 @@ bool lender_pass(struct lender *lender, const struct loan *loan, const uint8_t *
     mask_sent(masked, shown, size);
     if (masked->driver->mask && size > HEAD_SIZE)
         memset(shown + HEAD_SIZE, 0, size - HEAD_SIZE); /* it may set a password */
-    lender->asker->wire->facts.loans++;
     if (loan->open_end) {
         lender->passed_at = now;
     } else {

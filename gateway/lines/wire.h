@@ -28,7 +28,6 @@ struct line_facts {
     double since;            /* open, or closed, since then */
     uint64_t received, sent; /* bytes */
     uint32_t requests;
-    uint32_t loans; /* requests of borrowers */
     uint32_t openings;
     uint32_t troubles; /* it did not open, or was lost before a useful answer */
     char trouble[100]; /* the last one in words; empty: none */

@@ -32,9 +32,14 @@ void bms_forget(struct bms *bms)
     memset(bms->remark, 0, sizeof bms->remark);
 }
 
+int bms_address_of(const struct bms_driver *driver, int configured)
+{
+    return configured >= 0 ? configured : driver->address.usual;
+}
+
 int bms_address(const struct bms *bms)
 {
-    return bms->options.address >= 0 ? bms->options.address : bms->driver->address_default;
+    return bms_address_of(bms->driver, bms->options.address);
 }
 
 void bms_set_current(const struct bms *bms, struct pack *pack, double current_a)
@@ -89,7 +94,7 @@ bool bms_is_alone(const struct bms_driver *driver)
 
 bool bms_has_address(const struct bms_driver *driver)
 {
-    return driver->address_min != driver->address_max;
+    return driver->address.min != driver->address.max;
 }
 
 bool bms_cells_fit(const uint8_t *cells, unsigned count, double volts)

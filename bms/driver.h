@@ -122,6 +122,13 @@ struct bms_line {
     bool one_pack;       /* no addresses: a second pack on the line is a configuration mistake */
 };
 
+/* Values of options.address. */
+struct bms_addresses {
+    int min, max, usual;     /* min == max: not used */
+    int sweep_last;          /* a search for all packs stops here; 0: at the usual limit */
+    int dip_first, dip_last; /* further addresses that packs often have; both 0: none */
+};
+
 enum bms_switch { BMS_CHARGE_MOS, BMS_DISCHARGE_MOS };
 
 /* The strength of the check that a damaged frame would have to pass. */
@@ -171,9 +178,7 @@ struct bms_driver {
     const char *title; /* "Daly, UART (A5 frames)" */
     struct bms_guide guide;
     const char *const *variants; /* NULL-ended names, first is the default; NULL: none */
-    int address_min, address_max, address_default; /* of options.address; min == max: not used */
-    int sweep_last;          /* a search for all packs stops here; 0: at the usual limit */
-    int dip_first, dip_last; /* further addresses that packs often have; both 0: none */
+    struct bms_addresses address;
     struct bms_line line;
     enum bms_check check; /* of its weakest frame with values */
     bool advertises;      /* heard over Bluetooth, without a connection: a search needs the key */
@@ -259,7 +264,8 @@ void bms_init(struct bms *bms, const struct bms_driver *driver);
  */
 void bms_forget(struct bms *bms);
 
-/** The address to use: the configured one or the driver's default. */
+/** The address to use: the configured one or, for -1, the driver's usual one. */
+int bms_address_of(const struct bms_driver *driver, int configured);
 int bms_address(const struct bms *bms);
 
 /** Sets CURRENT_A from the protocol's charging (positive) or discharging current, inverted if the

@@ -183,12 +183,12 @@ static void open_bench(struct bench *bench, const struct bms_driver *driver, uns
              "sim:profile=fixed,clock=1,cells=%u,%s", cells_of(driver), options);
     for (unsigned i = 0; i < count; i++) {
         struct pack_config *pack = &bench->packs[i];
-        *pack = (struct pack_config){
-            .line = &bench->line_config,
-            .driver = driver,
-            .options = {.address = driver->address_default + (int) i, .adr = -1},
-            .poll_s = 1,
-            .stale_after_s = STALE_S};
+        *pack =
+            (struct pack_config){.line = &bench->line_config,
+                                 .driver = driver,
+                                 .options = {.address = driver->address.usual + (int) i, .adr = -1},
+                                 .poll_s = 1,
+                                 .stale_after_s = STALE_S};
         snprintf(pack->name, sizeof pack->name, "%s-%u", driver->name, i);
         bench->pollers[bench->count++] = poller_new(pack);
         assert_non_null(bench->pollers[i]);

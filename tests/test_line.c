@@ -86,7 +86,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 }
 
 #define TOY                                                                                        \
-    .address_max = 250, .address_default = 1, .plan = plan, .steps = STEPS, .build = build,        \
+    .address = {.max = 250, .usual = 1}, .plan = plan, .steps = STEPS, .build = build,             \
     .frame = find_frame, .decode = decode, .control = build_switch
 static const struct bms_driver toy = {
     .name = "toy", .line = {.baud = 115200, .framing = "8N1", .reply_ms = 5000, .tries = 3}, TOY};
@@ -570,8 +570,7 @@ static const struct bms_step plan_of_three[] = {[VOLTAGE] = {.name = "voltage", 
 static const struct bms_driver of_three = {
     .name = "of three",
     .line = {.baud = 115200, .framing = "8N1", .reply_ms = 5000, .tries = 3},
-    .address_max = 250,
-    .address_default = 1,
+    .address = {.max = 250, .usual = 1},
     .plan = plan_of_three,
     .steps = 3,
     .build = build,

@@ -564,20 +564,19 @@ static void open_bench(struct bench *bench, const struct bms_driver *driver, uns
     for (unsigned i = 0; i < count; i++) {
         bms_init(&bench->far[i], driver);
         bench->far[i].options =
-            (struct bms_options){.address = driver->address_default + (int) i, .adr = -1};
+            (struct bms_options){.address = driver->address.usual + (int) i, .adr = -1};
         struct pack *state = &bench->state[i];
         pack_clear(state);
         set_values(state, {CURRENT_A, 5}, {REMAINING_AH, 120}, {FULL_AH, 200}, {RATED_AH, 200},
                    {CYCLES, 80}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {CELL_COUNT, 16},
                    {TEMP_COUNT, 2}, {TEMP_C, 20}, {TEMP_C + 1, 21});
         struct pack_config *pack = &bench->packs[i];
-        *pack = (struct pack_config){.line = &bench->line_config,
-                                     .driver = driver,
-                                     .options = {.address = driver->address_default + (int) i,
-                                                 .adr = -1,
-                                                 .shared = count > 1},
-                                     .poll_s = 1,
-                                     .stale_after_s = 10};
+        *pack = (struct pack_config){
+            .line = &bench->line_config,
+            .driver = driver,
+            .options = {.address = driver->address.usual + (int) i, .adr = -1, .shared = count > 1},
+            .poll_s = 1,
+            .stale_after_s = 10};
         snprintf(pack->name, sizeof pack->name, "pack-%u", i);
         bench->pollers[i] = poller_new(pack);
         assert_non_null(bench->pollers[i]);

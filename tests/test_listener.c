@@ -773,7 +773,7 @@ static unsigned hear_recording(const char *path)
     const int address =
         listens(driver) && !asks_twice(exchange) ? address_in(driver, exchange) : -2;
     unsigned compared = 0;
-    if (address > -2 && !(bms_has_address(driver) && address > driver->address_max)) {
+    if (address > -2 && !(bms_has_address(driver) && address > driver->address.max)) {
         static const struct listener_events events = {.heard = on_heard, .show = on_show};
         struct bench bench = {.count = 1};
         const struct pack_config config = {.name = "pack",

@@ -63,9 +63,7 @@ static const struct modbus_board board = {.word = board_word,
 
 static const struct bms_driver driver = {
     .name = "engine",
-    .address_min = 0,
-    .address_max = 247,
-    .address_default = 5,
+    .address = {.min = 0, .max = 247, .usual = 5},
     .plan = plan,
     .steps = COUNT(plan),
     .build = modbus_build,

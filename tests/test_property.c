@@ -75,7 +75,7 @@ static void open_bench(struct bench *bench, const struct protocol *protocol, uin
     bench->board.options.variant = find_variant(driver, protocol->variant);
     bench->board.options.address = protocol->address
                                        ? protocol->address
-                                       : prng_range(seed, driver->address_min, driver->address_max);
+                                       : prng_range(seed, driver->address.min, driver->address.max);
     bench->config = (struct pack_config){.line = &bench->line,
                                          .driver = driver,
                                          .options = bench->board.options,

@@ -161,7 +161,7 @@ static void open_bench(struct bench *bench, const char *protocol, unsigned count
     bench->driver.decode = decode;
     bench->driver.finish = finish;
     bench->driver.emulate = emulate;
-    bench->first_address = (unsigned) real_driver->address_default;
+    bench->first_address = (unsigned) real_driver->address.usual;
     bench->line_config = (struct line_config){.name = "line"};
     snprintf(bench->line_config.port, sizeof bench->line_config.port,
              "sim:profile=fixed,delay=50,baud=%u%s", real_driver->line.baud, faults);
@@ -302,7 +302,7 @@ TEST(stays_fresh_from_the_first_round_on)
         const struct bms_driver *driver = bms_drivers[d];
         if (bms_talks(driver) || !bms_has_address(driver) || driver->line.one_pack)
             continue;
-        unsigned count = (unsigned) (driver->address_max - driver->address_default + 1);
+        unsigned count = (unsigned) (driver->address.max - driver->address.usual + 1);
         struct bench bench;
         open_bench(&bench, driver->name, count < PACKS_MOST ? count : PACKS_MOST);
         run_for(&bench, 300);
@@ -318,7 +318,7 @@ static double oldest_of(const char *protocol, unsigned dead_count)
 {
     struct bench bench;
     for (unsigned i = 0; i < dead_count; i++)
-        dead[(unsigned) bms_driver_find(protocol)->address_default + 1 + i] = true;
+        dead[(unsigned) bms_driver_find(protocol)->address.usual + 1 + i] = true;
     open_bench(&bench, protocol, 4);
     bench.settled_at = clock_now() + 30;
     run_for(&bench, 330);
@@ -391,7 +391,7 @@ TEST(asks_the_dead_once_after_a_disturbance)
     static const char *const protocols[] = {"topbms", "daly", "jk-pb", "jbd-addressed"};
     for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++) {
         struct bench bench;
-        dead[(unsigned) bms_driver_find(protocols[i])->address_default + 1] = true;
+        dead[(unsigned) bms_driver_find(protocols[i])->address.usual + 1] = true;
         open_bench(&bench, protocols[i], 2);
         run_for(&bench, 30);
         babbles = true;
@@ -437,7 +437,7 @@ static double cells_after(const char *protocol, const char *stalls, unsigned see
 {
     struct bench bench;
     char text[300];
-    const unsigned first = (unsigned) bms_driver_find(protocol)->address_default;
+    const unsigned first = (unsigned) bms_driver_find(protocol)->address.usual;
     snprintf(text, sizeof text,
              ",delay=2,seed=%u,@%u:noise=0.4,@%u:flip=0.2,@%u:cut=0.1,@%u:drop=0.1,@%u:late=0.2,"
              "@%u:late_ms=270%s",

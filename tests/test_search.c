@@ -247,8 +247,8 @@ TEST(finds_all_of_a_bus)
         if (!bms_has_address(bms_drivers[d]))
             continue;
         device_count = 0;
-        int address = bms_drivers[d]->address_min;
-        while (device_count < 16 && address <= bms_drivers[d]->address_max && address <= 15)
+        int address = bms_drivers[d]->address.min;
+        while (device_count < 16 && address <= bms_drivers[d]->address.max && address <= 15)
             add_device(bms_drivers[d], address++, 0);
         struct result all = run_search(SEARCH_ALL, "cells=16");
         expect_all(&all);

@@ -151,8 +151,8 @@ TEST(guesses)
             variants++;
         assert_true(attempt->guess.variant == 0 || attempt->guess.variant < variants);
         if (attempt->guess.address >= 0)
-            assert_in_range(attempt->guess.address, attempt->driver->address_min,
-                            attempt->driver->address_max);
+            assert_in_range(attempt->guess.address, attempt->driver->address.min,
+                            attempt->driver->address.max);
         assert_true(attempt->polls > 0);
     }
 }
@@ -292,7 +292,7 @@ static void check_stranger(const struct bms_driver *driver, struct bms *device, 
     while (driver->variants && driver->variants[variants])
         variants++;
     for (int variant = 0; variant < variants; variant++)
-        for (int address = driver->address_min; address <= driver->address_max; address++)
+        for (int address = driver->address.min; address <= driver->address.max; address++)
             if (takes(driver, address, variant, device, values))
                 fail_msg("%s (variant %d) at %d: %s takes it for its own at %d, variant %d",
                          device->driver->name, device->options.variant, bms_address(device),
@@ -326,7 +326,7 @@ TEST(strangers)
         if (driver->advertises)
             continue;
         check_strangers(driver, -1, 0);
-        if (driver->address_min <= 1 && driver->address_max >= 1)
+        if (driver->address.min <= 1 && driver->address.max >= 1)
             check_strangers(driver, 1, 0);
         for (int variant = 1; driver->variants && driver->variants[variant]; variant++)
             check_strangers(driver, -1, variant);

@@ -102,12 +102,12 @@ static void open_bench(struct bench *bench, const struct bms_driver *driver, uns
     snprintf(bench->line_config.port, sizeof bench->line_config.port,
              "sim:profile=fixed,delay=30,cells=10,baud=%u", driver->line.baud);
     for (unsigned i = 0; i < count; i++) {
-        bench->packs[i] = (struct pack_config){
-            .line = &bench->line_config,
-            .driver = driver,
-            .options = {.address = driver->address_default + (int) i, .adr = -1},
-            .poll_s = interval_s,
-            .stale_after_s = 10 * interval_s};
+        bench->packs[i] =
+            (struct pack_config){.line = &bench->line_config,
+                                 .driver = driver,
+                                 .options = {.address = driver->address.usual + (int) i, .adr = -1},
+                                 .poll_s = interval_s,
+                                 .stale_after_s = 10 * interval_s};
         snprintf(bench->packs[i].name, sizeof bench->packs[i].name, "%s-%u", driver->name, i);
         bench->pollers[i] = poller_new(&bench->packs[i]);
         assert_non_null(bench->pollers[i]);

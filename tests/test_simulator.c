@@ -62,9 +62,7 @@ static size_t parrot_emulate(struct bms *bms, struct pack *pack, const uint8_t *
 
 static const struct bms_step one_step[] = {{.name = "all"}};
 static const struct bms_driver parrot = {.name = "parrot",
-                                         .address_min = 0,
-                                         .address_max = 9,
-                                         .address_default = 1,
+                                         .address = {.min = 0, .max = 9, .usual = 1},
                                          .plan = one_step,
                                          .steps = 1,
                                          .emulate = parrot_emulate};

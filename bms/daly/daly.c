@@ -592,9 +592,7 @@ const struct bms_driver daly_driver = {
               .address = "`auto` (a pack that is alone on its line is also asked as the Bluetooth "
                          "dongle would), `rs485`, `bluetooth`"},
     .variants = variants,
-    .address_min = 1,
-    .address_max = 16,
-    .address_default = 1,
+    .address = {.min = 1, .max = 16, .usual = 1},
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 20},
     .check = BMS_CHECK_SUM,
     BMS_PLAN(plan),

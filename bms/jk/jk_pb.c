@@ -490,10 +490,8 @@ const struct bms_driver jk_pb_driver = {
                          "master that talks by itself",
               .address = "`trigger`, `registers` (as Modbus registers)"},
     .variants = variants,
-    .address_min = 1,
-    .address_max = 247,
-    .address_default = 1,
-    .sweep_last = 15, /* a request is a write: other devices may have higher addresses */
+    /* A request is a write: other devices may have higher addresses. */
+    .address = {.min = 1, .max = 247, .usual = 1, .sweep_last = 15},
     .line = {.baud = 115200, .framing = "8N1", .reply_ms = 500, .gap_ms = 100, .tries = 2},
     .check = BMS_CHECK_SUM,
     BMS_PLAN(plan),

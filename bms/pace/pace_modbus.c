@@ -268,9 +268,7 @@ const struct bms_driver pace_modbus_driver = {
               .wires = "RS485, RJ45",
               .setting = "protocol PACE_MODBUS (PBmsTools or display), DIP switches. JK: `jk-pb` "
                          "reports more"},
-    .address_min = 1,
-    .address_max = 15,
-    .address_default = 1,
+    .address = {.min = 1, .max = 15, .usual = 1},
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 100},
     BMS_PLAN(plan),
     BMS_GUESSES(guesses),

@@ -197,11 +197,7 @@ const struct bms_driver renogy_driver = {
                   "a pack of the Pro series needs `protocol = renogy pro`, or its current is a "
                   "tenth of what flows"},
     .variants = variants,
-    .address_min = 1,
-    .address_max = 247,
-    .address_default = 247,
-    .dip_first = 48,
-    .dip_last = 63,
+    .address = {.min = 1, .max = 247, .usual = 247, .dip_first = 48, .dip_last = 63},
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 800, .gap_ms = 100},
     MODBUS_PLAN(plan),
     BMS_GUESSES(guesses),

@@ -282,9 +282,7 @@ const struct bms_driver seplos_v3_driver = {
               .setting = "DIP switches. 0 in a group of linked packs is a master that polls the "
                          "others itself: set all from 1 on, or connect each pack alone",
               .address = "0 if not given"},
-    .address_min = 0,
-    .address_max = 15,
-    .address_default = 0,
+    .address = {.min = 0, .max = 15, .usual = 0},
     .line = {.baud = 19200, .framing = "8N1", .reply_ms = 500, .gap_ms = 50},
     MODBUS_PLAN(plan),
     BMS_GUESSES(guesses),

@@ -284,7 +284,7 @@ static void write_pack(const struct config *config, const void *settings, FILE *
     const struct pack_config *pack = settings;
     const struct bms_driver *driver = pack->driver;
     const struct bms_options *options = &pack->options;
-    const int address = options->address >= 0 ? options->address : driver->address_default;
+    const int address = bms_address_of(driver, options->address);
     fprintf(out, "%d\t%s\t%s\t%s\t", pack->unit, pack->name, pack->line->name, driver->name);
     if (bms_has_address(driver) && address >= 0) /* below 0: to be found */
         fprintf(out, "%d", address);

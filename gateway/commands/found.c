@@ -15,10 +15,9 @@ void found_add(struct found *found, const struct search_found *pack)
 {
     if (found->count == FOUND_PACKS)
         return;
-    const int address = pack->options.address;
     found->packs[found->count++] = (struct found_pack){
         .driver = pack->driver,
-        .address = address >= 0 ? address : pack->driver->address_default,
+        .address = bms_address_of(pack->driver, pack->options.address),
         .variant = pack->options.variant,
         .baud = pack->baud,
         .framing = pack->framing,
@@ -61,9 +60,8 @@ pack_on(const struct config *beside, const struct line_config *line, const struc
 {
     for (unsigned i = 0; line && i < beside->pack_count; i++) {
         const struct pack_config *other = &beside->packs[i];
-        const int address =
-            other->options.address >= 0 ? other->options.address : other->driver->address_default;
-        if (other->line == line && other->driver == pack->driver && address == pack->address)
+        if (other->line == line && other->driver == pack->driver &&
+            bms_address_of(other->driver, other->options.address) == pack->address)
             return other;
     }
     return NULL;

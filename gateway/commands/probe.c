@@ -64,9 +64,7 @@ struct probing {
 
 static int usual_address(const struct bms_driver *driver, int address)
 {
-    if (!bms_has_address(driver))
-        return 0;
-    return address >= 0 ? address : driver->address_default;
+    return bms_has_address(driver) ? bms_address_of(driver, address) : 0;
 }
 
 static bool is_on_air(const char *port)

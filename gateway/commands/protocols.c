@@ -81,7 +81,7 @@ static void print_page(FILE *out)
         if (bms_is_alone(driver))
             fprintf(out, "one per line");
         else
-            fprintf(out, "%d…%d", driver->address_min, driver->address_max);
+            fprintf(out, "%d…%d", driver->address.min, driver->address.max);
         if (driver->guide.address)
             fprintf(out, "%s%s", bms_is_alone(driver) ? ". " : "; ", driver->guide.address);
         /* Limits of a variant are in the note of the protocol. */
@@ -105,7 +105,7 @@ static void print_text(FILE *out)
         if (bms_is_alone(driver))
             fprintf(out, "one per line");
         else
-            fprintf(out, "address %d to %d", driver->address_min, driver->address_max);
+            fprintf(out, "address %d to %d", driver->address.min, driver->address.max);
         for (unsigned v = 0; driver->variants && driver->variants[v]; v++)
             fprintf(out, "%s%s", v == 0 ? "; variant " : ", ", driver->variants[v]);
         fprintf(out, "%s%s\n", driver->control ? "; switches" : "",
@@ -143,8 +143,8 @@ static json_t *json_of_driver(const struct bms_driver *driver)
         json_object_set_new(object, "baud", json_integer(driver->line.baud));
     if (!bms_is_alone(driver))
         json_object_set_new(object, "address",
-                            json_pack("{s:i, s:i, s:i}", "min", driver->address_min, "max",
-                                      driver->address_max, "default", driver->address_default));
+                            json_pack("{s:i, s:i, s:i}", "min", driver->address.min, "max",
+                                      driver->address.max, "default", driver->address.usual));
     return object;
 }
 

@@ -87,14 +87,14 @@ static void print_protocols(FILE *out)
         const struct bms_driver *driver = bms_drivers[i];
         char range[40] = "";
         if (bms_has_address(driver))
-            snprintf(range, sizeof range, "%d-%d", driver->address_min, driver->address_max);
+            snprintf(range, sizeof range, "%d-%d", driver->address.min, driver->address.max);
         fprintf(out, "  %-16s %-8s", driver->name, range);
         for (const char *const *name = driver->variants; name && *name; name++)
             fprintf(out, " %s", *name);
         fputc('\n', out);
     }
     fprintf(out, "  %-16s %d-%d     with --map\n", modbus_user_driver.name,
-            modbus_user_driver.address_min, modbus_user_driver.address_max);
+            modbus_user_driver.address.min, modbus_user_driver.address.max);
 }
 
 static bool report_wrong(const char *what, const char *text, const char *expected)
@@ -129,7 +129,7 @@ static bool parse_count(struct arguments *arguments)
 {
     const struct bms_driver *driver = arguments->bms.driver;
     const bool addressed = bms_has_address(driver) && !driver->line.one_pack;
-    const int most = addressed ? driver->address_max - bms_address(&arguments->bms) + 1 : 1;
+    const int most = addressed ? driver->address.max - bms_address(&arguments->bms) + 1 : 1;
     double count = 1;
     if (!parse_number("--count", arguments->count, 1, most, &count))
         return false;

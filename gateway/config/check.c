@@ -258,8 +258,7 @@ static void check_unit(const struct config_draft *draft)
 
 static int pack_address(const struct config_draft *pack)
 {
-    int address = pack->as.pack->options.address;
-    return address >= 0 ? address : driver_of(pack)->address_default;
+    return bms_address_of(driver_of(pack), pack->as.pack->options.address);
 }
 
 /* An address that is itself a mistake is not compared. */
@@ -492,8 +491,8 @@ void config_check_pack(struct config_draft *pack)
     /* A master that polls other packs has the address 0 on some boards, and can be heard there. */
     if (driver)
         config_address_check(pack, driver->name, pack->as.pack->options.address,
-                             is_listened_to(pack) && driver->tells_itself ? 0 : driver->address_min,
-                             driver->address_max);
+                             is_listened_to(pack) && driver->tells_itself ? 0 : driver->address.min,
+                             driver->address.max);
     check_writable(pack);
     check_listening(pack);
     check_advertised(pack);

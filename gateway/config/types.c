@@ -155,8 +155,7 @@ static const struct bms_step no_plan[1];
 const struct bms_driver automatic_driver = {
     .name = "auto",
     .title = "what answers",
-    .address_max = 255,
-    .address_default = -1,
+    .address = {.max = 255, .usual = -1},
     .line = {.baud = 9600, .framing = "8N1"},
     .plan = no_plan,
     .steps = 0,

@@ -176,8 +176,8 @@ static struct pack_found common_of_the_line(const struct pack_search *search)
 static void assume_common_protocol(struct pack_search *search, const struct pack_config *pack)
 {
     const struct pack_found common = common_of_the_line(search), *like = &common;
-    const bool fits = like->driver && pack->given_address >= like->driver->address_min &&
-                      pack->given_address <= like->driver->address_max;
+    const bool fits = like->driver && pack->given_address >= like->driver->address.min &&
+                      pack->given_address <= like->driver->address.max;
     if (pack->given_address < 0 || !like->driver || !bms_has_address(like->driver) || !fits) {
         log_warn("pack %s: not found on line %s; a restart searches again", pack->name,
                  search->line->name);
@@ -230,14 +230,12 @@ static void add_found(struct pack_search *search, const struct search_found *fou
     const bool several = count_open(search, &without) + search->given > 1;
     if (search->count == PACK_SEARCH_MOST || (several && !bms_has_address(found->driver)))
         return;
-    const int own = found->options.address;
-    const int address = own >= 0 ? own : found->driver->address_default;
+    const int address = bms_address_of(found->driver, found->options.address);
     /* What answers at the address of a pack with a configured protocol is that pack. */
     for (unsigned i = 0; i < search->config->pack_count; i++) {
         const struct pack_config *pack = &search->config->packs[i];
-        const int given = pack->options.address;
         if (is_configured_on(pack, search->line) &&
-            (given >= 0 ? given : pack->driver->address_default) == address)
+            bms_address_of(pack->driver, pack->options.address) == address)
             return;
     }
     search->list[search->count++] = (struct pack_found){

@@ -39,7 +39,7 @@ struct bus {
 
 int cable_address(const struct bms_driver *driver, unsigned packs, unsigned n)
 {
-    return packs > 1 ? driver->address_default + (int) n : -1;
+    return packs > 1 ? driver->address.usual + (int) n : -1;
 }
 
 void cable_pack(struct pack *pack)

@@ -66,8 +66,8 @@ static void check_options(const struct pack_config *pack)
     while (driver->variants && driver->variants[variants])
         variants++;
     REQUIRE(pack->options.variant >= 0 && pack->options.variant < (variants ? variants : 1));
-    REQUIRE(pack->options.address == -1 || (pack->options.address >= driver->address_min &&
-                                            pack->options.address <= driver->address_max));
+    REQUIRE(pack->options.address == -1 || (pack->options.address >= driver->address.min &&
+                                            pack->options.address <= driver->address.max));
     REQUIRE(pack->options.current <= BMS_CURRENT_INVERTED);
     REQUIRE(pack->options.capacity_ah >= 0 && pack->options.capacity_ah <= 1e5);
 }

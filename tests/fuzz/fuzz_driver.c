@@ -473,10 +473,10 @@ static struct bms_options take_options(struct input *input)
 {
     unsigned variants = variant_count(), variant = take_byte(input), address = take_byte(input);
     unsigned current = take_byte(input), capacity_ah = take_byte(input);
-    unsigned addresses = (unsigned) (driver->address_max - driver->address_min) + 1;
+    unsigned addresses = (unsigned) (driver->address.max - driver->address.min) + 1;
     return (struct bms_options){
         .variant = variants > 0 ? (int) (variant % variants) : 0,
-        .address = address == 0 ? -1 : driver->address_min + (int) ((address - 1) % addresses),
+        .address = address == 0 ? -1 : driver->address.min + (int) ((address - 1) % addresses),
         .adr = -1,
         .current = (enum bms_current)(current % 3),
         .capacity_ah = capacity_ah,

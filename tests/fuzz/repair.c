@@ -304,7 +304,7 @@ static void try_variant(const struct bms_driver *driver, const struct bms_driver
 bool repair_learn(const struct bms_driver *driver, const struct bms_driver *board_driver,
                   const struct modbus_user *map)
 {
-    struct bms_options options = {.address = driver->address_default, .adr = -1, .map = map};
+    struct bms_options options = {.address = driver->address.usual, .adr = -1, .map = map};
     struct score score = {0};
     unsigned best = 0;
     for (int i = 0; i == 0 || (driver->variants && driver->variants[i]); i++) {

@@ -41,7 +41,7 @@ static json_t *address_json(const struct bms_driver *driver, int address)
 {
     if (!bms_has_address(driver))
         return json_null();
-    return json_integer(address >= 0 ? address : driver->address_default);
+    return json_integer(bms_address_of(driver, address));
 }
 
 static void on_trying(void *data, const struct attempt *attempt)

@@ -130,9 +130,9 @@ static void check_protocol(const struct config_draft *draft)
         config_variant_find(draft, "protocol", present->protocol, driver ? driver->variants : NULL,
                             variant, &present->variant);
     config_address_check(draft, present->protocol, present->address,
-                         !can && driver ? driver->address_min : 1,
+                         !can && driver ? driver->address.min : 1,
                          can      ? 0
-                         : driver ? driver->address_max
+                         : driver ? driver->address.max
                                   : 247);
     if (is_can(present->port) && !can)
         config_mistake(

@@ -170,7 +170,7 @@ static void go_on_from(struct search *search, size_t first);
 
 static int address_of(const struct attempt *attempt)
 {
-    return attempt->guess.address >= 0 ? attempt->guess.address : attempt->driver->address_default;
+    return bms_address_of(attempt->driver, attempt->guess.address);
 }
 
 static bool is_wanted(const struct search_only *only, const struct attempt *attempt)
@@ -370,8 +370,8 @@ static void list_far(struct search *search)
         for (unsigned i = 0; i < search->only.count; i++) {
             like.guess.address = search->only.addresses[i];
             like.polls = polls;
-            if (like.guess.address >= like.driver->address_min &&
-                like.guess.address <= like.driver->address_max)
+            if (like.guess.address >= like.driver->address.min &&
+                like.guess.address <= like.driver->address.max)
                 search->attempts[search->count++] = like;
         }
     }

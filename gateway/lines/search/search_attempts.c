@@ -132,11 +132,12 @@ size_t search_attempts_sweep(const struct attempt *like, int last, unsigned poll
         out[count++].polls = polls;
         return count;
     }
-    if (driver->sweep_last > 0 && driver->sweep_last < last)
-        last = driver->sweep_last;
-    for (int address = 0; address <= driver->address_max && count < SWEEP_MOST; address++) {
-        if (!(address >= driver->address_min && address <= last) &&
-            !(driver->dip_last > 0 && address >= driver->dip_first && address <= driver->dip_last))
+    if (driver->address.sweep_last > 0 && driver->address.sweep_last < last)
+        last = driver->address.sweep_last;
+    for (int address = 0; address <= driver->address.max && count < SWEEP_MOST; address++) {
+        if (!(address >= driver->address.min && address <= last) &&
+            !(driver->address.dip_last > 0 && address >= driver->address.dip_first &&
+              address <= driver->address.dip_last))
             continue;
         out[count] = *like;
         out[count].guess.address = address;

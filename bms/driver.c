@@ -42,10 +42,10 @@ int bms_address(const struct bms *bms)
     return bms_address_of(bms->driver, bms->options.address);
 }
 
-void bms_set_current(const struct bms *bms, struct pack *pack, double current_a)
+void bms_set(const struct bms *bms, struct pack *pack, enum pack_value id, double value)
 {
-    pack_set(pack, CURRENT_A,
-             bms->options.current == BMS_CURRENT_INVERTED ? -current_a : current_a);
+    const bool turns = id == CURRENT_A || id == POWER_W;
+    pack_set(pack, id, turns && bms->options.current == BMS_CURRENT_INVERTED ? -value : value);
 }
 
 bool bms_request_same(const struct bms_request *a, const struct bms_request *b)

@@ -268,9 +268,9 @@ void bms_forget(struct bms *bms);
 int bms_address_of(const struct bms_driver *driver, int configured);
 int bms_address(const struct bms *bms);
 
-/** Sets CURRENT_A from the protocol's charging (positive) or discharging current, inverted if the
+/** Sets a value as pack_set does; current and power, of which positive ones charge, inverted if the
  * user has configured that. For all drivers that do not detect the sign themselves. */
-void bms_set_current(const struct bms *bms, struct pack *pack, double current_a);
+void bms_set(const struct bms *bms, struct pack *pack, enum pack_value id, double value);
 
 /** Whether two requests are equal. */
 bool bms_request_same(const struct bms_request *a, const struct bms_request *b);

@@ -118,6 +118,16 @@ TEST(types)
     assert_values(&pack, {CELL_COUNT, 2}, {TEMP_COUNT, 3});
 }
 
+/* A pack that is configured as inverted is so in power as well. */
+TEST(inverted)
+{
+    struct bms bms = new_bms(&driver);
+    struct pack pack = cleared_pack();
+    bms.options.current = BMS_CURRENT_INVERTED;
+    assert_int_equal(take_registers(&bms, 0, registers, &pack), BMS_DONE);
+    assert_values(&pack, {CURRENT_A, 13.7}, {POWER_W, 2});
+}
+
 TEST(coils)
 {
     static const uint8_t coils[] = {0x28, 0x00}; /* 43 and 45 */

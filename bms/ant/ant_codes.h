@@ -26,10 +26,9 @@ static inline void ant_set_temp(struct pack *pack, enum pack_value id, int celsi
 static inline void ant_set_current(const struct bms *bms, struct pack *pack, int tenths_a,
                                    int watts)
 {
-    bool turned = bms->options.current == BMS_CURRENT_INVERTED;
-    bms_set_current(bms, pack, -(tenths_a / 10.0));
+    bms_set(bms, pack, CURRENT_A, -(tenths_a / 10.0));
     if (watts != 0 || tenths_a == 0)
-        pack_set(pack, POWER_W, turned ? (double) watts : -(double) watts);
+        bms_set(bms, pack, POWER_W, -(double) watts);
 }
 
 /** For simulated packs: -40 for a missing sensor. */

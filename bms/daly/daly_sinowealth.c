@@ -224,7 +224,7 @@ static enum bms_result decode_value(struct bms *bms, unsigned command, const uin
             pack_set_temp(pack, command - TEMP_1 + 1, (word - ZERO_C) / 10.0);
         break;
     case CURRENT: /* 0A 10 04 -> FF FF FF 6B | 79      -149 mA, discharging (section 6) */
-        bms_set_current(bms, pack, sbe32(data) / 1000.0);
+        bms_set(bms, pack, CURRENT_A, sbe32(data) / 1000.0);
         break;
     case FULL:
         pack_set(pack, FULL_AH, be32(data) / 1000.0);

@@ -108,8 +108,8 @@ static void decode_rest(struct bms *bms, const struct modbus_window *window, str
                           modbus_word(window, REG_REMAINING) > 1.2 * most;
         bool tenths = memory->tenths;
         double divisor = tenths ? 10 : 1;
-        bms_set_current(bms, pack,
-                        (int16_t) modbus_word(window, REG_CURRENT) / (tenths ? 10.0 : 100.0));
+        bms_set(bms, pack, CURRENT_A,
+                (int16_t) modbus_word(window, REG_CURRENT) / (tenths ? 10.0 : 100.0));
         /* One unit reports 0 here although it is not empty. */
         double ah = modbus_word(window, REG_REMAINING) / divisor;
         double by_soc = pack->value[FULL_AH] * pack->value[SOC_PERCENT] / 100;

@@ -271,7 +271,7 @@ static void decode_common(struct bms *bms, const uint8_t *d, enum pack_value cap
 {
     struct jbd_memory *memory = bms_memory(bms);
     pack_set(pack, VOLTAGE_V, be16(d) / 100.0);
-    bms_set_current(bms, pack, sbe16(d + 2) / per_unit(d));
+    bms_set(bms, pack, CURRENT_A, sbe16(d + 2) / per_unit(d));
     pack_set(pack, REMAINING_AH, be16(d + 4) / per_unit(d));
     pack_set(pack, capacity, be16(d + 6) / per_unit(d));
     pack_set(pack, CYCLES, be16(d + 8));
@@ -319,7 +319,7 @@ static bool decode_plain(struct bms *bms, const struct reply *reply, struct pack
         pack_set(pack, SOH_PERCENT, d[4]);
         pack_set(pack, REMAINING_AH, be16(d + 8) / 10.0);
         pack_set(pack, RATED_AH, be16(d + 10) / 10.0);
-        bms_set_current(bms, pack, sbe32(d + 12) / 10.0);
+        bms_set(bms, pack, CURRENT_A, sbe32(d + 12) / 10.0);
     }
     return true;
 }

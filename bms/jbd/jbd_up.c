@@ -230,7 +230,7 @@ static bool decode_status(struct bms *bms, const struct reply *reply, struct pac
     if (!decode_lists(reply, pack))
         return false;
     pack_set(pack, VOLTAGE_V, be16(d) / 100.0);
-    bms_set_current(bms, pack, ((double) be32(d + 4) - CURRENT_ZERO) / 100);
+    bms_set(bms, pack, CURRENT_A, ((double) be32(d + 4) - CURRENT_ZERO) / 100);
     pack_set(pack, SOC_PERCENT, be16(d + 8) / 100.0);
     pack_set(pack, REMAINING_AH, be16(d + 10) / 100.0);
     pack_set(pack, FULL_AH, be16(d + 12) / 100.0);

@@ -282,11 +282,11 @@ static void decode_registers(const struct bms *bms, const struct memory *memory,
         /* Section 5.1: 1, bit 15 means charging, the rest is the amount; 0, what is below 10000
          * charges. */
         const int raw = be16(at[CURRENT]), amount = raw & 0x7FFF;
-        bms_set_current(bms, pack,
-                        (memory->protocol == 0 ? 10000 - raw
-                         : raw & 0x8000        ? amount
-                                               : -amount) /
-                            100.0);
+        bms_set(bms, pack, CURRENT_A,
+                (memory->protocol == 0 ? 10000 - raw
+                 : raw & 0x8000        ? amount
+                                       : -amount) /
+                    100.0);
     }
     if (at[ALARMS]) {
         uint16_t word = be16(at[ALARMS]);

@@ -183,11 +183,8 @@ static void decode_fields(const struct bms *bms, const struct jk_record *record,
             continue;
         bool no_sensor = field->id == MOS_TEMP_C && raw == NOT_FITTED;
         bool no_capacity = (field->id == FULL_AH || field->id == RATED_AH) && raw == 0;
-        double value = (double) raw / field->divisor;
-        if (field->id == CURRENT_A)
-            bms_set_current(bms, pack, value);
-        else if (!no_sensor && !no_capacity)
-            pack_set(pack, field->id, value);
+        if (!no_sensor && !no_capacity)
+            bms_set(bms, pack, field->id, (double) raw / field->divisor);
     }
 }
 

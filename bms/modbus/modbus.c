@@ -398,10 +398,8 @@ void modbus_take(const struct bms *bms, const struct modbus_value *rows, size_t 
                 double value = scale(row, raw) * factor;
                 if (!is_there(row, raw) || isnan(value))
                     pack_unset(pack, id);
-                else if (id == CURRENT_A)
-                    bms_set_current(bms, pack, value);
                 else
-                    pack_set(pack, id, id == BALANCING ? value != 0 : value);
+                    bms_set(bms, pack, id, id == BALANCING ? value != 0 : value);
             }
         }
     }

@@ -189,10 +189,7 @@ static void decode_number(const struct bms *bms, const struct label_row *row,
     checked->wrong |= !pylon_integer(digits, &number);
     checked->has_voltage |= row->id == VOLTAGE_V;
     checked->has_charge |= row->id == SOC_PERCENT;
-    if (row->id == CURRENT_A)
-        bms_set_current(bms, &checked->pack, (double) number / row->divisor);
-    else
-        pack_set(&checked->pack, (enum pack_value) row->id, (double) number / row->divisor);
+    bms_set(bms, &checked->pack, (enum pack_value) row->id, (double) number / row->divisor);
 }
 
 static void decode_label(const struct bms *bms, const struct label_row *rows, size_t count,

@@ -107,7 +107,7 @@ static void decode_rest(struct bms *bms, const struct modbus_window *window, str
     }
     if (modbus_has(window, REG_CURRENT, 1)) {
         double divisor = bms->options.variant == VARIANT_PRO ? 10 : 100;
-        bms_set_current(bms, pack, (int16_t) modbus_word(window, REG_CURRENT) / divisor);
+        bms_set(bms, pack, CURRENT_A, (int16_t) modbus_word(window, REG_CURRENT) / divisor);
     }
     if (modbus_has(window, REG_REMAINING, 4)) {
         double full = modbus_long(window, REG_FULL), remaining = modbus_long(window, REG_REMAINING);

@@ -177,7 +177,7 @@ static void decode_live(const struct bms *bms, const struct live *live, struct p
     pack_set(pack, TEMP_COUNT, live->sensor_count);
     for (unsigned i = 0; i < live->sensor_count; i++)
         pack_set_temp(pack, i + 1, sbe16(live->sensors + 2 * i) / 10.0);
-    bms_set_current(bms, pack, sbe16(live->rest + CURRENT_AT) / 100.0);
+    bms_set(bms, pack, CURRENT_A, sbe16(live->rest + CURRENT_AT) / 100.0);
     pack_set(pack, SOH_PERCENT, be16(live->rest + SOH_AT));
     pack_set(pack, FULL_AH, be16(live->rest + FULL_AT) / 100.0);
     pack_set(pack, REMAINING_AH, be16(live->rest + REMAINING_AT) / 100.0);

@@ -277,7 +277,7 @@ static void decode_field(const struct bms *bms, struct pack *pack,
 {
     switch (field->id) {
     case CURRENT_A:
-        bms_set_current(bms, pack, sbe16(d) * field->unit);
+        bms_set(bms, pack, CURRENT_A, sbe16(d) * field->unit);
         break;
     case VOLTAGE_V:
         pack_set(pack, VOLTAGE_V, layout->voltage_v);

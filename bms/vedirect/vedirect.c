@@ -111,14 +111,9 @@ void vedirect_set_product(struct vedirect_notes *notes, struct pack *pack, unsig
         set_text(pack, MODEL, name);
 }
 
-/* Both are inverted if the shunt is wired in reverse. */
 void vedirect_set_value(const struct bms *bms, struct pack *pack, enum pack_value id, double value)
 {
-    bool inverted = bms->options.current == BMS_CURRENT_INVERTED;
-    if (id == CURRENT_A)
-        bms_set_current(bms, pack, value);
-    else
-        pack_set(pack, id, id == POWER_W && inverted ? -value : value);
+    bms_set(bms, pack, id, value);
     if (id == TEMP_C)
         pack_set(pack, TEMP_COUNT, 1);
 }

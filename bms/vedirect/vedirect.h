@@ -154,7 +154,7 @@ size_t vedirect_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes
 /** Sets the model by its product id; an unknown id sets none. */
 void vedirect_set_product(struct vedirect_notes *notes, struct pack *pack, unsigned id);
 
-/** Sets a number; current and power with the configured sign. */
+/** Sets a number as bms_set does; a temperature is the only one. */
 void vedirect_set_value(const struct bms *bms, struct pack *pack, enum pack_value id, double value);
 
 /** Takes the bits of an alarm reason (section 2.5). */

@@ -48,6 +48,28 @@ void bms_set(const struct bms *bms, struct pack *pack, enum pack_value id, doubl
     pack_set(pack, id, turns && bms->options.current == BMS_CURRENT_INVERTED ? -value : value);
 }
 
+bool bms_control_by_set(struct bms *bms, enum bms_switch which, bool on,
+                        struct bms_request *request)
+{
+    const enum pack_value id = which == BMS_CHARGE_MOS ? CHARGE_MOS : DISCHARGE_MOS;
+    return bms->driver->set(bms, id, on, 0, NULL, request);
+}
+
+const struct bms_code *bms_code_find(const struct bms_code *rows, size_t count, unsigned code)
+{
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].code == code)
+            return &rows[i];
+    return NULL;
+}
+
+uint16_t bms_code_of(const struct bms_code *rows, size_t count, enum pack_value id)
+{
+    while (count > 1 && rows[count - 1].id != id)
+        count--;
+    return rows[count - 1].code;
+}
+
 bool bms_request_same(const struct bms_request *a, const struct bms_request *b)
 {
     return a->size == b->size && memcmp(a->bytes, b->bytes, a->size) == 0;

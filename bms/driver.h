@@ -165,6 +165,12 @@ struct bms_setting {
     unsigned parts;
 };
 
+/* A command, or a register, that writes a value. */
+struct bms_code {
+    uint16_t code;
+    uint8_t id; /* enum pack_value */
+};
+
 /* Local time, for protocols that set or check a clock. */
 struct bms_moment {
     int year, month, day, hour, minute, second; /* 2026, 1…12, 1…31 */
@@ -271,6 +277,16 @@ int bms_address(const struct bms *bms);
 /** Sets a value as pack_set does; current and power, of which positive ones charge, inverted if the
  * user has configured that. For all drivers that do not detect the sign themselves. */
 void bms_set(const struct bms *bms, struct pack *pack, enum pack_value id, double value);
+
+/** `control` of a driver whose `set` writes the values of the switches as well. */
+bool bms_control_by_set(struct bms *bms, enum bms_switch which, bool on,
+                        struct bms_request *request);
+
+/** The row of a code; NULL: it is not in the list. */
+const struct bms_code *bms_code_find(const struct bms_code *rows, size_t count, unsigned code);
+
+/** The code of a value, which must be in the list. */
+uint16_t bms_code_of(const struct bms_code *rows, size_t count, enum pack_value id);
 
 /** Whether two requests are equal. */
 bool bms_request_same(const struct bms_request *a, const struct bms_request *b);

@@ -136,9 +136,13 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     return !useless && modbus_build(bms, step, request);
 }
 
+static const struct bms_setting d2_settings[] = {
+    {SOC_PERCENT, 0, 100, 0.1, 0}, {RATED_AH, 1, 6000, 0.1, 0}, {SET_BALANCER, 0, 1, 1, 0}};
+static const struct bms_setting p81_settings[] = {{SOC_PERCENT, 0, 100, 0.1, 0}};
+
 /* Section 9. */
-static bool write_value(struct bms *bms, enum pack_value id, double value,
-                        struct bms_request *request)
+static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
+                          const struct bms_moment *now, struct bms_request *request)
 {
     struct memory *memory = bms_memory(bms);
     const struct daly_register *row = map_of(bms)->writable;
@@ -148,22 +152,6 @@ static bool write_value(struct bms *bms, enum pack_value id, double value,
             modbus_write(modbus_address(bms), row->reg, (unsigned) lround(value * row->factor),
                          request);
     return true;
-}
-
-static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
-                         struct bms_request *request)
-{
-    return write_value(bms, which == BMS_CHARGE_MOS ? CHARGE_MOS : DISCHARGE_MOS, on, request);
-}
-
-static const struct bms_setting d2_settings[] = {
-    {SOC_PERCENT, 0, 100, 0.1, 0}, {RATED_AH, 1, 6000, 0.1, 0}, {SET_BALANCER, 0, 1, 1, 0}};
-static const struct bms_setting p81_settings[] = {{SOC_PERCENT, 0, 100, 0.1, 0}};
-
-static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
-                          const struct bms_moment *now, struct bms_request *request)
-{
-    return write_value(bms, id, value, request);
 }
 
 /* ---- reading the map ---- */
@@ -342,7 +330,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
 /* Members of both drivers. */
 #define BOTH_DIALECTS(map_, board_)                                                                \
     .check = BMS_CHECK_CRC16, .build = build, .frame = find_frame, .question = find_question,      \
-    .decode = decode, .finish = finish, .control = build_switch, .set = build_setting,             \
+    .decode = decode, .finish = finish, .control = bms_control_by_set, .set = build_setting,       \
     .emulate = emulate, .map = &(map_).registers, .board = &(board_)
 
 const struct bms_driver daly_d2_driver = {

@@ -19,14 +19,11 @@
 #define COMMAND_AT 4
 #define SETTINGS_KEPT 100 /* statuses */
 
-enum command {
-    SWITCH_CHARGE = 0x1D,
-    SWITCH_DISCHARGE = 0x1E,
-    SWITCH_BALANCER = 0x1F,
-    READ_STREAM = 0x96,
-    READ_ABOUT = 0x97,
-    ACKNOWLEDGE = 0xC8
-};
+enum command { READ_STREAM = 0x96, READ_ABOUT = 0x97, ACKNOWLEDGE = 0xC8 };
+
+/* Section 9: the commands of the switches. */
+static const struct bms_code switches[] = {
+    {0x1D, CHARGE_MOS}, {0x1E, DISCHARGE_MOS}, {0x1F, SET_BALANCER}};
 
 /* The layout follows from the version or the frame itself. It can be configured for boards where
  * this fails, and for simulated ones. In the order of enum jk_layout. */
@@ -147,8 +144,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     if (size == REQUEST_SIZE) {
         /* An acknowledgement does not contain its command, and also follows reads: only a switch
          * waits for it. */
-        bool switching =
-            asked == SWITCH_CHARGE || asked == SWITCH_DISCHARGE || asked == SWITCH_BALANCER;
+        const bool switching = bms_code_find(switches, COUNT(switches), asked);
         return switching && frame[COMMAND_AT] == ACKNOWLEDGE ? BMS_DONE : BMS_FOREIGN;
     }
     struct jk_record record = {
@@ -171,21 +167,13 @@ static void mask(uint8_t *frame, size_t size)
         jk_record_mask(frame, 0);
 }
 
-/* Section 9. */
-static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
-                         struct bms_request *request)
-{
-    make_request(which == BMS_CHARGE_MOS ? SWITCH_CHARGE : SWITCH_DISCHARGE, 4, on, request);
-    return true;
-}
-
 static const struct bms_setting settings[] = {{SET_BALANCER, 0, 1, 1, 0}};
 
-/* The same. */
 static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
-    make_request(SWITCH_BALANCER, 4, value > 0, request);
+    const uint8_t command = (uint8_t) bms_code_of(switches, COUNT(switches), id);
+    make_request(command, 4, value > 0, request);
     return true;
 }
 
@@ -230,18 +218,12 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
         if (memory->introduced)
             write_reply(bms, pack, JK_STATUS, out);
         break;
-    case SWITCH_CHARGE:
-    case SWITCH_DISCHARGE:
-    case SWITCH_BALANCER:
-        if (bytes[5] == 4 && le32(bytes + 6) <= 1)
-            pack_set(pack,
-                     bytes[COMMAND_AT] == SWITCH_CHARGE      ? CHARGE_MOS
-                     : bytes[COMMAND_AT] == SWITCH_DISCHARGE ? DISCHARGE_MOS
-                                                             : SET_BALANCER,
-                     bytes[6]);
-        acknowledge(out); /* even if nothing changed */
-        break;
     }
+    const struct bms_code *written = bms_code_find(switches, COUNT(switches), bytes[COMMAND_AT]);
+    if (written && bytes[5] == 4 && le32(bytes + 6) <= 1)
+        pack_set(pack, (enum pack_value) written->id, bytes[6]);
+    if (written) /* even if nothing changed */
+        acknowledge(out);
     return span.size;
 }
 
@@ -273,7 +255,7 @@ const struct bms_driver jk02_driver = {
     .build = build,
     .frame = find_frame,
     .decode = decode,
-    .control = build_switch,
+    .control = bms_control_by_set,
     BMS_SETTINGS(settings),
     .set = build_setting,
     .control_blindly = true,

@@ -442,23 +442,18 @@ static void mask(uint8_t *frame, size_t size)
     put_be16(frame + size - 2, sum_bytes(frame, size - 4));
 }
 
-/* Section 7. Some boards require the password first (command 05), which the gateway does not send.
- */
-static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
-                         struct bms_request *request)
-{
-    uint8_t info[] = {which == BMS_CHARGE_MOS ? CHARGE_SWITCH : DISCHARGE_SWITCH, on};
-    request->size = put_frame(request->bytes, WRITE, FROM_GPS, REQUEST, info, sizeof info);
-    return true;
-}
-
 static const struct bms_setting settings[] = {{SET_BALANCER, 0, 1, 1, 0}};
 
-/* The same; firmware of version 11 ignores it. */
+static const struct bms_code switches[] = {{CHARGE_SWITCH, CHARGE_MOS},
+                                           {DISCHARGE_SWITCH, DISCHARGE_MOS},
+                                           {BALANCER_SWITCH, SET_BALANCER}};
+
+/* Section 7. Some boards require the password first (command 05), which the gateway does not send.
+ * Firmware of version 11 ignores the balancer's switch. */
 static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
-    uint8_t info[] = {BALANCER_SWITCH, value > 0};
+    const uint8_t info[] = {(uint8_t) bms_code_of(switches, COUNT(switches), id), value > 0};
     request->size = put_frame(request->bytes, WRITE, FROM_GPS, REQUEST, info, sizeof info);
     return true;
 }
@@ -604,15 +599,11 @@ static void reply(struct bms_output *out, enum command command, const uint8_t *i
 static void emulate_write(const uint8_t *info, size_t size, struct pack *pack,
                           struct bms_output *out)
 {
-    bool old = strncmp(version_of(pack), "11.", 3) != 0;
-    if (size != 2 || info[1] > 1)
+    const bool old = strncmp(version_of(pack), "11.", 3) != 0;
+    const struct bms_code *written = bms_code_find(switches, COUNT(switches), info[0]);
+    if (size != 2 || info[1] > 1 || !written || (written->id == SET_BALANCER && !old))
         return;
-    if (info[0] == CHARGE_SWITCH || info[0] == DISCHARGE_SWITCH)
-        pack_set(pack, info[0] == CHARGE_SWITCH ? CHARGE_MOS : DISCHARGE_MOS, info[1]);
-    else if (info[0] == BALANCER_SWITCH && old)
-        pack_set(pack, SET_BALANCER, info[1]);
-    else
-        return;
+    pack_set(pack, (enum pack_value) written->id, info[1]);
     reply(out, WRITE, info, 1);
 }
 
@@ -668,7 +659,7 @@ const struct bms_driver jk_4e57_driver = {
     .build = build,
     .frame = find_frame,
     .decode = decode,
-    .control = build_switch,
+    .control = bms_control_by_set,
     BMS_SETTINGS(settings),
     .set = build_setting,
     .mask = mask,

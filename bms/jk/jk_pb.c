@@ -18,9 +18,6 @@
 #define READ_SIZE 8 /* AA 03 <start> <count> <crc> */
 #define EXCEPTION_SIZE 5
 #define WRITE_MOST_WORDS 4 /* more than any write that was seen on these buses */
-#define REGISTER_CHARGE 0x1070
-#define REGISTER_DISCHARGE 0x1074
-#define REGISTER_BALANCER 0x1078
 #define ABOUT_WORDS 48
 #define ABOUT_PIN 0x38
 #define BLOCK_DATA 6    /* byte 0 of a block is byte 6 of the frame */
@@ -357,23 +354,16 @@ static void mask(uint8_t *frame, size_t size)
 }
 
 /* Section 8. */
-static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
-                         struct bms_request *request)
-{
-    uint16_t start = which == BMS_CHARGE_MOS ? REGISTER_CHARGE : REGISTER_DISCHARGE;
-    const uint16_t words[] = {0, on};
-    modbus_write_words((uint8_t) bms_address(bms), start, words, COUNT(words), request);
-    return true;
-}
-
+static const struct bms_code switches[] = {
+    {0x1070, CHARGE_MOS}, {0x1074, DISCHARGE_MOS}, {0x1078, SET_BALANCER}};
 static const struct bms_setting settings[] = {{SET_BALANCER, 0, 1, 1, 0}};
 
-/* Section 8. */
 static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
     const uint16_t words[] = {0, value > 0};
-    modbus_write_words((uint8_t) bms_address(bms), REGISTER_BALANCER, words, COUNT(words), request);
+    const uint16_t start = bms_code_of(switches, COUNT(switches), id);
+    modbus_write_words((uint8_t) bms_address(bms), start, words, COUNT(words), request);
     return true;
 }
 
@@ -411,19 +401,14 @@ static void emulate_write(const struct bms_request *request, struct pack *pack,
 {
     enum jk_type type = type_of_trigger(request);
     if (type == 0) {
-        uint16_t start = be16(request->bytes + 2);
-        bool known =
-            start == REGISTER_CHARGE || start == REGISTER_DISCHARGE || start == REGISTER_BALANCER;
-        if (!known || be16(request->bytes + 4) != 2) {
+        const struct bms_code *written =
+            bms_code_find(switches, COUNT(switches), be16(request->bytes + 2));
+        if (!written || be16(request->bytes + 4) != 2) {
             modbus_exception(request->bytes, MODBUS_BAD_ADDRESS, out);
         } else if (be32(request->bytes + 7) > 1) {
             modbus_exception(request->bytes, MODBUS_BAD_VALUE, out);
         } else {
-            pack_set(pack,
-                     start == REGISTER_BALANCER ? SET_BALANCER
-                     : start == REGISTER_CHARGE ? CHARGE_MOS
-                                                : DISCHARGE_MOS,
-                     be32(request->bytes + 7));
+            pack_set(pack, (enum pack_value) written->id, be32(request->bytes + 7));
             acknowledge(request->bytes, out);
         }
         return;
@@ -501,7 +486,7 @@ const struct bms_driver jk_pb_driver = {
     .question = find_question,
     .tells_itself = true,
     .decode = decode,
-    .control = build_switch,
+    .control = bms_control_by_set,
     BMS_SETTINGS(settings),
     .set = build_setting,
     .mask = mask,

@@ -112,14 +112,15 @@ struct bms_step {
     struct bms_read read; /* for the driver's `build` */
 };
 
+#define BMS_FRAMING "8N1" /* of a serial line with any BMS, unless it is configured */
+
 /* The usual settings of a line with such a BMS; the configuration can override all of them. */
 struct bms_line {
     unsigned baud;
-    const char *framing; /* "8N1" */
-    unsigned reply_ms;   /* silence after the request, or inside a reply, that means: no answer */
-    unsigned gap_ms;     /* ms of silence before a request */
-    unsigned tries;      /* attempts before a request counts as unanswered; 0: 3 */
-    bool one_pack;       /* no addresses: a second pack on the line is a configuration mistake */
+    unsigned reply_ms; /* silence after the request, or inside a reply, that means: no answer */
+    unsigned gap_ms;   /* ms of silence before a request */
+    unsigned tries;    /* attempts before a request counts as unanswered; 0: 3 */
+    bool one_pack;     /* no addresses: a second pack on the line is a configuration mistake */
 };
 
 /* Values of options.address. */

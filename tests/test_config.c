@@ -915,7 +915,7 @@ static const struct {
      "f:7: protocol 'jbd' has no variants; leave 'up' out\n"},
     {"two speeds on a serial port",
      "[line a]\nport = serial:/dev/x\nprotocol = daly\n" PACK_P "[pack q]\nline = a\nprotocol = jk-pb\nunit = 2\n",
-     "f:8: [line a] has no 'baud' of its own, and 'daly' (9600 8N1) and 'jk-pb' (115200 8N1) differ\n"},
+     "f:8: [line a] has no 'baud' of its own, and 'daly' (9600) and 'jk-pb' (115200) differ\n"},
 
     /* Banks. */
     {"tunnel without anything", GOOD "[tunnel t]\n",

@@ -89,15 +89,13 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     .address = {.max = 250, .usual = 1}, .plan = plan, .steps = STEPS, .build = build,             \
     .frame = find_frame, .decode = decode, .control = build_switch
 static const struct bms_driver toy = {
-    .name = "toy", .line = {.baud = 115200, .framing = "8N1", .reply_ms = 5000, .tries = 3}, TOY};
+    .name = "toy", .line = {.baud = 115200, .reply_ms = 5000, .tries = 3}, TOY};
 /* The same for boards that take their time. */
 static const struct bms_driver hasty = {
-    .name = "hasty", .line = {.baud = 115200, .framing = "8N1", .reply_ms = 20, .tries = 3}, TOY};
+    .name = "hasty", .line = {.baud = 115200, .reply_ms = 20, .tries = 3}, TOY};
 /* Long enough for a busy host, and short enough to end long before a stall() does. */
 static const struct bms_driver patient = {
-    .name = "patient",
-    .line = {.baud = 115200, .framing = "8N1", .reply_ms = 1000, .tries = 3},
-    TOY};
+    .name = "patient", .line = {.baud = 115200, .reply_ms = 1000, .tries = 3}, TOY};
 
 static enum bms_result hear_half(struct bms *bms, const struct bms_request *request,
                                  const uint8_t *frame, size_t size, struct pack *pack)
@@ -106,11 +104,10 @@ static enum bms_result hear_half(struct bms *bms, const struct bms_request *requ
     return frame[2] == VOLTAGE ? BMS_PARTIAL : BMS_DONE;
 }
 
-static const struct bms_driver talker = {
-    .name = "talker",
-    .line = {.baud = 19200, .framing = "8N1", .reply_ms = 1500},
-    .frame = find_frame,
-    .decode = hear_half};
+static const struct bms_driver talker = {.name = "talker",
+                                         .line = {.baud = 19200, .reply_ms = 1500},
+                                         .frame = find_frame,
+                                         .decode = hear_half};
 
 struct bench;
 typedef void answer_request(struct bench *bench, const uint8_t *request);
@@ -567,15 +564,14 @@ enum { EXTRA = STEPS };
 static const struct bms_step plan_of_three[] = {[VOLTAGE] = {.name = "voltage", .vital = true},
                                                 [CELL] = {.name = "cell", .every_s = 1},
                                                 [EXTRA] = {.name = "extra"}};
-static const struct bms_driver of_three = {
-    .name = "of three",
-    .line = {.baud = 115200, .framing = "8N1", .reply_ms = 5000, .tries = 3},
-    .address = {.max = 250, .usual = 1},
-    .plan = plan_of_three,
-    .steps = 3,
-    .build = build,
-    .frame = find_frame,
-    .decode = decode};
+static const struct bms_driver of_three = {.name = "of three",
+                                           .line = {.baud = 115200, .reply_ms = 5000, .tries = 3},
+                                           .address = {.max = 250, .usual = 1},
+                                           .plan = plan_of_three,
+                                           .steps = 3,
+                                           .build = build,
+                                           .frame = find_frame,
+                                           .decode = decode};
 
 /* The server closes the connection each time that the cell is requested again, or a third value. By then the voltage
  * is known. */

@@ -39,7 +39,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 
 static const struct bms_driver driver = {
     .name = "test",
-    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .tries = 3},
+    .line = {.baud = 9600, .reply_ms = 500, .tries = 3},
     .plan = plan,
     .steps = STEPS,
     .build = build,

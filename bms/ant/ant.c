@@ -369,7 +369,7 @@ const struct bms_driver ant_driver = {
                        "fed with 3.3 V",
               .setting = "the board falls asleep without current: wake it by button or charger",
               .switching = "with `password_file`"},
-    .line = {.baud = 19200, .framing = "8N1", .reply_ms = 500, .gap_ms = 100, .one_pack = true},
+    .line = {.baud = 19200, .reply_ms = 500, .gap_ms = 100, .one_pack = true},
     .check = BMS_CHECK_CRC16,
     BMS_PLAN(plan),
     .build = build,

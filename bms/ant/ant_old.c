@@ -301,7 +301,7 @@ const struct bms_driver ant_old_driver = {
                        "fed with 3.3 V",
               .setting = "the board falls asleep without current: wake it by button or charger; "
                          "some are set to 9600; a board that answers both: `ant`"},
-    .line = {.baud = 19200, .framing = "8N1", .reply_ms = 500, .gap_ms = 100, .one_pack = true},
+    .line = {.baud = 19200, .reply_ms = 500, .gap_ms = 100, .one_pack = true},
     .check = BMS_CHECK_SUM,
     BMS_PLAN(plan),
     BMS_GUESSES(guesses),

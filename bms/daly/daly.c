@@ -593,7 +593,7 @@ const struct bms_driver daly_driver = {
                          "dongle would), `rs485`, `bluetooth`"},
     .variants = variants,
     .address = {.min = 1, .max = 16, .usual = 1},
-    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 20},
+    .line = {.baud = 9600, .reply_ms = 500, .gap_ms = 20},
     .check = BMS_CHECK_SUM,
     BMS_PLAN(plan),
     BMS_GUESSES(guesses),

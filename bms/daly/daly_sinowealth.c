@@ -441,7 +441,7 @@ const struct bms_driver daly_sinowealth_driver = {
     .guide = {.makes = "Daly R05, R10, R16J and other boards with a Sinowealth chip",
               .port = "UART, RS232",
               .wires = "UART or RS232 service port"},
-    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 300, .gap_ms = 20, .one_pack = true},
+    .line = {.baud = 9600, .reply_ms = 300, .gap_ms = 20, .one_pack = true},
     .check = BMS_CHECK_SUM,
     BMS_PLAN(plan),
     .build = build,

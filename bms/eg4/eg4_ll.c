@@ -190,7 +190,7 @@ const struct bms_driver eg4_ll_driver = {
               .setting = "DIP switches, inverted: all ON is the master, 16",
               .address = "16 if not given"},
     .address = {.min = 1, .max = 16, .usual = 16},
-    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 100},
+    .line = {.baud = 9600, .reply_ms = 500, .gap_ms = 100},
     MODBUS_PLAN(plan),
     BMS_GUESSES(guesses),
     MODBUS_ENGINE(map, board),

@@ -169,7 +169,7 @@ const struct bms_driver felicity_driver = {
               .setting = "DIP switches: address",
               .address = "1 if not given"},
     .address = {.min = 1, .max = 31, .usual = 1},
-    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 100},
+    .line = {.baud = 9600, .reply_ms = 500, .gap_ms = 100},
     MODBUS_PLAN(plan),
     MODBUS_ENGINE(map, board),
     .finish = finish,

@@ -452,7 +452,7 @@ const struct bms_driver jbd_up_driver = {
               .wires = "RS485 or RS232",
               .setting = "the pack at address 1 passes on to the others"},
     .address = {.min = MASTER, .max = 32, .usual = MASTER},
-    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 1000, .gap_ms = 50},
+    .line = {.baud = 9600, .reply_ms = 1000, .gap_ms = 50},
     .check = BMS_CHECK_CRC16,
     BMS_PLAN(plan),
     BMS_GUESSES(guesses),

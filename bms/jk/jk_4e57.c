@@ -647,12 +647,7 @@ const struct bms_driver jk_4e57_driver = {
                        "no RS485 without JK's dongle",
               .setting = "UART1 Protocol No. 000. *GPS heartbeat* off: it opens the MOS when "
                          "nobody talks"},
-    .line = {.baud = 115200,
-             .framing = "8N1",
-             .reply_ms = 1000,
-             .gap_ms = 100,
-             .tries = 2,
-             .one_pack = true},
+    .line = {.baud = 115200, .reply_ms = 1000, .gap_ms = 100, .tries = 2, .one_pack = true},
     .check = BMS_CHECK_SUM,
     BMS_PLAN(plan),
     BMS_GUESSES(guesses),

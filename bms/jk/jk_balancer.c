@@ -209,7 +209,7 @@ const struct bms_driver jk_balancer_driver = {
               .setting = "reports cells and voltage, but neither current nor SOC",
               .address = "1 if not given, as they come"},
     .address = {.min = 1, .max = 254, .usual = 1},
-    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 1000, .gap_ms = 150},
+    .line = {.baud = 9600, .reply_ms = 1000, .gap_ms = 150},
     .check = BMS_CHECK_SUM,
     BMS_PLAN(plan),
     .build = build,

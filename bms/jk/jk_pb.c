@@ -477,7 +477,7 @@ const struct bms_driver jk_pb_driver = {
     .variants = variants,
     /* A request is a write: other devices may have higher addresses. */
     .address = {.min = 1, .max = 247, .usual = 1, .sweep_last = 15},
-    .line = {.baud = 115200, .framing = "8N1", .reply_ms = 500, .gap_ms = 100, .tries = 2},
+    .line = {.baud = 115200, .reply_ms = 500, .gap_ms = 100, .tries = 2},
     .check = BMS_CHECK_SUM,
     BMS_PLAN(plan),
     BMS_GUESSES(guesses),

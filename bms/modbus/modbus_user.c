@@ -149,7 +149,7 @@ const struct bms_driver modbus_user_driver = {
          .wires = "as its manual says",
          .address = "1 if not given"},
     .address = {.min = 0, .max = 247, .usual = 1},
-    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 50},
+    .line = {.baud = 9600, .reply_ms = 500, .gap_ms = 50},
     .check = BMS_CHECK_CRC16,
     BMS_PLAN(plan),
     .build = build,

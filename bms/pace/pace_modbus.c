@@ -269,7 +269,7 @@ const struct bms_driver pace_modbus_driver = {
               .setting = "protocol PACE_MODBUS (PBmsTools or display), DIP switches. JK: `jk-pb` "
                          "reports more"},
     .address = {.min = 1, .max = 15, .usual = 1},
-    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 100},
+    .line = {.baud = 9600, .reply_ms = 500, .gap_ms = 100},
     BMS_PLAN(plan),
     BMS_GUESSES(guesses),
     .build = build,

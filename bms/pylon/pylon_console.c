@@ -679,7 +679,7 @@ const struct bms_driver pylon_console_driver = {
               .setting = "no switch: the first pack answers for all that are linked to it",
               .address = "the number of the pack in the group"},
     .address = {.min = 1, .max = 16, .usual = 1},
-    .line = {.baud = 115200, .framing = "8N1", .reply_ms = 1000, .gap_ms = 100},
+    .line = {.baud = 115200, .reply_ms = 1000, .gap_ms = 100},
     .check = BMS_CHECK_SUM, /* there is none: weaker still */
     BMS_PLAN(plan),
     .build = build,

@@ -198,7 +198,7 @@ const struct bms_driver renogy_driver = {
                   "tenth of what flows"},
     .variants = variants,
     .address = {.min = 1, .max = 247, .usual = 247, .dip_first = 48, .dip_last = 63},
-    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 800, .gap_ms = 100},
+    .line = {.baud = 9600, .reply_ms = 800, .gap_ms = 100},
     MODBUS_PLAN(plan),
     BMS_GUESSES(guesses),
     MODBUS_ENGINE(map, board),

@@ -283,7 +283,7 @@ const struct bms_driver seplos_v3_driver = {
                          "others itself: set all from 1 on, or connect each pack alone",
               .address = "0 if not given"},
     .address = {.min = 0, .max = 15, .usual = 0},
-    .line = {.baud = 19200, .framing = "8N1", .reply_ms = 500, .gap_ms = 50},
+    .line = {.baud = 19200, .reply_ms = 500, .gap_ms = 50},
     MODBUS_PLAN(plan),
     BMS_GUESSES(guesses),
     MODBUS_ENGINE(map, board),

@@ -424,7 +424,7 @@ const struct bms_driver daren_driver = {
               .setting = "DIP switch: address. Some boards: `baud = 19200`",
               .address = "1 if not given"},
     .address = {.min = 0, .max = 15, .usual = 1},
-    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 50},
+    .line = {.baud = 9600, .reply_ms = 500, .gap_ms = 50},
     .check = BMS_CHECK_SUM,
     BMS_PLAN(plan),
     .build = build,

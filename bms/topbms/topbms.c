@@ -575,7 +575,7 @@ const struct bms_driver topbms_driver = {
          .switching = "`pace`"},
     .variants = topbms_names,
     .address = {.min = 0, .max = 254, .usual = 1},
-    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 2000, .gap_ms = 200},
+    .line = {.baud = 9600, .reply_ms = 2000, .gap_ms = 200},
     .check = BMS_CHECK_SUM,
     BMS_PLAN(plan),
     .ways = 7, /* of `auto`, in dialects[] */

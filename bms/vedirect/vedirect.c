@@ -483,7 +483,7 @@ const struct bms_driver vedirect_driver = {
               .wires = "VE.Direct, JST PH 2.0: 1 GND, 2 RX, 3 TX, 4 power: Victron's isolated "
                        "USB cable; the RS232 cable needs `baud = 19200 on`",
               .setting = "monitor mode: battery monitor. `capacity` gives the remaining Ah"},
-    .line = {.baud = 19200, .framing = "8N1", .reply_ms = 1500, .one_pack = true},
+    .line = {.baud = 19200, .reply_ms = 1500, .one_pack = true},
     .check = BMS_CHECK_SUM,
     .frame = vedirect_scan,
     .decode = decode,
@@ -570,7 +570,7 @@ const struct bms_driver vedirect_hex_driver = {
               .wires = "VE.Direct, JST PH 2.0: 1 GND, 2 RX, 3 TX, 4 power: Victron's isolated "
                        "USB cable; the RS232 cable needs `baud = 19200 on`, both directions",
               .setting = "for shunts whose text is off, or stops while they are asked"},
-    .line = {.baud = 19200, .framing = "8N1", .reply_ms = 400, .gap_ms = 10, .one_pack = true},
+    .line = {.baud = 19200, .reply_ms = 400, .gap_ms = 10, .one_pack = true},
     .check = BMS_CHECK_SUM,
     BMS_PLAN(plan),
     .build = build_hex,

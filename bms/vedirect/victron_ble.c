@@ -183,7 +183,7 @@ const struct bms_driver victron_ble_driver = {
                   "VictronConnect: instant readout via Bluetooth on; its encryption key goes "
                   "into a file, `key_file`. `capacity` gives the remaining Ah"},
     .advertises = true,
-    .line = {.baud = 115200, .framing = "8N1", .reply_ms = 3000, .one_pack = true},
+    .line = {.baud = 115200, .reply_ms = 3000, .one_pack = true},
     .check = BMS_CHECK_CRC16,
     .frame = find_frame,
     .decode = decode,

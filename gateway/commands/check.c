@@ -274,7 +274,7 @@ static void write_line(const struct config *config, const void *settings, FILE *
     fprintf(out, "%s\t%s\t", line->name, line->port);
     if (serial && driver && driver != &automatic_driver)
         fprintf(out, "%u %s%s", line->baud ? line->baud : driver->line.baud,
-                line->framing[0] ? line->framing : driver->line.framing, line->listen ? ", " : "");
+                line->framing[0] ? line->framing : BMS_FRAMING, line->listen ? ", " : "");
     if (line->listen)
         fprintf(out, "listens only");
 }

@@ -99,10 +99,9 @@ static void write_line_section(const struct found *found, const char *name, FILE
         if (is_apart(found, pack))
             continue;
         first = first ? first : pack;
-        const struct bms_line *usual = &pack->driver->line;
         const bool told = found->serial || pack == first;
-        serial |=
-            told && (first->baud != usual->baud || strcmp(first->framing, usual->framing) != 0);
+        serial |= told && (first->baud != pack->driver->line.baud ||
+                           strcmp(first->framing, BMS_FRAMING) != 0);
     }
     fprintf(out, "[line %s]\nport = %s\n", name, found->port);
     if (found->key_file && found->key_file[0])

@@ -284,10 +284,8 @@ static void check_pair(const struct config_draft *pack, const struct config_draf
     const struct bms_driver *loner = bms_is_alone(theirs) ? theirs
                                      : bms_is_alone(mine) ? mine
                                                           : NULL;
-    /* A serial port has one speed and one framing at a time; the protocol's are used if none are configured. */
-    const bool differ =
-        (!line->baud && mine->line.baud != theirs->line.baud) ||
-        (!line->framing[0] && strcmp(mine->line.framing, theirs->line.framing) != 0);
+    /* A serial port has one speed at a time; the protocol's is used if none is configured. */
+    const bool differ = !line->baud && mine->line.baud != theirs->line.baud;
     if (mixed && serial && !line->baud)
         config_mistake(pack, "line",
                        "[line %s] has [pack %s] with protocol '%s' and [pack %s] with '%s', and no "
@@ -305,11 +303,9 @@ static void check_pair(const struct config_draft *pack, const struct config_draf
             pack_address(pack), mine->name, pack->line->name, other->name,
             config_draft_line(other, "address"));
     else if (!mixed && serial && differ)
-        config_mistake(pack, "line",
-                       "[line %s] has no 'baud' of its own, and '%s' (%u %s) and '%s' "
-                       "(%u %s) differ",
-                       pack->line->name, theirs->name, theirs->line.baud, theirs->line.framing,
-                       mine->name, mine->line.baud, mine->line.framing);
+        config_mistake(
+            pack, "line", "[line %s] has no 'baud' of its own, and '%s' (%u) and '%s' (%u) differ",
+            pack->line->name, theirs->name, theirs->line.baud, mine->name, mine->line.baud);
 }
 
 /* Notes in the pack's options that it shares its line, and compares it with the packs before it; the first conflict is

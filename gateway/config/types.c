@@ -156,7 +156,7 @@ const struct bms_driver automatic_driver = {
     .name = "auto",
     .title = "what answers",
     .address = {.max = 255, .usual = -1},
-    .line = {.baud = 9600, .framing = "8N1"},
+    .line = {.baud = 9600},
     .plan = no_plan,
     .steps = 0,
     .frame = nothing_to_find,

@@ -244,13 +244,12 @@ void wire_init(struct wire *wire, struct ev_loop *loop, const struct line_config
 {
     static const struct port_events port_events = {.opened = on_opened, .failed = on_failed};
     /* The line's own settings, else the usual ones of its first pack's protocol. */
-    const struct bms_line *usual = &driver->line;
-    struct port_settings settings = {.baud = config->baud ? config->baud : usual->baud,
+    struct port_settings settings = {.baud = config->baud ? config->baud : driver->line.baud,
                                      .rts = config->rts,
                                      .listen = config->listen,
                                      .advertises = driver->advertises};
     snprintf(settings.framing, sizeof settings.framing, "%s",
-             config->framing[0] ? config->framing : usual->framing);
+             config->framing[0] ? config->framing : BMS_FRAMING);
     snprintf(settings.key_file, sizeof settings.key_file, "%s", config->key_file);
     *wire = (struct wire){.config = config, .events = events, .data = data, .loop = loop, .fd = -1};
     wire->baud = settings.baud;

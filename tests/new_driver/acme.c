@@ -45,7 +45,7 @@ static const struct modbus_alarm alarms[] = {
 static void take_current(struct bms *bms, const struct modbus_window *window, struct pack *pack)
 {
     if (modbus_has(window, REG_CURRENT, 1))
-        bms_set_current(bms, pack, (int16_t) modbus_word(window, REG_CURRENT) / 10.0);
+        bms_set(bms, pack, CURRENT_A, (int16_t) modbus_word(window, REG_CURRENT) / 10.0);
 }
 
 static const struct modbus_map map = {
@@ -77,7 +77,7 @@ const struct bms_driver acme_driver = {
               .setting = "",
               .address = "1 if not given"},
     .address = {.min = 1, .max = 15, .usual = 1},
-    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 100},
+    .line = {.baud = 9600, .reply_ms = 500, .gap_ms = 100},
     BMS_PLAN(plan),
     .build = modbus_build,
     MODBUS_ENGINE(map, board),

@@ -99,9 +99,8 @@ static void on_found(void *data, const struct search_found *found)
     add_json_number(object, "soc_pct", values, SOC_PERCENT, 1);
     add_json_number(object, "cells_count", values, CELL_COUNT, 0);
     /* The value of `baud` as in the file, if it differs from the defaults of the protocol. */
-    const struct bms_line *usual = &found->driver->line;
     if (report->serial &&
-        (found->baud != usual->baud || strcmp(found->framing, usual->framing) != 0))
+        (found->baud != found->driver->line.baud || strcmp(found->framing, BMS_FRAMING) != 0))
         json_object_set_new(object, "baud", json_sprintf("%u %s", found->baud, found->framing));
     json_array_append_new(report->found, object);
     print_report(report);

@@ -221,7 +221,7 @@ static void report_found(struct search *search)
         .driver = attempt->driver,
         .options = poller->config->options,
         .baud = is_on_air(search) ? attempt->driver->line.baud : attempt->baud,
-        .framing = is_on_air(search) ? attempt->driver->line.framing : attempt->framing,
+        .framing = attempt->framing,
         .values = &poller->values,
     };
     ev_timer_stop(search->loop, &search->timer);

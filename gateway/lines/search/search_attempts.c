@@ -20,16 +20,15 @@ bool search_attempts_on_air(const struct line_config *wanted)
 static struct attempt make_attempt(const struct line_config *wanted,
                                    const struct bms_driver *driver, const struct bms_guess *guess)
 {
-    const struct bms_line *usual = &driver->line;
     struct attempt attempt = {.driver = driver, .guess = *guess};
     attempt.polls = guess->polls ? guess->polls : 1;
-    attempt.baud = guess->baud && has_baud(wanted) ? guess->baud : usual->baud;
+    attempt.baud = guess->baud && has_baud(wanted) ? guess->baud : driver->line.baud;
     if (wanted->baud)
         attempt.baud = wanted->baud;
-    attempt.framing = wanted->framing[0] ? wanted->framing : usual->framing;
+    attempt.framing = wanted->framing[0] ? wanted->framing : BMS_FRAMING;
     if (search_attempts_on_air(wanted)) { /* there is one link for all of them */
         attempt.baud = ATTEMPT_AIR_BAUD;
-        attempt.framing = "8N1";
+        attempt.framing = BMS_FRAMING;
     }
     return attempt;
 }

@@ -418,38 +418,22 @@ static void emulate_write(const struct bms_request *request, struct pack *pack,
     acknowledge(request->bytes, out);
 }
 
-/* Length of a request; 0: unknown yet, 1: not a request. */
-static size_t request_size(const uint8_t *bytes, size_t size)
-{
-    if (size < 2)
-        return 0;
-    if (bytes[1] != MODBUS_WRITE_MANY)
-        return bytes[1] == MODBUS_HOLDING || bytes[1] == 0x06 ? READ_SIZE : 1;
-    if (size < 7)
-        return 0;
-    return bytes[5] >= 1 && bytes[5] <= WRITE_MOST_WORDS && bytes[6] == 2 * bytes[5] ? 9u + bytes[6]
-                                                                                     : 1;
-}
-
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
-    size_t whole = request_size(bytes, size);
-    if (whole == 0 || size < whole)
-        return 0;
-    if (whole == 1 || !modbus_crc_fits(bytes, whole))
-        return 1;
-    struct bms_request request = {.size = whole};
-    memcpy(request.bytes, bytes, whole);
-    if (bytes[0] != bms_address(bms))
-        return whole;
+    int address;
+    const struct bms_span span = modbus_question(bms, bytes, size, &address);
+    struct bms_request request = {.size = span.size};
+    if (span.kind != BMS_FRAME || address != bms_address(bms) || span.size > BMS_REQUEST_MAX)
+        return span.size;
+    memcpy(request.bytes, bytes, span.size);
     if (bytes[1] == MODBUS_HOLDING)
         emulate_read(bytes, pack, out);
     else if (bytes[1] == MODBUS_WRITE_MANY)
         emulate_write(&request, pack, out);
     else
         modbus_exception(bytes, MODBUS_BAD_FUNCTION, out);
-    return whole;
+    return span.size;
 }
 
 /* The addresses that a board's switches can set; 9600 baud is protocol 013. The second poll has a

@@ -167,13 +167,13 @@ struct bms_span modbus_question(const struct bms *bms, const uint8_t *bytes, siz
                                 int *address)
 {
     size_t length = READ_SIZE;
-    if (size < 2)
-        return more;
-    if (bytes[1] == MODBUS_WRITE_MANY && size < 7)
+    if (size < 2 || (bytes[1] == MODBUS_WRITE_MANY && size < 7))
         return more;
     if (bytes[1] == MODBUS_WRITE_MANY)
-        length = 9u + bytes[6];
-    else if (!reads(bytes[1]) && bytes[1] != MODBUS_WRITE)
+        length = bytes[6] == 2 * be16(bytes + 4) ? 9u + bytes[6] : 0;
+    else if (bytes[1] < MODBUS_COILS || bytes[1] > MODBUS_WRITE)
+        length = 0;
+    if (length == 0)
         return skip;
     struct bms_span span = whole(bytes, size, length);
     if (span.kind == BMS_DAMAGED)

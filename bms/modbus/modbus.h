@@ -179,7 +179,7 @@ bool modbus_build(struct bms *bms, unsigned step, struct bms_request *request);
 struct bms_span modbus_frame(const struct bms *bms, const struct bms_request *request,
                              const uint8_t *bytes, size_t size);
 
-/** `question`: a read or write request to any slave address. */
+/** `question`: a read or write request to any slave address. Also what a board receives. */
 struct bms_span modbus_question(const struct bms *bms, const uint8_t *bytes, size_t size,
                                 int *address);
 

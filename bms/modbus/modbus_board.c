@@ -9,9 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define READ_SIZE 8
 #define MANY_HEAD 7 /* bytes of a request that writes registers, before the data */
-#define MANY_MOST 123
 
 void modbus_exception(const uint8_t *asked, unsigned error, struct bms_output *out)
 {
@@ -91,33 +89,14 @@ static void answer_write(struct bms *bms, const struct modbus_board *board, stru
     out->size = modbus_put_crc(out->bytes, 6);
 }
 
-/* Size of a request; 0: not known yet, 1: not a request. */
-static size_t request_size(const uint8_t *bytes, size_t size)
-{
-    if (size < 2)
-        return 0;
-    if (bytes[1] >= MODBUS_COILS && bytes[1] <= MODBUS_WRITE)
-        return READ_SIZE;
-    if (bytes[1] != MODBUS_WRITE_MANY)
-        return 1;
-    if (size < MANY_HEAD)
-        return 0;
-    unsigned count = be16(bytes + 4);
-    return count >= 1 && count <= MANY_MOST && bytes[6] == 2 * count ? MANY_HEAD + 2 * count + 2
-                                                                     : 1;
-}
-
 size_t modbus_emulate(struct bms *bms, struct pack *told, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
     const struct modbus_board *board = bms->driver->board;
-    size_t length = request_size(bytes, size);
-    if (length == 0 || size < length)
-        return 0;
-    if (length == 1 || !modbus_crc_fits(bytes, length))
-        return 1;
-    if (bytes[0] != modbus_address(bms))
-        return length;
+    int address;
+    const struct bms_span span = modbus_question(bms, bytes, size, &address);
+    if (span.kind != BMS_FRAME || address != modbus_address(bms))
+        return span.size;
     struct pack derived = *told;
     pack_derive(&derived);
     bool writes = bytes[1] == MODBUS_WRITE || bytes[1] == MODBUS_WRITE_MANY;
@@ -127,7 +106,7 @@ size_t modbus_emulate(struct bms *bms, struct pack *told, const uint8_t *bytes, 
         answer_read(bms, board, &derived, bytes, out);
     else
         modbus_exception(bytes, MODBUS_BAD_FUNCTION, out);
-    return length;
+    return span.size;
 }
 
 /* ---- encoding values ---- */

@@ -1189,6 +1189,24 @@ TEST(pipes_at_a_reload)
     rmdir(folder);
 }
 
+/* What is shown is the text that was checked: the file may have changed since then, and a pipe is read only once. */
+TEST(text_that_was_read)
+{
+    static const char text[] = "[line l]\nport = sim:\nprotocol = daly\n";
+    struct config_file file = {0};
+    char path[32];
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], text, strlen(text)), strlen(text));
+    close(ends[1]);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", ends[0]);
+    config_free(config_file_load(&file, path, 1000));
+    assert_true(file.in_force);
+    assert_string_equal(file.text, text);
+    config_file_free(&file);
+    close(ends[0]);
+}
+
 /* A file that is none, such as a program: the list of mistakes ends somewhere. */
 TEST(many_mistakes)
 {

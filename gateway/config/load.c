@@ -222,37 +222,39 @@ struct config *config_parse(const char *text, const char *name, FILE *errors)
     return config;
 }
 
-/* `again`: while packs are polled, it must not block, as opening a pipe without a writer would. */
-static struct config *load_config(const char *path, bool again, struct mistakes *mistakes)
+/* The text of a file with a NUL at its end, on the heap; NULL: it cannot be read, which is a mistake. `again`: while packs are polled,
+ * it must not block, as opening a pipe without a writer would. */
+static char *read_file(const char *path, bool again, size_t *size, struct mistakes *mistakes)
 {
     const bool standard = strcmp(path, "-") == 0;
     const char *why = NULL;
     FILE *file = standard ? stdin : again ? regular_open(path, &why) : fopen(path, "re");
-    struct config *config = NULL;
     if (!file) {
         mistakes_add(mistakes, 0, "cannot be opened: %s", why ? why : strerror(errno));
         return NULL;
     }
-    char *text = alloc_checked(malloc(LARGEST_FILE + 1));
-    const size_t size = fread(text, 1, LARGEST_FILE + 1, file);
-    if (ferror(file))
+    char *text = alloc_checked(malloc(LARGEST_FILE + 2));
+    *size = fread(text, 1, LARGEST_FILE + 1, file);
+    text[*size] = '\0';
+    const bool failed = ferror(file);
+    if (failed)
         mistakes_add(mistakes, 0, "cannot be read: %s", strerror(errno));
-    else if (size > LARGEST_FILE)
+    else if (*size > LARGEST_FILE)
         mistakes_add(mistakes, 0, "larger than %d bytes; expected a configuration", LARGEST_FILE);
-    else
-        config = config_read(text, size, mistakes);
-    free(text);
     if (!standard)
         fclose(file);
-    return config;
+    if (!failed && *size <= LARGEST_FILE)
+        return text;
+    free(text);
+    return NULL;
 }
 
 struct config *config_load(const char *path, FILE *errors)
 {
-    struct mistakes mistakes = {0};
-    struct config *config = load_config(path, false, &mistakes);
-    mistakes_print(&mistakes, config_file_name(path), errors);
-    mistakes_free(&mistakes);
+    struct config_file file = {0};
+    struct config *config = config_file_load(&file, path, 0);
+    mistakes_print(&file.mistakes, config_file_name(path), errors);
+    config_file_free(&file);
     return config;
 }
 
@@ -277,12 +279,11 @@ void config_free(struct config *config)
 
 struct config *config_file_load(struct config_file *file, const char *path, double now)
 {
-    const char *why;
+    size_t size;
     const bool again = file->path;
     config_file_free(file);
-    struct config *config = load_config(path, again, &file->mistakes);
-    /* Standard input can be read only once. */
-    char *text = strcmp(path, "-") == 0 ? NULL : regular_text(path, LARGEST_FILE, &why);
+    char *text = read_file(path, again, &size, &file->mistakes);
+    struct config *config = text ? config_read(text, size, &file->mistakes) : NULL;
     file->text = text ? config_masked(text) : NULL;
     free(text);
     file->path = realpath(path, NULL);

@@ -27,7 +27,7 @@ void config_free(struct config *config);
  * older text. */
 struct config_file {
     char *path; /* absolute if possible */
-    char *text; /* secrets are blanked; NULL: it could not be read */
+    char *text; /* as it was checked, with secrets blanked; NULL: it could not be read */
     struct mistakes mistakes;
     bool in_force;  /* the gateway runs on it */
     double read_at; /* by clock_now */

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/dial.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "base/timer.h"
 
 #include <errno.h>
@@ -89,28 +90,22 @@ struct pushes {
     unsigned count;
 };
 
-/* "plc, scada": the pushes to this target. */
+/* "plc, scada": the pushes to this target, as many as fit. */
 static const char *names(const struct push_target *target, char text[NAMES_SIZE])
 {
-    size_t used = 0;
-    text[0] = 0;
-    for (unsigned i = 0; i < target->count && used < NAMES_SIZE; i++) {
-        bool fits = used + strlen(target->pushes[i].config->name) + 6 < NAMES_SIZE;
-        used += (size_t) snprintf(text + used, NAMES_SIZE - used, "%s%s", i ? ", " : "",
-                                  fits ? target->pushes[i].config->name : "...");
-        if (!fits)
-            break;
-    }
-    return text;
+    struct text list = text_in(text, NAMES_SIZE - sizeof ", ...");
+    for (unsigned i = 0; i < target->count; i++)
+        text_format(&list, "%s%s", i > 0 ? ", " : "", target->pushes[i].config->name);
+    return list.cut ? strcat(text, ", ...") : text;
 }
 
 /* "registers 5, 100 to 103", of the items [first, end) that are picked: as many as fit. */
 static const char *list_registers(const struct push_item *first, const struct push_item *end,
                                   char text[LIST_SIZE])
 {
-    unsigned runs = 0, registers = 0;
-    size_t used = 0;
-    char runs_text[LIST_SIZE - 12] = "";
+    char runs_text[LIST_SIZE - sizeof "registers , ..."];
+    struct text runs = text_in(runs_text, sizeof runs_text);
+    unsigned registers = 0;
     while (first < end) {
         if (!first->picked) {
             first++;
@@ -119,16 +114,12 @@ static const char *list_registers(const struct push_item *first, const struct pu
         unsigned from = first->write->address, to = from;
         for (; first < end && first->picked && first->write->address == to; first++)
             to += first->write->size;
+        text_format(&runs, to - from == 1 ? "%s%u" : "%s%u to %u", registers > 0 ? ", " : "", from,
+                    to - 1);
         registers += to - from;
-        if (used + 24 > sizeof runs_text) {
-            snprintf(runs_text + used, sizeof runs_text - used, ", ...");
-            break;
-        }
-        used += (size_t) snprintf(runs_text + used, sizeof runs_text - used,
-                                  to - from == 1 ? "%s%u" : "%s%u to %u", runs++ ? ", " : "", from,
-                                  to - 1);
     }
-    snprintf(text, LIST_SIZE, "register%s %s", registers == 1 ? "" : "s", runs_text);
+    snprintf(text, LIST_SIZE, "register%s %s%s", registers == 1 ? "" : "s", runs_text,
+             runs.cut ? ", ..." : "");
     return text;
 }
 

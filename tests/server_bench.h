@@ -103,7 +103,7 @@ static inline void bench_open_units(struct bench *bench)
         unit->writable = rows[i].writable;
         assert_true(units_add(&bench->units, unit));
     }
-    units_set_default(&bench->units, &bench->unit[0]);
+    bench->units.by_id[0] = bench->units.by_id[255] = &bench->unit[0];
 }
 
 /* Units and a usual configuration, without a server. */

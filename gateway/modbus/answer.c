@@ -129,7 +129,7 @@ bool answer(struct answerer *answerer, const struct question *question, double n
     struct identity_reply identity;
     struct mbap_request request;
     const uint8_t malformed = mbap_check(question->frame, question->size, &request);
-    struct unit *unit = units_find(answerer->units, request.unit);
+    struct unit *unit = answerer->units->by_id[request.unit];
     if (unit)
         unit_judge(unit, now);
     /* In the order of the state diagrams of the specification: does the function exist (for this

@@ -8,6 +8,7 @@
 #include "base/queue.h"
 
 #include <math.h>
+#include <modbus.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +37,7 @@ struct served {
 static void on_changed(void *data, const struct source *source, unsigned changes, double now)
 {
     struct served *served = data;
-    struct unit *unit = units_find(&served->units, source->unit);
+    struct unit *unit = served->units.by_id[source->unit];
     for (unsigned i = 0; i < served->view_count; i++)
         view_update(served->views[i].view);
     if (unit && unit->source == source)
@@ -76,8 +77,7 @@ static void open_units(struct served *served, double now)
         if (!first || (source->members && !first->source->members))
             first = unit;
     }
-    if (first)
-        units_set_default(&served->units, units_find(&served->units, first->id));
+    served->units.by_id[0] = served->units.by_id[MODBUS_TCP_SLAVE] = first;
     served->views = alloc_zeroed(config->view_count, sizeof *served->views);
     for (unsigned i = 0; i < config->view_count; i++) {
         unit_open_view(&served->views[served->view_count++],

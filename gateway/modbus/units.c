@@ -117,14 +117,3 @@ void units_add_view(struct units *units, struct unit *unit)
     for (unsigned i = 0; i < ids->count; i++)
         units->by_id[ids->id[i]] = unit;
 }
-
-void units_set_default(struct units *units, struct unit *unit)
-{
-    units->by_id[0] = unit;
-    units->by_id[MODBUS_TCP_SLAVE] = unit;
-}
-
-struct unit *units_find(const struct units *units, uint8_t id)
-{
-    return units->by_id[id];
-}

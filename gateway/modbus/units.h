@@ -54,7 +54,7 @@ void unit_close(struct unit *unit);
  * outside of the map, 0x0B if the values concerned are stale. */
 uint8_t unit_check(const struct unit *unit, const struct mbap_request *request);
 
-/* The table from id to unit. All zeros: empty. Does not own the units. */
+/* The table from id to unit; NULL: no such unit. Clients use 0 and 255 to address the gateway itself. Does not own the units. */
 struct units {
     struct unit *by_id[256];
 };
@@ -64,9 +64,3 @@ bool units_add(struct units *units, struct unit *unit);
 
 /** Serves a view under all its ids, in place of the unit that had 0 or 255 before. */
 void units_add_view(struct units *units, struct unit *unit);
-
-/** Serves a unit under 0 and 255 as well: clients use these ids to address the gateway itself. */
-void units_set_default(struct units *units, struct unit *unit);
-
-/** NULL: no such unit. */
-struct unit *units_find(const struct units *units, uint8_t id);

@@ -187,7 +187,7 @@ static void send_answer(struct modbus *modbus, struct bus_link *link, const uint
         pdu[0] == MODBUS_FC_READ_HOLDING_REGISTERS || pdu[0] == MODBUS_FC_READ_INPUT_REGISTERS;
     struct pack told;
     const bool limits =
-        reads && read_limits(units_find(&modbus->units, request.unit), &request.read, &told);
+        reads && read_limits(modbus->units.by_id[request.unit], &request.read, &told);
     present_answered(modbus->present, link, what, limits ? &told : NULL, clock_now());
 }
 
@@ -265,7 +265,7 @@ static size_t skip_echo(struct modbus *modbus, const uint8_t *bytes, size_t size
 static void handle_request(struct modbus *modbus, struct bus_link *link, const uint8_t *frame,
                            size_t size, double now)
 {
-    const struct unit *unit = units_find(&modbus->units, frame[0]);
+    const struct unit *unit = modbus->units.by_id[frame[0]];
     const bool to_all = frame[0] == 0;
     if (modbus->ordered.link == link) /* a request to another device counts, too */
         modbus->ordered.ticket = 0;
@@ -295,7 +295,7 @@ static void handle_frame(struct modbus *modbus, struct bus_link *link, const uin
     modbus->counted.messages++;
     if (span->kind == RTU_REQUEST) {
         handle_request(modbus, link, frame, span->size, now);
-    } else if (bus_is_shared(link) && units_find(&modbus->units, frame[0])) {
+    } else if (bus_is_shared(link) && modbus->units.by_id[frame[0]]) {
         snprintf(what, sizeof what, "at address %u", frame[0]);
         present_note_duplicate(modbus->present, what, now);
     }

@@ -17,9 +17,16 @@ bool secret_read(const char *path, unsigned n, char *out, size_t size, const cha
     if (!file)
         return false;
     bool good = true;
-    for (unsigned line = 0; good && line <= n; line++)
+    *why = NULL;
+    for (unsigned line = 0; good && line <= n; line++) {
         good = fgets(out, (int) size, file) != NULL;
-    *why = ferror(file) ? strerror(errno) : NULL;
+        if (good && strlen(out) == size - 1 && out[size - 2] != '\n') {
+            *why = "a line of it is too long";
+            good = false;
+        }
+    }
+    if (ferror(file))
+        *why = strerror(errno);
     fclose(file);
     out[good ? strcspn(out, "\r\n") : 0] = '\0';
     return good;

@@ -5,8 +5,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/** Reads line `n` of a file, counted from 0, without its newline. False: `out` is empty and *why is the reason, NULL if
- * the file has no such line. */
+#define SECRET_SIZE                                                                                \
+    1026 /* a line of a secret, with its newline and the NUL: as long as a browser may enter, and tokens may be */
+
+/** Reads line `n` of a file, counted from 0, without its newline. False: `out` is empty and *why is the reason, such as a line of `size`
+ * bytes or more, NULL if the file has no such line. */
 bool secret_read(const char *path, unsigned n, char *out, size_t size, const char **why);
 
 /** Logs a warning, prefixed with `who`, if every user of this host can read the file; only once, as `*told` records. */

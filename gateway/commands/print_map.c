@@ -28,7 +28,6 @@
 
 #define USUAL_CELLS 16
 #define USUAL_SENSORS 4
-#define PASSWORD_SIZE 256
 #define NAME_ROOM ROW_LINE
 #define MEANING_ROOM 400
 
@@ -124,7 +123,7 @@ static struct map_unit *make_units(const struct config *config, const json_t *ru
 struct details {
     const struct mqtt_config *config;
     struct endpoint broker;
-    char password[PASSWORD_SIZE];
+    char password[SECRET_SIZE];
 };
 
 struct dashboards {
@@ -162,11 +161,10 @@ static void add_dashboard(struct dashboards *dashboards, const struct map_client
         .name = config->outlet.name,
         .host = own->broker.host,
         .user = config->user,
-        .password =
-            with_password && config->password_file[0] &&
-                    secret_read(config->password_file, 0, own->password, PASSWORD_SIZE, &why)
-                ? own->password
-                : NULL,
+        .password = with_password && config->password_file[0] &&
+                            secret_read(config->password_file, 0, own->password, SECRET_SIZE, &why)
+                        ? own->password
+                        : NULL,
         .port = (unsigned) own->broker.port,
         .tls = tls,
         .topic = config->topic,
@@ -288,7 +286,7 @@ static int print_configured(const struct config *config, const struct form *form
     add_dashboards(&dashboards, config, &clients, form->with_password);
     int status = print_form(&settings, form);
     for (unsigned i = 0; i < dashboards.count; i++)
-        explicit_bzero(dashboards.details[i].password, PASSWORD_SIZE);
+        explicit_bzero(dashboards.details[i].password, SECRET_SIZE);
     free(dashboards.details);
     free(dashboards.mqtts);
     free(units);

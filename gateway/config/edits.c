@@ -6,6 +6,7 @@
 #include "types.h"
 
 #include "ini/inifile.h"
+#include "base/secret.h"
 
 #include "bms/modbus/modbus.h"
 
@@ -16,7 +17,7 @@
 #include <strings.h>
 
 /* Bytes of a secret: enough for long tokens, too little for other kinds of files. */
-#define SECRET_MOST 1000
+#define SECRET_MOST (SECRET_SIZE - 2)
 
 /* Browsers cannot remove a section in which they can set no key, such as [limits]. */
 static bool may_remove(const struct config_section *section)

@@ -13,7 +13,6 @@
 #include <zlib.h>
 
 #define LIMIT_S 30.0 /* of a request with its answer, over a slow uplink */
-#define SECRET_SIZE 1024
 #define GZIP (15 + 16)
 #define GZIP_MEMORY 8
 #define AGAIN_MOST_S 3600.0

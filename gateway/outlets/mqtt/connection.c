@@ -32,7 +32,6 @@
 #define SHORT_MOST 3
 /* The broker declares a dead gateway offline after one and a half times this period. */
 #define KEEPALIVE_S 10
-#define PASSWORD_SIZE 256
 #define SYSTEM_CERTIFICATES "/etc/ssl/certs"
 #define SUBSCRIPTIONS_MAX 4
 
@@ -360,14 +359,14 @@ static void on_log(struct mosquitto *mosquitto, void *data, int level, const cha
 static int set_user(struct connection *connection)
 {
     const struct mqtt_config *config = connection->settings.config;
-    char password[PASSWORD_SIZE] = "";
+    char password[SECRET_SIZE] = "";
     const char *why = NULL;
     if (!config->user[0])
         return MOSQ_ERR_SUCCESS;
     if (config->password_file[0]) {
         secret_warn_of_readers(connection->settings.name, config->password_file,
                                &connection->password_access_told);
-        if (!secret_read(config->password_file, 0, password, PASSWORD_SIZE, &why)) {
+        if (!secret_read(config->password_file, 0, password, SECRET_SIZE, &why)) {
             snprintf(connection->words, sizeof connection->words, "password_file %s%s",
                      why ? "cannot be read: " : "is empty", why ? why : "");
             return -1;

@@ -8,12 +8,11 @@
 #include "delivery.h"
 
 #include "outlets/transfer.h"
-
-#define SECRET_SIZE 256
+#include "base/secret.h"
 
 /* The contents of a section's secret files; read for each try, as they may have changed. */
 struct secrets {
-    char url[OUTLET_PATH_SIZE];
+    char url[SECRET_SIZE];
     char line[2][SECRET_SIZE]; /* of key_file */
 };
 

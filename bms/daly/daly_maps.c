@@ -147,7 +147,7 @@ static int32_t d2_encode_rest(const struct pack *told, unsigned reg)
     case 46:
         return extreme_temp(told, reg == 45);
     case 47:
-        return pack_flow(told);
+        return (int32_t) pack_flow(told);
     case AVERAGE:
         return (int32_t) pack_value_or(told, CELL_AVG_MV, 0);
     case 56:
@@ -317,7 +317,7 @@ static int32_t p81_encode_rest(const struct pack *told, unsigned reg)
     case 0x47:
         return extreme_temp(told, true) - extreme_temp(told, false);
     case 0x48:
-        return pack_flow(told);
+        return (int32_t) pack_flow(told);
     case 0x57:
         return (int32_t) pack_value_or(told, CELL_AVG_MV, 0);
     case 0x58:

@@ -21,6 +21,7 @@ import tempfile
 import time
 import urllib.parse
 
+import test_influx_clock
 from harness import PACKGATE, PATIENCE, Program, main, outlet_pid, simulate, until
 from web_harness import PACKS, Page, Stream, read_all
 
@@ -195,6 +196,24 @@ def test_bank_that_is_stale_for_a_moment():
 
         assert until(lambda: is_known(0), lambda got: got[1] < 2)[0]
         assert not is_known(3)[0]
+
+
+def test_an_alarm_keeps_its_age():
+    """The clock of a board without a battery is set long after an alarm began."""
+    test_influx_clock.PACE = 1
+    program, port = simulate("daly", BOAT + ",+5:alarm.soc_low=1")
+    with tempfile.TemporaryDirectory() as folder:
+        clock = test_influx_clock.Clock(folder)
+        clock.move(-1e9)
+        with clock.for_programs():
+            page = Page(packs=PACK.format("boat", port, 2).replace("1s", "60s"))
+        with program, page:
+            alarm, = until(lambda: page.json("/api/v1/packs/boat").get("alarms"))
+            for moved in (0, 1e8, -3600):
+                age = clock.now() - alarm["since"]
+                assert 0 <= age + 1 < PATIENCE, (alarm, clock.now())
+                clock.move(moved)
+                alarm, = page.json("/api/v1/packs/boat")["alarms"]
 
 
 def test_stream():
@@ -819,6 +838,7 @@ def test_password_command():
 if __name__ == "__main__":
     main([test_alarms, test_alarms_of_a_bank, test_stream_has_news_only, test_history_ends_now, test_today, test_a_hung_gateway_is_not_well, test_stream, test_history, test_csv,
           test_values, test_page, test_headers, test_frame, test_compression, test_silent_pack, test_bank_that_is_stale_for_a_moment,
+          test_an_alarm_keeps_its_age,
           test_hosts, test_addresses_and_methods, test_switching, test_only_pages_of_ours_change_anything,
           test_only_from_allow_write, test_old_orders, test_tunnel, test_nobody_waits_for_a_password, test_login_is_throttled,
           test_a_password_that_cannot_be_compared_now,

@@ -47,7 +47,7 @@ static void follow_alarms(struct web *web, unsigned n)
             continue;
         const int before = alarms_level(told, i), level = alarms_level(pack->alarms, i);
         if (!level || !before)
-            pack->alarm_since[i] = level && pack->alarms_read >> i & 1 ? (int64_t) clock_wall() : 0;
+            pack->alarm_since[i] = level && pack->alarms_read >> i & 1 ? clock_now() : 0;
         publish_event(web, json_pack("{s:s, s:s, s:s, s:s, s:i}", "pack", source->name, "kind",
                                      "alarm", "name", pack_alarm_name((enum pack_alarm) i), "level",
                                      pack_alarm_level_name(level ? level : before), "active",

@@ -13,7 +13,7 @@
 #define DECIMALS 4 /* finer than any protocol; averages would have any number of digits */
 
 /* Active alarms, each with its beginning if that was seen. */
-static void add_alarms(struct text *text, const struct render_pack *pack, bool values)
+static void add_alarms(struct text *text, const struct render_pack *pack, bool values, double now)
 {
     const struct source *source = &pack->pack->source;
     const struct alarms alarms = alarms_after(pack->alarms, source->values);
@@ -27,8 +27,9 @@ static void add_alarms(struct text *text, const struct render_pack *pack, bool v
             continue;
         text_format(text, "%s{\"name\":\"%s\",\"level\":\"%s\"", comma, pack_alarm_name(alarm),
                     pack_alarm_level_name(level));
-        if (pack->alarm_since[i])
-            text_format(text, ",\"since\":%lld", (long long) pack->alarm_since[i]);
+        if (pack->alarm_since[i] > 0)
+            text_format(text, ",\"since\":%.0f",
+                        floor(clock_wall() - (now - pack->alarm_since[i])));
         /* Omitted for a bank, where a cell's number alone does not identify it. */
         const int cell = bank ? 0 : alarms_cell(alarm, source->values);
         const int sensor = bank ? 0 : alarms_sensor(alarm, source->values);
@@ -54,7 +55,7 @@ static void add_head(struct text *text, const struct render_pack *pack, bool fre
     text_json(text, "fresh", fresh ? "1" : "0");
     text_member_number(text, "age_s", age, 1);
     text_member_number(text, "time", clock_wall() - age, 1);
-    add_alarms(text, pack, fresh);
+    add_alarms(text, pack, fresh, now);
 }
 
 /* Adds the numbers that are in the register map, but not in struct pack. */
@@ -178,7 +179,7 @@ void render_pack(struct text *text, const struct render_pack *pack, bool whole, 
     } else if (!isnan(source->status.age_s)) {
         text_json(text, "last", "{");
         (whole ? add_values : add_brief_values)(text, source);
-        add_alarms(text, pack, true);
+        add_alarms(text, pack, true, now);
         text_add(text, "}");
     }
     text_add(text, "}");

@@ -16,12 +16,12 @@
 /* State of a pack beside its values. */
 struct render_pack {
     const struct outlet_pack *pack;
-    struct alarms alarms;                  /* as sent; an alarm stays until its end was read */
-    uint32_t alarms_read;                  /* since it answers */
-    double read_until;                     /* clock_now until which that is so without new values */
-    int64_t alarm_since[PACK_ALARM_COUNT]; /* Unix seconds; 0: not active, or not known */
-    bool was_fresh;                        /* as sent last */
-    bool known;                            /* values were received since the start */
+    struct alarms alarms;                 /* as sent; an alarm stays until its end was read */
+    uint32_t alarms_read;                 /* since it answers */
+    double read_until;                    /* clock_now until which that is so without new values */
+    double alarm_since[PACK_ALARM_COUNT]; /* clock_now; 0: not active, or not known */
+    bool was_fresh;                       /* as sent last */
+    bool known;                           /* values were received since the start */
 };
 
 /** Values, counters, energy, identity; unless `whole`, only the values of the overview, for pages with many packs. */

@@ -668,6 +668,27 @@ HISTORY_TEST(old_rows_go)
     assert_in_range(steps, 2, 4);
 }
 
+/* An alarm that comes and goes each second must not fill the disk. */
+HISTORY_TEST(old_events_go)
+{
+    sqlite3 *db;
+    char sql[100];
+    const int newest = EVENTS_KEPT + 1500;
+    write_row(LEVEL_DAY, &(struct history_row){.t = 20251122, .n = 1});
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    for (int number = 1; number <= newest; number += number < 2000 ? 1 : newest - 2000) {
+        snprintf(sql, sizeof sql, "INSERT INTO event(rowid, t) VALUES(%d, 1)", number);
+        assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    }
+    sqlite3_close(db);
+    unsigned steps = 1;
+    while (store_prune(store, START))
+        steps++;
+    assert_int_equal(ask("SELECT min(rowid) FROM event"), 1501);
+    assert_int_equal(ask("SELECT max(rowid) FROM event"), newest);
+    assert_int_equal(steps, 2);
+}
+
 struct found {
     unsigned count;
     struct history_row row[64];

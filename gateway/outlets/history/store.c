@@ -444,6 +444,17 @@ int64_t store_newest(struct store *store)
     return store->db ? file_ask(store->db, "SELECT max(t) FROM minute", NULL, 0) : 0;
 }
 
+/* Events are numbered as they are written. True: there are more. */
+static bool prune_events(struct store *store)
+{
+    char sql[200];
+    snprintf(sql, sizeof sql,
+             "DELETE FROM event WHERE rowid IN (SELECT rowid FROM event WHERE rowid <= "
+             "(SELECT max(rowid) FROM event) - %d LIMIT %d)",
+             EVENTS_KEPT, PRUNE_STEP);
+    return file_run(store->db, sql) && sqlite3_changes(store->db) == PRUNE_STEP;
+}
+
 bool store_prune(struct store *store, int64_t now)
 {
     if (!store->db)
@@ -465,6 +476,8 @@ bool store_prune(struct store *store, int64_t now)
         if (sqlite3_changes(store->db) == PRUNE_STEP)
             return true;
     }
+    if (prune_events(store))
+        return true;
     store->prune_level = 0;
     /* Free pages are reused by the next rows. Shrinking the file means moving pages, which is done
      * only if the file is far too large. */

@@ -59,7 +59,10 @@ bool store_health(struct store *store, const char *pack, const struct health_day
 /** Unix time of the newest minute; 0: there is none. */
 int64_t store_newest(struct store *store);
 
-/** Deletes at most some thousand old rows. True: there are more. */
+/* Decades of a few alarms a day; some 30 MB of one that comes and goes each second. */
+#define EVENTS_KEPT 200000
+
+/** Deletes at most some thousand old rows, and of the events all but the newest EVENTS_KEPT. True: there are more. */
 bool store_prune(struct store *store, int64_t now);
 
 /** The number of rows that wait to be written, and how often writing failed. */

@@ -142,3 +142,40 @@ TEST(alarms_of_a_first_cycle_stay_in_the_bank)
         pack_source_free(sources[i]);
     }
 }
+
+static const struct source *aged;
+
+static void note_aged(void *data, const struct source *source, unsigned changes, double now)
+{
+    if (changes & SOURCE_AGED)
+        aged = source;
+}
+
+/* Outlets go on after a reload that changes the address of a pack: values of the device at the old one must not be fresh any
+ * more. */
+TEST(observers_know_at_once_that_a_pack_is_another)
+{
+    static struct line_config line = {.name = "shed"};
+    struct pack_config pack = {
+        .name = "house", .line = &line, .driver = bms_drivers[0], .poll_s = 1, .stale_after_s = 10};
+    const struct config config = {.packs = &pack, .pack_count = 1, .lines = &line, .line_count = 1};
+    struct observer observer = {.changed = note_aged};
+    struct kept *kept = kept_load("");
+    struct packs *packs = packs_new(kept, 0);
+    struct poller *pollers[] = {poller_new(&pack), poller_new(&pack)};
+    struct line *lines[] = {NULL};
+    packs_observe(packs, &observer);
+    packs_renew(packs, &(struct polling){&config, &pollers[0], 1, lines, 1}, 0);
+    pollers[0]->published_at = 1;
+    packs_published(packs, pollers[0], 1);
+    aged = NULL;
+    packs_renew(packs, &(struct polling){&config, &pollers[0], 1, lines, 1}, 2);
+    assert_null(aged);
+    packs_renew(packs, &(struct polling){&config, &pollers[1], 1, lines, 1}, 2);
+    assert_ptr_equal(aged, packs_at(packs, 0));
+    assert_false(source_fresh(aged, 2));
+    packs_free(packs);
+    kept_free(kept);
+    for (size_t i = 0; i < COUNT(pollers); i++)
+        poller_free(pollers[i]);
+}

@@ -296,8 +296,11 @@ void packs_renew(struct packs *packs, const struct polling *polling, double now)
     TAILQ_FOREACH(observer, &packs->observers, entry)
     if (observer->renewed)
         observer->renewed(observer->data, now);
-    /* Other settings make other values of a bank. */
-    for (unsigned i = 0; i < packs->sources.bank_count; i++)
-        if (source_fresh(&packs->sources.banks[i].source, now))
-            notify_observers(packs, &packs->sources.banks[i].source, SOURCE_PUBLISHED, now);
+    /* Other settings make other values of a bank, and a pack at another address has none yet. */
+    const struct source *source;
+    for (unsigned n = 0; (source = packs_at(packs, n)); n++)
+        if (!source_fresh(source, now))
+            notify_observers(packs, source, SOURCE_AGED, now);
+        else if (n >= packs->sources.pack_count)
+            notify_observers(packs, source, SOURCE_PUBLISHED, now);
 }

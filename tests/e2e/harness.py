@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Shared by the end-to-end tests: processes whose output can be awaited, the register map as the program prints it, a
-Modbus client of its own and mbpoll, and a TCP server that replays exchange files. Tests print TAP."""
+"""Shared by the end-to-end tests: processes whose output can be awaited, the register map as the program prints it, the
+client of libmodbus and mbpoll, and a TCP server that replays exchange files. Tests print TAP."""
 
 import contextlib
+import ctypes
 import functools
 import itertools
 import json
@@ -280,16 +281,21 @@ def await_value(client, name, unit, wanted, patience=PATIENCE):
     return until(lambda: read_value(client, name, unit), wanted, patience)
 
 
+LIBMODBUS = ctypes.CDLL("libmodbus.so.5", use_errno=True)
+LIBMODBUS.modbus_new_tcp.restype = ctypes.c_void_p
+EXCEPTION_0 = 112345678  # MODBUS_ENOBASE: libmodbus gives an exception as this plus its code
+
+
 class Response:
     """What a Modbus server has returned, under the names of pymodbus."""
 
-    def __init__(self, pdu):
-        self.function_code = pdu[0]
-        self.exception_code = pdu[1] if pdu[0] & 0x80 else None
-        if pdu[0] in (1, 2):
-            self.bits = [bool(byte >> bit & 1) for byte in pdu[2:] for bit in range(8)]
-        elif pdu[0] in (3, 4):
-            self.registers = list(struct.unpack(f">{pdu[1] // 2}H", pdu[2:]))
+    def __init__(self, function, values, code):
+        self.function_code = function | (0x80 if code else 0)
+        self.exception_code = code
+        if function in (1, 2):
+            self.bits = [bool(bit) for bit in values]
+        else:
+            self.registers = list(values)
 
     def isError(self):
         return self.exception_code is not None
@@ -299,56 +305,65 @@ class Response:
 
 
 class ModbusClient(contextlib.AbstractContextManager):
-    """Modbus TCP. The methods are those of pymodbus, whose decoding of each response costs more processor time than the
-    gateway needs to answer; where pymodbus itself is the subject, a test imports it."""
+    """The client of libmodbus, Modbus TCP, with the methods of pymodbus, whose decoding of each response costs more processor time
+    than the gateway needs to answer; where pymodbus itself is the subject, a test imports it."""
 
     def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
-        self.transaction = 0
+        self.context = ctypes.c_void_p(LIBMODBUS.modbus_new_tcp(b"127.0.0.1", port))
+        LIBMODBUS.modbus_set_response_timeout(self.context, PATIENCE, 0)
+        if LIBMODBUS.modbus_connect(self.context) < 0:
+            raise ConnectionError(os.strerror(ctypes.get_errno()))
 
     def __exit__(self, *arguments):
         self.close()
 
     def close(self):
-        self.socket.close()
+        if self.context:
+            LIBMODBUS.modbus_close(self.context)
+            LIBMODBUS.modbus_free(self.context)
+        self.context = None
 
-    def request(self, function, data, slave):
-        self.transaction = self.transaction % 0xFFFF + 1
-        self.socket.sendall(struct.pack(">HHHBB", self.transaction, 0, 2 + len(data), slave, function) + data)
-        got = b""
-        while len(got) < 6 or len(got) < 6 + int.from_bytes(got[4:6], "big"):
-            part = self.socket.recv(4096)
-            if not part:
-                raise ConnectionError(f"closed after {got.hex()}")
-            got += part
-        expected = struct.pack(">HHHB", self.transaction, 0, len(got) - 6, slave)
-        assert got.startswith(expected) and got[7] & 0x7F == function, f"{got.hex()} is no response to {function:02x}{data.hex()}"
-        return Response(got[7:])
+    def port(self):
+        """The local one."""
+        with socket.socket(fileno=os.dup(LIBMODBUS.modbus_get_socket(self.context))) as own:
+            return own.getsockname()[1]
+
+    def ask(self, function, slave, call, address, *arguments, values=()):
+        assert LIBMODBUS.modbus_set_slave(self.context, slave) == 0, slave
+        if call(self.context, address, *arguments) >= 0:
+            return Response(function, values, None)
+        error = ctypes.get_errno()
+        if not 0 < error - EXCEPTION_0 < 256:
+            raise ConnectionError(f"function {function}, {address}: {os.strerror(error)}")
+        return Response(function, (), error - EXCEPTION_0)
 
     def read_coils(self, address, count=1, slave=0):
-        return self.request(1, struct.pack(">HH", address, count), slave)
+        values = (ctypes.c_uint8 * count)()
+        return self.ask(1, slave, LIBMODBUS.modbus_read_bits, address, count, values, values=values)
 
     def read_discrete_inputs(self, address, count=1, slave=0):
-        return self.request(2, struct.pack(">HH", address, count), slave)
+        values = (ctypes.c_uint8 * count)()
+        return self.ask(2, slave, LIBMODBUS.modbus_read_input_bits, address, count, values, values=values)
 
     def read_holding_registers(self, address, count=1, slave=0):
-        return self.request(3, struct.pack(">HH", address, count), slave)
+        values = (ctypes.c_uint16 * count)()
+        return self.ask(3, slave, LIBMODBUS.modbus_read_registers, address, count, values, values=values)
 
     def read_input_registers(self, address, count=1, slave=0):
-        return self.request(4, struct.pack(">HH", address, count), slave)
+        values = (ctypes.c_uint16 * count)()
+        return self.ask(4, slave, LIBMODBUS.modbus_read_input_registers, address, count, values, values=values)
 
     def write_coil(self, address, value, slave=0):
-        return self.request(5, struct.pack(">HH", address, 0xFF00 if value else 0), slave)
+        return self.ask(5, slave, LIBMODBUS.modbus_write_bit, address, int(value))
 
     def write_register(self, address, value, slave=0):
-        return self.request(6, struct.pack(">HH", address, value), slave)
+        return self.ask(6, slave, LIBMODBUS.modbus_write_register, address, value)
 
     def write_coils(self, address, values, slave=0):
-        bits = sum(bool(value) << bit for bit, value in enumerate(values)).to_bytes((len(values) + 7) // 8, "little")
-        return self.request(15, struct.pack(">HHB", address, len(values), len(bits)) + bits, slave)
+        return self.ask(15, slave, LIBMODBUS.modbus_write_bits, address, len(values), (ctypes.c_uint8 * len(values))(*map(int, values)))
 
     def write_registers(self, address, values, slave=0):
-        return self.request(16, struct.pack(f">HHB{len(values)}H", address, len(values), 2 * len(values), *values), slave)
+        return self.ask(16, slave, LIBMODBUS.modbus_write_registers, address, len(values), (ctypes.c_uint16 * len(values))(*values))
 
 
 def mbpoll(port, *arguments):

@@ -54,7 +54,7 @@ def tells_everything():
         assert named(found["pushes"], "plc")["connected"] is False
         assert named(found["outlets"], "x")["kind"] == "print"
         modbus = found["modbus"]
-        own = "127.0.0.1:%d" % client.socket.getsockname()[1]
+        own = "127.0.0.1:%d" % client.port()
         assert modbus["clients"] == 1 and named(modbus["connections"], own, "address")["requests"] >= 2, modbus
         assert modbus["listen"] == [f"127.0.0.1:{gateway.port}"]
 

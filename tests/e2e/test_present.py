@@ -221,7 +221,8 @@ def says_what_port_502_says():
             ours, theirs = ask(rtu), ask(tcp)
             assert ours.function_code == theirs.function_code, (ours, theirs)
             assert getattr(ours, "exception_code", None) == getattr(theirs, "exception_code", None), (ours, theirs)
-            assert getattr(ours, "bits", None) == getattr(theirs, "bits", None)
+            bits = getattr(theirs, "bits", [])
+            assert getattr(ours, "bits", [])[:len(bits)] == bits
         with Stream(gateway) as stream:
             for pdu, code in ((b"\x16\x01\x34\0\0\0\1", 1), (b"\x17\1\x22\0\2\1\x34\0\1\2\0\1", 1), (b"\x41", 1), (b"\3\1\x22\0\0", 3),
                               (b"\x10\1\x34\0\1\2\0\2", 3)):
@@ -265,7 +266,7 @@ def answers_masters_of_others():
                 for _ in range(20):
                     assert abs(decode(VOLTAGE, client.read_holding_registers(VOLTAGE["address"], VOLTAGE["count"], 1).registers) - 52.8) < 0.05
                 assert client.read_holding_registers(9000, 1, 1).exception_code == 2
-                assert client.read_coils(0, 2, 1).bits[:2] == [True, True]
+                until(lambda: client.read_coils(0, 2, 1).bits[:2], lambda bits: bits == [True, True])
             library = Libmodbus(bridge.path, baud)
             for _ in range(20):
                 assert abs(library.read(VOLTAGE) - 52.8) < 0.05

@@ -17,11 +17,6 @@ void lender_init(struct lender *lender, struct asker *asker)
     TAILQ_INIT(&lender->queue);
 }
 
-void lender_add(struct lender *lender, struct loan *loan)
-{
-    TAILQ_INSERT_TAIL(&lender->queue, loan, entry);
-}
-
 void lender_refuse(struct lender *lender)
 {
     for (struct loan *loan; (loan = TAILQ_FIRST(&lender->queue));) {

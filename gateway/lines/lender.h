@@ -26,8 +26,6 @@ struct lender {
 
 void lender_init(struct lender *lender, struct asker *asker);
 
-void lender_add(struct lender *lender, struct loan *loan);
-
 /** When the next loan may begin, `now` at the earliest; infinity: none waits, or packs come first.
  * Ends loans that have waited too long, and makes steps due that settle open requests. */
 double lender_next_at(struct lender *lender, double now);

@@ -207,7 +207,7 @@ void line_free(struct line *line)
     lender_closed(&line->lender, now);
     lender_refuse(&line->lender);
     wire_free(&line->wire);
-    hearer_free(&line->hearer);
+    listener_free(line->hearer.listener);
     turns_close(&line->turns);
     free(line);
 }
@@ -245,7 +245,7 @@ bool line_lend(struct line *line, struct loan *loan)
 {
     if (line->wire.config->listen || (line->hears && !loan->open_end) || is_down(line))
         return false;
-    lender_add(&line->lender, loan);
+    TAILQ_INSERT_TAIL(&line->lender.queue, loan, entry);
     hurry(line);
     return true;
 }

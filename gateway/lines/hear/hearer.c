@@ -126,8 +126,3 @@ void hearer_init(struct hearer *hearer, struct turns *turns)
     if (!talks)
         hearer->listener = listener_new(turns, turns->wire->baud, &listener_events, hearer);
 }
-
-void hearer_free(struct hearer *hearer)
-{
-    listener_free(hearer->listener);
-}

@@ -12,7 +12,7 @@
 
 struct hearer {
     struct turns *turns;
-    struct listener *listener; /* NULL: the device sends by itself */
+    struct listener *listener; /* the owner frees it; NULL: the device sends by itself */
     struct reply buffer;       /* its bytes */
     struct lag lag;
     double deaf_until; /* bytes until then are discarded */
@@ -20,7 +20,6 @@ struct hearer {
 };
 
 void hearer_init(struct hearer *hearer, struct turns *turns);
-void hearer_free(struct hearer *hearer);
 
 void hearer_opened(struct hearer *hearer, bool away, double now);
 void hearer_received(struct hearer *hearer, const uint8_t *bytes, size_t size, double now);

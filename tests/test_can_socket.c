@@ -16,22 +16,37 @@ static void open_pair(int pair[2])
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
 }
 
+static void expect_line(int fd, const char *line)
+{
+    uint8_t got[SLCAN_LINE];
+    assert_int_equal(can_socket_read(fd, got, sizeof got), strlen(line));
+    assert_memory_equal(got, line, strlen(line));
+}
+
+static void expect_nothing(int fd)
+{
+    uint8_t got[SLCAN_LINE];
+    assert_int_equal(can_socket_read(fd, got, sizeof got), -1);
+    assert_int_equal(errno, EAGAIN);
+}
+
+static bool send_lines(int fd, const char *lines)
+{
+    return can_socket_write(fd, (const uint8_t *) lines, strlen(lines));
+}
+
 TEST(frames)
 {
-    const struct can_message sent = {
-        .id = 0x351, .size = 8, .data = {0x14, 2, 0x74, 0xE, 0x74, 0xE, 0xCC, 1}};
-    struct can_message got;
+    uint8_t got[SLCAN_LINE];
     int pair[2];
     open_pair(pair);
-    assert_int_equal(can_socket_receive(pair[1], &got), 0);
-    assert_true(can_socket_send(pair[0], &sent));
-    assert_int_equal(can_socket_receive(pair[1], &got), 1);
-    assert_int_equal(got.id, sent.id);
-    assert_int_equal(got.size, sent.size);
-    assert_memory_equal(got.data, sent.data, sizeof sent.data);
-    assert_int_equal(can_socket_receive(pair[1], &got), 0);
+    expect_nothing(pair[1]);
+    assert_true(send_lines(pair[0], SLCAN_OPEN "t35181402740E740ECC01\rt3050\rt35"));
+    expect_line(pair[1], "t35181402740E740ECC01\r");
+    expect_line(pair[1], "t3050\r");
+    expect_nothing(pair[1]);
     close(pair[0]);
-    assert_int_equal(can_socket_receive(pair[1], &got), -1);
+    assert_int_equal(can_socket_read(pair[1], got, sizeof got), 0);
     close(pair[1]);
 }
 
@@ -41,7 +56,6 @@ TEST(other_frames)
     static const canid_t others[] = {0x305 | CAN_EFF_FLAG, 0x305 | CAN_RTR_FLAG,
                                      0x4 | CAN_ERR_FLAG};
     struct can_frame raw = {.can_dlc = 8};
-    struct can_message got;
     int pair[2];
     open_pair(pair);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
@@ -50,9 +64,8 @@ TEST(other_frames)
     }
     raw.can_id = 0x305;
     assert_int_equal(send(pair[0], &raw, sizeof raw, 0), sizeof raw);
-    assert_int_equal(can_socket_receive(pair[1], &got), 1);
-    assert_int_equal(got.id, 0x305);
-    assert_int_equal(can_socket_receive(pair[1], &got), 0);
+    expect_line(pair[1], "t30580000000000000000\r");
+    expect_nothing(pair[1]);
     close(pair[0]);
     close(pair[1]);
 }
@@ -60,10 +73,9 @@ TEST(other_frames)
 /* Without a reader the queue fills up, and sending does not block. */
 TEST(full_queue)
 {
-    const struct can_message frame = {.id = 0x351, .size = 8};
     int pair[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
-    while (can_socket_send(pair[0], &frame))
+    while (send_lines(pair[0], "t35180000000000000000\r"))
         continue;
     assert_true(errno == EAGAIN || errno == ENOBUFS);
     close(pair[0]);

@@ -30,23 +30,33 @@ int can_socket_open(const char *interface)
     return -1;
 }
 
-bool can_socket_send(int fd, const struct can_message *frame)
-{
-    struct can_frame raw = {.can_id = frame->id, .can_dlc = frame->size};
-    memcpy(raw.data, frame->data, frame->size);
-    return send(fd, &raw, sizeof raw, MSG_NOSIGNAL) == (ssize_t) sizeof raw;
-}
-
-int can_socket_receive(int fd, struct can_message *frame)
+ssize_t can_socket_read(int fd, uint8_t *line, size_t room)
 {
     struct can_frame raw;
     ssize_t size;
     while ((size = recv(fd, &raw, sizeof raw, MSG_DONTWAIT)) == (ssize_t) sizeof raw) {
+        uint8_t text[SLCAN_LINE];
+        struct can_message frame = {.id = (uint16_t) raw.can_id, .size = raw.can_dlc};
         if (raw.can_id & (CAN_EFF_FLAG | CAN_RTR_FLAG | CAN_ERR_FLAG) || raw.can_dlc > 8)
             continue;
-        *frame = (struct can_message){.id = (uint16_t) raw.can_id, .size = raw.can_dlc};
-        memcpy(frame->data, raw.data, raw.can_dlc);
-        return 1;
+        memcpy(frame.data, raw.data, raw.can_dlc);
+        const size_t written = slcan_write(&frame, text), taken = written < room ? written : room;
+        memcpy(line, text, taken);
+        return (ssize_t) taken;
     }
-    return size < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
+    return size < 0 ? -1 : 0;
+}
+
+bool can_socket_write(int fd, const uint8_t *lines, size_t size)
+{
+    struct can_message frame;
+    for (size_t n; (n = slcan_read(lines, size, &frame)) > 0; lines += n, size -= n) {
+        struct can_frame raw = {.can_id = frame.id, .can_dlc = frame.size};
+        if (frame.size > 8)
+            continue;
+        memcpy(raw.data, frame.data, frame.size);
+        if (send(fd, &raw, sizeof raw, MSG_NOSIGNAL) != (ssize_t) sizeof raw)
+            return false;
+    }
+    return true;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Sends and receives CAN frames through a socket of the kernel. The system configures the interface and its speed. For
+ * Sends and receives CAN frames through a socket of the kernel, as lines of SLCAN, which adapters send and receive too. The system configures the interface and its speed. For
  * tests on kernels without CAN, a socket pair works as well.
  */
 #pragma once
@@ -8,13 +8,14 @@
 #include "slcan.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 /** Opens an interface such as "can0". Returns a non-blocking descriptor; -1 with errno. */
 int can_socket_open(const char *interface);
 
-/** Sends a frame without blocking. False with errno: the kernel's queue is full, or the interface is down. */
-bool can_socket_send(int fd, const struct can_message *frame);
+/** As read(2): the next data frame with an 11-bit identifier, as a line of SLCAN. */
+ssize_t can_socket_read(int fd, uint8_t *line, size_t room);
 
-/** Receives the next data frame with an 11-bit identifier. Returns 1; 0: none has arrived; -1 with errno: the interface
- * is gone. */
-int can_socket_receive(int fd, struct can_message *frame);
+/** Sends whole lines of SLCAN as frames, without blocking; skips commands to an adapter. False with errno: the kernel's
+ * queue is full, or the interface is down. */
+bool can_socket_write(int fd, const uint8_t *lines, size_t size);

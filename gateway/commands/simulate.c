@@ -320,17 +320,10 @@ static void close_port(struct run *run)
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
     struct run *run = io->data;
-    struct can_message frame;
-    const double now = clock_now();
-    int got;
-    if (!run->port) {
-        while ((got = can_socket_receive(run->fd, &frame)) > 0)
-            inverter_hear_frame(&run->inverter, &frame, now);
-        if (got < 0)
-            close_port(run);
-        return;
-    }
-    const ssize_t size = read(run->fd, run->bytes + run->size, ROOM - run->size);
+    uint8_t *behind = run->bytes + run->size;
+    const size_t room = ROOM - run->size;
+    const ssize_t size =
+        run->port ? read(run->fd, behind, room) : can_socket_read(run->fd, behind, room);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (size <= 0) {
@@ -338,7 +331,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
         return;
     }
     run->size += (size_t) size;
-    const size_t over = inverter_hear(&run->inverter, run->bytes, run->size, now);
+    const size_t over = inverter_hear(&run->inverter, run->bytes, run->size, clock_now());
     run->size = over < run->size && run->size < ROOM ? run->size - over : 0;
     memmove(run->bytes, run->bytes + over, run->size);
 }
@@ -390,11 +383,10 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
         open_port(run);
     } else {
         struct bms_request request;
-        const struct can_message alive = {.id = 0x305, .size = 8};
         inverter_ask(&run->inverter, &request);
         bool sent = run->port
                         ? write(run->fd, request.bytes, request.size) == (ssize_t) request.size
-                        : can_socket_send(run->fd, &alive);
+                        : can_socket_write(run->fd, request.bytes, request.size);
         if (!sent && errno != EAGAIN && errno != ENOBUFS)
             close_port(run);
     }

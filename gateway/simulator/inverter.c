@@ -110,7 +110,7 @@ static size_t hear_frames(struct inverter *inverter, const uint8_t *bytes, size_
     return at;
 }
 
-void inverter_hear_frame(struct inverter *inverter, const struct can_message *frame, double now)
+static void hear_message(struct inverter *inverter, const struct can_message *frame, double now)
 {
     if (table_read(inverter->table, frame->id, frame->data, frame->size, &inverter->told) &&
         frame->id == 0x351)
@@ -125,7 +125,7 @@ size_t inverter_hear(struct inverter *inverter, const uint8_t *bytes, size_t siz
         return hear_frames(inverter, bytes, size, now);
     while ((used = slcan_read(bytes + at, size - at, &frame)) > 0) {
         if (frame.size <= 8)
-            inverter_hear_frame(inverter, &frame, now);
+            hear_message(inverter, &frame, now);
         at += used;
     }
     return at;

@@ -37,9 +37,6 @@ void inverter_ask(struct inverter *inverter, struct bms_request *out);
 /** Handles received bytes. Returns the number of handled ones. */
 size_t inverter_hear(struct inverter *inverter, const uint8_t *bytes, size_t size, double now);
 
-/** Handles a received CAN frame. */
-void inverter_hear_frame(struct inverter *inverter, const struct can_message *frame, double now);
-
 /** The current that it draws (positive charges). NaN: it has received nothing yet, and does
  * nothing. */
 double inverter_current(const struct inverter *inverter, double now);

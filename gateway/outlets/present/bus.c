@@ -156,23 +156,6 @@ static void on_quiet(struct ev_loop *loop, ev_io *io, int revents)
         pass_bytes(link, true);
 }
 
-/* Reads once; from a CAN interface one frame, as a line of SLCAN. */
-static ssize_t receive(const struct bus_link *link, uint8_t *bytes, size_t room)
-{
-    struct can_message frame;
-    uint8_t line[SLCAN_LINE];
-    if (link->bus->kind != BUS_CAN)
-        return read(link->io.fd, bytes, room);
-    const int got = can_socket_receive(link->io.fd, &frame);
-    if (got == 0)
-        errno = EAGAIN;
-    if (got <= 0)
-        return -1;
-    const size_t written = slcan_write(&frame, line), size = written < room ? written : room;
-    memcpy(bytes, line, size);
-    return (ssize_t) size;
-}
-
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
     struct bus_link *link = io->data;
@@ -181,7 +164,10 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     if (now - link->heard_at > LATE_TURN_S)
         link->size = 0;
     link->heard_at = now;
-    const ssize_t n = receive(link, link->bytes + link->size, sizeof link->bytes - link->size);
+    uint8_t *behind = link->bytes + link->size;
+    const size_t room = sizeof link->bytes - link->size;
+    const ssize_t n = link->bus->kind == BUS_CAN ? can_socket_read(io->fd, behind, room)
+                                                 : read(io->fd, behind, room);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
@@ -205,16 +191,6 @@ static void open_link(struct bus_link *link, int fd)
         link->bus->events->opened(link->bus->data, link);
 }
 
-/* Sends whole lines of SLCAN as CAN frames. Skips commands to an adapter, which are not frames. */
-static bool send_frames(const struct bus_link *link, const uint8_t *bytes, size_t size)
-{
-    struct can_message frame;
-    for (size_t n; (n = slcan_read(bytes, size, &frame)) > 0; bytes += n, size -= n)
-        if (frame.size <= 8 && !can_socket_send(link->io.fd, &frame))
-            return errno == EAGAIN || errno == ENOBUFS;
-    return true;
-}
-
 void bus_send(struct bus_link *link, const uint8_t *bytes, size_t size)
 {
     if (!in_use(link))
@@ -222,7 +198,8 @@ void bus_send(struct bus_link *link, const uint8_t *bytes, size_t size)
     if (link->bus->kind == BUS_LISTENS)
         link->broken |= send(link->io.fd, bytes, size, MSG_NOSIGNAL) != (ssize_t) size;
     else if (link->bus->kind == BUS_CAN)
-        link->broken |= !send_frames(link, bytes, size);
+        link->broken |=
+            !can_socket_write(link->io.fd, bytes, size) && errno != EAGAIN && errno != ENOBUFS;
     /* Otherwise the rest of a partly accepted answer would be sent later, before the next one. */
     else if (write(link->io.fd, bytes, size) != (ssize_t) size)
         tcflush(link->io.fd, TCOFLUSH);

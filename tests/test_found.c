@@ -105,9 +105,13 @@ TEST(leaves_out_what_has_to_be_alone)
 /* The result can be pasted after an existing configuration. */
 TEST(clashes_with_nothing)
 {
-    static const char there[] = "[line line-1]\nport = tcp://192.0.2.1:4001\nprotocol = topbms\n"
-                                "[pack pack-1]\nline = line-1\naddress = 1\nunit = 2\n"
-                                "[bank pack-2]\npacks = pack-1\nunit = 3\n";
+    static const char there[] =
+        "[line line-1]\nport = tcp://192.0.2.1:4001\nprotocol = topbms\n"
+        "[pack pack-1]\nline = line-1\naddress = 1\nunit = 2\n"
+        "[bank pack-2]\npacks = pack-1\nunit = 3\n"
+        "[view x]\nunit = 9, 4\nsource = pack-1\nregister = soc_percent -> 1 u16\n"
+        "[view y]\nunit = 1, 5\nsource = pack-1\nlisten = 127.0.0.1:1503\n"
+        "register = soc_percent -> 1 u16\n";
     struct config *beside = config_parse(there, "test", stderr);
     assert_non_null(beside);
     struct found found = {.port = "tcp://192.0.2.1:4001"};
@@ -121,7 +125,7 @@ TEST(clashes_with_nothing)
     assert_non_null(
         strstr(text, "[pack pack-3]\nline = line-1\nprotocol = topbms\naddress = 2\nunit = 1\n"));
     assert_non_null(
-        strstr(text, "[pack pack-4]\nline = line-1\nprotocol = topbms\naddress = 3\nunit = 4\n"));
+        strstr(text, "[pack pack-4]\nline = line-1\nprotocol = topbms\naddress = 3\nunit = 5\n"));
     char both[4000];
     snprintf(both, sizeof both, "%s%s", there, text);
     check_good(both);

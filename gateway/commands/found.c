@@ -47,6 +47,12 @@ static bool has_unit(const struct config *beside, int unit)
         any |= beside->packs[i].unit == unit;
     for (unsigned i = 0; beside && i < beside->bank_count; i++)
         any |= beside->banks[i].unit == unit;
+    for (unsigned i = 0; beside && i < beside->view_count; i++) {
+        const struct view_config *view = &beside->views[i];
+        /* One with an address of its own has units of its own. */
+        for (unsigned n = 0; view->listen.count == 0 && n < view->units.count; n++)
+            any |= (int) view->units.id[n] == unit;
+    }
     return any;
 }
 

@@ -9,6 +9,7 @@
 #include "outlets/program.h"
 #include "config/keys.h"
 #include "config/load.h"
+#include "config/types.h"
 #include "base/address.h"
 #include "base/device.h"
 #include "base/regular.h"
@@ -130,13 +131,11 @@ static void look_at_page(const struct report *report)
     }
 }
 
-static void look_at_addresses(const struct report *report, const struct config_section *section,
-                              const char *name, const struct listen_list *list)
+static void look_at_address(const struct report *report, const struct config_entry *entry)
 {
-    for (unsigned n = 0; n < list->count; n++)
-        if (!has_address(list->at[n]))
-            warn(report, config_entry_find(report->config, section, name, "listen", n),
-                 "'listen' has %s, an address that this host does not have", list->at[n]);
+    if (entry->key->type == &type_listen && !has_address(entry->text))
+        warn(report, entry, "'listen' has %s, an address that this host does not have",
+             entry->text);
 }
 
 static const char *judge_secret(const char *line)
@@ -259,9 +258,8 @@ void check_host(const struct config *config, struct mistakes *mistakes)
         look_at_device(&report, &present_section, present->outlet.name, present->port,
                        present->baud, present->rts == RTS_RS485);
     }
-    for (unsigned i = 0; i < config->view_count; i++)
-        look_at_addresses(&report, &view_section, config->views[i].name, &config->views[i].listen);
-    look_at_addresses(&report, &gateway_section, "", &config->gateway.listen);
+    for (unsigned i = 0; i < config->entry_count; i++)
+        look_at_address(&report, &config->entries[i]);
 }
 
 /* Each writes a row of its table. */

@@ -3,6 +3,7 @@
 
 import glob
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -129,6 +130,10 @@ def check_warns_of_what_the_host_lacks():
     assert result.stderr.splitlines() == [
         "standard input:7: warning: [line usb] /dev/packgate-has-none: it does not exist",
         "standard input:2: warning: 'listen' has 203.0.113.9:502, an address that this host does not have"], result.stderr
+    more = "[web]\nlisten = 127.0.0.1:8080, 203.0.113.8:8080\n[tunnel shed]\nlisten = 203.0.113.7:4001\n"
+    said = [re.sub(r"^standard input:\d+: warning: ", "", line) for line in call("check", "-", text=SITE + more).stderr.splitlines()]
+    for taken in "203.0.113.9:502", "203.0.113.8:8080", "203.0.113.7:4001":
+        assert f"'listen' has {taken}, an address that this host does not have" in said, said
     result = call("check", "-", text=SITE.replace("/dev/packgate-has-none", "/dev/null").replace(", 203.0.113.9:502", ""))
     assert result.stderr == "standard input:7: warning: [line usb] /dev/null: it is not a serial port\n", result.stderr
 

@@ -4,13 +4,15 @@
 
 #include "pipe.h"
 
+#include "base/child.h"
 #include "config/keys.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -41,6 +43,28 @@ void program_execute(const char *kind, const char **list, const char *who)
     list[0] = program;
     execv(program, (char **) (uintptr_t) list);
     fprintf(stderr, "%s: %s: %s\n", who, program, program_why(errno));
+}
+
+FILE *program_open(const char *kind, const char **list, const char *who, bool errors, pid_t *pid)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return NULL;
+    *pid = fork();
+    if (*pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        dup2(ends[1], STDOUT_FILENO);
+        if (errors)
+            dup2(ends[1], STDERR_FILENO);
+        child_reset_signals();
+        program_execute(kind, list, who);
+        _exit(127);
+    }
+    close(ends[1]);
+    FILE *out = *pid > 0 ? fdopen(ends[0], "r") : NULL;
+    if (!out)
+        close(ends[0]);
+    return out;
 }
 
 void program_put_file(const void *bytes, size_t size, char path[PROGRAM_FILE_SIZE])

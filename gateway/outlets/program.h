@@ -4,6 +4,9 @@
 
 #include "config/config.h"
 
+#include <stdio.h>
+#include <sys/types.h>
+
 #define PROGRAM_FILE_SIZE 32
 
 /** The path of an outlet's program: beside packgate, or below lib/ of the same prefix. */
@@ -16,6 +19,10 @@ const char *program_why(int error);
 /** Executes the program of an outlet; list[0] becomes its path. Returns only if that fails, after it
  * printed why, behind `who`. */
 void program_execute(const char *kind, const char **list, const char *who);
+
+/** Starts it in a process that ends with this one. The file has its output, and with `errors` its error messages, also
+ * the one that it cannot be started. NULL with errno. */
+FILE *program_open(const char *kind, const char **list, const char *who, bool errors, pid_t *pid);
 
 /** Puts bytes into a file in memory that programs started by this one inherit. `path` is its name;
  * "": there is none. */

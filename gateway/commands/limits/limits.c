@@ -12,7 +12,6 @@
 #include "config/keys.h"
 #include "config/load.h"
 #include "base/alloc.h"
-#include "base/child.h"
 #include "registers/value.h"
 
 #include <errno.h>
@@ -22,7 +21,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #define COLUMNS_MOST 256
 #define MINUTE_S 60
@@ -143,32 +141,20 @@ static bool past_is_database(const char *path)
     return found;
 }
 
-/* Opens the output of the history's program; NULL with errno. */
-static FILE *start_reader(const char *path, const struct past_ask *ask, pid_t *reader)
+/* The rows of a database, by the history's program; NULL with errno. */
+static FILE *open_database(const char *path, const struct past_ask *ask, pid_t *reader)
 {
-    int ends[2];
-    if (pipe(ends) < 0)
-        return NULL;
-    *reader = fork();
-    if (*reader == 0) {
-        dup2(ends[1], STDOUT_FILENO);
-        child_settle(-1);
-        const char *list[11] = {NULL, "export", "--file", path, "--pack", ask->pack};
-        int count = 6;
-        if (ask->from) {
-            list[count++] = "--from";
-            list[count++] = ask->from;
-        }
-        if (ask->to) {
-            list[count++] = "--to";
-            list[count++] = ask->to;
-        }
-        child_reset_signals();
-        program_execute("history", list, "packgate limits");
-        _exit(1);
+    const char *list[11] = {NULL, "export", "--file", path, "--pack", ask->pack};
+    int count = 6;
+    if (ask->from) {
+        list[count++] = "--from";
+        list[count++] = ask->from;
     }
-    close(ends[1]);
-    return *reader < 0 ? NULL : fdopen(ends[0], "r");
+    if (ask->to) {
+        list[count++] = "--to";
+        list[count++] = ask->to;
+    }
+    return program_open("history", list, "packgate limits", false, reader);
 }
 
 /* False: something could not be read; the error was printed. */
@@ -190,7 +176,7 @@ static struct past *past_open(const char *path, const struct past_ask *ask)
 {
     struct past *past = alloc_zeroed(1, sizeof *past);
     *past = (struct past){.path = path, .good = true, .last_at = -INFINITY};
-    past->file = past_is_database(path)   ? start_reader(path, ask, &past->reader)
+    past->file = past_is_database(path)   ? open_database(path, ask, &past->reader)
                  : strcmp(path, "-") == 0 ? stdin
                                           : fopen(path, "r");
     if (!past->file)

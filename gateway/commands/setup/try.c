@@ -11,15 +11,10 @@
 #include "packs/json.h"
 #include "bms/count.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
-#include <signal.h>
-#include <unistd.h>
 
 #define LINE_SIZE 400
 
@@ -75,30 +70,6 @@ static void parse_step(json_t *steps, char *line)
         add_step(steps, line, ok, text ? text + 1 : "");
 }
 
-static FILE *start_program(const char *kind, const char *path, pid_t *pid)
-{
-    char program[PORT_SIZE];
-    int pair[2];
-    program_find(kind, program);
-    if (pipe2(pair, O_CLOEXEC) < 0)
-        return NULL;
-    *pid = fork();
-    if (*pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        dup2(pair[1], STDOUT_FILENO);
-        dup2(pair[1], STDERR_FILENO);
-        execl(program, program, "test", path, NULL);
-        printf("program failed %s\n", program_why(errno));
-        fflush(stdout);
-        _exit(127);
-    }
-    close(pair[1]);
-    FILE *out = *pid > 0 ? fdopen(pair[0], "r") : NULL;
-    if (!out)
-        close(pair[0]);
-    return out;
-}
-
 static void run_test(size_t i, const char *path)
 {
     char line[LINE_SIZE], last[LINE_SIZE] = "";
@@ -106,7 +77,9 @@ static void run_test(size_t i, const char *path)
     int status = 1;
     json_t *steps = json_array();
     print_steps(steps);
-    FILE *out = start_program(trials[i].kind, path, &pid);
+    const char *list[] = {NULL, "test", path, NULL};
+    /* Its first words are the step and the result of one that cannot be started. */
+    FILE *out = program_open(trials[i].kind, list, "program failed", true, &pid);
     while (out && fgets(line, sizeof line, out)) {
         line[strcspn(line, "\n")] = '\0';
         memcpy(last, line, sizeof last);

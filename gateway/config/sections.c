@@ -340,7 +340,7 @@ static const struct config_key view_keys[] = {
      .help = "Further registers. FROM-TO VALUE: a constant where no `register` is defined. FROM-TO -> REGISTER: these "
              "registers can also be read from another address on. A read that includes any other register "
              "gets exception 0x02."},
-    {.name = "copy", CONFIG_FIELDS(view_config, {VIEW(copies)}), .type = &type_copy,
+    {.name = "copy", CONFIG_FIELDS(view_config, {VIEW(copies)}), .type = &type_fill,
      CONFIG_FOLDED("write it as 'fill', as in 'fill = 40000-40131 -> 0'")},
 };
 

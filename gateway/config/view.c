@@ -54,11 +54,6 @@ static bool parse_fill(const struct config_key *key, const char *text, void *fie
     return true;
 }
 
-static bool parse_copy(const struct config_key *key, const char *text, void *field)
-{
-    return strstr(text, "->") && parse_fill(key, text, field);
-}
-
 static bool parse_units(const struct config_key *key, const char *text, void *field)
 {
     static const struct config_key id = {.size = sizeof(uint8_t), .max = UINT8_MAX};
@@ -69,14 +64,11 @@ static bool parse_units(const struct config_key *key, const char *text, void *fi
     return true;
 }
 
-#define COPY_EXPECTED                                                                              \
-    "FROM-TO -> REGISTER, such as 40000-40131 -> 0, at most " CONFIG_SHOW(VIEW_FILLS) " of "
 const struct config_type type_fill = {
     .parse = parse_fill,
-    .expects = "FROM-TO VALUE, such as 256-331 0, or " COPY_EXPECTED "each",
+    .expects = "FROM-TO VALUE, such as 256-331 0, or FROM-TO -> REGISTER, such as 40000-40131 -> "
+               "0, at most " CONFIG_SHOW(VIEW_FILLS) " of each",
     .list = true};
-const struct config_type type_copy = {
-    .parse = parse_copy, .expects = COPY_EXPECTED "them", .list = true};
 const struct config_type type_units = {.parse = parse_units,
                                        .expects = "unit ids from 0 to 255, at most " CONFIG_SHOW(
                                            VIEW_UNITS) " of them with commas between",
@@ -87,8 +79,7 @@ static unsigned line_of(const struct config_draft *draft, bool copy, unsigned n)
 {
     for (unsigned i = 0; i < draft->text_count; i++) {
         const struct config_entry *text = &draft->texts[i];
-        const bool fills = text->key->type == &type_fill || text->key->type == &type_copy;
-        if (fills && (strstr(text->text, "->") != NULL) == copy && n-- == 0)
+        if (text->key->type == &type_fill && (strstr(text->text, "->") != NULL) == copy && n-- == 0)
             return text->line;
     }
     return draft->heading;

@@ -6,6 +6,8 @@
 #include "bank.h"
 #include "show.h"
 
+#include "config/keys.h"
+
 #include "bms/battery.h"
 #include "bms/count.h"
 #include "bms/inverter/can.h"
@@ -60,30 +62,26 @@ static void model_source(const struct config *config, const struct present_confi
                          bool least, struct shown *shown)
 {
     const char *of = present->outlet.packs[0];
+    const struct bank_config *bank = config_struct_find(config, &bank_section, of);
+    const struct pack_config *pack = config_struct_find(config, &pack_section, of);
     static struct pack packs[MAX_BANK_PACKS];
     struct bank_member members[MAX_BANK_PACKS];
     struct map_bank extras = {0};
     struct pack values;
     struct source source = {.values = &values};
     pack_clear(&values);
-    for (unsigned b = 0; b < config->bank_count; b++) {
-        const struct bank_config *bank = &config->banks[b];
-        if (strcmp(bank->name, of) != 0)
-            continue;
-        for (unsigned i = 0; i < bank->pack_count; i++) {
-            model_pack(bank->packs[i], least, &packs[i]);
-            members[i] = (struct bank_member){.pack = &packs[i],
-                                              .capacity_ah = bank->packs[i]->options.capacity_ah,
-                                              .fresh = true};
-        }
+    for (unsigned i = 0; bank && i < bank->pack_count; i++) {
+        model_pack(bank->packs[i], least, &packs[i]);
+        members[i] = (struct bank_member){
+            .pack = &packs[i], .capacity_ah = bank->packs[i]->options.capacity_ah, .fresh = true};
+    }
+    if (bank) {
         bank_combine(members, bank->pack_count, &values, &extras);
         source.status.bank = &extras;
+    } else if (pack) {
+        model_pack(pack, least, &values);
+        source.capacity_ah = pack->options.capacity_ah;
     }
-    for (unsigned i = 0; !source.status.bank && i < config->pack_count; i++)
-        if (strcmp(config->packs[i].name, of) == 0) {
-            model_pack(&config->packs[i], least, &values);
-            source.capacity_ah = config->packs[i].options.capacity_ah;
-        }
     show_allowed(shown, &source);
     show_settings(shown, present);
 }

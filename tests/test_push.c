@@ -330,8 +330,11 @@ static struct bench *bench_new(void)
     struct bench *bench = calloc(1, sizeof *bench);
     assert_non_null(bench);
     bench->config.writes = bench->writes;
-    bench->source = (struct source){
-        .name = "p", .values = &bench->pack, .good_until = INFINITY, .settle_s = SETTLE_S};
+    bench->source = (struct source){.name = "p",
+                                    .values = &bench->pack,
+                                    .status = {.state = MAP_STATE_FRESH},
+                                    .good_until = INFINITY,
+                                    .settle_s = SETTLE_S};
     bench->now = 1000;
     pack_clear(&bench->pack);
     return bench;

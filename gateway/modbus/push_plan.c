@@ -62,17 +62,10 @@ void push_plan_all(struct push_plan *plan)
 /* NaN: stale or unknown. */
 static double value_now(const struct push_plan *plan, const struct push_item *item, double now)
 {
-    const struct source *source = item->source;
     const struct row_term *term = &item->write->terms[0];
-    if (term->what == ROW_SECONDS)
-        return (uint16_t) (uint64_t) (now - plan->counts_from); /* wraps, as in the register map */
-    const bool fresh = source_fresh(source, now);
-    if (term->what == ROW_FRESH)
-        return fresh;
-    if (!fresh && !value_traits(&term->value).is_status)
-        return NAN;
-    const struct map_status status = source_status(source, fresh);
-    return value_of(&term->value, source->values, &status);
+    return row_term_lasts(term) || source_fresh(item->source, now)
+               ? row_term(term, item->source, now - plan->counts_from, now)
+               : NAN;
 }
 
 enum push_encoded push_encode(const struct register_row *write, double value, uint16_t words[2])

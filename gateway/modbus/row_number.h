@@ -1,10 +1,30 @@
 // SPDX-License-Identifier: MIT
-/* From a value to the number in a register, for the rows of views and pushes. Pure. */
+/* Values of the rows of views and pushes: of their terms, and the number for the register. Pure. */
 #pragma once
 
 #include "config/config.h"
+#include "packs/source.h"
 
 #include <math.h>
+
+/** Whether a term is known even while its source is silent. */
+static inline bool row_term_lasts(const struct row_term *term)
+{
+    return term->what != ROW_VALUE || value_traits(&term->value).is_status;
+}
+
+/** The value of a term, however old it is. `seconds` is the gateway's counter. NaN: unknown. */
+static inline double row_term(const struct row_term *term, const struct source *source,
+                              double seconds, double now)
+{
+    if (term->what == ROW_NUMBER)
+        return term->number;
+    if (term->what == ROW_SECONDS)
+        return (uint16_t) (uint64_t) seconds; /* wraps, as in the register map */
+    const struct map_status status = source_status_at(source, now);
+    return term->what == ROW_FRESH ? status.state == MAP_STATE_FRESH
+                                   : value_of(&term->value, source->values, &status);
+}
 
 /** Whether the row shows a limit, of which a register must not represent more. */
 static inline bool row_is_limit(const struct register_row *row)

@@ -26,19 +26,6 @@ struct view_item {
     bool refused; /* it cannot be read at this moment */
 };
 
-static double term_number(const struct view *view, const struct view_item *item, unsigned n)
-{
-    const struct row_term *term = &item->config->terms[n];
-    if (term->what == ROW_NUMBER)
-        return term->number;
-    if (term->what == ROW_SECONDS)
-        return (uint16_t) (uint64_t) view->second;
-    const struct map_status status = source_status_at(item->sources[n], view->now);
-    if (term->what == ROW_FRESH)
-        return status.state == MAP_STATE_FRESH;
-    return value_of(&term->value, item->sources[n]->values, &status);
-}
-
 /* A known number must not be encoded as the pattern that means "unknown". */
 static uint64_t number_pattern(const struct view_item *item, double number)
 {
@@ -129,9 +116,9 @@ static void encode_number(const struct view *view, struct view_item *item)
         apply_substitute(item, &config->on_stale);
         return;
     }
-    double number = term_number(view, item, 0);
+    double number = row_term(&config->terms[0], item->sources[0], view->second, view->now);
     for (unsigned n = 1; n < config->term_count; n++) {
-        const double term = term_number(view, item, n);
+        const double term = row_term(&config->terms[n], item->sources[n], view->second, view->now);
         /* fmax and fmin return the number if the other one is NaN. */
         number = config->join == ROW_HIGHEST  ? fmax(number, term)
                  : config->join == ROW_LOWEST ? fmin(number, term)
@@ -192,7 +179,7 @@ static void make_item(struct view *view, unsigned i, source_find *find, const vo
         item->lasting[n] =
             item->config->type == REG_STRING
                 ? item->config->text == ROW_DRIVER || item->config->text == ROW_PACK_NAME
-                : term->what != ROW_VALUE || value_traits(&term->value).is_status;
+                : row_term_lasts(term);
         view->ticks |= item->lasting[n] && term->what != ROW_NUMBER;
     }
 }

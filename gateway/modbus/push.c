@@ -486,8 +486,7 @@ struct pushes *pushes_new(struct ev_loop *loop, struct packs *packs)
         struct push_target *target = target_of(pushes, one);
         struct push *push = &target->pushes[target->count++];
         *push = (struct push){.target = target, .config = one};
-        push_plan_init(&push->plan, one, packs_find_in, packs, packs_started_at(packs),
-                       clock_now());
+        push_plan_init(&push->plan, one, packs_find, packs, packs_started_at(packs), clock_now());
         ev_timer_init(&push->tick, on_tick, one->interval_s, one->interval_s);
         push->tick.data = push;
     }

@@ -81,7 +81,7 @@ static void open_units(struct served *served, double now)
     served->views = alloc_zeroed(config->view_count, sizeof *served->views);
     for (unsigned i = 0; i < config->view_count; i++) {
         unit_open_view(&served->views[served->view_count++],
-                       view_new(&config->views[i], packs_find_in, served->packs,
+                       view_new(&config->views[i], packs_find, served->packs,
                                 packs_started_at(served->packs), now));
         if (config->views[i].listen.count == 0)
             units_add_view(&served->units, &served->views[i]);

@@ -77,18 +77,13 @@ const struct source *packs_at(const struct packs *packs, unsigned n)
     return n < sources->bank_count ? &sources->banks[n].source : NULL;
 }
 
-const struct source *packs_find(const struct packs *packs, const char *name)
+const struct source *packs_find(const void *packs, const char *name)
 {
     const struct source *source;
     for (unsigned n = 0; (source = packs_at(packs, n)); n++)
         if (strcmp(source->name, name) == 0)
             return source;
     return NULL;
-}
-
-const struct source *packs_find_in(const void *data, const char *name)
-{
-    return packs_find(data, name);
 }
 
 double packs_next_stale(const struct packs *packs)

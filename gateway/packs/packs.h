@@ -32,10 +32,8 @@ double packs_started_at(const struct packs *packs);
 /** Packs in the order of the configuration, then banks; NULL: no more. The pointer is valid until
  * packs_renew. */
 const struct source *packs_at(const struct packs *packs, unsigned n);
-/** NULL: there is none. */
-const struct source *packs_find(const struct packs *packs, const char *name);
-/** The same as a source_find; `data` are the packs. */
-const struct source *packs_find_in(const void *data, const char *name);
+/** NULL: there is none. It is a source_find, of `packs`. */
+const struct source *packs_find(const void *packs, const char *name);
 
 void packs_observe(struct packs *packs, struct observer *observer);
 void packs_unobserve(struct packs *packs, struct observer *observer);

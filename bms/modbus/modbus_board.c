@@ -78,9 +78,11 @@ static void answer_write(struct bms *bms, const struct modbus_board *board, stru
                          const uint8_t *asked, struct bms_output *out)
 {
     const bool many = asked[1] == MODBUS_WRITE_MANY;
-    unsigned error = MODBUS_BAD_ADDRESS;
-    if (!many || be16(asked + 4) == 1)
-        error = board->write(bms, told, be16(asked + 2), be16(asked + (many ? MANY_HEAD : 4)));
+    const unsigned count = many ? be16(asked + 4) : 1;
+    const uint8_t *data = asked + (many ? MANY_HEAD : 4);
+    unsigned error = count == 0 ? MODBUS_BAD_VALUE : 0;
+    for (unsigned i = 0; i < count && !error; i++)
+        error = board->write(bms, told, be16(asked + 2) + i, be16(data + 2 * i));
     if (error) {
         modbus_exception(asked, error, out);
         return;

@@ -89,31 +89,23 @@ static int32_t board_word(struct bms *bms, const struct pack *told, unsigned fun
 }
 
 /* Accepts the writes of the map without storing them. */
-static bool answer_write(const struct bms *bms, const uint8_t *bytes, size_t size, size_t *used,
-                         struct bms_output *out)
+static unsigned board_write(struct bms *bms, struct pack *told, unsigned reg, unsigned value)
 {
     const struct modbus_user *user = bms->options.map;
     for (unsigned i = 0; user && i < MODBUS_USER_READS; i++) {
-        struct bms_request request = {0};
         const struct bms_read *write = &user->reads[i];
-        if (write->function != MODBUS_WRITE_MANY)
-            continue;
-        modbus_write_words((uint8_t) bms_address(bms), write->start, user->written[i], write->count,
-                           &request);
-        if (size < request.size || memcmp(bytes, request.bytes, request.size) != 0)
-            continue;
-        memcpy(out->bytes, bytes, 6);
-        out->size = modbus_put_crc(out->bytes, 6);
-        *used = request.size;
-        return true;
+        if (write->function == MODBUS_WRITE_MANY && reg >= write->start &&
+            reg - write->start < write->count && user->written[i][reg - write->start] == value)
+            return 0;
     }
-    return false;
+    return MODBUS_BAD_ADDRESS;
 }
 
 static const struct modbus_map map = {.check = check};
 
 static const struct modbus_board board = {
     .word = board_word,
+    .write = board_write,
     .functions = {MODBUS_COILS, MODBUS_DISCRETE, MODBUS_HOLDING, MODBUS_INPUT},
 };
 
@@ -126,9 +118,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
         return 1;
     if (size <= head)
         return 0;
-    size_t used = 0;
-    if (!answer_write(bms, bytes + head, size - head, &used, out))
-        used = modbus_emulate(bms, pack, bytes + head, size - head, out);
+    const size_t used = modbus_emulate(bms, pack, bytes + head, size - head, out);
     if (head > 0 && out->size > 0) {
         memmove(out->bytes + head, out->bytes, out->size);
         memcpy(out->bytes, user->head, head);

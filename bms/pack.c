@@ -185,6 +185,14 @@ void pack_alarm_bits(struct pack *pack, const struct alarm_bit *rows, size_t cou
                       word >> rows[i].bit & 1);
 }
 
+void pack_alarm_bits_at(struct pack *pack, const struct alarm_bit *rows, size_t count,
+                        uint64_t word, int level)
+{
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].level == level)
+            pack_alarm_bits(pack, &rows[i], 1, word);
+}
+
 uint32_t pack_alarms_at(const struct pack *pack, int level)
 {
     return level == ALARM_WARNING ? pack->alarms_warning : pack->alarms_protection;

@@ -197,6 +197,10 @@ void pack_alarm(struct pack *pack, enum pack_alarm alarm, int level);
 /** pack_alarm_at for each row, active where its bit of `word` is set. */
 void pack_alarm_bits(struct pack *pack, const struct alarm_bit *rows, size_t count, uint64_t word);
 
+/** The same for the rows of one level, where the message has no others. */
+void pack_alarm_bits_at(struct pack *pack, const struct alarm_bit *rows, size_t count,
+                        uint64_t word, int level);
+
 /** The reverse for emulators: the word with the bits of all rows whose alarm is active at their level;
  * `once`: of several rows for an alarm and level, only the first. */
 uint64_t pack_alarm_word(const struct pack *pack, const struct alarm_bit *rows, size_t count,

@@ -154,61 +154,43 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 }
 
 // clang-format off
-/* Section 4.2; bit 12 is a state. */
-const struct alarm_bit jbd_protections[12] = {
-    {0,  CELL_OVER_VOLTAGE,           ALARM_PROTECTION},
-    {1,  CELL_UNDER_VOLTAGE,          ALARM_PROTECTION},
-    {2,  PACK_OVER_VOLTAGE,           ALARM_PROTECTION},
-    {3,  PACK_UNDER_VOLTAGE,          ALARM_PROTECTION},
-    {4,  CHARGE_OVER_TEMPERATURE,     ALARM_PROTECTION},
-    {5,  CHARGE_UNDER_TEMPERATURE,    ALARM_PROTECTION},
-    {6,  DISCHARGE_OVER_TEMPERATURE,  ALARM_PROTECTION},
-    {7,  DISCHARGE_UNDER_TEMPERATURE, ALARM_PROTECTION},
-    {8,  CHARGE_OVER_CURRENT,         ALARM_PROTECTION},
-    {9,  DISCHARGE_OVER_CURRENT,      ALARM_PROTECTION},
-    {10, SHORT_CIRCUIT,               ALARM_PROTECTION},
-    {11, HARDWARE_FAULT,              ALARM_PROTECTION},
+/* Sections 4.2 and 4.1; bit 12 of the protections is a state. */
+const struct alarm_bit jbd_plain_alarms[JBD_ALARMS] = {
+    ALARM_LEVELS(16 + 0,  0, CELL_OVER_VOLTAGE),
+    ALARM_LEVELS(16 + 1,  1, CELL_UNDER_VOLTAGE),
+    ALARM_LEVELS(16 + 2,  2, PACK_OVER_VOLTAGE),
+    ALARM_LEVELS(16 + 3,  3, PACK_UNDER_VOLTAGE),
+    ALARM_LEVELS(16 + 4,  4, CHARGE_OVER_TEMPERATURE),
+    ALARM_LEVELS(16 + 5,  5, CHARGE_UNDER_TEMPERATURE),
+    ALARM_LEVELS(16 + 6,  6, DISCHARGE_OVER_TEMPERATURE),
+    ALARM_LEVELS(16 + 7,  7, DISCHARGE_UNDER_TEMPERATURE),
+    ALARM_LEVELS(16 + 8,  8, CHARGE_OVER_CURRENT),
+    ALARM_LEVELS(16 + 9,  9, DISCHARGE_OVER_CURRENT),
+    {10,      SHORT_CIRCUIT,       PROT},
+    {11,      HARDWARE_FAULT,      PROT},
+    {13,      CHARGE_MOS_FAULT,    PROT},
+    {14,      DISCHARGE_MOS_FAULT, PROT},
+    {16 + 10, CELL_IMBALANCE,      WARN},
+    {16 + 11, SOC_LOW,             WARN},
 };
-/* The highest bits: of plain boards, and of addressed ones (section 9.1), where 13 and 14 concern
- * the ambient temperature. */
-const struct alarm_bit jbd_plain_protections[2] = {
-    {13, CHARGE_MOS_FAULT,            ALARM_PROTECTION},
-    {14, DISCHARGE_MOS_FAULT,         ALARM_PROTECTION},
-};
-const struct alarm_bit jbd_addressed_protections[1] = {
-    {15, MOS_OVER_TEMPERATURE,        ALARM_PROTECTION},
-};
-/* The tail's word, section 4.1. */
-const struct alarm_bit jbd_plain_warnings[12] = {
-    {0,  CELL_OVER_VOLTAGE,           ALARM_WARNING},
-    {1,  CELL_UNDER_VOLTAGE,          ALARM_WARNING},
-    {2,  PACK_OVER_VOLTAGE,           ALARM_WARNING},
-    {3,  PACK_UNDER_VOLTAGE,          ALARM_WARNING},
-    {4,  CHARGE_OVER_TEMPERATURE,     ALARM_WARNING},
-    {5,  CHARGE_UNDER_TEMPERATURE,    ALARM_WARNING},
-    {6,  DISCHARGE_OVER_TEMPERATURE,  ALARM_WARNING},
-    {7,  DISCHARGE_UNDER_TEMPERATURE, ALARM_WARNING},
-    {8,  CHARGE_OVER_CURRENT,         ALARM_WARNING},
-    {9,  DISCHARGE_OVER_CURRENT,      ALARM_WARNING},
-    {10, CELL_IMBALANCE,              ALARM_WARNING},
-    {11, SOC_LOW,                     ALARM_WARNING},
-};
-/* Section 9.1: another order. 10 and 11 are the ambient's; 12 is the board, whose sensor is the
- * MOSFETs'. */
-const struct alarm_bit jbd_addressed_warnings[13] = {
-    {0,  CELL_UNDER_VOLTAGE,          ALARM_WARNING},
-    {1,  CELL_OVER_VOLTAGE,           ALARM_WARNING},
-    {2,  PACK_UNDER_VOLTAGE,          ALARM_WARNING},
-    {3,  PACK_OVER_VOLTAGE,           ALARM_WARNING},
-    {4,  CHARGE_OVER_CURRENT,         ALARM_WARNING},
-    {5,  DISCHARGE_OVER_CURRENT,      ALARM_WARNING},
-    {6,  CHARGE_OVER_TEMPERATURE,     ALARM_WARNING},
-    {7,  CHARGE_UNDER_TEMPERATURE,    ALARM_WARNING},
-    {8,  DISCHARGE_OVER_TEMPERATURE,  ALARM_WARNING},
-    {9,  DISCHARGE_UNDER_TEMPERATURE, ALARM_WARNING},
-    {12, MOS_OVER_TEMPERATURE,        ALARM_WARNING},
-    {13, CELL_IMBALANCE,              ALARM_WARNING},
-    {14, SOC_LOW,                     ALARM_WARNING},
+/* Section 9.1: the warnings have another order. Left out are the ambient's, 13 and 14 of the
+ * protections, 10 and 11 of the warnings; 12 is the board, whose sensor is the MOSFETs'. */
+const struct alarm_bit jbd_addressed_alarms[JBD_ALARMS] = {
+    ALARM_LEVELS(16 + 1,  0, CELL_OVER_VOLTAGE),
+    ALARM_LEVELS(16 + 0,  1, CELL_UNDER_VOLTAGE),
+    ALARM_LEVELS(16 + 3,  2, PACK_OVER_VOLTAGE),
+    ALARM_LEVELS(16 + 2,  3, PACK_UNDER_VOLTAGE),
+    ALARM_LEVELS(16 + 6,  4, CHARGE_OVER_TEMPERATURE),
+    ALARM_LEVELS(16 + 7,  5, CHARGE_UNDER_TEMPERATURE),
+    ALARM_LEVELS(16 + 8,  6, DISCHARGE_OVER_TEMPERATURE),
+    ALARM_LEVELS(16 + 9,  7, DISCHARGE_UNDER_TEMPERATURE),
+    ALARM_LEVELS(16 + 4,  8, CHARGE_OVER_CURRENT),
+    ALARM_LEVELS(16 + 5,  9, DISCHARGE_OVER_CURRENT),
+    {10,      SHORT_CIRCUIT,       PROT},
+    {11,      HARDWARE_FAULT,      PROT},
+    ALARM_LEVELS(16 + 12, 15, MOS_OVER_TEMPERATURE),
+    {16 + 13, CELL_IMBALANCE,      WARN},
+    {16 + 14, SOC_LOW,             WARN},
 };
 // clang-format on
 /* Section 7: what is held off, from what a reply to 03 shows. A MOS that is on is not held; one
@@ -288,7 +270,13 @@ static void decode_common(struct bms *bms, const uint8_t *d, enum pack_value cap
     note_held(memory, be16(d + 16), d[20]);
     pack_clear_alarms(pack);
     pack_raw_alarm(pack, be16(d + 16));
-    pack_alarm_bits(pack, ROWS(jbd_protections), be16(d + 16));
+    pack_alarm_bits_at(pack, jbd_alarms(bms), JBD_ALARMS, be16(d + 16), PROT);
+}
+
+static void decode_warnings(const struct bms *bms, uint16_t word, struct pack *pack)
+{
+    pack_raw_alarm(pack, word);
+    pack_alarm_bits_at(pack, jbd_alarms(bms), JBD_ALARMS, (uint32_t) word << 16, WARN);
 }
 
 /* Register 03 of a plain board, after the number of cells:
@@ -298,15 +286,13 @@ static bool decode_plain(struct bms *bms, const struct reply *reply, struct pack
 {
     const uint8_t *d = reply->data;
     decode_common(bms, d, RATED_AH, pack);
-    pack_alarm_bits(pack, ROWS(jbd_plain_protections), be16(d + 16));
     size_t tail = decode_temps(reply, 22, pack);
     size_t size = tail < reply->size ? reply->size - tail : 0;
     if (size >= JBD_TAIL_SIZE && be16(d + tail + 5) == be16(d + 4)) {
         /* After the sensors, newer firmware (4.1), recognized by the remaining capacity that it repeats:
          *   00       | 00 00    | 90 24 | 36 C5     | 00 00
          *   humidity | warnings | full  | remaining | balancing, mA */
-        pack_raw_alarm(pack, be16(d + tail + 1));
-        pack_alarm_bits(pack, ROWS(jbd_plain_warnings), be16(d + tail + 1));
+        decode_warnings(bms, be16(d + tail + 1), pack);
         if (be16(d + tail + 3) > 0)
             pack_set(pack, FULL_AH, be16(d + tail + 3) / per_unit(d));
     } else if (size == DAREN_SIZE && be16(d + 2) == 0xFFFF && be16(d + 4) == 0xFFFF) {
@@ -331,9 +317,7 @@ static bool decode_addressed(struct bms *bms, const struct reply *reply, struct 
 {
     const uint8_t *d = reply->data;
     decode_common(bms, d, FULL_AH, pack);
-    pack_alarm_bits(pack, ROWS(jbd_addressed_protections), be16(d + 16));
-    pack_raw_alarm(pack, be16(d + 22));
-    pack_alarm_bits(pack, ROWS(jbd_addressed_warnings), be16(d + 22));
+    decode_warnings(bms, be16(d + 22), pack);
     pack_set(pack, MOS_TEMP_C, (be16(d + 26) - JBD_ZERO_CELSIUS) / 10.0);
     decode_temps(reply, 28, pack);
     return true;

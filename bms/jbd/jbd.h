@@ -59,19 +59,20 @@ extern const struct bms_driver jbd_addressed_driver;
 
 extern const uint8_t jbd_enter_key[JBD_KEY_SIZE]; /* of factory mode */
 
-/* The bits of the alarm words: common, and those that only one of the formats has. */
-extern const struct alarm_bit jbd_protections[12];
-extern const struct alarm_bit jbd_plain_protections[2];
-extern const struct alarm_bit jbd_addressed_protections[1];
-extern const struct alarm_bit jbd_plain_warnings[12];
-extern const struct alarm_bit jbd_addressed_warnings[13];
-#define ROWS(table) (table), COUNT(table)
+#define JBD_ALARMS 26
+/* The bits of the protections and, from 16 on, of the warnings. */
+extern const struct alarm_bit jbd_plain_alarms[JBD_ALARMS], jbd_addressed_alarms[JBD_ALARMS];
 
 /** Whether byte 1 of a frame is an address. Register, status and length come right before the data in
  * both formats. */
 static inline bool jbd_is_addressed(const struct bms *bms)
 {
     return bms->driver == &jbd_addressed_driver;
+}
+
+static inline const struct alarm_bit *jbd_alarms(const struct bms *bms)
+{
+    return jbd_is_addressed(bms) ? jbd_addressed_alarms : jbd_plain_alarms;
 }
 
 /** Bytes before the data. */

@@ -41,10 +41,8 @@ static size_t put_basic(const struct bms *bms, const struct pack *pack, uint8_t 
     put_be16(d + 10, 22 << 9 | 3 << 5 | 28); /* made on 2022-03-28 */
     put_be16(d + 12, mask & 0xFFFF);
     put_be16(d + 14, mask >> 16);
-    uint64_t protections = pack_alarm_word(pack, ROWS(jbd_protections), false);
-    protections |= addressed ? pack_alarm_word(pack, ROWS(jbd_addressed_protections), false)
-                             : pack_alarm_word(pack, ROWS(jbd_plain_protections), false);
-    put_be16(d + 16, (uint32_t) protections | (memory->held ? 1u << JBD_HELD_BIT : 0));
+    const uint32_t alarms = (uint32_t) pack_alarm_word(pack, jbd_alarms(bms), JBD_ALARMS, false);
+    put_be16(d + 16, alarms | (memory->held ? 1u << JBD_HELD_BIT : 0));
     char *minor;
     unsigned long major = strtoul(pack->text[FIRMWARE], &minor, 10);
     d[18] = (uint8_t) (major << 4 | (*minor ? strtoul(minor + 1, NULL, 10) & 15 : 0));
@@ -53,7 +51,7 @@ static size_t put_basic(const struct bms *bms, const struct pack *pack, uint8_t 
                        pack_scaled(pack, DISCHARGE_MOS, 1, 0, 1) << 1 | (coarse ? 0x80 : 0));
     d[21] = (uint8_t) pack_scaled(pack, CELL_COUNT, 1, 0, EMULATED_CELLS);
     if (addressed) {
-        put_be16(d + 22, (uint16_t) pack_alarm_word(pack, ROWS(jbd_addressed_warnings), false));
+        put_be16(d + 22, alarms >> 16);
         put_be16(d + 24, 250 + JBD_ZERO_CELSIUS);
         put_be16(d + 26, pack_scaled(pack, MOS_TEMP_C, 10, JBD_ZERO_CELSIUS, UINT16_MAX));
         return put_temps(pack, d, 28);
@@ -61,7 +59,7 @@ static size_t put_basic(const struct bms *bms, const struct pack *pack, uint8_t 
     size_t at = put_temps(pack, d, 22);
     if (!pack_known(pack, FULL_AH))
         return at;
-    put_be16(d + at + 1, (uint16_t) pack_alarm_word(pack, ROWS(jbd_plain_warnings), false));
+    put_be16(d + at + 1, alarms >> 16);
     put_be16(d + at + 3, pack_scaled(pack, FULL_AH, factor, 0, UINT16_MAX));
     put_be16(d + at + 5, be16(d + 4));
     return at + JBD_TAIL_SIZE;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define MAX_PACKS 16
+#define VOLTAGE_FIELD 1 /* of 42H, behind the current */
 
 /* Section 3. Any other code is the command of an echo or of another master's request. */
 static bool is_return_code(uint8_t code)
@@ -172,22 +173,18 @@ static bool sensors_legal(const struct topbms_layout *layout)
     return true;
 }
 
-/* Finds the unit of the pack voltage in which it equals the sum of the cells; the variant's own
- * unit is tried first. */
+/* Finds the unit of the pack voltage in which it equals the sum of the cells: the variant's own one,
+ * else some firmware has 1 mV in place of 10, or 10 in place of 1. */
 static bool prove_voltage(struct topbms_layout *layout)
 {
-    static const double units[] = {0.01, 0.001};
-    unsigned raw = be16(layout->rest + 2);
-    if (layout->variant->voltage_in_100_mv) {
-        layout->voltage_v = raw * 0.1;
-        return bms_cells_fit(layout->cells, layout->cell_count, layout->voltage_v);
+    const double own = layout->variant->fields[VOLTAGE_FIELD].unit;
+    const double units[] = {own, own == 0.001 ? 0.01 : 0.001};
+    bool fits = false;
+    for (unsigned i = 0; i < (own > 0.01 ? 1 : COUNT(units)) && !fits; i++) {
+        layout->voltage_v = be16(layout->rest + 2) * units[i];
+        fits = bms_cells_fit(layout->cells, layout->cell_count, layout->voltage_v);
     }
-    for (unsigned i = 0; i < 2; i++) {
-        layout->voltage_v = raw * units[layout->variant->voltage_in_mv ? 1 - i : i];
-        if (bms_cells_fit(layout->cells, layout->cell_count, layout->voltage_v))
-            return true;
-    }
-    return false;
+    return fits;
 }
 
 /* The n-th valid length for the count byte of this reply; 0: there are no more; for n = 0: this

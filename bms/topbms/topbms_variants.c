@@ -275,7 +275,7 @@ const struct topbms_variant topbms_variants[TOPBMS_IDS] = {
     [ID_PACE] = {
         .version = 0x25, .reply_version = 0x25, .names_pack = true, .master = 1,
         .flag_stands = true,
-        KELVIN(2730), .mos_sensor = 5, .voltage_in_mv = true, .soc_by_capacities = true,
+        KELVIN(2730), .mos_sensor = 5, .soc_by_capacities = true,
         .count_at = 6, .lengths = {{0, 13}, {0, 14}, {0, 27}, {0, 23}}, FIELDS(pace_fields),
         .tails = {{12, 3, 9}, {13, 3, 9}}, .tail_count_at = NOWHERE, ALARMS(pace_alarms),
         .charge_mos = BIT(2, 1), .discharge_mos = BIT(2, 2), .balance_at = 5, .balance_size = 2,
@@ -293,7 +293,7 @@ const struct topbms_variant topbms_variants[TOPBMS_IDS] = {
     [ID_PYLONTECH] = {
         .version = 0x20, .reply_version = 0x20, .names_pack = true, .master = 2,
         .flag_stands = true,
-        KELVIN(2731), .voltage_in_mv = true, .soc_by_capacities = true,
+        KELVIN(2731), .soc_by_capacities = true,
         .count_at = 6, .lengths = {{4, 17}, {2, 11}}, FIELDS(pylontech_fields),
         .tails = {{8, 3, 5}}, .tail_count_at = NOWHERE, ALARMS(pylontech_alarms),
         .charge_mos = BIT(1, 1), .discharge_mos = BIT(1, 2), .balance_at = NOWHERE,
@@ -312,7 +312,6 @@ const struct topbms_variant topbms_variants[TOPBMS_IDS] = {
         .version = 0x11, .reply_version = 0x22, .names_pack = true, .master = 1,
         .flag_absent = true, .no_group = true,
         .sensor_max = 2000, .sensor_min = 1000, .sensor_unit = 0.1, .sensor_signed = true,
-        .voltage_in_100_mv = true,
         .count_at = 6, .lengths = {{7, 21}}, FIELDS(creabest_fields),
         .tail_count_at = NOWHERE, .balance_at = NOWHERE,
     },

@@ -93,9 +93,7 @@ struct topbms_variant {
     uint8_t mos_sensor;        /* number of the MOS sensor; 0: unknown */
 
     /* 42H after the sensors. The counts of `lengths` are the valid ones; the first is emulated. */
-    bool may_end_early; /* the last fields may be missing */
-    bool voltage_in_mv; /* else in 10 mV */
-    bool voltage_in_100_mv;
+    bool may_end_early;     /* the last fields may be missing */
     bool soc_by_capacities; /* the wire has no SOC, or not in all firmwares */
     uint8_t count_at;
     struct topbms_length lengths[TOPBMS_LENGTHS];

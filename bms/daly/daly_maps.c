@@ -62,7 +62,7 @@ static const struct modbus_value d2_values[] = {
     {44, MODBUS_U16, CELL_MIN_MV, .highest = 0xFFFE},
     {47, MODBUS_U16, FLOW, .highest = 2},
     {48, MODBUS_U16, REMAINING_AH, .divisor = 10, .highest = 0xFFFE},
-    {49, MODBUS_U16, CELL_COUNT, .lowest = 1, .highest = 32},
+    {49, MODBUS_U16, CELL_COUNT, .lowest = 1, .highest = 32, .required = true}, /* none: not ready (section 10) */
     {50, MODBUS_U16, TEMP_COUNT, .highest = 8},
     {51, MODBUS_U16, CYCLES, .highest = 0xFFFE},
     {52, MODBUS_U16, BALANCING, .highest = 0xFFFE},
@@ -167,11 +167,10 @@ static int32_t d2_encode_rest(const struct pack *told, unsigned reg)
 }
 
 const struct daly_map daly_d2_map = {
-    .registers = {MODBUS_MAP_VALUES(d2_values), .check = daly_check, .rest = daly_rest},
+    .registers = {MODBUS_MAP_VALUES(d2_values), .rest = daly_rest},
     .request_first = 0xD2,
     .request_last = 0xD2,
     .cell_count = 49,
-    .max_cells = 32,
     .mos_step = 1,
     .mos_temp = 66,
     .writable = d2_writable,
@@ -201,7 +200,7 @@ static const struct modbus_value p81_values[] = {
     {0x38, MODBUS_U16, VOLTAGE_V, .divisor = 10, .lowest = 1, .highest = 0xFFFE},
     {0x39, MODBUS_U16, CURRENT_A, .offset = -NO_CURRENT, .divisor = 10, .lowest = 1, .highest = 0xFFFE, .blank = NO_CURRENT},
     {0x3A, MODBUS_U16, SOC_PERCENT, .divisor = 10, .highest = 0xFFFE},
-    {0x3C, MODBUS_U16, CELL_COUNT, .lowest = 1, .highest = 48},
+    {0x3C, MODBUS_U16, CELL_COUNT, .lowest = 1, .highest = 48, .required = true},
     {0x3D, MODBUS_U16, TEMP_COUNT, .highest = 8},
     {0x3E, MODBUS_U16, CELL_MAX_MV, .lowest = 1, .highest = 0xFFFE},
     {0x3F, MODBUS_U16, CELL_MAX_INDEX, .lowest = 1, .highest = 48},
@@ -336,12 +335,11 @@ static int32_t p81_encode_rest(const struct pack *told, unsigned reg)
 }
 
 const struct daly_map daly_p81_map = {
-    .registers = {MODBUS_MAP_VALUES(p81_values), .check = daly_check, .rest = daly_rest},
+    .registers = {MODBUS_MAP_VALUES(p81_values), .rest = daly_rest},
     .request_first = 0x81,
     .request_last = 0x90,
     .reply_shift = 0x30,
     .cell_count = 0x3C,
-    .max_cells = 48,
     .writable = p81_writable,
     .decode_rest = p81_decode_rest,
     .last_reg = 0x24C,

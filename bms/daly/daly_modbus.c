@@ -156,17 +156,6 @@ static bool build_setting(struct bms *bms, enum pack_value id, double value, uns
 
 /* ---- reading the map ---- */
 
-/* A unit that reports no cells is not ready (section 10); the rest of its reply is 0 or invalid,
- * too. */
-enum bms_result daly_check(struct bms *bms, const struct modbus_window *window)
-{
-    const struct daly_map *map = map_of(bms);
-    if (!modbus_has(window, map->cell_count, 1))
-        return BMS_DONE;
-    const unsigned count = modbus_word(window, map->cell_count);
-    return count > 0 && count <= map->max_cells ? BMS_DONE : BMS_INVALID;
-}
-
 void daly_rest(struct bms *bms, const struct modbus_window *window, struct pack *pack)
 {
     const struct daly_map *map = map_of(bms);

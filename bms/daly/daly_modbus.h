@@ -19,10 +19,9 @@ struct daly_map {
     struct modbus_map registers;
     uint8_t request_first, request_last; /* addresses of the boards in requests */
     uint8_t reply_shift;                 /* a board replies with its request address minus this */
-    uint16_t cell_count,
-        max_cells;     /* register with the number of cells, and the most it may have */
-    uint16_t mos_step; /* the step whose values many units do not have; 0: none */
-    uint16_t mos_temp; /* a register of it */
+    uint16_t cell_count;                 /* register with the number of cells */
+    uint16_t mos_step;                   /* the step whose values many units do not have; 0: none */
+    uint16_t mos_temp;                   /* a register of it */
     const struct daly_register *writable;
     /* Faults and other special registers. */
     void (*decode_rest)(const struct modbus_window *window, struct pack *pack);
@@ -36,6 +35,5 @@ struct daly_map {
 
 extern const struct daly_map daly_d2_map, daly_p81_map;
 
-/** Check and rest of the maps. */
-enum bms_result daly_check(struct bms *bms, const struct modbus_window *window);
+/** The rest of both maps. */
 void daly_rest(struct bms *bms, const struct modbus_window *window, struct pack *pack);

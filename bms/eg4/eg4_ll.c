@@ -46,11 +46,11 @@ static const struct modbus_value values[] = {
     {.reg = 0,  .type = MODBUS_U16, .id = VOLTAGE_V, .divisor = 100},
     {.reg = 2,  .type = MODBUS_U16, .id = CELL_MV, .count = CELLS_MOST, .counted = REG_CELL_COUNT},
     {.reg = 18, .type = MODBUS_S16, .id = MOS_TEMP_C, .blank = 25},
-    {.reg = 23, .type = MODBUS_U16, .id = SOH_PERCENT, .blank = 100},
-    {.reg = 24, .type = MODBUS_U16, .id = SOC_PERCENT},
+    {.reg = 23, .type = MODBUS_U16, .id = SOH_PERCENT, .highest = 100, .required = true, .blank = 100},
+    {.reg = 24, .type = MODBUS_U16, .id = SOC_PERCENT, .highest = 100, .required = true},
     {.reg = 29, .type = MODBUS_U32, .id = CYCLES},
     {.reg = 31, .type = MODBUS_U32, .id = FULL_AH, .divisor = 3.6e6, .lowest = 1, .highest = 0xFFFFFFFE},
-    {.reg = 36, .type = MODBUS_U16, .id = CELL_COUNT, .lowest = 1, .highest = CELLS_MOST},
+    {.reg = 36, .type = MODBUS_U16, .id = CELL_COUNT, .lowest = 1, .highest = CELLS_MOST, .required = true},
     {.reg = 37, .type = MODBUS_U16, .id = RATED_AH, .divisor = 10, .lowest = 1, .highest = 0xFFFE},
     {.reg = 38, .type = MODBUS_U16, .id = BALANCE_MASK},
 };
@@ -89,11 +89,9 @@ static enum bms_result check(struct bms *bms, const struct modbus_window *window
 {
     if (!modbus_has(window, 0, REG_CELL_COUNT + 1))
         return BMS_DONE;
-    unsigned cells = modbus_word(window, REG_CELL_COUNT);
-    bool fits =
-        cells >= 1 && cells <= CELLS_MOST && modbus_word(window, REG_SOH) <= 100 &&
-        modbus_word(window, REG_SOC) <= 100 &&
-        modbus_cells_fit(window, REG_CELLS, cells, modbus_word(window, REG_VOLTAGE) / 100.0);
+    const unsigned cells = modbus_word(window, REG_CELL_COUNT);
+    bool fits = cells <= CELLS_MOST && modbus_cells_fit(window, REG_CELLS, cells,
+                                                        modbus_word(window, REG_VOLTAGE) / 100.0);
     return fits ? BMS_DONE : BMS_INVALID;
 }
 

@@ -51,7 +51,7 @@ static const struct modbus_value values[] = {
     {.reg = REG_VOLTAGE,  .type = MODBUS_U16, .id = VOLTAGE_V, .divisor = 100},
     {.reg = REG_CURRENT,  .type = MODBUS_S16, .id = CURRENT_A, .divisor = -10},
     {.reg = REG_MOS_TEMP, .type = MODBUS_S16, .id = MOS_TEMP_C, .lowest = -60, .highest = 200, .blank = ABSENT},
-    {.reg = REG_SOC,      .type = MODBUS_U16, .id = SOC_PERCENT},
+    {.reg = REG_SOC,      .type = MODBUS_U16, .id = SOC_PERCENT, .highest = 100, .required = true},
     {.reg = LIMITS,       .type = MODBUS_U16, .id = CHARGE_VOLTAGE_LIMIT_V,    .divisor = 100},
     {.reg = LIMITS + 1,   .type = MODBUS_U16, .id = DISCHARGE_VOLTAGE_LIMIT_V, .divisor = 100},
     {.reg = LIMITS + 2,   .type = MODBUS_U16, .id = CHARGE_CURRENT_LIMIT_A,    .divisor = 10},
@@ -83,7 +83,7 @@ static enum bms_result check(struct bms *bms, const struct modbus_window *window
     const struct memory *memory = bms_memory(bms);
     if (modbus_has(window, STATE, STATE_COUNT)) {
         const unsigned volts = modbus_word(window, REG_VOLTAGE) / 100;
-        if (volts < 2 || volts > 80 || modbus_word(window, REG_SOC) > 100)
+        if (volts < 2 || volts > 80)
             return BMS_INVALID;
     }
     if (!modbus_has(window, CELLS, CELLS_COUNT))

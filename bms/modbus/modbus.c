@@ -463,6 +463,11 @@ static enum bms_result decode_read(struct bms *bms, const struct bms_request *re
     if (size != 5 + data_size(window.function, window.count))
         return BMS_FOREIGN;
     enum bms_result result = map.check ? map.check(bms, &window) : BMS_DONE;
+    for (size_t i = 0; i < map.value_count && result == BMS_DONE; i++) {
+        const double raw = map.values[i].required ? raw_at(&window, &map.values[i], 0) : NAN;
+        if (!isnan(raw) && !is_there(&map.values[i], raw))
+            result = BMS_INVALID;
+    }
     if (result != BMS_DONE)
         return result;
     modbus_take(bms, map.values, map.value_count, &window, pack);

@@ -62,6 +62,7 @@ struct modbus_value {
     double offset;
     double divisor;         /* 0: 1 */
     double lowest, highest; /* raw values outside are unknown; both 0: no limits */
+    bool required;          /* a reply with a raw value outside is BMS_INVALID */
     int32_t
         blank; /* raw number of an unknown value, of a board to emulate; 0: what means unknown */
 

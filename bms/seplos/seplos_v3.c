@@ -45,8 +45,8 @@ static const struct modbus_value values[] = {
     {.reg = 0x1001, .type = MODBUS_S16, .id = CURRENT_A,    .divisor = 100},
     {.reg = 0x1002, .type = MODBUS_U16, .id = REMAINING_AH, .divisor = 100},
     {.reg = 0x1003, .type = MODBUS_U16, .id = FULL_AH,      .divisor = 100},
-    {.reg = 0x1005, .type = MODBUS_U16, .id = SOC_PERCENT,  .divisor = 10},
-    {.reg = 0x1006, .type = MODBUS_U16, .id = SOH_PERCENT,  .divisor = 10, .blank = 1000},
+    {.reg = 0x1005, .type = MODBUS_U16, .id = SOC_PERCENT,  .divisor = 10, .highest = 1000, .required = true},
+    {.reg = 0x1006, .type = MODBUS_U16, .id = SOH_PERCENT,  .divisor = 10, .highest = 1000, .required = true, .blank = 1000},
     {.reg = 0x1007, .type = MODBUS_U16, .id = CYCLES},
     {.reg = 0x100F, .type = MODBUS_U16, .id = DISCHARGE_CURRENT_LIMIT_A},
     {.reg = 0x1010, .type = MODBUS_U16, .id = CHARGE_CURRENT_LIMIT_A},
@@ -130,9 +130,7 @@ static enum bms_result check(struct bms *bms, const struct modbus_window *window
     if (modbus_has(window, PACK, 0x0E)) {
         /* Section 9; a pack that is empty or has fewer cells must be recognized, too. */
         const unsigned volts = modbus_word(window, 0x1000) / 100;
-        if (volts < 5 || volts > 70 || modbus_word(window, 0x1005) > 1000 ||
-            modbus_word(window, 0x1006) > 1000 ||
-            modbus_word(window, 0x100A) < modbus_word(window, 0x100B))
+        if (volts < 5 || volts > 70 || modbus_word(window, 0x100A) < modbus_word(window, 0x100B))
             return BMS_INVALID;
     }
     if (modbus_has(window, PARAMETERS, 2) && !is_first_half(window, PARAMETERS))

@@ -419,7 +419,9 @@ TEST(mail_is_seven_bits)
         strcat(message.text, "3 = 4 \302\260C ");
     strcat(message.text, "\nend ");
     assert_true(request_set(&request, &transfer, &mail, &secrets, &message, "hut", ""));
-    assert_int_equal(request.size, strlen(request.body));
+    static char sent[20000];
+    assert_int_equal(fread(sent, 1, sizeof sent, request.mail), strlen(request.body));
+    assert_memory_equal(sent, request.body, strlen(request.body));
     size_t column = 0;
     for (const char *c = request.body; *c; c++) {
         assert_true((*c >= 0x20 && *c < 0x7F) || *c == '\r' || *c == '\n');

@@ -61,17 +61,6 @@ size_t request_text_most(enum notify_type type)
     return type == NOTIFY_PUSHOVER ? 1024 : type == NOTIFY_PUSHSAFER ? 3000 : MESSAGE_TEXT_SIZE - 1;
 }
 
-static size_t give_body(char *bytes, size_t size, size_t count, void *data)
-{
-    struct request *request = data;
-    size_t given = request->size - request->at;
-    if (given > size * count)
-        given = size * count;
-    memcpy(bytes, request->body + request->at, given);
-    request->at += given;
-    return given;
-}
-
 static void add_base64(struct text *text, const char *bytes, size_t size)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -309,7 +298,7 @@ static bool set_mail(struct request *request, CURL *easy, const struct notify_co
     text_format(&end_text, "\n\n-- \npackgate on %s\n%s", gateway, link_of(message, page, link));
     add_quoted(&text, end);
     text_add(&text, "\r\n");
-    request->size = text.size;
+    request->mail = fmemopen(room, text.size, "r");
     for (const char *at = config->to; *at;) {
         const size_t size = strcspn(at, ", ");
         snprintf(address, sizeof address, "%.*s", (int) size, at);
@@ -331,13 +320,12 @@ static bool set_mail(struct request *request, CURL *easy, const struct notify_co
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, hear_server);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
     curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
-    curl_easy_setopt(easy, CURLOPT_READFUNCTION, give_body);
-    curl_easy_setopt(easy, CURLOPT_READDATA, request);
+    curl_easy_setopt(easy, CURLOPT_READDATA, request->mail);
     if (config->user[0]) {
         curl_easy_setopt(easy, CURLOPT_USERNAME, config->user);
         curl_easy_setopt(easy, CURLOPT_PASSWORD, secrets->line[0]);
     }
-    return !text.cut;
+    return request->mail && !text.cut;
 }
 
 bool request_set(struct request *request, struct transfer *transfer,
@@ -374,6 +362,8 @@ bool request_set(struct request *request, struct transfer *transfer,
 void request_clear(struct request *request)
 {
     curl_slist_free_all(request->recipients);
+    if (request->mail)
+        fclose(request->mail);
     free(request->body);
     *request = (struct request){0};
 }

@@ -10,6 +10,8 @@
 #include "outlets/transfer.h"
 #include "base/secret.h"
 
+#include <stdio.h>
+
 /* The contents of a section's secret files; read for each try, as they may have changed. */
 struct secrets {
     char url[SECRET_SIZE];
@@ -23,8 +25,8 @@ bool secrets_read(struct secrets *secrets, const struct notify_config *config, c
 
 struct request {
     struct curl_slist *recipients;
-    char *body; /* on the heap */
-    size_t size, at;
+    char *body;        /* on the heap */
+    FILE *mail;        /* reads the body of a mail; NULL: none */
     unsigned accepted; /* commands of a mail, so far */
     char refused[120]; /* a mail server's words on an address that it rejects; empty: none */
 };

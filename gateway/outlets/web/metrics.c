@@ -15,16 +15,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define METRIC_SIZE (VALUE_NAME_SIZE + 8)
+
 struct page {
     const struct web *web;
     FILE *out;
     double now;
-    bool *fresh; /* of each pack */
+    bool *fresh;              /* of each pack */
+    char metric[METRIC_SIZE]; /* whose samples are being written */
 };
 
-static void begin_metric(const struct page *page, const char *name, const char *type,
-                         const char *help)
+/* The head of a metric, before its first sample. */
+static void begin_metric(struct page *page, const char *name, const char *type, const char *help)
 {
+    if (strcmp(page->metric, name) == 0)
+        return;
+    snprintf(page->metric, sizeof page->metric, "%s", name);
     fprintf(page->out, "# HELP packgate_%s %s\n# TYPE packgate_%s %s\n", name, help, name, type);
 }
 
@@ -40,33 +46,30 @@ static void put_sample(const struct page *page, const char *name, unsigned n, do
         fprintf(page->out, "packgate_%s{pack=\"%s\"} %.10g\n", name, pack_name(page, n), number);
 }
 
-static void put_array(const struct page *page, enum pack_value first, unsigned count,
-                      const char *label, const char *help)
+static void put_array(struct page *page, enum pack_value first, unsigned count, const char *label,
+                      const char *help)
 {
     const char *name = pack_value_info(first)->name;
-    bool begun = false;
     for (unsigned n = 0; n < page->web->count; n++)
         for (unsigned i = 0; page->fresh[n] && i < count; i++) {
             const double number = page->web->packs[n].pack->values.value[(unsigned) first + i];
             if (isnan(number))
                 continue;
-            if (!begun)
-                begin_metric(page, name, "gauge", help);
-            begun = true;
+            begin_metric(page, name, "gauge", help);
             fprintf(page->out, "packgate_%s{pack=\"%s\",%s=\"%u\"} %.10g\n", name,
                     pack_name(page, n), label, i + 1, number);
         }
 }
 
 /* A value that any pack has. `always`: also of a silent pack. */
-static void put_value(const struct page *page, const char *name, const char *tail, bool always)
+static void put_value(struct page *page, const char *name, const char *tail, bool always)
 {
     struct value_ref ref;
     struct meaning meaning;
-    char full[VALUE_NAME_SIZE + 8];
-    bool begun = false;
+    char full[METRIC_SIZE];
     if (!value_find(name, &ref))
         return;
+    const char *help = meaning_find(name, &meaning) ? meaning.title : name;
     snprintf(full, sizeof full, "%s%s", name, tail);
     for (unsigned n = 0; n < page->web->count; n++) {
         const struct source *source = &page->web->packs[n].pack->source;
@@ -75,26 +78,19 @@ static void put_value(const struct page *page, const char *name, const char *tai
             always || page->fresh[n] ? value_of(&ref, source->values, &status) : NAN;
         if (isnan(number))
             continue;
-        if (!begun)
-            begin_metric(page, full, tail[0] ? "counter" : "gauge",
-                         meaning_find(name, &meaning) ? meaning.title : name);
-        begun = true;
+        begin_metric(page, full, tail[0] ? "counter" : "gauge", help);
         put_sample(page, full, n, number);
     }
 }
 
-static void put_alarms(const struct page *page)
+static void put_alarms(struct page *page)
 {
-    bool begun = false;
     for (unsigned n = 0; n < page->web->count; n++) {
         const struct pack *values = &page->web->packs[n].pack->values;
         for (int i = 0; page->fresh[n] && i < PACK_ALARM_COUNT; i++) {
             if (!(values->alarms_known >> i & 1))
                 continue;
-            if (!begun)
-                begin_metric(page, "alarm", "gauge",
-                             "Whether an alarm that the BMS knows is active");
-            begun = true;
+            begin_metric(page, "alarm", "gauge", "Whether an alarm that the BMS knows is active");
             const struct {
                 const char *level;
                 uint32_t can, active;
@@ -110,7 +106,7 @@ static void put_alarms(const struct page *page)
 }
 
 /* Metrics that exist for a silent pack, too. */
-static void put_states(const struct page *page)
+static void put_states(struct page *page)
 {
     static const struct {
         const char *name, *tail;
@@ -157,7 +153,7 @@ static void put_states(const struct page *page)
     }
 }
 
-static void put_one(const struct page *page, const char *name, const char *type, const char *help,
+static void put_one(struct page *page, const char *name, const char *type, const char *help,
                     double number)
 {
     begin_metric(page, name, type, help);
@@ -165,7 +161,7 @@ static void put_one(const struct page *page, const char *name, const char *type,
 }
 
 /* What the gateway reports of itself; nothing if it does not answer. */
-static void put_status(const struct page *page, const json_t *status)
+static void put_status(struct page *page, const json_t *status)
 {
     static const char *const modbus[][4] = {
         {"clients", "modbus_clients", "gauge", "Modbus clients that are connected"},
@@ -187,8 +183,7 @@ static void put_status(const struct page *page, const json_t *status)
     {
         const char *name = json_string_value(json_object_get(line, "name"));
         const char *state = json_string_value(json_object_get(line, "state"));
-        if (i == 0)
-            begin_metric(page, "line_open", "gauge", "Whether the port of a line is open");
+        begin_metric(page, "line_open", "gauge", "Whether the port of a line is open");
         if (name && state)
             fprintf(page->out, "packgate_line_open{line=\"%s\"} %d\n", name,
                     strcmp(state, "open") == 0);
@@ -198,15 +193,14 @@ static void put_status(const struct page *page, const json_t *status)
     {
         const char *kind = json_string_value(json_object_get(outlet, "kind"));
         const char *name = json_string_value(json_object_get(outlet, "name"));
-        if (i == 0)
-            begin_metric(page, "outlet_running", "gauge", "Whether an outlet runs");
+        begin_metric(page, "outlet_running", "gauge", "Whether an outlet runs");
         fprintf(page->out, "packgate_outlet_running{kind=\"%s\",name=\"%s\"} %d\n",
                 kind ? kind : "", name ? name : "",
                 json_is_true(json_object_get(outlet, "running")));
     }
 }
 
-static void put_gateway(const struct page *page, const json_t *status)
+static void put_gateway(struct page *page, const json_t *status)
 {
     const struct web *web = page->web;
     const struct http_counters counters = http_counters(web->http);

@@ -126,7 +126,7 @@ bool outlet_ask(struct outlet *outlet, const char *what, void (*done)(void *data
     return false;
 }
 
-void outlet_report(struct outlet *outlet, const struct pipe_report *report)
+void outlet_report(struct outlet *outlet)
 {
 }
 

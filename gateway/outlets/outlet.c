@@ -53,7 +53,8 @@ struct outlet {
     struct pipe_note *notes; /* an empty text: it was removed */
     unsigned note_count;
     struct request orders[REQUESTS_MAX], questions[REQUESTS_MAX];
-    uint64_t request_count; /* since the start */
+    uint64_t request_count;    /* since the start */
+    struct pipe_report report; /* as the gateway has it */
     double heard_at;
     bool ending, gone;
 };
@@ -150,9 +151,15 @@ void outlet_keep(struct outlet *outlet, const char *key, const char *text)
     transmit(outlet, &(struct pipe_message){.type = PIPE_NOTE, .note = *note}, -1);
 }
 
-void outlet_report(struct outlet *outlet, const struct pipe_report *report)
+void outlet_report(struct outlet *outlet)
 {
-    transmit(outlet, &(struct pipe_message){.type = PIPE_REPORT, .report = *report}, -1);
+    struct pipe_message message = {.type = PIPE_REPORT};
+    const struct pipe_report *report = &message.report;
+    if (!outlet->self || !outlet->kind->report)
+        return;
+    outlet->kind->report(outlet->self, &message.report);
+    if (memcmp(report, &outlet->report, sizeof *report) != 0 && transmit(outlet, &message, -1))
+        outlet->report = *report;
 }
 
 /* The request in flight with a number; 0: a free place. */
@@ -360,6 +367,7 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     report_staleness(outlet, now);
     if (outlet->kind->second)
         outlet->kind->second(outlet->self, now);
+    outlet_report(outlet);
 }
 
 /* The timer was suspended together with the host. */

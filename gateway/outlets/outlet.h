@@ -59,6 +59,8 @@ struct outlet_kind {
     void (*ordered)(void *self, const struct outlet_pack *pack, const struct order_report *report);
     /** Each second, also while it ends. NULL: nothing to do. */
     void (*second)(void *self, double now);
+    /** Fills in its state, for `packgate status`; called each second after `second`, and sent if it has changed. NULL: none. */
+    void (*report)(void *self, struct pipe_report *report);
     /** Ends it: the gateway ends, or the section has changed or (`gone`) was removed. Calls
      * outlet_over when done, within OUTLET_END_S, or OUTLET_WITHDRAW_S when the section is gone or
      * its kind lingers; after that the process is killed. */
@@ -151,8 +153,8 @@ static inline struct alarms outlet_alarms(const struct outlet *outlet, const cha
 bool outlet_ask(struct outlet *outlet, const char *what, void (*done)(void *data, const char *text),
                 void *data);
 
-/** Reports the outlet's state to the gateway, for `packgate status`. */
-void outlet_report(struct outlet *outlet, const struct pipe_report *report);
+/** Reports its state at once. */
+void outlet_report(struct outlet *outlet);
 
 /** The outlet has finished ending: the loop stops. */
 void outlet_over(struct outlet *outlet);

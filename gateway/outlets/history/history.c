@@ -37,6 +37,7 @@ struct history {
     ev_timer commit, prune, checkup;
     unsigned checking; /* the pack whose health is checked next */
     uint32_t written;  /* commits that were good */
+    bool failing;      /* the last one was not */
     double began_at, pruned_at;
     double heard; /* time of day up to which all polls were received; 0: unknown yet */
     struct steady steady;
@@ -119,13 +120,19 @@ static void commit(struct history *history, bool all)
     }
     const bool written = store_commit(history->store);
     history->written += written;
-    struct pipe_report report = {.connected = written,
-                                 .sent = history->written,
-                                 .queued = (uint32_t) store_waiting(history->store),
-                                 .failed = store_failures(history->store)};
-    if (!written)
-        snprintf(report.words, sizeof report.words, "cannot be written");
-    outlet_report(history->outlet, &report);
+    history->failing = !written;
+    outlet_report(history->outlet); /* a reader may wait for it */
+}
+
+static void report_history(void *self, struct pipe_report *report)
+{
+    const struct history *history = self;
+    report->connected = !history->failing;
+    report->sent = history->written;
+    report->queued = history->failing ? (uint32_t) store_waiting(history->store) : 0;
+    report->failed = store_failures(history->store);
+    snprintf(report->words, sizeof report->words, "%s",
+             history->failing ? "cannot be written" : "");
 }
 
 /* A reader asked for a commit. */
@@ -237,6 +244,7 @@ const struct outlet_kind outlet_history = {
     .start = start_history,
     .changed = on_changed,
     .ordered = on_ordered,
+    .report = report_history,
     .stop = stop_history,
     .commit = commit_asked,
     .free = free_history,

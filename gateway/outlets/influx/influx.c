@@ -55,7 +55,6 @@
 #define REGRET_S 60
 #define LOOK_AGAIN_S 10.0   /* seconds until an unreadable history is opened again */
 #define TELL_AGAIN_S 3600.0 /* seconds between log messages about rejected rows */
-#define REPORT_TICKS 5
 #define LOOK_DAYS_S 3600.0
 #define MINUTE_S 60
 #define MUCH (BATCH_SIZE / 4)
@@ -95,7 +94,6 @@ struct influx {
     double saved_at, refusal_told;
     bool changed; /* gaps changed since they were saved */
     uint32_t sent, lost, failed;
-    unsigned ticks;
     ev_timer later;
 };
 
@@ -460,25 +458,23 @@ static void on_daily(void *data)
     }
 }
 
-static void report_influx(struct influx *influx)
+static void report_influx(void *self, struct pipe_report *report)
 {
+    const struct influx *influx = self;
     char span[DURATION_SIZE];
     const int64_t late = behind(influx);
     const int64_t queued = gaps_total(&influx->gaps) / influx->step * influx->count;
-    struct pipe_report report = {
-        .connected = influx->taken_at > -INFINITY && !influx->trouble.told,
-        .sent = influx->sent,
-        .dropped = influx->lost,
-        .failed = influx->failed,
-        .queued = queued > UINT32_MAX ? UINT32_MAX : (uint32_t) queued,
-        .behind_s = late > UINT32_MAX ? UINT32_MAX : (uint32_t) late,
-    };
-    struct text text = text_in(report.words, sizeof report.words);
+    report->connected = influx->taken_at > -INFINITY && !influx->trouble.told;
+    report->sent = influx->sent;
+    report->dropped = influx->lost;
+    report->failed = influx->failed;
+    report->queued = queued > UINT32_MAX ? UINT32_MAX : (uint32_t) queued;
+    report->behind_s = late > UINT32_MAX ? UINT32_MAX : (uint32_t) late;
+    struct text text = text_in(report->words, sizeof report->words);
     if (late > 2 * influx->step)
         text_format(&text, "%s behind%s", duration_words((double) late, span),
                     influx->words[0] ? ": " : "");
     text_add(&text, influx->words);
-    outlet_report(influx->outlet, &report);
 }
 
 /* An interval is over. The first one after the start is incomplete: it becomes a gap, of which the
@@ -520,8 +516,6 @@ static void on_second(void *self, double now)
     send_health(influx, now);
     if (first || now - influx->saved_at > (influx->changed ? SAVE_SOON_S : SAVE_S))
         save_gaps(influx, now);
-    if (++influx->ticks % REPORT_TICKS == 1)
-        report_influx(influx);
 }
 
 /* Owes the finished intervals between two times of day once more. */
@@ -665,6 +659,7 @@ const struct outlet_kind outlet_influx = {
     .start = start_influx,
     .changed = on_changed,
     .second = on_second,
+    .report = report_influx,
     .stop = stop_influx,
     .free = free_influx,
 };

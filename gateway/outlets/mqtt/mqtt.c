@@ -143,7 +143,6 @@ static void on_up(void *data)
     const bool device = mqtt_is_device(mqtt);
     double now = clock_now();
     withdraw_again(mqtt);
-    send_report(mqtt);
     if (mqtt->ending)
         return;
     memset(mqtt->echoes, 0, sizeof mqtt->echoes);
@@ -171,7 +170,6 @@ static void on_down(void *data)
     struct mqtt *mqtt = data;
     alarms_undo(mqtt);
     mqtt->answered_at = -INFINITY;
-    send_report(mqtt);
     if (mqtt->ending && mqtt->withdrawals.count == 0)
         outlet_over(mqtt->outlet);
 }
@@ -364,6 +362,7 @@ const struct outlet_kind outlet_mqtt = {
     .start = start_mqtt,
     .changed = on_changed,
     .second = send_on_second,
+    .report = send_report,
     .stop = stop_mqtt,
     .free = free_mqtt,
 };

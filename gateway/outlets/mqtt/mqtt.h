@@ -82,9 +82,7 @@ struct mqtt {
     unsigned unsure_count;
     double answered_at; /* last answer not used for values yet; -INFINITY: none */
     ev_timer flush, birth, farewell;
-    unsigned ticks;
-    uint32_t failed_told; /* failed connections, as reported to the gateway */
-    uint32_t refused;     /* orders that were not executed, for any reason */
+    uint32_t refused; /* orders that were not executed, for any reason */
     bool ending, shared_told, retained_told, foreign_told, forbidden_told, stale_told;
     char *room;
 };
@@ -128,10 +126,8 @@ void send_soon(struct mqtt *mqtt);
  * next round needs another answer, which also confirms that these were read. */
 void send_now(struct mqtt *mqtt, double now);
 
-/** Reports the state of the connection to the gateway. */
-void send_report(struct mqtt *mqtt);
-
-/** The timers. */
+/** What the outlet does. */
+void send_report(void *self, struct pipe_report *report);
 void send_on_flush(struct ev_loop *loop, ev_timer *timer, int revents);
 void send_on_second(void *self, double now);
 

@@ -7,9 +7,8 @@
 
 #include <math.h>
 
-#define SPARE_ROOM 32  /* of the queue, reserved for events and results */
-#define OPEN_S 0.5     /* time after an answer of the broker in which values may be sent */
-#define REPORT_TICKS 5 /* seconds */
+#define SPARE_ROOM 32 /* of the queue, reserved for events and results */
+#define OPEN_S 0.5    /* time after an answer of the broker in which values may be sent */
 /* Time between two messages of on_change: slightly less than a second, so that polls of once a
  * second are not delayed for ever after an early one. After a pause, a second message may follow at
  * once: a cycle can arrive in two parts. */
@@ -310,18 +309,17 @@ void send_soon(struct mqtt *mqtt)
         timer_restart(loop, &mqtt->flush, 0);
 }
 
-void send_report(struct mqtt *mqtt)
+void send_report(void *self, struct pipe_report *report)
 {
-    struct connection_counters counters = connection_counters(mqtt->connection);
-    struct pipe_report report = {.connected = connection_is_up(mqtt->connection),
-                                 .sent = counters.sent,
-                                 .dropped = counters.dropped,
-                                 .failed = counters.failed,
-                                 .refused = mqtt->refused,
-                                 .queued = counters.queued};
-    snprintf(report.words, sizeof report.words, "%.127s", counters.words);
-    mqtt->failed_told = counters.failed;
-    outlet_report(mqtt->outlet, &report);
+    const struct mqtt *mqtt = self;
+    const struct connection_counters counters = connection_counters(mqtt->connection);
+    report->connected = connection_is_up(mqtt->connection);
+    report->sent = counters.sent;
+    report->dropped = counters.dropped;
+    report->failed = counters.failed;
+    report->refused = mqtt->refused;
+    report->queued = counters.queued;
+    snprintf(report->words, sizeof report->words, "%.127s", counters.words);
 }
 
 void send_on_second(void *self, double now)
@@ -332,7 +330,4 @@ void send_on_second(void *self, double now)
      */
     if (mqtt->config->switching)
         connection_knock(mqtt->connection);
-    if (mqtt->ticks++ % REPORT_TICKS == 0 ||
-        connection_counters(mqtt->connection).failed != mqtt->failed_told)
-        send_report(mqtt);
 }

@@ -26,7 +26,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define REPORT_TICKS 5    /* seconds */
 #define TALLY_TICKS 600   /* seconds between two notes of the day's tally */
 #define LATE_S (2 * 3600) /* a later report is useless */
 #define LAST_S 3.0        /* time for the last messages at the end */
@@ -109,15 +108,15 @@ static void send_next(struct notify *notify)
         sender_send(notify->sender, &notify->sending->message);
 }
 
-static void report_notify(struct notify *notify)
+static void report_notify(void *self, struct pipe_report *report)
 {
-    struct pipe_report report = {.connected = !notify->failing,
-                                 .sent = notify->delivery.sent,
-                                 .dropped = notify->delivery.dropped,
-                                 .failed = notify->delivery.failed,
-                                 .queued = notify->delivery.count};
-    snprintf(report.words, sizeof report.words, "%s", notify->words);
-    outlet_report(notify->outlet, &report);
+    const struct notify *notify = self;
+    report->connected = !notify->failing;
+    report->sent = notify->delivery.sent;
+    report->dropped = notify->delivery.dropped;
+    report->failed = notify->delivery.failed;
+    report->queued = notify->delivery.count;
+    snprintf(report->words, sizeof report->words, "%s", notify->words);
 }
 
 static void on_sent(void *data, enum outcome outcome, const char *why)
@@ -148,7 +147,6 @@ static void on_sent(void *data, enum outcome outcome, const char *why)
                         "%s: %s; trying again in %.0f s", notify->name, why, pause_s);
         notify->failing = true;
     }
-    report_notify(notify);
     if (notify->ending && notify->delivery.count == 0)
         outlet_over(notify->outlet);
     else
@@ -335,9 +333,7 @@ static void on_second(void *self, double now)
     send_due_reports(notify);
     delivery_tell_held(&notify->delivery, notify->gateway, now, clock_wall());
     send_next(notify);
-    if (notify->ticks++ % REPORT_TICKS == 0)
-        report_notify(notify);
-    if (notify->ticks % TALLY_TICKS == 0)
+    if (++notify->ticks % TALLY_TICKS == 0)
         note_tallies(notify);
     if (notify->ticks % 60 == 0) /* notes that are not needed any more are removed */
         for (unsigned i = 0; i < notify->pack_count; i++)
@@ -474,6 +470,7 @@ const struct outlet_kind outlet_notify = {
     .changed = on_changed,
     .ordered = on_ordered,
     .second = on_second,
+    .report = report_notify,
     .stop = stop_notify,
     .free = free_notify,
     .test = test_notify,

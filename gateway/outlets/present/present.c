@@ -88,24 +88,20 @@ static void write_asked(const struct present *present, double now, struct text *
         text_format(text, "; told: %s", present->asked.told);
 }
 
-static void report_present(struct present *present, double now)
+static void report_present(void *self, struct pipe_report *report)
 {
+    const struct present *present = self;
+    const double now = clock_now();
     const bool answers = bus_is_open(present->bus) && !has_duplicate(present, now);
-    struct pipe_report fresh = {
-        .connected = answers && present->said == PRESENT_RUNNING,
-        .sent = present->asked.count,
-    };
-    struct text text = text_in(fresh.words, sizeof fresh.words);
+    struct text text = text_in(report->words, sizeof report->words);
+    report->connected = answers && present->said == PRESENT_RUNNING;
+    report->sent = present->asked.count;
     text_add(&text, answers                      ? states[present->said]
                     : !bus_is_open(present->bus) ? "the port is not open"
                                                  : "silent, another device answers in its place");
     if (answers && present->said == PRESENT_RUNNING && present->untold[0])
         text_format(&text, "; not reported: %s", present->untold);
     write_asked(present, now, &text);
-    if (memcmp(&fresh, &present->report, sizeof fresh) == 0 || present->ending)
-        return;
-    present->report = fresh;
-    outlet_report(present->outlet, &fresh);
 }
 
 const struct pack *present_limits(const struct pack *decoded)
@@ -245,7 +241,6 @@ static void on_second(void *self, double now)
         log_message(state == PRESENT_RUNNING ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "%s: %s",
                     present->title, states[state]);
     }
-    report_present(present, now);
 }
 
 static void on_end(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -332,6 +327,7 @@ const struct outlet_kind outlet_present = {
     .start = start_present,
     .changed = on_changed,
     .second = on_second,
+    .report = report_present,
     .stop = stop_present,
     .free = release,
 };

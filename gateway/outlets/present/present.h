@@ -80,8 +80,7 @@ struct present {
     struct shown shown;            /* of the last fresh values */
     char untold[PRESENT_UNTOLD];   /* those of them that the protocol cannot report */
     bool known[SHOWN_NUMBERS + 1]; /* values known when `untold` was written; the last: alarms */
-    double duplicate_at;       /* when another device last answered at our address; NaN: never */
-    struct pipe_report report; /* the last one */
+    double duplicate_at; /* when another device last answered at our address; NaN: never */
     struct {
         char who[ADDRESS_TEXT], what[64], told[PRESENT_LIMITS];
         double at, told_at; /* NaN: not yet */

@@ -19,7 +19,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define REPORT_S 10.0
 #define PEM_MOST 1000000 /* bytes of a certificate with its chain */
 
 static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, double now)
@@ -148,7 +147,6 @@ bool web_is_this_host(const struct web_request *request)
 static void free_web(void *self)
 {
     struct web *web = self;
-    ev_timer_stop(outlet_loop(web->outlet), &web->report);
     http_free(web->http);
     stream_free(web->stream);
     past_free(web->past);
@@ -211,17 +209,15 @@ static bool open_server(struct web *web)
     return true;
 }
 
-/* For `packgate status`. */
-static void on_report(struct ev_loop *loop, ev_timer *timer, int revents)
+static void report_web(void *self, struct pipe_report *report)
 {
-    const struct web *web = timer->data;
+    const struct web *web = self;
     const struct http_counters counters = http_counters(web->http);
-    const struct pipe_report report = {.connected = true,
-                                       .sent = (uint32_t) counters.requests,
-                                       .dropped = (uint32_t) counters.dropped,
-                                       .failed = (uint32_t) counters.refused,
-                                       .queued = counters.clients};
-    outlet_report(web->outlet, &report);
+    report->connected = true;
+    report->sent = (uint32_t) counters.requests;
+    report->dropped = (uint32_t) counters.dropped;
+    report->failed = (uint32_t) counters.refused;
+    report->queued = counters.clients;
 }
 
 static void *start_web(struct outlet *outlet)
@@ -258,9 +254,6 @@ static void *start_web(struct outlet *outlet)
         log_info("web: page at %s://%s%s%s:%u/", web->config->tls_cert[0] ? "https" : "http",
                  six ? "[" : "", host, six ? "]" : "", web->guard.ports[i]);
     }
-    ev_timer_init(&web->report, on_report, 0, REPORT_S);
-    web->report.data = web;
-    ev_timer_start(outlet_loop(outlet), &web->report);
     return web;
 }
 
@@ -279,6 +272,7 @@ const struct outlet_kind outlet_web = {
     .start = start_web,
     .changed = on_changed,
     .ordered = on_ordered,
+    .report = report_web,
     .stop = stop_web,
     .free = free_web,
     .commands = commands,

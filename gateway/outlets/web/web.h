@@ -27,7 +27,6 @@ struct setup {
 struct web {
     struct outlet *outlet;
     const struct web_config *config;
-    ev_timer report;
     struct guard guard;
     struct http *http;
     struct stream *stream;

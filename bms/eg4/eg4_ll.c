@@ -160,7 +160,7 @@ static const struct modbus_value board_values[] = {
 static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
     if (reg == 25)
-        return pack_flow(told);
+        return (int32_t) pack_flow(told);
     if (reg >= REG_IDENTITY)
         return modbus_told_rows(identity, COUNT(identity), told, function, reg);
     return modbus_told_rows(board_values, COUNT(board_values), told, function, reg);

@@ -394,7 +394,7 @@ static bool is_question(const struct jk_record *record)
  * absurd. */
 static bool limit_fits(const struct jk_record *record)
 {
-    const int64_t mv = get_or_0(record, CELL_HIGH, U32);
+    const double mv = (double) get_or_0(record, CELL_HIGH, U32);
     return mv > 0 && mv <= pack_value_info(SET_CELL_HIGH_MV)->max;
 }
 

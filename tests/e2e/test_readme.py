@@ -14,7 +14,7 @@ import tempfile
 
 import yaml
 
-from harness import Gateway, PACKGATE, PATIENCE, find, main, simulate, simulate_pty
+from harness import Gateway, PACKGATE, PATIENCE, find, main, protocols, simulate, simulate_pty
 
 SERVER = "tcp://192.0.2.49:6126"
 ADAPTER = "serial:/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0"
@@ -122,15 +122,14 @@ def home_assistant_is_a_part_of_the_generated():
 
 # ---- the table of protocols ----
 
-def drivers_in_source():
-    """name -> (baud or "-", has switches), from the structs at the end of the drivers' files."""
+def bauds_in_source():
+    """name -> baud or "-", from the structs at the end of the drivers' files."""
     drivers = {}
     for path in glob.glob("bms/**/*.c", recursive=True):
         with open(path, encoding="utf-8") as source:
             for body in re.findall(r"^const struct bms_driver \w+ = \{\n(.*?)^\};", source.read(), re.M | re.S):
                 name = re.search(r'\.name = "([^"]+)"', body)[1]
-                baud = "-" if ".advertises = " in body else re.search(r"\.baud = (\d+)", body)[1]
-                drivers[name] = (baud, ".control = " in body)
+                drivers[name] = "-" if ".advertises = " in body else re.search(r"\.baud = (\d+)", body)[1]
     return drivers
 
 
@@ -143,7 +142,8 @@ def rows_of(page, columns):
 def tables_have_all_protocols():
     table = {row[0].strip("`"): row for row in rows_of(TABLE, 7) if re.fullmatch("`[a-z0-9-]+`", row[0])
              and row[0] != "`protocol`"}
-    known = drivers_in_source()
+    known = bauds_in_source()
+    switched = {driver["name"]: driver["switches"] for driver in protocols()}
     help_text = run(PACKGATE, "simulate", "--help").stdout.decode()
     listed = re.findall(r"^  ([a-z][a-z0-9-]+) +(?:(\d+)-(\d+))? +([a-z0-9 ]*)$",
                         help_text.split("variants:\n")[1].split("\n\n")[0], re.M)
@@ -152,10 +152,10 @@ def tables_have_all_protocols():
     assert set(known) == set(table), (known.keys(), table.keys())
     for name, low, high, variants in listed:
         _, _, baud, _, address, switch, _ = table[name]
-        assert baud == known[name][0], (name, baud)
+        assert baud == known[name], (name, baud)
         assert (f"{low}…{high}" if low else "one per line") in address, (name, address)
         assert all(f"`{variant}`" in address for variant in variants.split()), (name, address)
-        assert (switch != "no") == known[name][1], (name, switch)
+        assert (switch != "no") == switched[name], (name, switch)
     makes = PAGES[README].split("## Supported packs")[1].split("\n## ")[0]
     missing = [name for name in known if f"`{name}`" not in makes]
     assert not missing, f"not among README's supported packs: {missing}"

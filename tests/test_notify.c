@@ -87,7 +87,7 @@ static void alarm_at(int level)
 }
 
 /* Seconds pass, or something changes: "a2" is the level of the alarm, "s" the state of charge, "d" the difference of
- * cells, "f0" stale, "q1" silent for long enough, "r" `repeat`, "p" alarms of level 2 only, "e" alarms only. */
+ * cells, "f0" stale, "q1" silent for long enough, "r" `repeat`, "h" `hold`, "p" alarms of level 2 only, "e" alarms only. */
 static void play(const char *script)
 {
     char copy[400], *rest = copy, *word;
@@ -113,6 +113,9 @@ static void play(const char *script)
             break;
         case 'r':
             config.repeat_s = number;
+            break;
+        case 'h':
+            config.hold_s = number;
             break;
         case 'p':
             config.protection = true;
@@ -157,6 +160,8 @@ TEST(events)
          "30 soc_below began, 330 soc_below ended"},
         {"cells", "d101 100 d81 100 d79 100", "30 cell_delta began, 230 cell_delta ended"},
         {"not wanted", "e s3 100", ""},
+        {"it must last no longer than an update takes", "h1 a1 10 a0 10",
+         "1 " ALARM "began, 11 " ALARM "ended"},
         {"unknown while silent: the alarm must last again", "10 a1 20 f0 q1 100 f1 q0 39",
          "60 stale began, 160 " ALARM "began, 160 stale ended"},
         {"silent right after a start", "f0 500", ""},
@@ -189,6 +194,14 @@ TEST(follows_the_clock)
         expect("40 cell_over_voltage began, 130 cell_over_voltage ended");
         assert_true(began == START + 10 && lasted == 90);
     }
+}
+
+/* Held back by `repeat` only: it began when it was first seen. */
+TEST(begins_once)
+{
+    play("h0 r100 a1 10 a0 10 a1 100");
+    expect("0 cell_over_voltage began, 10 cell_over_voltage ended, 100 cell_over_voltage began");
+    assert_true(began == START + 20);
 }
 
 TEST(another_life)

@@ -51,8 +51,8 @@ static int level_now(const struct events *events, unsigned watch,
 static void note_level(struct watch *watch, int level, double hold_s, double now, double time)
 {
     for (int at_least = 1; at_least <= level; at_least++) {
-        /* If it was over for less than `hold`, it is still the same event. */
-        const bool begins = !(now - watch->was_at[at_least] < hold_s);
+        /* If it was over for less than `hold`, it is still the same event; `hold` may be shorter than an update takes. */
+        const bool begins = watch->level < at_least && !(now - watch->was_at[at_least] < hold_s);
         if (begins)
             watch->since[at_least] = now;
         if (begins && at_least == 1 && watch->told == 0)

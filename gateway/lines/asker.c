@@ -375,8 +375,9 @@ void asker_opened(struct asker *asker, bool away, double now)
     reply_clear(&asker->buffer);
     /* Of a request to an earlier process nothing is known, and one that is expired has no candidate: the stored answer
      * would count for the next request. */
-    const bool unknown =
-        ledger_expire(&asker->ledger, now - ANSWER_MOST_S) || !asker->wire->health.opened;
+    const bool unknown = ledger_expire(&asker->ledger, now - ANSWER_MOST_S) ||
+                         !asker->wire->health.opened || asker->cut_short;
+    asker->cut_short = false;
     if (unknown && port_traits(asker->wire->port)->stores && !asker->wire->config->any_age)
         asker->deaf_until = now + STORED_S;
     for (unsigned i = 0; i < asker->turns->count; i++) {
@@ -389,6 +390,7 @@ void asker_opened(struct asker *asker, bool away, double now)
 
 void asker_closed(struct asker *asker, double now)
 {
+    asker->cut_short |= now < asker->deaf_until;
     if (!asker->asking)
         return;
     asker->asking = false;

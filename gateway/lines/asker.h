@@ -43,8 +43,9 @@ struct asker {
     unsigned gap_before_ms; /* of the protocol of that exchange */
     double over_at;         /* the end of the last exchange */
     double deaf_until;      /* bytes until then are discarded, and nothing is sent */
-    double wanted_at;       /* since then a request waits for silence; NaN: none waits */
-    double loan_since;      /* set by lender.c: a loan waits for its turn; INFINITY: none does */
+    bool cut_short;    /* the port was closed before: the next opening is followed by the same */
+    double wanted_at;  /* since then a request waits for silence; NaN: none waits */
+    double loan_since; /* set by lender.c: a loan waits for its turn; INFINITY: none does */
 };
 
 void asker_init(struct asker *asker, struct wire *wire, struct turns *turns);

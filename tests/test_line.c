@@ -629,6 +629,43 @@ LINE_TEST(forgets_the_device_of_a_server_that_was_away)
     assert_int_equal(*note, 0);
 }
 
+static void answer_of_first(struct bench *bench, const uint8_t *request)
+{
+    if (request[1] == 1)
+        answer_well(bench, request);
+}
+
+static bool second_is_silent(struct bench *bench)
+{
+    return bench->pollers[1]->presence.silent_cycles >= 6;
+}
+
+static bool nothing_is_asked(struct bench *bench)
+{
+    return !bench->pollers[0]->cycle.under_way && enough_published(bench);
+}
+
+/* It went away between two polls, so that no pack that answers has missed one. The other may be there now as well. */
+LINE_TEST(wakes_silent_packs_of_a_server_that_was_away)
+{
+    struct bench *bench = *state;
+    for (int address = 1; address <= 2; address++)
+        add_pack(bench, &hasty, address)->poll_s = 0.1;
+    start(bench, answer_of_first);
+    await(bench, second_is_silent, "silent");
+    bench->wanted = bench->published + 1;
+    await(bench, nothing_is_asked, "idle");
+    hang_up(bench);
+    stop_listening(bench);
+    bench->wanted = 1;
+    await(bench, refused_often, "refused");
+    bench->away_since = clock_now();
+    await(bench, is_away_for_long, "away");
+    listen_on(bench, (unsigned) atoi(strrchr(bench->line_config.port, ':') + 1));
+    await_published(bench, 1);
+    assert_in_range(bench->pollers[1]->presence.silent_cycles, 1, 3);
+}
+
 /* The voltage 77 is that of an answer to nobody. */
 static bool never_publishes_held(struct bench *bench)
 {

@@ -372,6 +372,7 @@ void asker_opened(struct asker *asker, bool away, double now)
 {
     asker->quiet_since = asker->over_at = -INFINITY;
     asker->wanted_at = NAN;
+    asker->missed |= away;
     reply_clear(&asker->buffer);
     /* Of a request to an earlier process nothing is known, and one that is expired has no candidate: the stored answer
      * would count for the next request. */

@@ -38,8 +38,9 @@ struct asker {
     bool asking; /* `flight` is in flight */
     struct flight flight;
     struct order_queue orders;
-    bool missed;        /* since the last answer, a pack that answers left a request unanswered */
-    double quiet_since; /* the last byte, or the end of the last exchange */
+    /* Since the last answer, a pack that answers left a request unanswered, or the port was away. */
+    bool missed;
+    double quiet_since;     /* the last byte, or the end of the last exchange */
     unsigned gap_before_ms; /* of the protocol of that exchange */
     double over_at;         /* the end of the last exchange */
     double deaf_until;      /* bytes until then are discarded, and nothing is sent */

@@ -178,22 +178,27 @@ static json_t *ask_packs(struct asking *asking, const char *what, json_t *names)
 
 /* Asks the gateway on this host: values, and alarm levels from the status. The status is read
  * last: a pack that has turned stale in between is reported as stale, not as fresh without values.
- * Without names it has those of all packs and banks. */
+ * Without names the gateway returns the values of all packs, but those of banks only if they are
+ * named. The names of all packs might not fit into a request. */
 static json_t *read_here(struct check *check)
 {
     struct asking *asking = &check->asking;
+    const bool named = check->pack_count > 0;
     json_t *names = json_array(), *one, *other;
     size_t i, k;
     for (unsigned n = 0; n < check->pack_count; n++)
         json_array_append_new(names, json_string(check->packs[n]));
-    json_t *all = check->pack_count == 0 ? ask_packs(asking, "status", NULL) : NULL;
+    json_t *list = ask_packs(asking, "values", named ? json_incref(names) : NULL);
+    json_t *all = list && !named ? ask_packs(asking, "status", NULL) : NULL;
     json_array_foreach(all, i, one)
     {
-        json_array_append(names, json_object_get(one, "pack"));
+        if (strcmp(asking_text(one, "kind"), "bank") == 0)
+            json_array_append(names, json_object_get(one, "pack"));
     }
-    const bool good = all || check->pack_count > 0;
-    json_t *list = good ? ask_packs(asking, "values", json_incref(names)) : NULL;
-    json_t *status = list ? ask_packs(asking, "status", NULL) : NULL;
+    json_t *banks = all ? ask_packs(asking, "values", json_incref(names)) : NULL;
+    json_array_extend(list, banks);
+    const bool good = list && (named || banks);
+    json_t *status = good ? ask_packs(asking, "status", NULL) : NULL;
     json_array_foreach(list, i, one)
     {
         json_array_foreach(status, k, other)
@@ -211,6 +216,7 @@ static json_t *read_here(struct check *check)
     }
     json_decref(names);
     json_decref(all);
+    json_decref(banks);
     json_decref(status);
     asking_close(asking);
     return list;

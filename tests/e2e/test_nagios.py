@@ -192,26 +192,41 @@ def a_late_answer_is_none():
         assert (status, lines) == (3, ["PACKGATE UNKNOWN - the gateway does not answer"]), (status, lines)
 
 
-def a_pack_that_turns_stale_meanwhile_is_critical():
-    """Its values were fresh, its alarms are not there any more."""
-    packs = [{"pack": "shed", "state": "fresh"}], [{"pack": "shed", "state": "fresh", "voltage_v": 26.4}], [{"pack": "shed", "state": "stale", "age_s": 9}]
+def check_scripted(answers):
+    """The lines, and what was asked."""
+    asked = []
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
         path = os.path.join(folder, "control")
         listener.bind(path)
         listener.listen()
 
         def serve():
-            with listener.accept()[0] as client, client.makefile("rb") as asked:
-                for answer in packs:
-                    asked.readline()
+            with listener.accept()[0] as client, client.makefile("rb") as lines:
+                for answer in answers:
+                    asked.append(lines.readline())
                     client.sendall(json.dumps({"packs": answer}).encode() + b"\n")
 
         thread = threading.Thread(target=serve)
         thread.start()
         status, lines, _ = check("--control", path)
         thread.join()
+    return status, lines, asked
+
+
+def a_pack_that_turns_stale_meanwhile_is_critical():
+    """Its values were fresh, its alarms are not there any more."""
+    fresh = {"pack": "shed", "kind": "pack", "state": "fresh", "voltage_v": 26.4}
+    status, lines, _ = check_scripted(([fresh], [fresh], [], [{"pack": "shed", "state": "stale", "age_s": 9}]))
     assert (status, lines) == (2, ["SHED CRITICAL - stale, values are 9 s old"]), (status, lines)
 
 
-main([a_late_answer_is_none, a_pack_that_turns_stale_meanwhile_is_critical, says_what_there_is, follows_the_rules, tells_alarms_and_silence, has_the_banks, old_values_are_critical, finds_another_map,
+def asks_briefly_for_many_packs():
+    """A request has at most 4096 bytes."""
+    packs = [{"pack": f"a-rather-long-name-of-pack-{n}", "kind": "pack", "state": "fresh", "voltage_v": 26.4} for n in range(240)]
+    bank = {"pack": "all", "kind": "bank", "state": "fresh", "voltage_v": 26.4}
+    status, lines, asked = check_scripted((packs, [*packs, bank], [bank], [*packs, bank]))
+    assert status == 0 and len(lines) == 241 and max(map(len, asked)) < 100 and b'"all"' in asked[2], (status, len(lines), asked)
+
+
+main([a_late_answer_is_none, a_pack_that_turns_stale_meanwhile_is_critical, asks_briefly_for_many_packs, says_what_there_is, follows_the_rules, tells_alarms_and_silence, has_the_banks, old_values_are_critical, finds_another_map,
       does_not_know], at_once=4)

@@ -178,6 +178,7 @@ TEST(absent_values)
     for (unsigned i = 58; i <= 61; i++) /* no fault words, rather than all faults */
         r[i] = 0xFFFF;
     assert_int_equal(receive_window(&bms, 0xD2, 0, r, 80, &pack), BMS_DONE);
+    assert_int_equal(receive_window(&bms, 0xD2, 62, r + 62, 9, &pack), BMS_DONE);
     settle(&bms, &pack);
     assert_int_equal(pack.alarms_known, 0);
     static const enum pack_value unknown[] = {VOLTAGE_V,  CURRENT_A,  SOC_PERCENT, TEMP_C + 1,

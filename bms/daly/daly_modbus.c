@@ -163,8 +163,9 @@ void daly_rest(struct bms *bms, const struct modbus_window *window, struct pack 
     map->decode_rest(window, pack);
     memory->direction.state_is_new |= pack_known(pack, FLOW);
     /* Other programs read windows without the number of cells: 0 may then be behind the last one. */
-    for (int i = 0; i < MAX_CELLS && !modbus_has(window, map->cell_count, 1); i++)
-        if (pack->value[CELL_MV + i] == 0)
+    const bool counts = modbus_has(window, map->cell_count, 1);
+    for (unsigned i = 0; i < MAX_CELLS && !counts; i++)
+        if (modbus_has(window, i, 1) && pack->value[CELL_MV + i] == 0)
             pack_unset(pack, (enum pack_value)(CELL_MV + i));
     /* Some units have no MOS sensor, and some of these no balance mask either (section 5): the step
      * is requested as long as it returns one of them. */

@@ -198,9 +198,11 @@ static void answer_frames(struct client *client)
             continue;
         }
         const double now = clock_now();
-        /* It stays unanswered: the next turn disconnects all clients. */
-        if (late_turn_is_on(client->server->loop, now))
+        /* All stay unanswered: the next turn disconnects all clients. */
+        if (late_turn_is_on(client->server->loop, now)) {
+            answers.size = 0;
             break;
+        }
         asked = true;
         if (!answer_frame(client, client->bytes + done, span.size, &answers, now))
             break;

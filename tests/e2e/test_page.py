@@ -294,7 +294,7 @@ def prints_a_month():
             cells = ", ".join(f"c{n}" for n in range(1, 9))
             database.execute(f"INSERT INTO day(pack, day, n, soc_permille, {cells}) SELECT id, 20250215, 6, 500, 3300, 3340, 3300, 3300, 3300, 3300, 3300, 3300 FROM pack WHERE name = 'p01'")
             database.execute("INSERT INTO day(pack, day, n, soc_permille) SELECT id, 20250115, 6, 500 FROM pack WHERE name = 'p01'")
-            database.execute("INSERT INTO event(t, pack, kind, name, level, text) SELECT ?, id, 'alarm', 'cell_imbalance', 1, 'on' FROM pack WHERE name = 'p02'", [time.time() // 1])
+            database.execute("INSERT INTO event(t, pack, kind, name, level, text) SELECT ?, id, 'alarm', 'cell_imbalance', 1, 'on' FROM pack WHERE name = 'p02'", [time.time() // 1 - 60])
         text = "[line rack]\nport = sim:cells=8,capacity=100,soc=50\nprotocol = topbms\n"
         text += "".join(f"[pack {name}]\nname = {'W' * 32 if name == 'p02' else f'{name} in the cellar behind the door'}\nline = rack\naddress = {n}\nunit = {n}\n" for n, name in enumerate(names, 1))
         text += f"[bank house]\nname = House of all packs\npacks = {', '.join(names)}\nunit = 99\n"

@@ -93,16 +93,17 @@ async function settled(page, hash) {
     else await page.locator('.bat .soc').first().waitFor();
 }
 
-// Loads the page in another language, as chosen in Setup.
-async function speak(page, language) {
-    await page.evaluate(l => {
-        localStorage.setItem('packgate.language', l);
-        location.hash = '';
-    }, language);
-    await page.reload();
-    await page.waitForFunction(l => document.documentElement.lang === l, language);
-    await settled(page, '');
-}
+// Changes the language, as when one is chosen in Setup, or the view, and waits for the new view.
+const turn = (page, { language, hash }) => page.evaluate(async ({ language, hash }) => {
+    const main = document.getElementById('main'), before = main.firstElementChild;
+    if (hash != null && hash === location.hash) return;
+    if (hash != null) location.hash = hash;
+    else {
+        localStorage.setItem('packgate.language', language);
+        dispatchEvent(new Event('languagechange'));
+    }
+    while (main.firstElementChild === before) await new Promise(requestAnimationFrame);
+}, { language, hash });
 
 const card = (page, pack) => page.locator('.card', { has: page.locator(`h2 a:text-is("${pack}")`) });
 const has = (locator, text) => locator.filter({ hasText: text }).first().waitFor();
@@ -154,7 +155,7 @@ const AXE = require.resolve('axe-core/axe.min.js');
 
 // axe-core, which is in the page already, finds nothing.
 async function accessible(page, rules = {}) {
-    const found = await page.evaluate(which => globalThis.axe.run({ resultTypes: ['violations'], ...which }), rules);
+    const found = await page.evaluate(which => globalThis.axe.run({ resultTypes: ['violations'], selectors: false, ...which }), rules);
     const bad = found.violations.filter(v => ['serious', 'critical', 'moderate'].includes(v.impact));
     check(!bad.length, `${page.url()}: ${bad.map(v => `${v.id}: ${v.nodes.slice(0, 3).map(n => n.html.slice(0, 160))}`).join('; ')}`);
 }
@@ -571,23 +572,23 @@ const cases = {
     async views() {
         const axe = fs.readFileSync(AXE, 'utf8'), seen = new Set();
         async function go(page, hash) {
-            await page.evaluate(h => { location.hash = h; }, hash);
+            await turn(page, { hash });
             await settled(page, hash);
         }
         const page = await open({ viewport: { width: 320, height: 640 }, hasTouch: true, isMobile: true, colorScheme: 'dark', bypassCSP: true });
+        await page.evaluate(axe);
+        await page.evaluate(() => {
+            const draw = CanvasRenderingContext2D.prototype.fillText, cut = window.cut = new Set();
+            CanvasRenderingContext2D.prototype.fillText = function (text, x, ...more) {
+                draw.call(this, text, x, ...more);
+                const { a, e } = this.getTransform(), { actualBoundingBoxLeft, actualBoundingBoxRight } = this.measureText(text);
+                if (!this.canvas.isConnected) return;   // axe-core measures by drawing
+                if (a * (x - actualBoundingBoxLeft) + e < -1 || a * (x + actualBoundingBoxRight) + e > this.canvas.width + 1) cut.add(text);
+            };
+        });
         for (const language of LANGUAGES) {
             const isFirst = language === LANGUAGES[0];
-            await speak(page, language);
-            if (isFirst) await page.evaluate(axe);
-            await page.evaluate(() => {
-                const draw = CanvasRenderingContext2D.prototype.fillText, cut = window.cut = new Set();
-                CanvasRenderingContext2D.prototype.fillText = function (text, x, ...more) {
-                    draw.call(this, text, x, ...more);
-                    const { a, e } = this.getTransform(), { actualBoundingBoxLeft, actualBoundingBoxRight } = this.measureText(text);
-                    if (!this.canvas.isConnected) return;   // axe-core measures by drawing
-                    if (a * (x - actualBoundingBoxLeft) + e < -1 || a * (x + actualBoundingBoxRight) + e > this.canvas.width + 1) cut.add(text);
-                };
-            });
+            await turn(page, { language });
             for (const hash of VIEWS.filter(view => isFirst || !['#/charts', ...TWINS].includes(view))) {
                 await go(page, hash);
                 if (hash === '#/charts') await page.locator('[data-kind=heat] canvas').waitFor();
@@ -666,8 +667,11 @@ const cases = {
         await other.locator('[data-section=this_page] summary').click();
         await other.locator('#language').selectOption('de');
         await has(other.locator('nav'), 'Verlauf');
+        await other.locator('#language').waitFor();
+        await other.reload();
+        await has(other.locator('nav'), 'Verlauf');
         const italian = await open({ locale: 'it-IT' });
-        await italian.waitForFunction(() => document.documentElement.lang === 'it');   // that of the browser
+        await italian.locator('html[lang=it]').waitFor();   // that of the browser
     },
 
     async dark() {
@@ -1182,7 +1186,7 @@ const cases = {
         const page = await open();
         for (const [language, viewport] of [['en', { width: 1280, height: 860 }], ['en', { width: 3840, height: 2160 }], ['de', { width: 320, height: 640 }], ['fr', { width: 390, height: 800 }]]) {
             await page.setViewportSize(viewport);
-            await speak(page, language);
+            await turn(page, { language });
             await page.waitForFunction(() => document.querySelectorAll('.tile .soc').length === 16);
             await page.locator('.tile .mark[data-level=protection]').first().waitFor();
             // Sixteen alarms of a kind are one bar, there are three at most, and values can be seen below them.
@@ -1524,7 +1528,7 @@ const cases = {
     },
 };
 
-Object.assign(cases, require('./guide.js')({ open, check, has, say, complaints, picture, asked: () => asked }));
+Object.assign(cases, require('./guide.js')({ open, turn, check, has, say, complaints, picture, asked: () => asked }));
 
 async function run(line) {
     asked = JSON.parse(line);

@@ -7,7 +7,7 @@ import { gatewayName, hasAnswered, hasSession, isOffline, levelOf, load, say, si
 import { now } from './now.js';
 import { pack } from './pack.js';
 import { noAnswer, nothingOf, silentView } from './parts.js';
-import { language, t } from './words.js';
+import { language, speak, t } from './words.js';
 
 const RETRY_MS = 3000;
 const THEMES = ['auto', 'light', 'dark'];
@@ -87,10 +87,29 @@ function theme(choice) {
   view?.retheme?.();
 }
 
-document.documentElement.lang = language;
-for (const node of document.querySelectorAll('[data-t]')) setText(node, t(node.dataset.t));
-theme(store.get('theme', 'auto'));
-for (const name of ['aria-label', 'title']) setAttribute($('session'), name, t('logged_in'));
+// What is on every view.
+function translate() {
+  document.documentElement.lang = language;
+  for (const node of document.querySelectorAll('[data-t]')) setText(node, t(node.dataset.t));
+  for (const name of ['aria-label', 'title']) setAttribute($('session'), name, t('logged_in'));
+  theme(store.get('theme', 'auto'));
+  status();
+}
+
+// The browser says so when its languages change, and Setup when one is chosen. The view is made anew, and a draft of the set-up stays.
+addEventListener('languagechange', async () => {
+  try {
+    await speak();
+  } catch {
+    return;   // the gateway does not answer: the page speaks it when it is loaded the next time
+  }
+  translate();
+  view?.close?.();
+  view = null;
+  route();
+});
+
+translate();
 $('theme').addEventListener('click', () => theme(THEMES[(THEMES.indexOf(store.get('theme', 'auto')) + 1) % THEMES.length]));
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => view?.retheme?.());
 addEventListener('hashchange', () => route());

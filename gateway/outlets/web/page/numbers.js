@@ -8,8 +8,8 @@ const formats = {};
 
 /** A number with so many decimals and a typographic minus sign. */
 export function number(value, decimals = 0) {
-  formats[decimals] ??= new Intl.NumberFormat(locale, { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
-  const text = formats[decimals].format(value);
+  const format = formats[locale + decimals] ??= new Intl.NumberFormat(locale, { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  const text = format.format(value);
   return /[1-9]/.test(text) ? text.replace('-', '−') : text.replace('-', '');   // never "−0"
 }
 
@@ -23,9 +23,9 @@ export const watts = w =>
   Math.abs(w) < 999.5 ? [signed(w, 0), 'W'] : [signed(w / 1000, Math.abs(w) < 9995 ? 2 : 1), 'kW'];
 export const energy = wh => wh < 1e6 ? [number(wh / 1000, 1), 'kWh'] : [number(wh / 1e6, 2), 'MWh'];
 
-// Formats are cached: creating one takes longer than using it a hundred times.
 const dates = {};
-const dated = (key, options) => dates[key] ??= new Intl.DateTimeFormat(locale, options);
+/** A format of times; `key` names its options. Formats are kept: creating one takes longer than using it a hundred times. */
+export const dated = (key, options) => dates[locale + key] ??= new Intl.DateTimeFormat(locale, options);
 
 let zone = {}, east = 0;
 

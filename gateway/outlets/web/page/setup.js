@@ -111,7 +111,7 @@ function thisPage(renew) {
   const choice = el('select', {
     id: 'language', onchange() {
       store.set('language', choice.value);
-      location.reload();
+      dispatchEvent(new Event('languagechange'));
     },
   }, el('option', { value: '', selected: !store.get('language', '') }, t('automatic')),
   ...LANGUAGES.map(code => el('option', { value: code, lang: code, selected: store.get('language', '') === code },

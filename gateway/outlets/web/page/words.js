@@ -4,20 +4,31 @@ import { store } from './dom.js';
 
 export const LANGUAGES = ['en', 'de', 'fr', 'it', 'es', 'pl', 'nl'];
 
-const wanted = [store.get('language', ''), ...(navigator.languages || [navigator.language])].map(l => l.slice(0, 2));
-export const language = wanted.find(l => LANGUAGES.includes(l)) || 'en';
+const TEXT = {}, files = new Set(['text']);
 
-/** The browser's region for this language, if it has one: it decides on decimal sign and clock. */
-export const locale = (navigator.languages || []).find(l => l.startsWith(language)) || language;
+/** What speak() has chosen; `locale`: the browser's region for this language, if it has one, which decides on decimal sign and clock; COLON:
+ *  between words and what they announce, with a space before it in French. */
+export let language, locale, COLON;
 
-// The browser loads only the words of this language: page/embed makes a file of each column of text.js.
-const { TEXT } = await import(`./text-${language}.js`);
+// The browser loads only the words of one language: page/embed makes a file of each column of text.js.
+const wordsOf = async (file, code) => (await import(`./${file}-${code}.js`)).TEXT;
 
-/** Between words and what they announce; French has a space before it. */
-export const COLON = language === 'fr' ? '\u00a0:' : ':';
+/** Changes to the language that is wanted now, with all its words. */
+export async function speak() {
+  const regions = navigator.languages || [navigator.language], wanted = [store.get('language', ''), ...regions].map(l => l.slice(0, 2));
+  const next = wanted.find(l => LANGUAGES.includes(l)) || 'en', words = await Promise.all([...files].map(file => wordsOf(file, next)));
+  Object.assign(TEXT, ...words);
+  language = next;
+  locale = regions.find(l => l.startsWith(next)) || next;
+  COLON = next === 'fr' ? '\u00a0:' : ':';
+}
+await speak();
 
 /** Loads the words of a view, such as "guide-text", for t(). */
-export const addWords = async file => Object.assign(TEXT, (await import(`./${file}-${language}.js`)).TEXT);
+export async function addWords(file) {
+  files.add(file);
+  Object.assign(TEXT, await wordsOf(file, language));
+}
 
 /** The text of a key with {0}, {1} replaced; the key itself if it has no text. */
 export function t(key, ...values) {

@@ -847,10 +847,20 @@ const cases = {
         const lit = await page.locator('[data-kind=cells] .legend [data-lit]').allTextContents();
         check(lit.length === 2 && await coloured() > 300, `lit: ${lit}`);
         await has(page.locator('[data-kind=cells]'), /Lowest in this period: cell \d+, −\d/);
+        await page.evaluate(() => {
+            const read = window.getComputedStyle;
+            window.reads = 0;
+            window.getComputedStyle = (...what) => {
+                window.reads++;
+                return read(...what);
+            };
+        });
         await seventh.click();
         check(await seventh.getAttribute('aria-pressed') === 'true' && new URL(page.url()).hash === '#/charts/shed/24h/cell-7', `it is picked: ${page.url()}`);
         await page.waitForTimeout(100);
         check(await coloured() > 300, 'it stands out');
+        const reads = await page.evaluate(() => window.reads);
+        check(reads < 16, `the theme is read ${reads} times for sixteen lines`);
         await seventh.click();
         const cells = page.locator('[data-kind=cells]'), fromMean = page.locator('button', { hasText: 'From mean' });
         check(await fromMean.getAttribute('aria-pressed') === 'false', 'voltages of a day');

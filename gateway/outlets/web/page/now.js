@@ -108,8 +108,9 @@ export function now() {
   }
   let room = '';
   const fit = () => {
+    if (!asTiles) return;   // before the browser is asked for its layout, which takes long
     const above = grid.getBoundingClientRect().top + scrollY, is = [innerWidth, innerHeight, above].join();
-    if (room === is || !asTiles) return;
+    if (room === is) return;
     room = is;
     for (const tiles of grid.querySelectorAll(':scope > .tiles')) tiles.style.setProperty('--tile', `${tileWidth(alone.length, above)}rem`);
   };

@@ -2,9 +2,9 @@
 // One chart: uPlot with visible gaps, zoom by drag, pinch, wheel and keys, and the values at the cursor.
 import uPlot from './uplot.js';
 import { el, setAttribute } from './dom.js';
-import { day, num, number, signed } from './numbers.js';
+import { dated, day, num, number, signed } from './numbers.js';
 import { outermost } from './spread.js';
-import { locale, t } from './words.js';
+import { t } from './words.js';
 
 const sync = uPlot.sync('packgate');
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];   // so that lines differ not only by colour
@@ -12,7 +12,16 @@ const DENSE = 1600;   // steps; with more, lines are thin, because thick ones wo
 const AXIS_END = 28;  // px: half the width of the widest label of the time axis
 const SHADES = ['c1', 'c2', 'c3', 'c4'];
 
-export const colour = name => getComputedStyle(document.documentElement).getPropertyValue('--' + name).trim();
+let palette = null;
+
+/** A colour of the theme. All lines that are drawn in one go share what was read: to ask the browser for each takes longer than to draw it. */
+export function colour(name) {
+  if (!palette) {
+    palette = {};
+    queueMicrotask(() => { palette = null; });
+  }
+  return palette[name] ??= getComputedStyle(document.documentElement).getPropertyValue('--' + name).trim();
+}
 
 // Draws a hatched band with the words "no data" where values are missing.
 function drawGaps(u, times, known) {
@@ -88,8 +97,8 @@ function followFingers(u, zoom) {
 }
 
 const timeLabels = (_, at) => at.map(s => new Date(s * 1000)).map(d => (d.getHours() || d.getMinutes()) && at[1] - at[0] < 86400
-  ? d.toLocaleTimeString(locale, { hour: '2-digit', minute: '2-digit' })
-  : d.toLocaleDateString(locale, at[1] - at[0] > 26 * 86400 ? { month: 'short', year: '2-digit' } : { day: 'numeric', month: 'short' }));
+  ? dated('minute', { hour: '2-digit', minute: '2-digit' }).format(d)
+  : (at[1] - at[0] > 26 * 86400 ? dated('month', { month: 'short', year: '2-digit' }) : dated('date', { day: 'numeric', month: 'short' })).format(d));
 
 function fit(u, { clientWidth }) {
   if (clientWidth && clientWidth !== u.width) u.setSize({ width: Math.max(200, clientWidth), height: u.height });

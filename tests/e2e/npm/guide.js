@@ -113,8 +113,10 @@ module.exports = ({ open, turn, check, has, say, complaints, picture, asked }) =
             for (let all; (all = closed()).length; await new Promise(requestAnimationFrame)) all.forEach(summary => summary.click());
         });
     };
+    // Only the click, once there is something to be clicked: to move a mouse there takes most of the time of a case, and guide_walk has one.
+    const press = button => button.and(button.page().locator(':not(:disabled):visible')).dispatchEvent('click');
     const go = async (page, step) => {
-        await page.locator(`.way a[href="#/setup/${step}"]`).click();
+        await press(page.locator(`.way a[href="#/setup/${step}"]`));
         await heading(page, step);
     };
 
@@ -231,34 +233,34 @@ module.exports = ({ open, turn, check, has, say, complaints, picture, asked }) =
             const add = async (host, port) => {
                 await page.locator('form.row input').nth(0).fill(host);
                 if (port) await page.locator('form.row input').nth(1).fill(String(port));
-                await page.locator('form.row button').click();
+                await press(page.locator('form.row button'));
             };
             await add(`tcp://127.0.0.1:${asked().server}`);
             await add('127.0.0.1', asked().server);
             await add('/dev/not-listed');
             check(await page.locator('.pick', { hasText: 'tcp://' }).count() === 1, 'the same port twice is one');
             await page.locator('.pick', { hasText: 'serial:/dev/not-listed' }).locator('input').uncheck();
-            await page.locator('.feet .primary').click();
+            await press(page.locator('.feet .primary'));
             await heading(page, 'search');
-            await page.locator('.guide .bar .primary').click();
+            await press(page.locator('.guide .bar .primary'));
             await page.locator('.picks input').nth(1).waitFor();
             for (const words of asked().traits) await has(page.locator('.pick'), words);
             for (const box of await page.locator('.picks input').all()) await box.check();
-            await page.locator('.feet .primary').click();
+            await press(page.locator('.feet .primary'));
             await heading(page, 'names');
             for (const address of [1, 2]) await has(page.locator('[data-pack]').nth(address - 1), `daly, Address ${address}, tcp://127.0.0.1:${asked().server}`);
             for (const [i, name] of ['Küche links', 'Küche rechts'].entries()) await page.locator('[data-pack] .entry input[type=text]').nth(i).fill(name);
-            await page.locator('.ask .primary').click();
+            await press(page.locator('.ask .primary'));
             await go(page, 'readers');
-            await page.locator('[data-kind=mqtt] > button').click();
+            await press(page.locator('[data-kind=mqtt] > button'));
             const broker = page.locator('[data-kind=mqtt] input').first(), tries = page.locator('[data-kind=mqtt] .primary');
             await broker.fill('mqtt://no such host');
-            await tries.click();
+            await press(tries);
             await has(page.locator('.steps-of [data-ok=false]'), 'Settings');
             check(!await page.locator('.steps-of', { hasText: 'no [pack' }).count(), 'no other remark');
             forgive(/status of 422/);
             await broker.fill('127.0.0.1:9');
-            await tries.click();
+            await tries.click();   // the field is left
             check(await broker.inputValue() === 'mqtt://127.0.0.1:9', 'what people leave out');
             await page.locator('.steps-of [data-ok=false]').waitFor();
             await go(page, 'review');
@@ -269,9 +271,9 @@ module.exports = ({ open, turn, check, has, say, complaints, picture, asked }) =
             await page.locator('.note a[href="#/setup/review"]').waitFor();
             await go(page, 'readers');
             await broker.fill(asked().broker);
-            await tries.click();
+            await press(tries);
             await has(page.locator('[data-kind=mqtt] .said'), 'saved');
-            await page.locator('[data-kind=modbus] > button').click();
+            await press(page.locator('[data-kind=modbus] > button'));
             await page.locator('[data-kind=modbus] .steps-of [data-ok=null]').waitFor();
             say('ask by Modbus');
             await page.locator('[data-kind=modbus] [data-ok=true]').waitFor();
@@ -279,11 +281,11 @@ module.exports = ({ open, turn, check, has, say, complaints, picture, asked }) =
             await has(page.locator('.diff'), `broker = ${asked().broker}`);
             check(!await page.locator('.note').count(), 'nothing is held back');
             check(!await page.locator('.remarks [data-level=error]').count(), await page.locator('.guide').textContent());
-            await apply.click();
+            await press(apply);
             await heading(page, 'live');
             for (const name of ['Küche links', 'Küche rechts']) await page.locator('.card:not(.bank, [data-old])', { hasText: name }).locator('.soc').waitFor();
             await page.locator('.card.bank:not([data-old])', { hasText: 'bank-1' }).waitFor();
-            await page.locator('.ask .primary').click();
+            await press(page.locator('.ask .primary'));
             await page.locator('.ask').waitFor({ state: 'hidden' });
             say('look at the file');
             await go(page, 'readers');
@@ -293,28 +295,28 @@ module.exports = ({ open, turn, check, has, say, complaints, picture, asked }) =
             // One more change, and back.
             await go(page, 'names');
             await page.locator('[data-pack=kueche-links] input').first().fill('Halle');
-            await page.locator('[data-pack=kueche-links] [data-by="1"]').click();
+            await press(page.locator('[data-pack=kueche-links] [data-by="1"]'));
             await go(page, 'review');
             await has(page.locator('.diff'), 'name = Halle');
             await has(page.locator('.diff [data-op="+"]'), /^\s*\d*\+.*\[pack kueche-(links|rechts)\]/);
             say('edit by hand');
             await page.waitForFunction(async () => (await (await fetch('api/v1/setup/config')).json()).sections.some(s => s.keys.some(k => k.key === 'poll')));
-            await apply.click();
+            await press(apply);
             await has(page.locator('.ask .diff [data-op="+"]'), '[pack kueche-rechts] poll = 2s');
             check(await page.locator('.ask .diff li').count() === 1, 'only what has changed');
-            await page.locator('.ask .primary').click();
+            await press(page.locator('.ask .primary'));
             await has(page.locator('.diff'), 'name = Halle');
-            await apply.click();
+            await press(apply);
             await heading(page, 'live');
             await page.locator('.card', { hasText: 'Halle' }).first().waitFor();
             const order = await page.evaluate(() => fetch('api/v1/packs').then(response => response.json()).then(packs => packs.map(p => p.pack).join()));
             check(order === 'kueche-rechts,kueche-links,bank-1', order);
-            await page.locator('.ask button').nth(1).click();
+            await press(page.locator('.ask button').nth(1));
             await heading(page, 'review');
             await has(page.locator('.diff'), 'name = Halle');
             say('look at the file');
             await go(page, 'files');
-            await page.locator('.feet .primary').click();
+            await press(page.locator('.feet .primary'));
             await page.locator('.card', { hasText: 'Küche links' }).first().waitFor();
             forgive(/status of (409|503)|net::ERR_/);   // while the gateway reloads
         },
@@ -327,16 +329,16 @@ module.exports = ({ open, turn, check, has, say, complaints, picture, asked }) =
                 const response = await route.fetch();
                 await route.fulfill({ response, json: { ...await response.json(), bluetooth: true } });
             });
-            await page.locator('button', { hasText: 'Look again' }).click();
+            await press(page.locator('button', { hasText: 'Look again' }));
             const air = page.locator('section', { has: page.locator('h2:text-is("Bluetooth")') });
-            await air.locator('button').click();
+            await press(air.locator('button'));
             await has(air.locator('.pick'), asked().module);
             await has(air.locator('.pick'), 'jk02');
             await air.locator('.pick input').check();
             await has(air.locator('.said'), 'in reach: 1');
-            await page.locator('.feet .primary').click();
+            await press(page.locator('.feet .primary'));
             await heading(page, 'search');
-            await page.locator('.guide .bar .primary').click();
+            await press(page.locator('.guide .bar .primary'));
             await has(page.locator('.pick'), 'Cells: 8');
             await page.locator('.pick input').check();
             await go(page, 'review');
@@ -353,7 +355,7 @@ module.exports = ({ open, turn, check, has, say, complaints, picture, asked }) =
             await page.locator('[data-pack=shed] input').first().fill('Halle');
             await go(page, 'review');
             await has(page.locator('.diff'), 'name = Halle');
-            await page.locator('.guide .bar:not(.feet) .primary').click();
+            await press(page.locator('.guide .bar:not(.feet) .primary'));
             await has(page.locator('.ask .left'), /^[012]:\d\d$/);   // two minutes at most
             await page.locator('.grid .card', { hasText: 'Halle' }).first().waitFor();
             say('let two minutes pass');
@@ -362,7 +364,7 @@ module.exports = ({ open, turn, check, has, say, complaints, picture, asked }) =
             await page.locator('.ask').waitFor({ state: 'hidden' });
             await page.locator('.card', { hasText: 'Halle' }).waitFor({ state: 'detached' });
             // What was wanted is not lost.
-            await page.locator('.note a[href="#/setup/review"]').click();
+            await press(page.locator('.note a[href="#/setup/review"]'));
             await has(page.locator('.diff'), 'name = Halle');
             forgive(/status of 503|net::ERR_/);   // while the gateway reloads
         },
@@ -379,17 +381,17 @@ module.exports = ({ open, turn, check, has, say, complaints, picture, asked }) =
             await page.evaluate(() => { location.hash = '#/setup/ports'; });
             await heading(page, 'ports');
             await page.locator('form.row input').first().fill('/dev/ttyS1');
-            await page.locator('form.row button').click();
+            await press(page.locator('form.row button'));
             await has(page.locator('form.row + .said'), 'in use by line m');
             await go(page, 'names');
             await page.locator('[data-pack=left] input').first().fill('Küche');
-            await page.locator('[data-pack=right] summary').click();
+            await press(page.locator('[data-pack=right] summary'));
             const key = (name, label) => page.locator(`[data-pack=${name}] .entry`, { has: page.locator(`label:text-is("${label}")`) });
             await key('right', 'capacity').locator('input').fill('');
             await key('right', 'current').locator('select').selectOption('inverted');
             await key('right', 'baud').locator('input').fill('19200');
-            await page.locator('[data-pack=old] > button').click();
-            await page.locator('.ask .primary').click();
+            await press(page.locator('[data-pack=old] > button'));
+            await press(page.locator('.ask .primary'));
             await has(page.locator('[data-bank] h2'), 'Küche, right');
             await go(page, 'readers');
             await has(page.locator('[data-kind=mqtt] small'), 'One is stored');
@@ -397,10 +399,10 @@ module.exports = ({ open, turn, check, has, say, complaints, picture, asked }) =
             await go(page, 'review');
             await has(page.locator('.note'), 'mqtt home');
             await go(page, 'readers');
-            await page.locator('[data-kind=mqtt] .primary').click();
+            await press(page.locator('[data-kind=mqtt] .primary'));
             await has(page.locator('[data-kind=mqtt] .said'), 'saved');
             check(fake.last('try').name === 'home' && fake.last('try').edits[0].secret === 'open sesame', 'this section is tried');
-            await page.locator('.card', { has: page.locator('h2:text-is("Stored values")') }).locator('summary').click();
+            await press(page.locator('.card', { has: page.locator('h2:text-is("Stored values")') }).locator('summary'));
             await page.getByLabel('keep').fill('30d');
             await go(page, 'review');
             await page.locator('.diff').waitFor();
@@ -420,7 +422,7 @@ module.exports = ({ open, turn, check, has, say, complaints, picture, asked }) =
             // Packs of the file change places, also in the bank that has both; and back.
             const order = async by => {
                 await go(page, 'names');
-                await page.locator(`[data-pack=right] [data-by="${by}"]`).click();
+                await press(page.locator(`[data-pack=right] [data-by="${by}"]`));
                 check(await page.locator('[data-pack]').evaluateAll(all => all.map(n => n.dataset.pack).join()) === (by < 0 ? 'right,left' : 'left,right'), 'moved at once');
                 await go(page, 'review');
                 await page.locator('.diff').waitFor();
@@ -441,10 +443,10 @@ module.exports = ({ open, turn, check, has, say, complaints, picture, asked }) =
             // Bluetooth modules, or what keeps them away.
             const air = page.locator('section', { has: page.locator('h2:text-is("Bluetooth")') }), { 'GET probe': heardNow } = fake.answers;
             fake.answers['GET probe'] = () => [200, { running: false, tried: [], found: [], devices: [], advice: 'the Bluetooth adapter is off' }];
-            await air.locator('button').click();
+            await press(air.locator('button'));
             await has(air.locator('.said'), 'adapter is off');
             fake.answers['GET probe'] = () => [200, { running: false, tried: [], found: [], devices: [{ address: 'ble:C8:47:80:00:00:01', name: 'JK_B2A8S20P', rssi_dbm: -61, maybe: 'jk02?' }] }];
-            await air.locator('button').click();
+            await press(air.locator('button'));
             await air.locator('.pick', { hasText: 'jk02?' }).locator('input').check();
             check(fake.last('probe').port === 'ble:', 'devices are looked for');
             await go(page, 'search');
@@ -452,11 +454,12 @@ module.exports = ({ open, turn, check, has, say, complaints, picture, asked }) =
             await go(page, 'ports');
             await page.locator('.pick', { hasText: 'ble:' }).locator('input').uncheck();
             fake.answers['GET probe'] = heardNow;
-            await page.locator('.feet .primary').click();
+            await press(page.locator('.feet .primary'));
+            await heading(page, 'search');
             const told = new Set();
             for (const heard of ['nothing', 'noise', 'traffic', 'echo', 'closed', 'what nobody knows']) {
                 fake.answers['GET probe'] = () => [200, { running: false, tried: [], found: [], heard, advice: `because of ${heard}` }];
-                await page.locator('.guide .bar .primary').first().click();
+                await press(page.locator('.guide .bar .primary').first());
                 await has(page.locator('.note [lang=en]'), `because of ${heard}`);
                 told.add(await page.locator('.note p').first().textContent());
                 await page.locator('.guide .bar .primary:not(:disabled)').first().waitFor();
@@ -464,14 +467,14 @@ module.exports = ({ open, turn, check, has, say, complaints, picture, asked }) =
             }
             check(told.size === 5, [...told].join());
             fake.answers['POST probe'] = () => [409, { error: 'line shed has this port' }];
-            await page.locator('.guide .bar .primary').first().click();
+            await press(page.locator('.guide .bar .primary').first());
             await has(page.locator('.note'), 'line shed has this port');
             forgive(/status of 409/);
             // A second search brings the same packs, with their ticks.
             const fresh = new Fake();
             Object.assign(fake.answers, { 'POST probe': fresh.answers['POST probe'], 'GET probe': fresh.answers['GET probe'] });
             for (const isSecond of [false, true]) {
-                await page.locator('.guide .bar .primary').first().click();
+                await press(page.locator('.guide .bar .primary').first());
                 await page.locator('.picks li').nth(1).waitFor();
                 await page.locator('.guide .bar .primary:not(:disabled)').first().waitFor();
                 const ticks = await page.locator('.picks input').evaluateAll(boxes => boxes.map(box => box.checked));
@@ -479,19 +482,19 @@ module.exports = ({ open, turn, check, has, say, complaints, picture, asked }) =
                 await page.locator('.picks input').first().setChecked(!isSecond);
             }
             // By hand there is always a way.
-            await page.locator('details.card summary').click();
+            await press(page.locator('details.card summary'));
             await page.locator('details.card select').nth(1).selectOption('topbms');
             await page.locator('details.card input').fill('3');
-            await page.locator('details.card button').click();
+            await press(page.locator('details.card button'));
             // Nothing is known of it that keeps it out of a bank: a person decides.
             await page.locator('.picks input').first().check();
-            await page.locator('.feet .primary').click();
+            await press(page.locator('.feet .primary'));
             await page.locator('[data-pack=pack-1]').waitFor();
             check(await page.locator('[data-by="-1"]:disabled').count() === 1 && await page.locator('[data-by="1"]:disabled').count() === 1, 'the first does not go up, the last not down');
             for (const box of await page.locator('.ask input').all()) await box.uncheck();
             check(await page.locator('.ask .primary').isDisabled(), 'nobody is no bank');
             for (const box of await page.locator('.ask input').all()) await box.check();
-            await page.locator('.ask .primary').click();
+            await press(page.locator('.ask .primary'));
             await page.locator('[data-bank]').waitFor();
         },
 
@@ -512,36 +515,36 @@ module.exports = ({ open, turn, check, has, say, complaints, picture, asked }) =
             fake.answers['POST apply'] = () => [409, { error: 'changed', hash: 'h9' }];
             fake.config = { ...fake.config, hash: 'h9', sections: [{ section: 'pack', name: 'shed', line: 3, keys: [{ key: 'poll', value: '2s', web: true }] }] };
             const apply = page.locator('.guide .bar:not(.feet) .primary');
-            await apply.click();
+            await press(apply);
             await has(page.locator('.ask .diff [data-op="+"]'), '[pack shed] poll = 2s');
             fake.answers['POST apply'] = body => body.hash === 'h9' ? [422, { remarks: [{ line: 7, level: 'error', text: 'no such thing' }] }] : [409, {}];
-            await page.locator('.ask .primary').click();
+            await press(page.locator('.ask .primary'));
             await has(page.locator('.diff'), 'name = Halle');
-            await apply.click();
+            await press(apply);
             await has(page.locator('.remarks [data-level=error]'), 'line 7: no such thing');
             check(!await apply.count(), 'what has errors is not applied');
             fake.answers['POST apply'] = () => [501, { error: 'no helper' }];
             await go(page, 'names');
             await go(page, 'review');
             const download = page.waitForEvent('download');
-            await apply.click();
+            await press(apply);
             check((await download).suggestedFilename() === 'packgate.ini', 'the whole text to save');
             await has(page.locator('.said'), 'Downloaded');
             // Another one has applied something: that waits to be kept, and no file has changed under this one's feet.
             fake.answers['POST apply'] = () => [409, { error: 'another configuration waits to be kept' }, fake.pending = { keep_within_s: 120, hash: 'theirs' }];
-            await apply.click();
+            await press(apply);
             await page.locator('.ask .left').waitFor();
             // The other one keeps it.
             fake.config = { ...fake.config, hash: 'theirs' };
             fake.pending = null;
             await has(page.locator('.said'), 'Kept');
-            await page.locator('.said + .note a').click();
+            await press(page.locator('.said + .note a'));
             await has(page.locator('.diff'), 'name = Halle');
             fake.answers['POST apply'] = applied;
             // While the page starts anew, a proxy answers in its place.
             const { 'GET state': stateNow } = fake.answers, gone = [502, 504];
             fake.answers['GET state'] = () => gone.length ? [gone.pop(), '<h1>Bad Gateway</h1>'] : stateNow();
-            await apply.click();
+            await press(apply);
             await page.locator('.ask .left').waitFor();
             check(await page.locator('.feet').isHidden(), 'Keep or not comes first');
             await page.evaluate(() => { location.hash = '#/setup/ports'; });
@@ -553,10 +556,10 @@ module.exports = ({ open, turn, check, has, say, complaints, picture, asked }) =
             await has(page.locator('.diff'), 'name = Halle');
             fake.armed = false;
             fake.taken = true;
-            await apply.click();
+            await press(apply);
             await has(page.locator('.guide .note'), 'Another browser');
             await page.locator('.guide form input').fill(CODE);
-            await page.locator('.guide form .primary').click();
+            await press(page.locator('.guide form .primary'));
             await heading(page, 'ports');
             await go(page, 'review');
             await has(page.locator('.diff'), 'name = Halle');
@@ -564,22 +567,22 @@ module.exports = ({ open, turn, check, has, say, complaints, picture, asked }) =
             await go(page, 'readers');
             const steps = fake.answers['GET try'];
             fake.answers['GET try'] = () => fake.trying === 'modbus' ? [200, { running: true, steps: [{ name: 'request', ok: null }] }] : steps();
-            await page.locator('[data-kind=modbus] > button').click();
+            await press(page.locator('[data-kind=modbus] > button'));
             await page.locator('[data-kind=modbus] .steps-of [data-ok=null]').waitFor();
-            await page.locator('[data-kind=mqtt] > button').click();
+            await press(page.locator('[data-kind=mqtt] > button'));
             await page.locator('[data-kind=mqtt] input[type=password]').fill('open sesame');
-            await page.locator('[data-kind=mqtt] .primary').click();
+            await press(page.locator('[data-kind=mqtt] .primary'));
             await has(page.locator('[data-kind=mqtt] .said'), 'saved');
             check(!await page.locator('[data-kind=modbus] .steps-of li').count(), 'the other one is over');
             // Where nobody writes the file, nobody writes that of the password either.
             fake.answers['POST apply'] = () => [501, { error: 'no helper' }];
             fake.answers['POST text'] = () => [200, '[mqtt home]\r\npassword_file = /etc/packgate/3-mqtt-home-password ; mine\r\n'];
             await go(page, 'review');
-            await apply.click();
+            await press(apply);
             const secret = page.locator('.said button');
             await has(secret, '3-mqtt-home-password');
             const given = page.waitForEvent('download', file => file.suggestedFilename() === '3-mqtt-home-password');
-            await secret.click();
+            await press(secret);
             check(fs.readFileSync(await (await given).path(), 'utf8') === 'open sesame', 'the password in a file');
             // By the password, where the configuration says so.
             fake.armed = false;

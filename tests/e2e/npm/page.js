@@ -785,23 +785,23 @@ const cases = {
             };
         });
         const kinds = ['cells', 'soc', 'power', 'temperature', 'energy'];
-        const drawn = kind => page.waitForFunction(k => {
-            const canvas = document.querySelector(`[data-kind=${k}] canvas`);
-            if (!canvas || document.querySelector('.charts[aria-busy]')) return false;
+        const drawn = (...kinds) => page.waitForFunction(all => !document.querySelector('.charts[aria-busy]') && all.every(kind => {
+            const canvas = document.querySelector(`[data-kind=${kind}] canvas`);
+            if (!canvas) return false;
             // Something is drawn beside grid and labels, in the middle of each fifth column.
             const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
             let inked = 0;
             for (let i = 0; i < data.length; i += 20) if (data[i + 3] > 40) inked++;
             return inked > 300;
-        }, kind, { polling: 200 });   // to look at all pixels with every frame would keep a core busy
+        }), kinds, { polling: 200 });   // to look at all pixels with every frame would keep a core busy
         const levels = { r6h: 'recent', r24h: 'minute', r7d: 'hour', r30d: 'hour', r186d: 'hour', r366d: 'day', rall: null };
         await page.locator('[data-kind=soc] canvas').waitFor();
         for (const [range, level] of Object.entries(levels)) {
             asks.length = 0;
             const begun = Date.now();
             await page.locator(`button[value=${range}]`).click();
-            await page.waitForFunction(r => document.querySelector(`button[value=${r}]`).getAttribute('aria-pressed') === 'true' && !document.querySelector('.charts[aria-busy]'), range);
-            for (const kind of kinds) await drawn(kind);
+            await page.locator(`button[value=${range}][aria-pressed=true]`).waitFor();
+            await drawn(...kinds);
             console.log(`${range}: ${Date.now() - begun} ms`);
             const first = asks.find(a => a.body && a.body.soc_percent);
             check(first && (!level || first.body.level === level), `${range} is made of ${first && first.body.level}, not ${level}`);

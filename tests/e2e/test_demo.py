@@ -12,9 +12,7 @@ import tempfile
 import time
 import urllib.request
 
-from pymodbus.client import ModbusTcpClient
-
-from harness import PACKGATE, PATIENCE, Program, free_port, main, read_value, until
+from harness import ModbusClient, PACKGATE, PATIENCE, Program, free_port, main, read_value, until
 
 
 class Demo(Program):
@@ -46,10 +44,8 @@ def shows_packs_with_a_past():
         packs = {pack["pack"]: pack for pack in get(f"{url}api/v1/packs")}
         assert sorted(packs) == ["boat", "shed", "workshop", "workshop-a", "workshop-b"]
         until(lambda: all(pack["fresh"] for pack in get(f"{url}api/v1/packs")))
-        client = ModbusTcpClient("127.0.0.1", port=port, timeout=PATIENCE)
-        assert client.connect()
-        assert 40 < read_value(client, "voltage_v", 1) < 60
-        client.close()
+        with ModbusClient(port) as client:
+            assert 40 < read_value(client, "voltage_v", 1) < 60
         told = f"{demo.folder}/own/inverter.log"
         until(lambda: os.path.exists(told) and "may charge" in open(told, encoding="utf-8").read())
         now = int(time.time())

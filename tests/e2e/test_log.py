@@ -11,18 +11,10 @@ import socket
 import subprocess
 import tempfile
 
-from pymodbus.client import ModbusTcpClient
-
-from harness import PACKGATE, PATIENCE, await_value, main, read_value
+from harness import ModbusClient, PACKGATE, PATIENCE, await_value, main, read_value
 
 PACK = "[line shed]\nport = sim:\nprotocol = topbms\ngap = 0s\n[pack house]\nline = shed\nunit = 1\npoll = 100ms\n"
 F_SETPIPE_SZ = 1031
-
-
-def connect(port):
-    client = ModbusTcpClient("127.0.0.1", port=port, timeout=PATIENCE)
-    assert client.connect()
-    return client
 
 
 def go_on(client, cycles):
@@ -64,7 +56,7 @@ class Unread(contextlib.AbstractContextManager):
 
 
 def polls_and_answers_while_nobody_reads():
-    with Unread() as gateway, connect(gateway.port) as client:
+    with Unread() as gateway, ModbusClient(gateway.port) as client:
         go_on(client, 20)  # two frames each, of more bytes than the pipe holds
         gateway.wait_for(r"^[-\d]{10} [:\d]{8} warning: \d+ lines of the log were lost")
         gateway.wait_for(r"^[-\d]{10} [:\d]{8} debug: line shed: >")
@@ -72,14 +64,14 @@ def polls_and_answers_while_nobody_reads():
 
 
 def ends_while_nobody_reads():
-    with Unread() as gateway, connect(gateway.port) as client:
+    with Unread() as gateway, ModbusClient(gateway.port) as client:
         go_on(client, 20)
         gateway.process.send_signal(signal.SIGTERM)
         assert gateway.process.wait(PATIENCE) == 0
 
 
 def reloads_while_nobody_reads():
-    with Unread() as gateway, connect(gateway.port) as client:
+    with Unread() as gateway, ModbusClient(gateway.port) as client:
         go_on(client, 20)
         gateway.write(PACK + "".join(f"mistake-{n} = {n}\n" for n in range(200)))
         gateway.process.send_signal(signal.SIGHUP)

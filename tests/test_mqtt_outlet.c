@@ -130,6 +130,15 @@ void outlet_report(struct outlet *outlet)
 {
 }
 
+struct outlet_pack *outlet_find(struct outlet *outlet, const char *name, size_t size)
+{
+    struct outlet_pack *pack = NULL;
+    for (unsigned i = 0; (pack = outlet_pack(outlet, i)) && strcmp(pack->source.name, name) != 0;
+         i++)
+        ;
+    return pack;
+}
+
 void outlet_over(struct outlet *outlet)
 {
     outlet->over = true;

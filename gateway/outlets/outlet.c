@@ -74,6 +74,16 @@ struct outlet_pack *outlet_pack(struct outlet *outlet, unsigned n)
     return n < outlet->config.pack_count ? &outlet->packs[n] : NULL;
 }
 
+struct outlet_pack *outlet_find(struct outlet *outlet, const char *name, size_t size)
+{
+    for (unsigned i = 0; i < outlet->config.pack_count; i++) {
+        const char *of = outlet->packs[i].facts.name;
+        if (strlen(of) == size && memcmp(of, name, size) == 0)
+            return &outlet->packs[i];
+    }
+    return NULL;
+}
+
 const char *outlet_title(const struct outlet *outlet)
 {
     return outlet->title;
@@ -420,11 +430,10 @@ static void link_members(struct outlet *outlet, struct outlet_pack *pack)
     const struct pipe_pack *facts = &pack->facts;
     pack->strangers = alloc_zeroed(facts->member_count, sizeof *pack->strangers);
     for (unsigned i = 0; i < facts->member_count; i++) {
+        struct outlet_pack *known =
+            outlet_find(outlet, facts->members[i], strlen(facts->members[i]));
         pack->strangers[i].name = pack->strangers[i].title = facts->members[i];
-        pack->members[i] = &pack->strangers[i];
-        for (unsigned n = 0; n < outlet->config.pack_count; n++)
-            if (strcmp(outlet->packs[n].facts.name, facts->members[i]) == 0)
-                pack->members[i] = &outlet->packs[n].source;
+        pack->members[i] = known ? &known->source : &pack->strangers[i];
     }
 }
 

@@ -102,6 +102,9 @@ const char *outlet_title(const struct outlet *outlet);
 /** The packs and banks of the section, from 0; NULL: no more. They stay where they are. */
 struct outlet_pack *outlet_pack(struct outlet *outlet, unsigned n);
 
+/** The one with a name of `size` bytes; NULL: it is not in the section. */
+struct outlet_pack *outlet_find(struct outlet *outlet, const char *name, size_t size);
+
 /** Whether its values may be passed on as current: they are fresh, and the gateway responds. */
 bool outlet_fresh(const struct outlet *outlet, const struct outlet_pack *pack, double now);
 /** Age of the values now; NaN: there are none. */

@@ -27,10 +27,8 @@
 
 struct mqtt_pack *mqtt_find_pack(struct mqtt *mqtt, const char *name)
 {
-    for (unsigned i = 0; i < mqtt->pack_count; i++)
-        if (strcmp(mqtt->packs[i].pack->source.name, name) == 0)
-            return &mqtt->packs[i];
-    return NULL;
+    const struct outlet_pack *pack = outlet_find(mqtt->outlet, name, strlen(name));
+    return pack ? &mqtt->packs[pack->index] : NULL;
 }
 
 /* A lower limit is sent at once, without waiting for the interval. */

@@ -57,7 +57,10 @@ struct modbus {
 static struct outlet_pack *pack_of(const struct modbus *modbus, const struct unit *unit)
 {
     struct present *present = modbus->present;
-    return unit->view ? present->pack : present_find(present, unit->source->name);
+    if (unit->view)
+        return present->pack;
+    const char *name = unit->source->name;
+    return outlet_find(present->outlet, name, strlen(name));
 }
 
 static const struct {
@@ -372,7 +375,8 @@ static void changed(void *self, struct outlet_pack *pack, unsigned changes, doub
 /* A source_find. */
 static const struct source *find_source(const void *data, const char *name)
 {
-    const struct outlet_pack *pack = present_find(data, name);
+    const struct present *present = data;
+    const struct outlet_pack *pack = outlet_find(present->outlet, name, strlen(name));
     return pack ? &pack->source : NULL;
 }
 
@@ -451,7 +455,8 @@ static bool serve_packs(struct modbus *modbus)
     struct outlet_pack *of = modbus->present->pack;
     bool good = serve_pack(modbus, of, config->address < 0 ? of->facts.unit : config->address);
     for (unsigned i = 0; good && config->address < 0 && i < of->facts.member_count; i++) {
-        struct outlet_pack *member = present_find(modbus->present, of->facts.members[i]);
+        const char *name = of->facts.members[i];
+        struct outlet_pack *member = outlet_find(modbus->present->outlet, name, strlen(name));
         good = !member || serve_pack(modbus, member, member->facts.unit);
     }
     return good;

@@ -23,14 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct outlet_pack *present_find(const struct present *present, const char *name)
-{
-    for (unsigned i = 0; outlet_pack(present->outlet, i); i++)
-        if (strcmp(outlet_pack(present->outlet, i)->facts.name, name) == 0)
-            return outlet_pack(present->outlet, i);
-    return NULL;
-}
-
 bool present_has_gateway(const struct present *present, double now)
 {
     return !present->ending && outlet_hears(present->outlet, now);
@@ -267,7 +259,8 @@ static bool open_present(struct present *present)
     present->until = alloc_zeroed(count, sizeof *present->until);
     for (unsigned i = 0; i < count; i++)
         present->until[i] = NAN;
-    present->pack = present_find(present, present->config->outlet.packs[0]);
+    const char *name = present->config->outlet.packs[0];
+    present->pack = outlet_find(present->outlet, name, strlen(name));
     if (!present->pack)
         return false;
     present->alarms = outlet_alarms(present->outlet, present->pack->source.name);

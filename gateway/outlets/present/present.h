@@ -89,9 +89,6 @@ struct present {
     } asked;
 };
 
-/** Finds a pack or bank of the section by its name; NULL: there is none. */
-struct outlet_pack *present_find(const struct present *present, const char *name);
-
 /** Whether masters get values of a pack or a stop at this moment. */
 bool present_speaks(const struct present *present, const struct outlet_pack *pack, double now);
 /** The same, unless another device answers at our address. */

@@ -184,13 +184,3 @@ void render_pack(struct text *text, const struct render_pack *pack, bool whole, 
     }
     text_add(text, "}");
 }
-
-const struct render_pack *render_find(const struct render_pack *packs, unsigned count,
-                                      const char *name, size_t size)
-{
-    for (unsigned n = 0; n < count; n++)
-        if (strlen(packs[n].pack->source.name) == size &&
-            memcmp(packs[n].pack->source.name, name, size) == 0)
-            return &packs[n];
-    return NULL;
-}

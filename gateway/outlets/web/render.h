@@ -27,7 +27,3 @@ struct render_pack {
 /** Values, counters, energy, identity; unless `whole`, only the values of the overview, for pages with many packs. */
 void render_pack(struct text *text, const struct render_pack *pack, bool whole, bool fresh,
                  double now);
-
-/** The pack of that name; NULL: there is none. */
-const struct render_pack *render_find(const struct render_pack *packs, unsigned count,
-                                      const char *name, size_t size);

@@ -159,7 +159,7 @@ static const struct {
 static void route_pack(struct web *web, struct web_request *request)
 {
     const size_t size = strcspn(request->path, "/");
-    const struct render_pack *pack = render_find(web->packs, web->count, request->path, size);
+    const struct outlet_pack *pack = outlet_find(web->outlet, request->path, size);
     if (!pack) {
         http_error(request->http, MHD_HTTP_NOT_FOUND, "there is no pack or bank of this name");
         return;
@@ -173,9 +173,9 @@ static void route_pack(struct web *web, struct web_request *request)
                                    .work = pack_routes[i].work,
                                    .request = request->http,
                                    .wall = clock_wall(),
-                                   .pack = pack->pack};
+                                   .pack = pack};
         if (pack_routes[i].answer)
-            pack_routes[i].answer(web, request, pack);
+            pack_routes[i].answer(web, request, &web->packs[pack->index]);
         else if (web->past)
             pack_routes[i].past(&asked);
         else

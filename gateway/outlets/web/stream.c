@@ -300,9 +300,9 @@ static struct viewer *new_viewer(struct stream *stream, struct http_request *req
     /* Unknown names are ignored: a page may be older than a reload. */
     for (size_t name; *detail; detail += name + (detail[name] == ',')) {
         name = strcspn(detail, ",");
-        const struct render_pack *pack = render_find(stream->packs, stream->count, detail, name);
+        const struct outlet_pack *pack = outlet_find(stream->outlet, detail, name);
         if (pack)
-            viewer->packs[pack - stream->packs].detail = true;
+            viewer->packs[pack->index].detail = true;
     }
     for (unsigned n = 0; n < stream->count; n++)
         owe_pack(viewer, n);

@@ -463,6 +463,27 @@ TEST(current)
 
 /* The state comes in a later message than the current, on a slow line seconds later: of a current that reverses in
  * between, the state is that of the other direction. */
+/* A cycle that is published before and after a window without the state counts its state once. */
+TEST(direction_of_a_cycle_published_twice)
+{
+    struct bms bms = new_bms(&daly_d2_driver);
+    struct pack pack = cleared_pack();
+    uint16_t r[80];
+    fill_d2(r);
+    r[41] = 29700;
+    for (int cycle = 0; cycle < 5; cycle++) {
+        struct pack published;
+        r[47] = cycle < 3 ? FLOW_DISCHARGING : FLOW_CHARGING;
+        assert_int_equal(receive_window(&bms, 0xD2, 0, r, 62, &pack), BMS_DONE);
+        published = pack;
+        settle(&bms, &published);
+        assert_int_equal(receive_window(&bms, 0xD2, 62, r + 62, 9, &pack), BMS_DONE);
+        published = pack;
+        settle(&bms, &published);
+        assert_values(&published, {CURRENT_A, -30});
+    }
+}
+
 TEST(current_that_reverses)
 {
     struct daly_direction direction = {0};

@@ -316,8 +316,8 @@ LATE_TURN_TEST(stopped_within_a_turn)
     }
 }
 
-/* A stop between two requests that were read at once: the answer to the first, composed before it, is not sent after it. */
-LATE_TURN_TEST(stopped_between_two_answers)
+/* A client with two requests that the server reads at once. */
+static int connect_and_read_twice(void)
 {
     uint8_t stream[2 * BENCH_REQUEST];
     const int fd = bench_connect(&bench);
@@ -326,6 +326,13 @@ LATE_TURN_TEST(stopped_between_two_answers)
     bench_put_request(stream, 2, 1, 3, 400, 1);
     bench_put_request(stream + BENCH_REQUEST, 3, 1, 3, 500, 1);
     bench_send(&bench, fd, stream, sizeof stream);
+    return fd;
+}
+
+/* A stop between two requests that were read at once: the answer to the first, composed before it, is not sent after it. */
+LATE_TURN_TEST(stopped_between_two_answers)
+{
+    const int fd = connect_and_read_twice();
     stop_s = 16;
     stop_within = 3; /* the turn, the first request, the second one */
     bench_turn(&bench);
@@ -337,13 +344,7 @@ LATE_TURN_TEST(stopped_between_two_answers)
 /* A stop too short for a late turn, between two requests that were read at once: what expired in it is not answered. */
 LATE_TURN_TEST(expired_within_a_turn)
 {
-    uint8_t stream[2 * BENCH_REQUEST];
-    const int fd = bench_connect(&bench);
-    bench_expect_served(&bench, fd, 1);
-    pass(2);
-    bench_put_request(stream, 2, 1, 3, 400, 1);
-    bench_put_request(stream + BENCH_REQUEST, 3, 1, 3, 500, 1);
-    bench_send(&bench, fd, stream, sizeof stream);
+    const int fd = connect_and_read_twice();
     bench.source[0].good_until = now() + 1;
     stop_s = 1.3;
     stop_within = 3; /* the turn, the first, the second */

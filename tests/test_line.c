@@ -605,6 +605,19 @@ static bool is_away_for_long(struct bench *bench)
     return bench->downs > 0 && clock_now() - bench->away_since > 5.1;
 }
 
+/* The server goes, cannot be reached for seconds, and is polled again. */
+static void be_away_for_long(struct bench *bench)
+{
+    stop_listening(bench);
+    hang_up(bench);
+    bench->wanted = 1;
+    await(bench, refused_often, "refused");
+    bench->away_since = clock_now();
+    await(bench, is_away_for_long, "away");
+    listen_on(bench, (unsigned) atoi(strrchr(bench->line_config.port, ':') + 1));
+    await_published(bench, 1);
+}
+
 /* A server that was closed because it was idle, and then cannot be reached for seconds: afterwards another device may
  * answer there. */
 LINE_TEST(forgets_the_device_of_a_server_that_was_away)
@@ -618,14 +631,7 @@ LINE_TEST(forgets_the_device_of_a_server_that_was_away)
     hang_up(bench);
     await(bench, is_connected_again, "connected again");
     assert_int_equal(*note, 7);
-    stop_listening(bench);
-    hang_up(bench);
-    bench->wanted = 1;
-    await(bench, refused_often, "refused");
-    bench->away_since = clock_now();
-    await(bench, is_away_for_long, "away");
-    listen_on(bench, (unsigned) atoi(strrchr(bench->line_config.port, ':') + 1));
-    await_published(bench, 1);
+    be_away_for_long(bench);
     assert_int_equal(*note, 0);
 }
 
@@ -655,14 +661,7 @@ LINE_TEST(wakes_silent_packs_of_a_server_that_was_away)
     await(bench, second_is_silent, "silent");
     bench->wanted = bench->published + 1;
     await(bench, nothing_is_asked, "idle");
-    hang_up(bench);
-    stop_listening(bench);
-    bench->wanted = 1;
-    await(bench, refused_often, "refused");
-    bench->away_since = clock_now();
-    await(bench, is_away_for_long, "away");
-    listen_on(bench, (unsigned) atoi(strrchr(bench->line_config.port, ':') + 1));
-    await_published(bench, 1);
+    be_away_for_long(bench);
     assert_in_range(bench->pollers[1]->presence.silent_cycles, 1, 3);
 }
 

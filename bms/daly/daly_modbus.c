@@ -161,7 +161,7 @@ void daly_rest(struct bms *bms, const struct modbus_window *window, struct pack 
     const struct daly_map *map = map_of(bms);
     struct memory *memory = bms_memory(bms);
     map->decode_rest(window, pack);
-    memory->direction.state_is_new |= pack_known(pack, FLOW);
+    memory->direction.state_is_new |= modbus_has(window, map->flow, 1);
     /* Other programs read windows without the number of cells: 0 may then be behind the last one. */
     const bool counts = modbus_has(window, map->cell_count, 1);
     for (unsigned i = 0; i < MAX_CELLS && !counts; i++)

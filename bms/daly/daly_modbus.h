@@ -20,6 +20,7 @@ struct daly_map {
     uint8_t request_first, request_last; /* addresses of the boards in requests */
     uint8_t reply_shift;                 /* a board replies with its request address minus this */
     uint16_t cell_count;                 /* register with the number of cells */
+    uint16_t flow;                       /* register with the direction of the current */
     uint16_t mos_step;                   /* the step whose values many units do not have; 0: none */
     uint16_t mos_temp;                   /* a register of it */
     const struct daly_register *writable;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Sends and receives CAN frames through a socket of the kernel, as lines of SLCAN, which adapters send and receive too. The system configures the interface and its speed. For
- * tests on kernels without CAN, a socket pair works as well.
+ * Sends and receives CAN frames through a socket of the kernel, as lines of SLCAN, which adapters send and receive too. The
+ * system configures the interface and its speed. For tests on kernels without CAN, a socket pair works as well.
  */
 #pragma once
 

@@ -744,6 +744,17 @@ static bool asked_often(struct bench *bench)
     return bench->requests >= bench->wanted;
 }
 
+/* A server has had the time to pass on what it has stored, and nobody waits for longer. */
+LINE_TEST(asks_half_a_second_after_the_first_connection)
+{
+    struct bench *bench = begin(*state, &toy, answer_well);
+    bench->wanted = 1;
+    await(bench, asked_often, "asked");
+    const double waited_s = clock_now() - bench->connected_at;
+    if (waited_s < 0.4 || waited_s > 1.9)
+        fail_msg("asked %.2f s after the connection", waited_s);
+}
+
 LINE_TEST(asks_on_when_silent)
 {
     struct bench *bench = *state;

@@ -3,6 +3,7 @@
 #include "ports/ble/victron.h"
 
 #include "bms/driver.h"
+#include "commands/exchange.h"
 
 #include <glob.h>
 #include <stdio.h>
@@ -118,6 +119,54 @@ TEST(captures)
     for (size_t i = 0; i < found.gl_pathc; i++)
         check_capture(found.gl_pathv[i]);
     globfree(&found);
+}
+
+/* What `text` with one reply is decoded to: its bytes, the voltage of `voltage_v` if it has one. */
+static size_t parse_reply(const char *text, uint8_t *bytes, double *voltage_v)
+{
+    char error[200];
+    struct exchange *exchange = exchange_parse(text, strlen(text), error, sizeof error);
+    assert_non_null(exchange);
+    assert_int_equal(exchange->count, 1);
+    const size_t size = exchange->items[0].size;
+    memcpy(bytes, exchange->items[0].bytes, size);
+    struct bms bms;
+    struct pack pack;
+    struct reply_counters counters;
+    bms_init(&bms, exchange->driver);
+    exchange_replay(exchange, &bms, &pack, &counters);
+    *voltage_v = pack_known(&pack, VOLTAGE_V) ? pack.value[VOLTAGE_V] : 0;
+    exchange_free(exchange);
+    return size;
+}
+
+/* Advertisements as they are recorded, encrypted, with the key in a comment: what other programs
+ * have of them. Without the right key, and cut or of another company, they stay as they are. */
+TEST(exchange_of_adverts)
+{
+#define HEAD "protocol victron-ble\n"
+#define KEY "# key: aff4d0995b7d1e176c0c33ecb9e70dcd\n"
+#define RECORD "10 02 89 A3 02 B0 40 AF 92 5D 09 A4 D8 9A A0 12 8B DE F4 8C 62 98 A9\n"
+    static const char *const others[] = {
+        HEAD "< 1A FF E1 02 " RECORD,
+        HEAD "# key: aff4d0995b7d1e176c0c33ecb9e70d\n< 1A FF E1 02 " RECORD,
+        HEAD "# key: bff4d0995b7d1e176c0c33ecb9e70dcd\n< 1A FF E1 02 " RECORD,
+        HEAD KEY "< 19 FF E1 02 " RECORD,
+        HEAD KEY "< 1A FE E1 02 " RECORD,
+        HEAD KEY "< 1A FF E2 02 " RECORD,
+        HEAD KEY "< 02 FF E1\n",
+    };
+    uint8_t bytes[VICTRON_FRAME_MAX];
+    double voltage_v;
+    const size_t size = parse_reply(HEAD KEY "< 1A FF E1 02 " RECORD, bytes, &voltage_v);
+    assert_int_equal(size, sizeof vector + 5);
+    assert_memory_equal(bytes + 3 + 8, plain, sizeof plain);
+    assert_true(voltage_v > 12.529 && voltage_v < 12.531);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        parse_reply(others[i], bytes, &voltage_v);
+        assert_int_equal(bytes[1] & 0xFE, 0xFE);
+        assert_true(voltage_v == 0);
+    }
 }
 
 /* Unused bits that are not 1: a wrong key with the same first byte. */

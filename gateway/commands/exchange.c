@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "bms/bytes.h"
+#include "ports/ble/victron.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -13,6 +14,12 @@
 #include <string.h>
 
 #define FILE_MOST (16u << 20) /* bytes; recordings are small, a larger file is something else */
+#define KEY_COMMENT "# key:"
+
+/* A structure of an advertisement: its length, "maker's data", the company, the record. */
+#define AD_HEAD 4
+#define AD_MAKER 0xFF
+#define AD_VICTRON 0x02E1
 
 /* The parser's position, and its error message. */
 struct reader {
@@ -20,6 +27,8 @@ struct reader {
     unsigned line;
     char *error;
     size_t error_size;
+    uint8_t key[VICTRON_KEY]; /* of the advertisements in the file, if it names one */
+    size_t key_size;
 };
 
 static bool set_error(struct reader *reader, const char *what)
@@ -37,12 +46,27 @@ static struct exchange_item *add_item(struct reader *reader, enum exchange_kind 
     return &exchange->items[exchange->count++];
 }
 
+/* Replaces Victron's advertisement, as it was on the air, by the frame that the port makes of it. */
+static void decrypt_advert(const struct reader *reader, struct exchange_item *item)
+{
+    const uint8_t *advert = item->bytes, *record = advert + AD_HEAD;
+    if (item->size < AD_HEAD || item->size != advert[0] + 1u || advert[1] != AD_MAKER ||
+        le16(advert + 2) != AD_VICTRON || !victron_fits(record, item->size - AD_HEAD, reader->key))
+        return;
+    uint8_t *frame = alloc_zeroed(VICTRON_FRAME_MAX, 1);
+    item->size = victron_decrypt(record, item->size - AD_HEAD, reader->key, frame);
+    free(item->bytes);
+    item->bytes = frame;
+}
+
 /* "A5 40 90" or "A54090", up to the end or a comment. */
 static bool read_bytes(struct reader *reader, enum exchange_kind kind, const char *text)
 {
     struct exchange_item *item = add_item(reader, kind);
     item->bytes = alloc_zeroed(strlen(text) / 2 + 1, 1);
     text = hex_bytes(text, item->bytes, strlen(text) / 2, &item->size);
+    if (kind == EXCHANGE_REPLY && reader->key_size == VICTRON_KEY)
+        decrypt_advert(reader, item);
     return !*text || *text == '#' ||
            set_error(reader, "expected bytes as pairs of hexadecimal digits");
 }
@@ -73,8 +97,11 @@ static bool read_value(struct reader *reader, const char *text)
 static bool read_line(struct reader *reader, const char *text)
 {
     switch (text[0]) {
-    case '\0':
     case '#':
+        if (strncmp(text, KEY_COMMENT, strlen(KEY_COMMENT)) == 0)
+            hex_bytes(text + strlen(KEY_COMMENT), reader->key, VICTRON_KEY, &reader->key_size);
+        return true;
+    case '\0':
         return true;
     case '>':
         return read_bytes(reader, EXCHANGE_REQUEST, text + 1);

@@ -3,6 +3,7 @@
 #include "ports/port_kind.h"
 
 #include "scan.h"
+#include "victron.h"
 
 #include "base/alloc.h"
 
@@ -15,6 +16,17 @@ static void open_none(void *state)
 
 const struct port_kind port_ble_kind = {.prefix = "ble:", .open = open_none};
 const struct port_kind port_adverts_kind = {.prefix = "ble:", .open = open_none};
+
+bool victron_fits(const uint8_t *record, size_t size, const uint8_t key[VICTRON_KEY])
+{
+    return false;
+}
+
+size_t victron_decrypt(const uint8_t *record, size_t size, const uint8_t key[VICTRON_KEY],
+                       uint8_t frame[VICTRON_FRAME_MAX])
+{
+    return 0;
+}
 
 struct scan {
     struct ev_loop *loop;

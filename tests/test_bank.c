@@ -342,6 +342,56 @@ TEST(alarms_that_were_not_read)
                      1u << SOC_LOW | 1u << SOC_HIGH | 1u << CELL_IMBALANCE);
 }
 
+/* A value that a pack has reported before, or that may follow because it still answers its first requests, may be the
+ * worst one: without it the others are not taken for the whole bank. */
+TEST(extremes_that_were_not_read)
+{
+    static const bool once[CELL_MV] = {[CHARGE_VOLTAGE_LIMIT_V] = true,
+                                       [DISCHARGE_VOLTAGE_LIMIT_V] = true,
+                                       [MOS_TEMP_C] = true,
+                                       [CELL_MAX_MV] = true,
+                                       [CELL_MIN_MV] = true,
+                                       [TEMP_AVG_C] = true};
+    const struct pack a = large();
+    static const struct {
+        const char *name;
+        struct bank_member lost;
+        bool known;
+    } cases[] = {
+        {"never reported", {.fresh = true}, true},
+        {"reported before", {.fresh = true, .reported = once}, false},
+        {"at its first requests", {.fresh = true, .begins = true}, false},
+        {"missing", {.reported = once, .begins = true}, true},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct pack lost = cleared_pack(), bank;
+        struct map_bank extras = {0};
+        struct bank_member members[] = {{.pack = &a, .fresh = true}, cases[i].lost};
+        members[1].pack = &lost;
+        bank_combine(members, 2, &bank, &extras);
+        const double of_large[][2] = {{CHARGE_VOLTAGE_LIMIT_V, 57.6},
+                                      {DISCHARGE_VOLTAGE_LIMIT_V, 44.8},
+                                      {MOS_TEMP_C, 35},
+                                      {CELL_MAX_MV, 3345},
+                                      {CELL_MAX_INDEX, 7},
+                                      {CELL_MIN_MV, 3320},
+                                      {CELL_MIN_INDEX, 2}};
+        for (size_t n = 0; n < COUNT(of_large); n++) {
+            const double found = bank.value[(int) of_large[n][0]];
+            if (!close_to(found, cases[i].known ? of_large[n][1] : UNKNOWN))
+                fail_msg("%s: value %g is %g", cases[i].name, of_large[n][0], found);
+        }
+        assert_int_equal(extras.cell_max_pack, cases[i].known ? 1 : 0);
+        assert_int_equal(extras.cell_min_pack, cases[i].known ? 1 : 0);
+        assert_int_equal(extras.temp_max_pack, cases[i].known ? 1 : 0);
+        assert_int_equal(isnan(extras.temp_min_c), cases[i].known ? 0 : 1);
+        /* What the pack itself reports again counts at once. */
+        lost = a;
+        bank_combine(members, 2, &bank, &extras);
+        assert_values(&bank, {CHARGE_VOLTAGE_LIMIT_V, 57.6}, {CELL_MAX_MV, 3345});
+    }
+}
+
 TEST(as_many_as_there_can_be)
 {
     const struct pack a = large();

@@ -53,6 +53,18 @@ static double reported(const struct fresh *fresh, unsigned i, enum pack_value id
     return fresh->member[i]->pack->value[id];
 }
 
+/* Whether a pack reports the value that does not do so now. */
+static bool is_awaited(const struct fresh *fresh, enum pack_value id)
+{
+    bool awaited = false;
+    for (unsigned i = 0; i < fresh->count; i++) {
+        const struct bank_member *member = fresh->member[i];
+        awaited |= isnan(member->pack->value[id]) &&
+                   (member->begins || (member->reported && member->reported[id]));
+    }
+    return awaited;
+}
+
 /* NaN: none of the packs reports the value, or the rule needs all of them. */
 static double combined(const struct fresh *fresh, enum pack_value id, enum rule rule)
 {
@@ -72,9 +84,9 @@ static double combined(const struct fresh *fresh, enum pack_value id, enum rule 
     case AVERAGE:
         return sum / known;
     case LOWEST:
-        return lowest;
+        return is_awaited(fresh, id) ? NAN : lowest;
     case HIGHEST:
-        return highest;
+        return is_awaited(fresh, id) ? NAN : highest;
     case ALL_ON:
         return all || lowest <= 0 ? lowest : NAN;
     }
@@ -132,15 +144,16 @@ static double summed_limit(const struct fresh *fresh, enum pack_value limit, enu
 
 static void combine_cells(const struct fresh *fresh, struct pack *bank, struct map_bank *extras)
 {
+    const bool all_max = !is_awaited(fresh, CELL_MAX_MV), all_min = !is_awaited(fresh, CELL_MIN_MV);
     double highest = NAN, lowest = NAN;
     for (unsigned i = 0; i < fresh->count; i++) {
         double max = reported(fresh, i, CELL_MAX_MV), min = reported(fresh, i, CELL_MIN_MV);
-        if (!isnan(max) && !(max <= highest)) {
+        if (all_max && !isnan(max) && !(max <= highest)) {
             highest = max;
             bank->value[CELL_MAX_INDEX] = reported(fresh, i, CELL_MAX_INDEX);
             extras->cell_max_pack = fresh->number[i];
         }
-        if (!isnan(min) && !(min >= lowest)) {
+        if (all_min && !isnan(min) && !(min >= lowest)) {
             lowest = min;
             bank->value[CELL_MIN_INDEX] = reported(fresh, i, CELL_MIN_INDEX);
             extras->cell_min_pack = fresh->number[i];
@@ -152,6 +165,8 @@ static void combine_cells(const struct fresh *fresh, struct pack *bank, struct m
 
 static void combine_temperatures(const struct fresh *fresh, struct map_bank *extras)
 {
+    if (is_awaited(fresh, TEMP_AVG_C)) /* which is known if any sensor is */
+        return;
     for (unsigned i = 0; i < fresh->count; i++)
         for (int id = TEMP_C; id < TEMP_C + MAX_TEMPS; id++) {
             double celsius = reported(fresh, i, (enum pack_value) id);

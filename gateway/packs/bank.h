@@ -4,7 +4,9 @@
  *
  * A sum is known only if every pack that counts reports the value: part of a current looks like
  * the whole, and a state of charge without that of one pack would jump. Other averages, and extremes,
- * are those of the packs that report the value. The old values of stale packs are ignored.
+ * are those of the packs that report the value. An extreme is unknown, however, while a pack does
+ * not report it that has done so before, or that still answers its first requests: the worst value
+ * may be its own. The old values of stale packs are ignored.
  *
  * A shunt may measure the bank as a whole. It counts small currents that a BMS reports as 0, so the
  * bank reports its current and state of charge, and the sums of the packs separately.
@@ -22,6 +24,8 @@ struct bank_member {
     double capacity_ah; /* as configured, for a pack that does not report it; 0: not configured */
     bool fresh;
     struct alarms alarms; /* as last read */
+    bool begins;          /* its first requests are not all answered: any value may follow */
+    const bool *reported; /* for each value below CELL_MV, whether it ever was; NULL: none was */
 };
 
 /** Whether the pack's weight in averages of the state of charge is known. */

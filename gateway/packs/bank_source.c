@@ -151,7 +151,9 @@ static void combine(struct bank_source *bank, double now)
         members[i] = (struct bank_member){.pack = member->values,
                                           .capacity_ah = member->capacity_ah,
                                           .fresh = fresh,
-                                          .alarms = bank->parts[i]->alarms};
+                                          .alarms = bank->parts[i]->alarms,
+                                          .begins = !bank->parts[i]->poller->complete,
+                                          .reported = bank->parts[i]->reported};
         if (!fresh)
             continue;
         bank->source.read_at = fmin(bank->source.read_at, bank->parts[i]->poller->published_at);

@@ -37,6 +37,7 @@ struct pack_source {
     struct kept_entry *kept;  /* its entry in the state file */
     struct summary summary;   /* what was logged last */
     struct alarms alarms;     /* as last read */
+    bool reported[CELL_MV];   /* the values that were ever published: a bank needs them again */
     double power_w, power_at; /* of the previous cycle, for the energy counters */
     struct outlook outlook;
     struct pack before; /* values of the previous cycle, if the pack is watched for frozen values */

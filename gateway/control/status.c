@@ -164,7 +164,8 @@ static void add_limited(json_t *object, const char *way, struct limited limited)
 /* Also while the pack is silent: what was allowed is not any more. */
 static void add_limits(json_t *object, const struct source *source, double now)
 {
-    const struct map_allowed allowed = map_allowed(&source->status, source_fresh(source, now));
+    const struct map_status status = source_status_at(source, now);
+    const struct map_allowed allowed = map_allowed(&status, source_fresh(source, now));
     if (!allowed.configured)
         return;
     add_limit(object, "allowed_charge_voltage_v", allowed.charge_voltage_v);

@@ -77,7 +77,8 @@ static struct pipe_message compose_values(struct process *process, unsigned n, u
                                                                : process->outlets->wall,
                                        .good_until = source->good_until,
                                        .settle_s = source->settle_s,
-                                       .status = source->status,
+                                       /* It can have been owed for a while: its age is of now. */
+                                       .status = source_status_at(source, now),
                                        .is_bank = source->status.bank != NULL,
                                        .whole = (changes & ~(unsigned) SOURCE_AGED) != 0,
                                    }};

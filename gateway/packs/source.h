@@ -49,11 +49,12 @@ static inline struct map_status source_status(const struct source *source, bool 
     return status;
 }
 
-/** The same of one moment, with the age of the values then. */
+/** The same of one moment, with the ages of the values and of the limits then. */
 static inline struct map_status source_status_at(const struct source *source, double now)
 {
     struct map_status status = source_status(source, source_fresh(source, now));
     status.age_s = now - source->read_at;
+    status.allowed.age_s += status.age_s - source->status.age_s;
     return status;
 }
 

@@ -60,7 +60,7 @@ struct vedirect_number {
     enum pack_value value;
 };
 
-#define VEDIRECT_PRODUCTS 21
+#define VEDIRECT_PRODUCTS 24
 extern const struct vedirect_product vedirect_products[VEDIRECT_PRODUCTS];
 
 /** The bits of the reasons for the active alarms, for simulated shunts. */

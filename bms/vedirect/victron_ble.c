@@ -32,6 +32,7 @@
 #define ZERO_CELSIUS 273.15
 #define VOLTAGE_UNKNOWN 0x7FFF
 #define CURRENT_UNKNOWN 0x3FFFFF
+#define CURRENT_NONE 0x1FFFFF /* from a device that does not measure it */
 #define CONSUMED_UNKNOWN 0xFFFFF
 #define SOC_UNKNOWN 0x3FF
 #define SMARTSHUNT 0xA389
@@ -103,7 +104,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
                    soc = bits(values, 108, 10);
     if (voltage != VOLTAGE_UNKNOWN)
         vedirect_set_value(bms, pack, VOLTAGE_V, signed_value(voltage, 16) / 100);
-    if (current != CURRENT_UNKNOWN)
+    if (current != CURRENT_UNKNOWN && current != CURRENT_NONE)
         vedirect_set_value(bms, pack, CURRENT_A, signed_value(current, 22) / 1000);
     if (soc != SOC_UNKNOWN)
         vedirect_set_value(bms, pack, SOC_PERCENT, soc / 10.0);

@@ -308,6 +308,14 @@ TEST(first_block)
     pack_clear(&pack);
     assert_int_equal(receive_block(&bms, MAIN, &pack), BMS_DONE);
     assert_int_equal(receive_block(&bms, fragment, &pack), BMS_DONE);
+    /* A BMV-60x has no product id; the voltage is its first field. */
+    bms = new_bms(&vedirect_driver);
+    pack_clear(&pack);
+    assert_int_equal(receive_block(&bms, "\r\nI\t15\r\nV\t12800\r\nBMV\t602S", &pack), BMS_FOREIGN);
+    bms = new_bms(&vedirect_driver);
+    assert_int_equal(receive_block(&bms, "\r\nV\t12800\r\nI\t15\r\nSOC\t868\r\nBMV\t602S", &pack),
+                     BMS_DONE);
+    assert_values(&pack, {VOLTAGE_V, 12.8}, {SOC_PERCENT, 86.8});
 }
 
 /* Solar chargers use the same protocol. */

@@ -423,8 +423,12 @@ static enum bms_result decode_text(struct bms *bms, const struct vedirect_block 
         if (!shunt || !readable)
             return BMS_FOREIGN;
         /* The checksum of a fragment is right once in 256 times; since the product id comes first, a
-         * fragment lacks it. A device that never sends one is accepted from its second block on. */
-        const bool fragment = !notes->believed && !vedirect_value(block, "PID");
+         * fragment lacks it. A BMV-60x, which has none, begins with the voltage. Another device that never
+         * sends one is accepted from its second block on. */
+        const char *text = vedirect_value(block, "BMV");
+        const bool old =
+            text && strncmp(text, "60", 2) == 0 && strcmp(block->fields[0].label, "V") == 0;
+        const bool fragment = !notes->believed && !vedirect_value(block, "PID") && !old;
         notes->believed = true;
         if (fragment)
             return BMS_FOREIGN;

@@ -14,6 +14,7 @@ FUZZ_COMPILE   = $(FUZZ_CC) -std=c11 -D_GNU_SOURCE -DPACKGATE_VERSION='"$(VERSIO
 FUZZ_PRINTS   := registers/%.c bms/checksum.c bms/pack.c gateway/base/suggest.c tests/fuzz/%.c
 # No fuzzer reaches the rooms above lines, modbus and config, but for exchange files; a linker that misses something says so.
 FUZZ_OBJECTS  := $(patsubst %.c,$(FUZZ_BUILD)/%.o,gateway/commands/exchange.c gateway/outlets/present/rtu.c \
+                     $(filter gateway/ports/ble/victron.c gateway/ports/ble/none.c,$(SOURCES)) \
                      $(filter-out gateway/main.c $(addprefix gateway/,commands/% daemon/% control/% outlets/% packs/% ports/ble/%),$(SOURCES)))
 FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.c,$(FUZZ_BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SEEDS    := $(FUZZ_BUILD)/seeds/made

@@ -22,7 +22,7 @@ import time
 import urllib.parse
 
 import test_influx_clock
-from harness import PACKGATE, PATIENCE, Program, main, outlet_pid, simulate, until
+from harness import PACKGATE, PATIENCE, Program, main, outlet_pid, simulate, until, with_crc16
 from web_harness import PACKS, Page, Stream, read_all
 
 PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nstale_after = 1s\n"
@@ -776,6 +776,32 @@ def test_gateway():
             assert all(answer[0] == 200 for answer in pool.map(lambda _: page.ask("/api/v1/gateway"), range(40)))
 
 
+def test_visitors():
+    """A visitor sees what happens, not which host asked for it: neither masters of the battery that is presented, nor the senders of orders."""
+    presented = "[present x]\nof = shed\nport = tcp-listen:127.0.0.1:0\nprotocol = modbus-rtu\n"
+    with locked(packs=PACKS.replace("topbms", "daly") + presented) as page, Stream(page.web) as stream, page.client() as client:
+        listening = r"present x: listening on port (\d+)"  # before or after the line that Page waits for
+        port = int((re.search(listening, "\n".join(page.lines)) or page.wait_for(listening))[1])
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as master:
+            master.sendall(with_crc16(bytes((1, 4, 0, 0, 0, 1))))
+            assert master.recv(1)
+            assert not client.write_coil(0, False, slave=1).isError()
+
+            def seen(**headers):
+                answer = page.json("/api/v1/gateway", headers=headers)
+                return json.dumps(answer), {outlet["kind"]: outlet for outlet in answer["outlets"]}["present"], answer["events"][0]
+
+            sender = f"client 127.0.0.1:{client.port()}"
+            own = until(seen, lambda found: "asked by 127.0.0.1:" in found[1].get("error", "") and found[2].get("from") == sender)
+            assert own[2]["kind"] == "switched", own
+            text, present, event = seen(**{"X-Forwarded-For": "203.0.113.7"})
+            assert present["running"] and event == {name: value for name, value in own[2].items() if name != "from"}
+            assert "asked by" not in text and sender not in text, text
+        while (event := stream.next("alarm")[1])["kind"] != "switched":
+            pass
+        assert event["confirmed"] == 1 and "from" not in event, event
+
+
 def test_events_of_the_past():
     program, port = simulate("daly", "cells=8,soc=50")
     with program, past(packs=PACK.format("shed", port, 1)) as page:
@@ -797,6 +823,8 @@ def test_events_of_the_past():
             {"time": 1001, "pack": "shed", "kind": "alarm", "name": "soc_low", "level": "protection", "text": "off", "active": 0},
             {"time": 1000, "pack": "shed", "kind": "alarm", "name": "soc_low", "level": "warning", "text": "on", "active": 1}], events
         assert events[0]["pack"] == "shed" and abs(events[0]["time"] - time.time()) < PATIENCE
+        visited = page.json("/api/v1/gateway", headers={"X-Forwarded-For": "203.0.113.7"})["events"]
+        assert visited[-3] == {name: value for name, value in events[-3].items() if name != "from"}, visited
 
 
 def test_files():
@@ -842,4 +870,4 @@ if __name__ == "__main__":
           test_hosts, test_addresses_and_methods, test_switching, test_only_pages_of_ours_change_anything,
           test_only_from_allow_write, test_old_orders, test_tunnel, test_nobody_waits_for_a_password, test_login_is_throttled,
           test_a_password_that_cannot_be_compared_now,
-          test_password_command, test_gateway, test_events_of_the_past, test_files], at_once=4)
+          test_password_command, test_gateway, test_visitors, test_events_of_the_past, test_files], at_once=4)

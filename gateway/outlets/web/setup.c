@@ -41,6 +41,30 @@ struct asked {
     bool trusted, has_session;
 };
 
+/* Hides the configuration and all that names a client, an orderer of events included. */
+static void hide_clients(json_t *object)
+{
+    size_t i;
+    json_t *member;
+    json_array_foreach(json_object_get(object, "tunnels"), i, member)
+    {
+        json_object_del(member, "by");
+        json_object_del(member, "client");
+    }
+    json_array_foreach(json_object_get(object, "events"), i, member)
+    {
+        json_object_del(member, "from");
+    }
+    /* Its report names the master that asks. */
+    json_array_foreach(json_object_get(object, "outlets"), i, member)
+    {
+        if (strcmp(json_string_value(json_object_get(member, "kind")), "present") == 0)
+            json_object_del(member, "error");
+    }
+    json_object_del(json_object_get(object, "modbus"), "connections");
+    json_object_del(object, "configuration");
+}
+
 static char *compose(const struct asked *asked, json_t *events)
 {
     const struct setup *setup = &asked->web->setup;
@@ -49,21 +73,13 @@ static char *compose(const struct asked *asked, json_t *events)
         json_decref(events);
         return NULL;
     }
-    if (asked->trusted && setup->configuration) {
+    json_object_set_new(object, "events", json_deep_copy(events));
+    json_decref(events);
+    if (!asked->trusted)
+        hide_clients(object);
+    else if (setup->configuration)
         json_object_set(object, "config", setup->configuration);
-    } else if (!asked->trusted) {
-        size_t i;
-        json_t *tunnel;
-        json_array_foreach(json_object_get(object, "tunnels"), i, tunnel)
-        {
-            json_object_del(tunnel, "by");
-            json_object_del(tunnel, "client");
-        }
-        json_object_del(json_object_get(object, "modbus"), "connections");
-        json_object_del(object, "configuration");
-    }
     json_object_set_new(object, "session", json_boolean(asked->has_session));
-    json_object_set_new(object, "events", events);
     const struct http_counters counters = http_counters(asked->web->http);
     json_object_set_new(
         object, "web",

@@ -16,6 +16,7 @@
 #define RARELY 1024 /* poll cycles between two requests of such a step */
 
 #define TDT_MOS_SENSOR 2 /* the sensor after the ambient one */
+#define TDT_REST 20      /* bytes behind the sensors; a voltage is where PACE has SOC */
 
 enum step { STEP_ANALOG, STEP_STATUS, STEP_IDENTITY, STEP_SERIAL, STEP_LIMITS, STEPS };
 
@@ -302,7 +303,7 @@ static void decode_field(const struct bms *bms, struct pack *pack,
          *  SOC | capacities          | SOH
          * Used only if SOC agrees with the capacities before it: some firmwares end after these, others
          * send something else here. */
-        if (fabs(d[0] - capacity_percent(pack)) <= 2)
+        if (layout->rest_size != TDT_REST && fabs(d[0] - capacity_percent(pack)) <= 2)
             pack_set(pack, SOC_PERCENT, d[0]);
         break;
     case FIELD_PACE_SOH:

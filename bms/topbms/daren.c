@@ -161,9 +161,17 @@ static uint16_t state_word(const struct live *live, unsigned number)
     return be16(live->rest + STATES_AT + 2 * number);
 }
 
+/* Hundredths of a percent; one board sends whole percent. The capacities tell which. */
+static double soc_of(const struct live *live)
+{
+    const double raw = be16(live->charge), full = be16(live->rest + FULL_AT);
+    const double percent = full > 0 ? 100.0 * be16(live->rest + REMAINING_AT) / full : NAN;
+    return raw <= 100 && fabs(raw - percent) < fabs(raw / 100 - percent) ? raw : raw / 100;
+}
+
 static void decode_live(const struct bms *bms, const struct live *live, struct pack *pack)
 {
-    pack_set(pack, SOC_PERCENT, be16(live->charge) / 100.0);
+    pack_set(pack, SOC_PERCENT, soc_of(live));
     pack_set(pack, VOLTAGE_V, be16(live->charge + 2) / 100.0);
     pack_set(pack, CELL_COUNT, live->cell_count);
     for (unsigned i = 0; i < live->cell_count; i++) {

@@ -19,14 +19,14 @@ static void open_pair(int pair[2])
 static void expect_line(int fd, const char *line)
 {
     uint8_t got[SLCAN_LINE];
-    assert_int_equal(can_socket_read(fd, got, sizeof got), strlen(line));
+    assert_int_equal(can_socket_read(fd, got, sizeof got, NULL), strlen(line));
     assert_memory_equal(got, line, strlen(line));
 }
 
 static void expect_nothing(int fd)
 {
     uint8_t got[SLCAN_LINE];
-    assert_int_equal(can_socket_read(fd, got, sizeof got), -1);
+    assert_int_equal(can_socket_read(fd, got, sizeof got, NULL), -1);
     assert_int_equal(errno, EAGAIN);
 }
 
@@ -46,7 +46,7 @@ TEST(frames)
     expect_line(pair[1], "t3050\r");
     expect_nothing(pair[1]);
     close(pair[0]);
-    assert_int_equal(can_socket_read(pair[1], got, sizeof got), 0);
+    assert_int_equal(can_socket_read(pair[1], got, sizeof got, NULL), 0);
     close(pair[1]);
 }
 

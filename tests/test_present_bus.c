@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: MIT
 /* The port of a [present] section on a CAN interface, here a pair of sockets: the kernel need not
  * support CAN. */
-#include "outlets/present/bus.h"
+#include "outlets/present/present.h"
 
 #include "base/slcan.h"
+#include "bms/inverter/can.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/can.h>
 #include <net/if.h>
+#include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "unit.h"
@@ -37,7 +44,34 @@ int bind(int fd, const struct sockaddr *address, socklen_t size)
 
 int ioctl(int fd, unsigned long request, ...)
 {
+    va_list more;
+    va_start(more, request);
+    void *argument = va_arg(more, void *);
+    va_end(more);
+    return request == SIOCGIFINDEX ? 0 : (int) syscall(SYS_ioctl, fd, request, argument);
+}
+
+int setsockopt(int fd, int level, int name, const void *value, socklen_t size)
+{
     return 0;
+}
+
+static unsigned dropped; /* times that the output of a serial port was discarded */
+
+int tcflush(int fd, int queue)
+{
+    dropped += queue == TCOFLUSH;
+    return 0;
+}
+
+/* Whether what is received was sent through the same socket, as the kernel marks it. */
+static bool confirms;
+
+ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+    const ssize_t size = recv(fd, message->msg_iov->iov_base, message->msg_iov->iov_len, flags);
+    message->msg_flags = confirms ? MSG_CONFIRM : 0;
+    return size;
 }
 
 unsigned if_nametoindex(const char *name)
@@ -127,4 +161,85 @@ TEST(can)
     assert_true(bus_is_open(bus));
     bus_free(bus);
     close(far);
+}
+
+/* The identifier of the next frame on the bus; its first two bytes are a number. 0: there is none. */
+static unsigned next_frame(unsigned *number)
+{
+    struct can_frame frame;
+    if (recv(far, &frame, sizeof frame, MSG_DONTWAIT) != sizeof frame)
+        return 0;
+    *number = frame.data[0] | frame.data[1] << 8;
+    return frame.can_id;
+}
+
+/* Nobody acknowledges frames for a while. What waits in the interface then is sent later, so it must have no limits. */
+TEST(a_dead_bus_collects_no_limits)
+{
+    static const struct present_config config = {.port = "can:can0", .protocol = "pylon-1.3"};
+    struct pack values;
+    pack_clear(&values);
+    pack_set(&values, SOC_PERCENT, 50);
+    struct outlet_pack pack = {.source = {.name = "x",
+                                          .values = &values,
+                                          .good_until = INFINITY,
+                                          .status = {.state = MAP_STATE_FRESH,
+                                                     .allowed = {.configured = true,
+                                                                 .charge_voltage_v = 54,
+                                                                 .charge_current_a = 100,
+                                                                 .discharge_current_a = 100}}}};
+    double until = INFINITY;
+    struct present present = {.config = &config,
+                              .pack = &pack,
+                              .speaker = &can_speaker,
+                              .until = &until,
+                              .duplicate_at = NAN};
+    struct ev_loop *loop = ev_default_loop(0);
+    unsigned number, limits = 0;
+    far = -1;
+    present.self = can_speaker.start(&present, 0);
+    struct bus *bus = bus_new(loop, &config, "present x", &can_speaker.events, present.self);
+    assert_true(bus_is_open(bus));
+    for (int second = 0; second < 3; second++)
+        can_speaker.second(present.self, bus, second);
+    for (int second = 0; second < 3; second++)
+        assert_int_equal(next_frame(&number), CAN_BATTERY_NAME);
+    assert_int_equal(next_frame(&number), 0);
+
+    /* The limits fall, and the bus works again: all names leave at once. */
+    pack.source.status.allowed.charge_voltage_v = 52;
+    confirms = true;
+    for (int second = 0; second < 3; second++)
+        send_frame(CAN_BATTERY_NAME, 8);
+    for (int turn = 0; turn < 3; turn++)
+        ev_run(loop, EVRUN_ONCE);
+    for (unsigned id; (id = next_frame(&number)) != 0;) {
+        assert_int_not_equal(id, CAN_BATTERY_NAME);
+        assert_int_equal(id == 0x351 ? number : 520, 520);
+        limits += id == 0x351;
+    }
+    assert_int_equal(limits, 1);
+    confirms = false;
+    bus_free(bus);
+    can_speaker.free(present.self);
+    close(far);
+}
+
+/* What an adapter has not accepted when the next set of frames is due is discarded. A pseudo terminal does not show it,
+ * because it passes bytes on at once. */
+TEST(a_stuck_adapter_keeps_no_frames)
+{
+    struct present_config config = {.baud = 115200, .framing = "8N1"};
+    struct ev_loop *loop = ev_default_loop(0);
+    const int adapter = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
+    assert_true(adapter >= 0 && grantpt(adapter) == 0 && unlockpt(adapter) == 0);
+    snprintf(config.port, sizeof config.port, "serial:%s", ptsname(adapter));
+    struct bus *bus = bus_new(loop, &config, "present x", &events, NULL);
+    while (!bus_is_open(bus))
+        ev_run(loop, EVRUN_ONCE);
+    dropped = 0;
+    bus_drop_unsent(bus);
+    assert_int_equal(dropped, 1);
+    bus_free(bus);
+    close(adapter);
 }

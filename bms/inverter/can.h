@@ -10,6 +10,9 @@
 
 #define CAN_PERIOD_S 1.0 /* between two sets */
 
+/* In each dialect, and always the same. */
+#define CAN_BATTERY_NAME 0x35E
+
 /* Sent by inverters; a battery sends its frames even without it. */
 #define CAN_INVERTER_ALIVE 0x305
 #define CAN_INVERTER_NAME 0x307

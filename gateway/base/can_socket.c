@@ -18,10 +18,12 @@ int can_socket_open(const char *interface)
         return -1;
     struct ifreq request = {0};
     struct sockaddr_can address = {.can_family = AF_CAN};
+    const int yes = 1;
     strncpy(request.ifr_name, interface, sizeof request.ifr_name - 1);
     if (ioctl(fd, SIOCGIFINDEX, &request) == 0) {
         address.can_ifindex = request.ifr_ifindex;
-        if (bind(fd, (const struct sockaddr *) &address, sizeof address) == 0)
+        if (bind(fd, (const struct sockaddr *) &address, sizeof address) == 0 &&
+            setsockopt(fd, SOL_CAN_RAW, CAN_RAW_RECV_OWN_MSGS, &yes, sizeof yes) == 0)
             return fd;
     }
     const int err = errno;
@@ -30,14 +32,21 @@ int can_socket_open(const char *interface)
     return -1;
 }
 
-ssize_t can_socket_read(int fd, uint8_t *line, size_t room)
+ssize_t can_socket_read(int fd, uint8_t *line, size_t room, bool *own)
 {
     struct can_frame raw;
+    struct iovec bytes = {.iov_base = &raw, .iov_len = sizeof raw};
+    struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1};
     ssize_t size;
-    while ((size = recv(fd, &raw, sizeof raw, MSG_DONTWAIT)) == (ssize_t) sizeof raw) {
+    while ((size = recvmsg(fd, &message, MSG_DONTWAIT)) == (ssize_t) sizeof raw) {
         uint8_t text[SLCAN_LINE];
         struct can_message frame = {.id = (uint16_t) raw.can_id, .size = raw.can_dlc};
         if (raw.can_id & (CAN_EFF_FLAG | CAN_RTR_FLAG | CAN_ERR_FLAG) || raw.can_dlc > 8)
+            continue;
+        const bool confirms = message.msg_flags & MSG_CONFIRM;
+        if (own)
+            *own = confirms;
+        else if (confirms)
             continue;
         memcpy(frame.data, raw.data, raw.can_dlc);
         const size_t written = slcan_write(&frame, text), taken = written < room ? written : room;

@@ -323,7 +323,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     uint8_t *behind = run->bytes + run->size;
     const size_t room = ROOM - run->size;
     const ssize_t size =
-        run->port ? read(run->fd, behind, room) : can_socket_read(run->fd, behind, room);
+        run->port ? read(run->fd, behind, room) : can_socket_read(run->fd, behind, room, NULL);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (size <= 0) {

@@ -74,6 +74,17 @@ bool bus_is_open(const struct bus *bus)
     return bus->open;
 }
 
+bool bus_confirms(const struct bus *bus)
+{
+    return bus->kind == BUS_CAN;
+}
+
+void bus_drop_unsent(struct bus *bus)
+{
+    if (bus->kind == BUS_SERIAL && in_use(&bus->links[0]))
+        tcflush(bus->links[0].io.fd, TCOFLUSH);
+}
+
 static void on_failed(void *data, const char *why)
 {
     struct bus *bus = data;
@@ -166,12 +177,18 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     link->heard_at = now;
     uint8_t *behind = link->bytes + link->size;
     const size_t room = sizeof link->bytes - link->size;
-    const ssize_t n = link->bus->kind == BUS_CAN ? can_socket_read(io->fd, behind, room)
+    bool own = false;
+    const ssize_t n = link->bus->kind == BUS_CAN ? can_socket_read(io->fd, behind, room, &own)
                                                  : read(io->fd, behind, room);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
         end_link(link, n < 0 ? strerror(errno) : "it is gone");
+        return;
+    }
+    if (own) {
+        if (link->bus->events->confirmed)
+            link->bus->events->confirmed(link->bus->data, link->bus, now);
         return;
     }
     link->size += (size_t) n;

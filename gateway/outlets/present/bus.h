@@ -23,6 +23,8 @@ struct bus_events {
                     bool quiet, double now);
     /** A master can be reached. May be NULL. */
     void (*opened)(void *data, struct bus_link *link);
+    /** A CAN frame that was sent has left the interface: the bus works. May be NULL. */
+    void (*confirmed)(void *data, struct bus *bus, double now);
     /** It is no longer reachable. May be NULL. */
     void (*gone)(void *data, const struct bus_link *link);
 };
@@ -42,6 +44,12 @@ void bus_send(struct bus_link *link, const uint8_t *bytes, size_t size);
 
 /** The same to all masters. False: there is none. */
 bool bus_send_all(struct bus *bus, const uint8_t *bytes, size_t size);
+
+/** Whether `confirmed` is called: CAN frames wait in the interface while the bus does not work. */
+bool bus_confirms(const struct bus *bus);
+
+/** Drops what waits in a serial port, because its adapter does not accept it. */
+void bus_drop_unsent(struct bus *bus);
 
 /** Whether other devices may answer there: true for serial ports and CAN interfaces; a TCP client
  * has a connection of its own. */

@@ -2,6 +2,10 @@
 /*
  * CAN on the port of a [present] section: sends all frames of a dialect's table each second, without being asked. On a serial
  * port and by TCP frames are lines of SLCAN.
+ *
+ * Frames wait in the interface while no device on the bus acknowledges them, and no program can take them back: limits
+ * would be sent long after they were true. So the name of the battery goes first, which never changes. The others follow,
+ * with the values of that moment, once it has left the interface.
  */
 #include "present.h"
 
@@ -19,6 +23,7 @@ struct canbus {
     struct present *present;
     const struct table *table;
     struct shown told; /* decoded from the frames that were sent last */
+    bool due;          /* the name was sent, and the frames after it were not */
 };
 
 static bool has_message(const struct table *table, unsigned id)
@@ -29,6 +34,33 @@ static bool has_message(const struct table *table, unsigned id)
     return false;
 }
 
+static void send_message(struct canbus *canbus, struct bus *bus, unsigned id,
+                         const struct shown *shown)
+{
+    uint8_t message[TABLE_MESSAGE_MAX], line[SLCAN_LINE];
+    const unsigned size = table_write(canbus->table, id, shown, message);
+    struct can_message frame = {.id = (uint16_t) id, .size = (uint8_t) size};
+    if (size == 0 || size > sizeof frame.data)
+        return;
+    memcpy(frame.data, message, size);
+    if (bus_send_all(bus, line, slcan_write(&frame, line)))
+        table_read(canbus->table, id, message, size, &canbus->told);
+}
+
+static void send_values(void *self, struct bus *bus, double now)
+{
+    struct canbus *canbus = self;
+    struct shown shown;
+    if (!canbus->due || !present_answers(canbus->present, canbus->present->pack, now))
+        return;
+    canbus->due = false;
+    present_fill_shown(canbus->present, &shown, now);
+    pack_clear(&canbus->told.values);
+    for (unsigned i = 0; i < canbus->table->message_count; i++)
+        if (canbus->table->messages[i].message != CAN_BATTERY_NAME)
+            send_message(canbus, bus, canbus->table->messages[i].message, &shown);
+}
+
 static void second(void *self, struct bus *bus, double now)
 {
     struct canbus *canbus = self;
@@ -36,18 +68,11 @@ static void second(void *self, struct bus *bus, double now)
     if (!present_answers(canbus->present, canbus->present->pack, now))
         return;
     present_fill_shown(canbus->present, &shown, now);
-    pack_clear(&canbus->told.values);
-    for (unsigned i = 0; i < canbus->table->message_count; i++) {
-        const unsigned id = canbus->table->messages[i].message;
-        uint8_t message[TABLE_MESSAGE_MAX], line[SLCAN_LINE];
-        const unsigned size = table_write(canbus->table, id, &shown, message);
-        struct can_message frame = {.id = (uint16_t) id, .size = (uint8_t) size};
-        if (size == 0 || size > sizeof frame.data)
-            continue;
-        memcpy(frame.data, message, size);
-        if (bus_send_all(bus, line, slcan_write(&frame, line)))
-            table_read(canbus->table, id, message, size, &canbus->told);
-    }
+    bus_drop_unsent(bus);
+    canbus->due = true;
+    send_message(canbus, bus, CAN_BATTERY_NAME, &shown);
+    if (!bus_confirms(bus))
+        send_values(canbus, bus, now);
 }
 
 static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, size_t size,
@@ -90,6 +115,6 @@ static void *start_canbus(struct present *present, double now)
 const struct speaker can_speaker = {
     .start = start_canbus,
     .free = free,
-    .events = {.heard = heard, .opened = opened},
+    .events = {.heard = heard, .opened = opened, .confirmed = send_values},
     .second = second,
 };

@@ -70,8 +70,8 @@ static const struct config_key gateway_keys[] = {
      .preset = "/var/lib/packgate/state", .on_change = CHANGE_RESTART,
      .help = "Stores the day's highest state of charge and the energy counters over a restart, by the names of packs "
              "and banks. Each gateway needs its own file. A missing folder is created if its parent exists and is "
-             "writable. Counters under names that are no longer configured are kept for three years, in case the "
-             "name comes back."},
+             "writable. The counters of up to 500 names that are no longer configured are kept, in case the name comes "
+             "back."},
     {.name = "control", GATEWAY(control), .type = &type_path, .max = sizeof(((struct sockaddr_un *) NULL)->sun_path) - 1,
      .preset = "/run/packgate/control",
      .help = "The socket for `packgate status` and similar commands. The group of the service may read the status, "

@@ -14,7 +14,6 @@
 
 #define NOTES_MAX 1500 /* notes of all outlets together */
 #define GONE_MOST 500  /* entries of packs that are not configured any more */
-#define GONE_YEARS 3
 #define NAMES_SIZE 200
 #define ESCAPED_SIZE (3 * KEPT_TEXT_SIZE + 1)
 
@@ -51,9 +50,9 @@ static bool is_worth_a_word(const struct kept_entry *entry)
     return entry->charged_wh > 0 || entry->discharged_wh > 0;
 }
 
-/* Discards the entries that have had no pack for GONE_YEARS, and the oldest of more than
- * GONE_MOST. No pointer refers to them. */
-static void remove_old_entries(struct kept *kept, int today)
+/* Discards the oldest entries of more than GONE_MOST that have no pack. Age alone is no reason: at the start the clock
+ * of a host without one of its own may be years ahead. No pointer refers to these entries. */
+static void remove_old_entries(struct kept *kept)
 {
     for (;;) {
         const struct kept_entry *oldest = NULL;
@@ -65,7 +64,7 @@ static void remove_old_entries(struct kept *kept, int today)
             if (!oldest || entry->gone_day < oldest->gone_day)
                 oldest = entry;
         }
-        if (!oldest || (count <= GONE_MOST && today - oldest->gone_day < GONE_YEARS * 10000))
+        if (count <= GONE_MOST)
             return;
         log_info(
             "state file: '%s' has not been in the configuration since %d; its counters are deleted",
@@ -121,7 +120,7 @@ void kept_take_up(struct kept *kept, const struct config *config, const struct t
     /* A clock that was never set cannot date a removal: that is left for the next time. */
     if (local->tm_year + 1900 < FIRST_YEAR)
         return;
-    remove_old_entries(kept, today);
+    remove_old_entries(kept);
     for (struct kept_entry *entry = kept->first; entry; entry = entry->next)
         if (!entry->used && entry->gone_day == 0)
             mark_removed(entry, fresh, today);

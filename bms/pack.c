@@ -284,8 +284,6 @@ static void derive_cells(struct pack *pack)
         }
         set_unknown(pack, CELL_AVG_MV, sum / count);
     }
-    if (pack_known(pack, CELL_MAX_MV) && pack_known(pack, CELL_MIN_MV))
-        set_unknown(pack, CELL_DELTA_MV, pack->value[CELL_MAX_MV] - pack->value[CELL_MIN_MV]);
 }
 
 void pack_derive(struct pack *pack)
@@ -298,6 +296,8 @@ void pack_derive(struct pack *pack)
     /* The extremes of some cells are not those of the pack. */
     if (!pack_known(pack, CELLS_UNREAD))
         derive_cells(pack);
+    if (pack_known(pack, CELL_MAX_MV) && pack_known(pack, CELL_MIN_MV))
+        set_unknown(pack, CELL_DELTA_MV, pack->value[CELL_MAX_MV] - pack->value[CELL_MIN_MV]);
     double sum = 0;
     int count = 0;
     for (int i = 0; i < MAX_TEMPS; i++) {

@@ -224,7 +224,7 @@ void pack_merge(struct pack *pack, const struct pack *part);
 
 /** Computes what is still unknown: power, extremes with their cells, delta, average, temperature
  * average, balancing. First makes cells beyond cell_count unknown. Nothing is computed from cells
- * if CELLS_UNREAD is known. */
+ * if CELLS_UNREAD is known; the delta then needs both extremes from the BMS. */
 void pack_derive(struct pack *pack);
 
 /** Row of an enum pack_value; CELL_MV + n and TEMP_C + n share the row of their stem. */

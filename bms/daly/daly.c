@@ -270,7 +270,12 @@ static enum bms_result decode_cells(struct memory *memory, const uint8_t d[8], s
         if (memory->seen >> i / CELLS_PER_FRAME & 1)
             pack_set_cell(pack, (unsigned) i + 1, mv > 0 && mv <= 5000 ? mv : NAN);
     }
-    return reply_state(memory, frames);
+    enum bms_result result = reply_state(memory, frames);
+    if (result == BMS_DONE)
+        pack_unset(pack, CELLS_UNREAD);
+    else
+        pack_set(pack, CELLS_UNREAD, 1);
+    return result;
 }
 
 /* 0x96, temperatures:

@@ -22,6 +22,7 @@
 struct template
 {
     const char *text, *at;
+    const bool *silent; /* of each character of the text */
     struct template_scope scope;
     struct {
         char name[NAME_MOST];
@@ -557,7 +558,7 @@ static enum ending run_blocks(struct template *template, bool active)
                 set_fault(template, "expected '#}'");
             template->at = end ? end + 2 : template->at;
         } else if (strncmp(template->at, "{%", 2) != 0) {
-            if (active)
+            if (active && !template->silent[template->at - template->text])
                 fputc(*template->at, template->out);
             template->at++;
         } else {
@@ -601,35 +602,16 @@ static const char *end_of_tag_line(const char *line)
     }
 }
 
-/* Such a line prints nothing, neither blanks nor the line end. The line end is moved into its last
- * tag, so that lines can still be counted. */
-static char *hide_tag_lines(const char *text)
+/* Marks the characters of such lines, which are not printed: neither blanks nor the line end. */
+static void silence_tag_lines(const char *text, bool *silent)
 {
-    char *copy = malloc(strlen(text) + 1), *to = copy;
-    while (copy && *text) {
-        const char *end = end_of_tag_line(text);
-        if (!end) {
-            const char *next = strchrnul(text, '\n');
-            next += *next == '\n';
-            to = mempcpy(to, text, (size_t) (next - text));
-            text = next;
-            continue;
-        }
-        while ((text += strspn(text, " \t")) < end) {
-            const char *after = end_of_tag(text);
-            to = mempcpy(to, text, (size_t) (after - text));
-            text = after;
-        }
-        if (*end == '\n') {
-            memmove(to - 1, to - 2, 2);
-            to[-2] = '\n';
-            to++;
-            text++;
-        }
+    for (const char *line = text; *line;) {
+        const char *end = end_of_tag_line(line), *next = strchrnul(end ? end : line, '\n');
+        next += *next == '\n';
+        if (end)
+            memset(silent + (line - text), true, (size_t) (next - line));
+        line = next;
     }
-    if (copy)
-        *to = '\0';
-    return copy;
 }
 
 bool template_print(const char *text, const char *format, const struct map_settings *settings,
@@ -640,10 +622,12 @@ bool template_print(const char *text, const char *format, const struct map_setti
     static const struct map_clients example = {
         .host = "192.0.2.1", .port = 502, .units = &unit, .count = 1};
     *fault = (struct template_fault){0};
-    char *lines = hide_tag_lines(text);
+    bool *silent = calloc(strlen(text) + 1, sizeof *silent);
     struct template *template = calloc(1, sizeof *template);
-    if (lines && template) {
-        template->text = template->at = lines;
+    if (silent && template) {
+        template->text = template->at = text;
+        template->silent = silent;
+        silence_tag_lines(text, silent);
         template->scope =
             (struct template_scope){.settings = settings,
                                     .clients = settings->clients ? settings->clients : &example,
@@ -656,7 +640,7 @@ bool template_print(const char *text, const char *format, const struct map_setti
         *fault = (struct template_fault){.line = 1, .reason = "out of memory"};
     }
     free(template);
-    free(lines);
+    free(silent);
     return fault->line == 0;
 }
 

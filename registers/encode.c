@@ -153,26 +153,10 @@ void map_encode(const struct map_settings *settings, const struct pack *pack,
 }
 
 /* Names of the pack's own numbers are in pack.h. */
-static bool is_single_number(const struct map_row *row)
+bool map_is_number(const struct map_row *row)
 {
     return map_row_block(row) == EXTENDED && row->count == 1 && row->source != OF_PACK &&
            row->source != OF_TEXT;
-}
-
-const struct map_row *map_number_row(unsigned n)
-{
-    const struct map_row *row = map_rows;
-    while (!is_single_number(row) || n-- > 0)
-        row++;
-    return row;
-}
-
-unsigned map_number_count(void)
-{
-    unsigned count = 0;
-    for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
-        count += is_single_number(row);
-    return count;
 }
 
 double map_number(const struct map_row *row, const struct pack *pack,
@@ -191,7 +175,7 @@ double map_number(const struct map_row *row, const struct pack *pack,
 double map_number_named(const char *name, const struct pack *pack, const struct map_status *status)
 {
     for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
-        if (is_single_number(row) && strcmp(row->name, name) == 0)
+        if (map_is_number(row) && strcmp(row->name, name) == 0)
             return map_number(row, pack, status);
     return NAN;
 }

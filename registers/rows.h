@@ -144,11 +144,8 @@ struct map_bit {
 extern const struct map_bit map_inputs[], map_coils[];
 extern const unsigned map_input_count, map_coil_count;
 
-/** How many rows have a number by itself that map_number_named knows, and the n-th of them, from 0. */
-unsigned map_number_count(void);
-const struct map_row *map_number_row(unsigned n);
-
-/** The number of such a row. */
+/** Whether a row has a number by itself that map_number_named knows; and this number. */
+bool map_is_number(const struct map_row *row);
 double map_number(const struct map_row *row, const struct pack *pack,
                   const struct map_status *status);
 

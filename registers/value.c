@@ -26,14 +26,14 @@ static const struct {
 static unsigned count_of(enum value_kind kind)
 {
     return kind == VALUE_NUMBER      ? PACK_VALUES
-           : kind == VALUE_MAPPED    ? map_number_count()
+           : kind == VALUE_MAPPED    ? map_row_count
            : kind == VALUE_DIRECTION ? 1
                                      : PACK_ALARM_COUNT;
 }
 
 unsigned value_count(void)
 {
-    return PACK_VALUES + PACK_ALARM_COUNT + map_number_count();
+    return PACK_VALUES + PACK_ALARM_COUNT + map_row_count;
 }
 
 unsigned value_more_count(void)
@@ -51,9 +51,10 @@ struct value_ref value_at(unsigned n, char name[VALUE_NAME_SIZE])
                  pack_alarm_name((enum pack_alarm) n));
     else if (kinds[i].kind == VALUE_NUMBER)
         pack_value_name((enum pack_value) n, name);
+    else if (kinds[i].kind == VALUE_DIRECTION)
+        strcpy(name, "direction");
     else
-        snprintf(name, VALUE_NAME_SIZE, "%s",
-                 kinds[i].kind == VALUE_MAPPED ? map_number_row(n)->name : "direction");
+        snprintf(name, VALUE_NAME_SIZE, "%s", map_is_number(&map_rows[n]) ? map_rows[n].name : "");
     return (struct value_ref){kinds[i].kind, (int) n};
 }
 
@@ -112,7 +113,7 @@ double value_of(const struct value_ref *ref, const struct pack *pack,
     case VALUE_NUMBER:
         return pack->value[ref->id];
     case VALUE_MAPPED:
-        return map_number(map_number_row((unsigned) ref->id), pack, status);
+        return map_number(&map_rows[ref->id], pack, status);
     case VALUE_DIRECTION:
         return direction_of(pack->value[CURRENT_A]);
     default:
@@ -127,7 +128,7 @@ struct value_traits value_traits(const struct value_ref *ref)
         return (struct value_traits){.min = info->min, .max = info->max};
     }
     if (ref->kind == VALUE_MAPPED) {
-        const struct map_row *row = map_number_row((unsigned) ref->id);
+        const struct map_row *row = &map_rows[ref->id];
         const struct map_limits *limits = &map_types[row->type].known;
         const bool is_bits = row->type == REG_BITS32;
         const bool is_limit = row->source == OF_GATEWAY && row->id >= OUR_ALLOWED_CHARGE_V &&

@@ -11,7 +11,7 @@
 enum value_kind {
     VALUE_NUMBER, /* enum pack_value */
     VALUE_ALARM,  /* enum pack_alarm: 0 or 1 */
-    VALUE_MAPPED, /* map_number_row */
+    VALUE_MAPPED, /* index of map_rows */
 
     VALUE_LEVEL,      /* enum pack_alarm: 0, or its enum alarm_level */
     VALUE_WARNING,    /* 1 if active at this level, else 0 */

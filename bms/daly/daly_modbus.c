@@ -7,21 +7,48 @@
  * writing many registers has no byte count; other programs read other stretches of registers than
  * we do, so every reply is taken as a window onto the map.
  */
-#include "daly_modbus.h"
-
 #include "daly_common.h"
 
 #include "bms/bytes.h"
+#include "bms/modbus/modbus.h"
 
 #include <math.h>
 #include <string.h>
 
 #define CRC_SIZE 2
 #define WRITE_SIZE 8 /* bytes of a request to write a register, and of its reply */
+#define NO_CURRENT 30000
 #define P81_PASSWORD 0x126
 #define P81_PASSWORD_COUNT 3
 
-extern const struct bms_driver daly_d2_driver, daly_p81_driver;
+/* A register that can be written: raw = value * factor. */
+struct daly_register {
+    uint16_t reg;
+    uint8_t id;           /* enum pack_value */
+    uint8_t factor;       /* 0: the end of the list */
+    uint16_t least, most; /* raw; a unit does not answer others */
+};
+
+struct daly_map {
+    struct modbus_map registers;         /* first, as `map` of the driver */
+    uint8_t request_first, request_last; /* addresses of the boards in requests */
+    uint8_t reply_shift;                 /* a board replies with its request address minus this */
+    uint16_t cell_count;                 /* register with the number of cells */
+    uint16_t flow;                       /* register with the direction of the current */
+    uint16_t mos_step;                   /* the step whose values many units do not have; 0: none */
+    uint16_t mos_temp;                   /* a register of it */
+    const struct daly_register *writable;
+    /* Faults and other special registers. */
+    void (*decode_rest)(const struct modbus_window *window, struct pack *pack);
+
+    /* For simulated packs: reads beyond last_reg are not answered; heartbeat is a register that
+     * counts the reads, 0: none. */
+    uint16_t last_reg, heartbeat;
+    const struct modbus_value *told; /* what the decoder does not take */
+    size_t told_count;
+    /* The content of a register that is in no table; -1: any other one. */
+    int32_t (*encode_rest)(const struct pack *told, unsigned reg);
+};
 
 struct memory {
     struct daly_direction direction; /* of the current */
@@ -53,8 +80,337 @@ static const struct bms_step p81_plan[] = {
 
 static const struct daly_map *map_of(const struct bms *bms)
 {
-    return bms->driver == &daly_p81_driver ? &daly_p81_map : &daly_d2_map;
+    return (const struct daly_map *) bms->driver->map;
 }
+
+/* ---- the maps ---- */
+
+static void decode_rest(struct bms *bms, const struct modbus_window *window, struct pack *pack)
+{
+    const struct daly_map *map = map_of(bms);
+    struct memory *memory = bms_memory(bms);
+    map->decode_rest(window, pack);
+    memory->direction.state_is_new |= modbus_has(window, map->flow, 1);
+    /* Other programs read windows without the number of cells: 0 may then be behind the last one. */
+    const bool counts = modbus_has(window, map->cell_count, 1);
+    for (unsigned i = 0; i < MAX_CELLS && !counts; i++)
+        if (modbus_has(window, i, 1) && pack->value[CELL_MV + i] == 0)
+            pack_unset(pack, (enum pack_value)(CELL_MV + i));
+    /* Some units have no MOS sensor, and some of these no balance mask either (section 5): the step
+     * is requested as long as it returns one of them. */
+    if (map->mos_step == 0 || !modbus_has(window, map->mos_temp, 1))
+        return;
+    memory->mos_useful |= pack_known(pack, MOS_TEMP_C) || pack_known(pack, BALANCE_MASK);
+    memory->mos_useless = !memory->mos_useful;
+}
+
+/* Up to four registers of the window as one number, the first in the lowest bits. */
+static uint64_t bits_at(const struct modbus_window *window, unsigned reg, unsigned count)
+{
+    uint64_t bits = 0;
+    for (unsigned i = 0; i < count; i++)
+        bits |= (uint64_t) modbus_word(window, reg + i) << 16 * i;
+    return bits;
+}
+
+/* The raw temperature of the hottest or coldest sensor, or 255 if there is none. */
+static int32_t extreme_temp(const struct pack *told, bool hottest)
+{
+    double found = NAN; /* which fmax and fmin ignore */
+    for (int i = 0; i < MAX_TEMPS; i++)
+        found =
+            hottest ? fmax(found, told->value[TEMP_C + i]) : fmin(found, told->value[TEMP_C + i]);
+    return isnan(found) ? 255 : (int32_t) fmax(round(found) + 40, 0);
+}
+
+/* Dialect D2: the sheet `daly-d2`, sections 4 to 7. Power (57) and the average, difference and
+ * extremes of the cells are less precise than what follows from voltage, current and cells, so only
+ * 43 and 44 are read, for programs that do not read the cells. 201-203 hold a password and are
+ * never read. */
+enum {
+    AVERAGE = 55,
+    D2_FAULTS = 58,
+    D2_MASK = 62,
+    OLD_HARDWARE = 185,
+    OLD_HARDWARE_COUNT = 16,
+    CHARGE_LIMIT = 148,
+    D2_CHARGE_SWITCH = 165,
+    D2_DISCHARGE_SWITCH = 166
+};
+
+// clang-format off
+static const struct modbus_value d2_values[] = {
+    /* reg, type, value, offset, divisor, raw values: lowest, highest */
+    {0, MODBUS_U16, CELL_MV, .count = 32, .counted = 49, .highest = 0xFFFE},
+    {32, MODBUS_U16, TEMP_C, .count = 8, .counted = 50, .offset = -40, .lowest = 1, .highest = 254, .blank = 255},
+    {40, MODBUS_U16, VOLTAGE_V, .divisor = 10, .lowest = 1, .highest = 0xFFFE},
+    {41, MODBUS_U16, CURRENT_A, .offset = -NO_CURRENT, .divisor = 10, .lowest = 1, .highest = 0xFFFE, .blank = NO_CURRENT},
+    {42, MODBUS_U16, SOC_PERCENT, .divisor = 10, .highest = 0xFFFE},
+    {43, MODBUS_U16, CELL_MAX_MV, .lowest = 1, .highest = 0xFFFE},
+    {44, MODBUS_U16, CELL_MIN_MV, .highest = 0xFFFE},
+    {47, MODBUS_U16, FLOW, .highest = 2},
+    {48, MODBUS_U16, REMAINING_AH, .divisor = 10, .highest = 0xFFFE},
+    {49, MODBUS_U16, CELL_COUNT, .lowest = 1, .highest = 32, .required = true}, /* none: not ready (section 10) */
+    {50, MODBUS_U16, TEMP_COUNT, .highest = 8},
+    {51, MODBUS_U16, CYCLES, .highest = 0xFFFE},
+    {52, MODBUS_U16, BALANCING, .highest = 0xFFFE},
+    {53, MODBUS_U16, CHARGE_MOS, .highest = 1},
+    {54, MODBUS_U16, DISCHARGE_MOS, .highest = 1},
+    {66, MODBUS_U16, MOS_TEMP_C, .offset = -40, .lowest = 1, .highest = 254},
+    {128, MODBUS_U16, RATED_AH, .divisor = 10, .lowest = 1, .highest = 0xFFFE},
+    /* Section 5: of two levels the second one switches off. */
+    {140, MODBUS_U16, SET_CELL_HIGH_MV, .lowest = 1, .highest = 6000},
+    {142, MODBUS_U16, SET_CELL_LOW_MV, .lowest = 1, .highest = 6000},
+    {144, MODBUS_U16, SET_PACK_HIGH_V, .divisor = 10, .lowest = 1, .highest = 15000},
+    {146, MODBUS_U16, SET_PACK_LOW_V, .divisor = 10, .lowest = 1, .highest = 15000},
+    {150, MODBUS_U16, SET_DISCHARGE_CURRENT_A, .offset = -NO_CURRENT, .divisor = 10, .lowest = NO_CURRENT + 1, .highest = 0xFFFE, .blank = NO_CURRENT},
+    {152, MODBUS_U16, SET_CHARGE_HOT_C, .offset = -40, .lowest = 1, .highest = 254},
+    {154, MODBUS_U16, SET_CHARGE_COLD_C, .offset = -40, .lowest = 1, .highest = 254},
+    {156, MODBUS_U16, SET_DISCHARGE_HOT_C, .offset = -40, .lowest = 1, .highest = 254},
+    {158, MODBUS_U16, SET_DISCHARGE_COLD_C, .offset = -40, .lowest = 1, .highest = 254},
+    {160, MODBUS_U16, SET_CELL_DIFFERENCE_MV, .lowest = 1, .highest = 6000},
+    {163, MODBUS_U16, SET_BALANCE_START_MV, .lowest = 1, .highest = 6000},
+    {164, MODBUS_U16, SET_BALANCE_DIFFERENCE_MV, .lowest = 1, .highest = 6000},
+    {207, MODBUS_U16, SET_BALANCER, .highest = 1, .blank = 0xFFFF},
+    {87, MODBUS_TEXT, SERIAL, .count = 12},
+    {169, MODBUS_TEXT, FIRMWARE, .count = 8},
+    {177, MODBUS_TEXT, MODEL, .count = 8},
+}, d2_told[] = {
+    {.reg = AVERAGE, .type = MODBUS_U16, .id = CELL_AVG_MV},
+    {.reg = 56, .type = MODBUS_U16, .id = CELL_DELTA_MV},
+    {.reg = 57, .type = MODBUS_U16, .id = POWER_W},
+    {.reg = D2_CHARGE_SWITCH, .type = MODBUS_U16, .id = CHARGE_MOS},
+    {.reg = D2_DISCHARGE_SWITCH, .type = MODBUS_U16, .id = DISCHARGE_MOS},
+};
+
+/* Section 9. */
+static const struct daly_register d2_writable[] = {
+    {D2_CHARGE_SWITCH,    CHARGE_MOS,    1,  0, 1},
+    {D2_DISCHARGE_SWITCH, DISCHARGE_MOS, 1,  0, 1},
+    {167,                 SOC_PERCENT,   10, 0, 1000},
+    {128,                 RATED_AH,      10, 1, UINT16_MAX},
+    {207,                 SET_BALANCER,  1,  0, 1},
+    {0},
+};
+// clang-format on
+
+static void d2_decode_rest(const struct modbus_window *window, struct pack *pack)
+{
+    /* A board that only balances repeats the pack voltage and the average cell after its sensors. It
+     * has no current sensor and no switches: 0 is not a state of charge there (section 10). */
+    static const enum pack_value lacks[] = {SOC_PERCENT, CURRENT_A,  FLOW,         REMAINING_AH,
+                                            CYCLES,      CHARGE_MOS, DISCHARGE_MOS};
+    const bool balances = modbus_has(window, 0, AVERAGE + 1) &&
+                          modbus_word(window, 38) == modbus_word(window, 40) &&
+                          modbus_word(window, 39) == modbus_word(window, AVERAGE) &&
+                          pack->value[SOC_PERCENT] == 0 && pack->value[REMAINING_AH] == 0;
+    for (size_t i = 0; balances && i < COUNT(lacks); i++)
+        pack_unset(pack, lacks[i]);
+    if (modbus_has(window, D2_FAULTS, 4) && bits_at(window, D2_FAULTS, 4) != UINT64_MAX)
+        daly_alarms(pack, bits_at(window, D2_FAULTS, 4));
+    /* Charging is below 30000, whatever the sign of the live current (section 5). */
+    if (modbus_has(window, CHARGE_LIMIT, 1)) {
+        uint64_t raw = bits_at(window, CHARGE_LIMIT, 1);
+        if (raw > 0 && raw < NO_CURRENT)
+            pack_set(pack, SET_CHARGE_CURRENT_A, (double) (NO_CURRENT - raw) / 10);
+    }
+    /* Firmware without the mask has FFFF or other values here; finish() compares it with the
+     * balancer's state. */
+    if (modbus_has(window, D2_MASK, 2)) {
+        uint64_t mask = bits_at(window, D2_MASK, 2);
+        pack_set(pack, BALANCE_MASK, mask == 0xFFFFFFFF ? NAN : (double) mask);
+    }
+    /* Older firmware has 32 characters per version, so its hardware name is where newer firmware
+     * has a date. */
+    if (!modbus_has(window, OLD_HARDWARE, OLD_HARDWARE_COUNT) || pack->text[MODEL][0])
+        return;
+    pack_set_text(pack, MODEL, window->data + 2 * (OLD_HARDWARE - window->start),
+                  2 * OLD_HARDWARE_COUNT);
+    if (strspn(pack->text[MODEL], "0123456789") == strlen(pack->text[MODEL]))
+        memset(pack->text[MODEL], 0, TEXT_SIZE);
+}
+
+static int32_t d2_encode_rest(const struct pack *told, unsigned reg)
+{
+    if (reg >= D2_FAULTS && reg < D2_FAULTS + 4)
+        return (uint16_t) (daly_alarm_word(told) >> 16 * (reg - D2_FAULTS));
+    if (reg == D2_MASK || reg == D2_MASK + 1)
+        return (uint16_t) ((uint64_t) pack_value_or(told, BALANCE_MASK, 0) >> 16 * (reg - D2_MASK));
+    if (reg == 45 || reg == 46)
+        return extreme_temp(told, reg == 45);
+    if (reg == 64) /* balance current: none */
+        return NO_CURRENT;
+    return reg == CHARGE_LIMIT
+               ? NO_CURRENT - (int32_t) pack_scaled(told, SET_CHARGE_CURRENT_A, 10, 0, 29990)
+               : -1;
+}
+
+static const struct daly_map d2_map = {
+    .registers = {MODBUS_MAP_VALUES(d2_values), .rest = decode_rest},
+    .request_first = 0xD2,
+    .request_last = 0xD2,
+    .cell_count = 49,
+    .flow = 47,
+    .mos_step = 1,
+    .mos_temp = 66,
+    .writable = d2_writable,
+    .decode_rest = d2_decode_rest,
+    .last_reg = 214,
+    .told = d2_told,
+    .told_count = COUNT(d2_told),
+    .encode_rest = d2_encode_rest,
+};
+
+/* Dialect 81: the sheet `daly-d2`, section 8. Fault words hold levels of three bits besides single
+ * bits, the low byte first. 126-128, among the settings, hold a password, which is masked. Firmware
+ * without the fault words 6D-73 has those of dialect D2 in 66-69; firmware with both has
+ * contradicting values in the latter, which are ignored. */
+enum {
+    P81_OLD_FAULTS = 0x66,
+    P81_FAULTS = 0x6D,
+    P81_FAULT_COUNT = 7,
+    RATED_MAH = 0x109,
+    CHARGE_SWITCH = 0x121,
+    DISCHARGE_SWITCH = 0x122
+};
+
+// clang-format off
+static const struct modbus_value p81_values[] = {
+    /* reg, type, value, offset, divisor, raw values: lowest, highest */
+    {0, MODBUS_U16, CELL_MV, .count = 48, .counted = 0x3C, .highest = 0xFFFE},
+    {0x30, MODBUS_U16, TEMP_C, .count = 8, .counted = 0x3D, .offset = -40, .lowest = 1, .highest = 254, .blank = 255},
+    {0x38, MODBUS_U16, VOLTAGE_V, .divisor = 10, .lowest = 1, .highest = 0xFFFE},
+    {0x39, MODBUS_U16, CURRENT_A, .offset = -NO_CURRENT, .divisor = 10, .lowest = 1, .highest = 0xFFFE, .blank = NO_CURRENT},
+    {0x3A, MODBUS_U16, SOC_PERCENT, .divisor = 10, .highest = 0xFFFE},
+    {0x3C, MODBUS_U16, CELL_COUNT, .lowest = 1, .highest = 48, .required = true},
+    {0x3D, MODBUS_U16, TEMP_COUNT, .highest = 8},
+    {0x3E, MODBUS_U16, CELL_MAX_MV, .lowest = 1, .highest = 0xFFFE},
+    {0x3F, MODBUS_U16, CELL_MAX_INDEX, .lowest = 1, .highest = 48},
+    {0x40, MODBUS_U16, CELL_MIN_MV, .highest = 0xFFFE},
+    {0x41, MODBUS_U16, CELL_MIN_INDEX, .lowest = 1, .highest = 48},
+    {0x48, MODBUS_U16, FLOW, .highest = 2},
+    {0x4B, MODBUS_U16, REMAINING_AH, .divisor = 10, .highest = 0xFFFE},
+    {0x4C, MODBUS_U16, CYCLES, .highest = 0xFFFE},
+    {0x4D, MODBUS_U16, BALANCING, .highest = 2}, /* 7 was recorded with an idle balancer */
+    {0x4F, MODBUS_U48_LOW, BALANCE_MASK, .divisor = 1},
+    {0x52, MODBUS_U16, CHARGE_MOS, .highest = 1},
+    {0x53, MODBUS_U16, DISCHARGE_MOS, .highest = 1},
+    {0x5A, MODBUS_U16, MOS_TEMP_C, .offset = -40, .lowest = 1, .highest = 254},
+    {RATED_MAH, MODBUS_U32, RATED_AH, .divisor = 1000, .lowest = 1, .highest = UINT32_MAX},
+    {0x178, MODBUS_TEXT, FIRMWARE, .count = 7},
+    {0x17F, MODBUS_TEXT, MODEL, .count = 7},
+    {0x18D, MODBUS_TEXT, SERIAL, .count = 14},
+}, p81_told[] = {
+    {.reg = 0x42, .type = MODBUS_U16, .id = CELL_DELTA_MV},
+    {.reg = 0x57, .type = MODBUS_U16, .id = CELL_AVG_MV},
+    {.reg = 0x58, .type = MODBUS_U16, .id = POWER_W},
+    {.reg = RATED_MAH + 2, .type = MODBUS_U32, .id = RATED_AH, .divisor = 1000}, /* once more */
+    {.reg = CHARGE_SWITCH, .type = MODBUS_U16, .id = CHARGE_MOS},
+    {.reg = DISCHARGE_SWITCH, .type = MODBUS_U16, .id = DISCHARGE_MOS},
+};
+
+/* Section 9. */
+static const struct daly_register p81_writable[] = {
+    {CHARGE_SWITCH,    CHARGE_MOS,    1,  0, 1},
+    {DISCHARGE_SWITCH, DISCHARGE_MOS, 1,  0, 1},
+    {0x116,            SOC_PERCENT,   10, 0, 1000},
+    {0},
+};
+
+/* Levels count from 0 (none) to 7: 1 warns; from 2 on the BMS acts, like level 2 of dialect D2. */
+#define LEVEL(reg_, shift, least, most, alarm_, level_) \
+    {{.reg = (reg_), .mask = 7 << (shift), .lowest = (least), .highest = (most)}, alarm_, level_}
+#define LEVELS(reg, shift, alarm) LEVEL(reg, shift, 2, 7, alarm, PROT), LEVEL(reg, shift, 1, 1, alarm, WARN)
+#define FAULT(reg, bit, alarm) MODBUS_ALARM(reg, bit, alarm, PROT)
+
+static const struct modbus_alarm p81_faults[] = {
+    LEVELS(0x6D,  0, CELL_OVER_VOLTAGE),
+    LEVELS(0x6D,  3, CELL_UNDER_VOLTAGE),
+    LEVELS(0x6D,  8, CELL_IMBALANCE),
+    LEVELS(0x6D, 11, CHARGE_OVER_TEMPERATURE),
+    LEVELS(0x6E,  0, CHARGE_UNDER_TEMPERATURE),
+    LEVELS(0x6E,  3, DISCHARGE_OVER_TEMPERATURE),
+    FAULT(0x6E,  6, MOS_OVER_TEMPERATURE), /* charge FET */
+    FAULT(0x6E,  7, TEMP_SENSOR_FAULT),
+    LEVELS(0x6E,  8, DISCHARGE_UNDER_TEMPERATURE),
+    LEVELS(0x6E, 11, TEMPERATURE_IMBALANCE),
+    FAULT(0x6E, 14, MOS_OVER_TEMPERATURE), /* discharge FET */
+    FAULT(0x6E, 15, TEMP_SENSOR_FAULT),
+    LEVELS(0x6F,  0, PACK_OVER_VOLTAGE),
+    LEVELS(0x6F,  3, PACK_UNDER_VOLTAGE),
+    FAULT(0x6F,  6, SHORT_CIRCUIT),
+    LEVELS(0x6F,  8, CHARGE_OVER_CURRENT),
+    LEVELS(0x6F, 11, DISCHARGE_OVER_CURRENT),
+    LEVELS(0x70,  0, SOC_LOW),
+    FAULT(0x70,  7, COMMUNICATION_FAULT), /* parallel link */
+    LEVELS(0x70,  8, MOS_OVER_TEMPERATURE),
+    LEVELS(0x70, 11, CHARGE_OVER_TEMPERATURE), /* thermal runaway, which has no name of its own: too hot for both */
+    LEVELS(0x70, 11, DISCHARGE_OVER_TEMPERATURE),
+    FAULT(0x72,  8, HARDWARE_FAULT),       /* AFE chip */
+    FAULT(0x72,  9, COMMUNICATION_FAULT),  /* AFE */
+    FAULT(0x72, 10, HARDWARE_FAULT),       /* AFE sampling */
+    FAULT(0x72, 11, VOLTAGE_SENSOR_FAULT),
+    FAULT(0x72, 12, VOLTAGE_SENSOR_FAULT), /* sense wire */
+    FAULT(0x72, 13, VOLTAGE_SENSOR_FAULT), /* total voltage */
+    FAULT(0x72, 14, HARDWARE_FAULT),       /* current measuring */
+    FAULT(0x72, 15, TEMP_SENSOR_FAULT),
+    FAULT(0x73,  0, TEMP_SENSOR_FAULT),    /* wire */
+    FAULT(0x73,  1, HARDWARE_FAULT),       /* EEPROM */
+    FAULT(0x73,  2, HARDWARE_FAULT),       /* flash */
+    FAULT(0x73,  3, HARDWARE_FAULT),       /* clock */
+    FAULT(0x73,  4, CHARGE_MOS_FAULT),
+    FAULT(0x73,  5, DISCHARGE_MOS_FAULT),
+    FAULT(0x73,  6, HARDWARE_FAULT),       /* pre-charge FET */
+    FAULT(0x73,  7, HARDWARE_FAULT),       /* pre-charge */
+    FAULT(0x73, 15, HARDWARE_FAULT),       /* heater */
+};
+// clang-format on
+
+static const struct modbus_map p81_alarms = {MODBUS_MAP_ALARMS(p81_faults), .raw_first = P81_FAULTS,
+                                             .raw_count = P81_FAULT_COUNT};
+
+static void p81_decode_rest(const struct modbus_window *window, struct pack *pack)
+{
+    if (!modbus_has(window, P81_FAULTS, P81_FAULT_COUNT))
+        return;
+    const bool absent = bits_at(window, P81_FAULTS, 4) == UINT64_MAX &&
+                        bits_at(window, P81_FAULTS + 4, 3) == UINT64_MAX >> 16;
+    if (!absent)
+        modbus_take_alarms(&p81_alarms, window, pack);
+    else if (modbus_has(window, P81_OLD_FAULTS, 4) &&
+             bits_at(window, P81_OLD_FAULTS, 4) != UINT64_MAX)
+        daly_alarms(pack, bits_at(window, P81_OLD_FAULTS, 4));
+}
+
+static int32_t p81_encode_rest(const struct pack *told, unsigned reg)
+{
+    if (reg >= P81_FAULTS && reg < P81_FAULTS + P81_FAULT_COUNT)
+        return modbus_told_alarms(&p81_alarms, told, reg);
+    /* The registers from the fault words up to 0x100 do not exist. */
+    if (reg >= P81_FAULTS + P81_FAULT_COUNT && reg < 0x100)
+        return 0xFFFF;
+    if (reg == 0x43 || reg == 0x45)
+        return extreme_temp(told, reg == 0x43);
+    if (reg == 0x47)
+        return extreme_temp(told, true) - extreme_temp(told, false);
+    return reg == 0x60 ? NO_CURRENT : -1; /* limit: none */
+}
+
+static const struct daly_map p81_map = {
+    .registers = {MODBUS_MAP_VALUES(p81_values), .rest = decode_rest},
+    .request_first = 0x81,
+    .request_last = 0x90,
+    .reply_shift = 0x30,
+    .cell_count = 0x3C,
+    .flow = 0x48,
+    .writable = p81_writable,
+    .decode_rest = p81_decode_rest,
+    .last_reg = 0x24C,
+    .heartbeat = 0x3B,
+    .told = p81_told,
+    .told_count = COUNT(p81_told),
+    .encode_rest = p81_encode_rest,
+};
 
 /* ---- addresses and frames (sections 1 and 3) ---- */
 
@@ -152,27 +508,6 @@ static bool build_setting(struct bms *bms, enum pack_value id, double value, uns
             modbus_write(modbus_address(bms), row->reg, (unsigned) lround(value * row->factor),
                          request);
     return true;
-}
-
-/* ---- reading the map ---- */
-
-void daly_rest(struct bms *bms, const struct modbus_window *window, struct pack *pack)
-{
-    const struct daly_map *map = map_of(bms);
-    struct memory *memory = bms_memory(bms);
-    map->decode_rest(window, pack);
-    memory->direction.state_is_new |= modbus_has(window, map->flow, 1);
-    /* Other programs read windows without the number of cells: 0 may then be behind the last one. */
-    const bool counts = modbus_has(window, map->cell_count, 1);
-    for (unsigned i = 0; i < MAX_CELLS && !counts; i++)
-        if (modbus_has(window, i, 1) && pack->value[CELL_MV + i] == 0)
-            pack_unset(pack, (enum pack_value)(CELL_MV + i));
-    /* Some units have no MOS sensor, and some of these no balance mask either (section 5): the step
-     * is requested as long as it returns one of them. */
-    if (map->mos_step == 0 || !modbus_has(window, map->mos_temp, 1))
-        return;
-    memory->mos_useful |= pack_known(pack, MOS_TEMP_C) || pack_known(pack, BALANCE_MASK);
-    memory->mos_useless = !memory->mos_useful;
 }
 
 /* The request with the address that a reply to it has; empty: it is not for a board of this
@@ -273,11 +608,16 @@ static int32_t board_word(struct bms *bms, const struct pack *told, unsigned fun
     int32_t word = map->encode_rest(told, reg);
     if (word >= 0)
         return word;
-    struct pack rounded = *told;
+    struct pack raw = *told;
     for (int i = 0; i < MAX_TEMPS; i++) /* before the 40 is added: -0.5 °C is -1 */
-        rounded.value[TEMP_C + i] = round(told->value[TEMP_C + i]);
-    const struct modbus_map *registers = &map->registers;
-    word = modbus_told_rows(registers->values, registers->value_count, &rounded, function, reg);
+        raw.value[TEMP_C + i] = round(told->value[TEMP_C + i]);
+    raw.value[CELL_AVG_MV] = floor(told->value[CELL_AVG_MV]);
+    raw.value[POWER_W] = fabs(told->value[POWER_W]);
+    raw.value[FLOW] = pack_flow(told);
+    word = modbus_told_rows(map->told, map->told_count, &raw, function, reg);
+    if (word < 0)
+        word = modbus_told_rows(map->registers.values, map->registers.value_count, &raw, function,
+                                reg);
     return word < 0 ? 0 : word;
 }
 
@@ -291,14 +631,12 @@ static unsigned board_write(struct bms *bms, struct pack *told, unsigned reg, un
     return MODBUS_BAD_VALUE;
 }
 
-static const struct modbus_board d2_board = {.word = board_word,
-                                             .write = board_write,
-                                             .functions = {MODBUS_HOLDING},
-                                             .address_offset = 0xD1};
-static const struct modbus_board p81_board = {.word = board_word,
-                                              .write = board_write,
-                                              .functions = {MODBUS_HOLDING},
-                                              .address_offset = 0x80};
+#define BOARD(offset)                                                                              \
+    {                                                                                              \
+        .word = board_word, .write = board_write, .functions = {MODBUS_HOLDING},                   \
+        .address_offset = offset                                                                   \
+    }
+static const struct modbus_board d2_board = BOARD(0xD1), p81_board = BOARD(0x80);
 
 /* What another board would reject is not answered (section 10). Writes of many registers, which
  * have no byte count, are not emulated. */
@@ -335,7 +673,7 @@ const struct bms_driver daly_d2_driver = {
     .line = {.baud = 9600, .reply_ms = 500, .gap_ms = 30, .one_pack = true},
     BMS_PLAN(d2_plan),
     BMS_SETTINGS(d2_settings),
-    BOTH_DIALECTS(daly_d2_map, d2_board),
+    BOTH_DIALECTS(d2_map, d2_board),
 };
 
 static const struct bms_guess p81_guesses[] = {
@@ -354,5 +692,5 @@ const struct bms_driver daly_p81_driver = {
     BMS_GUESSES(p81_guesses),
     BMS_SETTINGS(p81_settings),
     .mask = mask_p81,
-    BOTH_DIALECTS(daly_p81_map, p81_board),
+    BOTH_DIALECTS(p81_map, p81_board),
 };

@@ -313,7 +313,8 @@ void query_events(struct query *query, int64_t before, unsigned count,
     sqlite3_stmt *statement =
         prepare(query,
                 "SELECT t, (SELECT name FROM pack WHERE id = event.pack), kind, name, level, "
-                "text FROM event WHERE t < ?2 ORDER BY t DESC, rowid DESC LIMIT ?3",
+                "text FROM event WHERE t < ?2 OR (t = ?2 AND rowid < (SELECT min(rowid) FROM event "
+                "WHERE t >= ?2 AND kind = 'started')) ORDER BY t DESC, rowid DESC LIMIT ?3",
                 NULL, before, count);
     while (sqlite3_step(statement) == SQLITE_ROW)
         each(data, &(struct query_event){sqlite3_column_int64(statement, 0), text_at(statement, 1),

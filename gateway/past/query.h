@@ -84,7 +84,8 @@ struct query_event {
     const char *pack, *kind, *name, *level, *text; /* as in struct store_event */
 };
 
-/** Calls `each` for the last events before `before`, at most `count`, the newest first. */
+/** Calls `each` for the last events before `before`, at most `count`, the newest first. If the gateway has started since, events of
+ * the second `before` are included that were recorded before that start. */
 void query_events(struct query *query, int64_t before, unsigned count,
                   void (*each)(void *data, const struct query_event *event), void *data);
 

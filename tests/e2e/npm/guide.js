@@ -374,7 +374,7 @@ module.exports = ({ open, turn, check, has, say, complaints, picture, asked }) =
             const of = (section, name, line, keys) => ({ section, name, line, keys: Object.entries(keys).map(([key, value]) => value === '*' ? { key, set: true } : { key, value, web: true }) });
             const page = await open(), fake = new Fake([of('web', null, 1, { listen: '127.0.0.1:0' }), of('line', 'l', 3, { port: 'sim:cells=16,@2:cells=16', protocol: 'topbms', baud: '9600' }),
                 of('pack', 'left', 7, { line: 'l', address: '1', unit: '1' }), of('pack', 'right', 11, { line: 'l', address: '2', unit: '2', capacity: '100' }),
-                of('line', 'm', 15, { port: 'serial:/dev/ttyS1', protocol: 'daly' }), of('pack', 'old', 18, { line: 'm', unit: '3' }), of('history', '', 20, { keep: '7d, 90d, 10y' }), of('mqtt', 'home', 21, { broker: 'mqtt://192.168.1.2', password_file: '*' })]);
+                of('line', 'm', 15, { port: 'serial:/dev/ttyS1', protocol: 'daly' }), of('pack', 'old', 18, { line: 'm', unit: '3' }), of('view', 'meter', 19, { source: 'left', unit: '5, 4' }), of('history', '', 20, { keep: '7d, 90d, 10y' }), of('mqtt', 'home', 21, { broker: 'mqtt://192.168.1.2', password_file: '*' })]);
             fake.armed = true;
             await fake.answer(page);
             await page.locator('.card .soc').nth(1).waitFor();
@@ -410,7 +410,7 @@ module.exports = ({ open, turn, check, has, say, complaints, picture, asked }) =
                 { section: 'line', name: 'l', key: 'baud', value: '19200' }, { section: 'pack', name: 'left', key: 'name', value: 'Küche' },
                 { section: 'pack', name: 'right', key: 'capacity', value: null }, { section: 'pack', name: 'right', key: 'current', value: 'inverted' },
                 { section: 'line', name: 'm', remove: true }, { section: 'pack', name: 'old', remove: true }, { section: 'history', name: '', key: 'keep', value: '30d' }, { section: 'mqtt', name: 'home', key: 'password_file', secret: 'open sesame' },
-                { section: 'bank', name: 'bank-1', key: 'packs', value: 'left, right' }, { section: 'bank', name: 'bank-1', key: 'unit', value: '4' }]);
+                { section: 'bank', name: 'bank-1', key: 'packs', value: 'left, right' }, { section: 'bank', name: 'bank-1', key: 'unit', value: '6' }]);
             check(got === want, `${got} instead of ${want}`);
             check(!(await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }))).includes('sesame'), 'no secret in the storage of the browser');
             // What is put back is no change.

@@ -96,9 +96,9 @@ export function wordFor(text, kind, mine) {
   return word;
 }
 
-/** A unit id that is not taken, not even by a pack that is being removed: clients know that pack by it. */
+/** A unit id that is not taken, not even by a pack that is being removed: clients know that pack by it. A view may have several. */
 export function freeUnit() {
-  const taken = new Set([...inFile(), ...draft.added].map(s => Number(handle(s).get('unit'))));
+  const taken = new Set([...inFile(), ...draft.added].flatMap(s => (handle(s).get('unit') || '').split(',').map(Number)));
   let unit = 1;
   while (taken.has(unit) && unit < UNIT_MOST) unit++;
   return String(unit);

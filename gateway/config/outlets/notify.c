@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* In `events` of the file: alarms at that level only. */
@@ -13,13 +14,12 @@
 
 static bool parse_minute(const char *text, int *minute)
 {
-    unsigned hours, minutes;
-    int size = 0;
-    if (strlen(text) != 5 || sscanf(text, "%2u:%2u%n", &hours, &minutes, &size) != 2 || size != 5 ||
-        hours > 23 || minutes > 59)
+    static const char digits[] = "0123456789";
+    if (strspn(text, digits) != 2 || text[2] != ':' || strspn(text + 3, digits) != 2 || text[5])
         return false;
-    *minute = (int) (hours * 60 + minutes);
-    return true;
+    const int hours = atoi(text), minutes = atoi(text + 3);
+    *minute = hours * 60 + minutes;
+    return hours <= 23 && minutes <= 59;
 }
 
 static bool parse_report(const struct config_key *key, const char *text, void *field)
@@ -67,13 +67,15 @@ static bool parse_events(const struct config_key *key, const char *text, void *f
     for (unsigned i = 0; i < NOTIFY_EVENTS; i++) {
         if (strlen(notify_event_name(i)) != size || strncmp(text, notify_event_name(i), size) != 0)
             continue;
-        notify->events |= 1u << i;
         /* "20" of "soc_below 20" */
-        return !*detail                ? true
-               : i == NOTIFY_SOC_BELOW ? type_number.parse(&soc_below, detail, &notify->soc_below)
-               : i == NOTIFY_CELL_DELTA
-                   ? type_number.parse(&cell_delta, detail, &notify->cell_delta_mv)
-                   : i == NOTIFY_REPORT && parse_report(NULL, detail, &notify->reports);
+        const bool good = !*detail ? true
+                          : i == NOTIFY_SOC_BELOW
+                              ? type_number.parse(&soc_below, detail, &notify->soc_below)
+                          : i == NOTIFY_CELL_DELTA
+                              ? type_number.parse(&cell_delta, detail, &notify->cell_delta_mv)
+                              : i == NOTIFY_REPORT && parse_report(NULL, detail, &notify->reports);
+        notify->events |= good ? 1u << i : 0;
+        return good;
     }
     return false;
 }

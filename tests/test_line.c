@@ -755,6 +755,69 @@ LINE_TEST(asks_half_a_second_after_the_first_connection)
         fail_msg("asked %.2f s after the connection", waited_s);
 }
 
+#define IDLE_S 0.2
+
+/* Closes a connection on which nothing was requested for IDLE_S; the first ones get `held` first, if there is any. */
+static void on_idle(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct bench *bench = timer->data;
+    if (bench->requests == 0 && bench->peer >= 0 && clock_now() - bench->connected_at > IDLE_S) {
+        hang_up(bench);
+        if (bench->held > 0)
+            bench->held--;
+    }
+}
+
+static void close_idle(struct bench *bench)
+{
+    ev_timer_init(&bench->slow_answer, on_idle, 0.01, 0.01);
+    bench->slow_answer.data = bench;
+    ev_timer_start(bench->loop, &bench->slow_answer);
+}
+
+/* Some servers do so long before half a second is over: connections on which nothing came count together. */
+LINE_TEST(asks_a_server_that_closes_idle_connections)
+{
+    struct bench *bench = begin(*state, &toy, answer_well);
+    close_idle(bench);
+    await_published(bench, 3);
+    assert_in_range(bench->connections, 2, 4);
+}
+
+/* The stored answers may not have been the last ones. */
+LINE_TEST(listens_anew_after_a_connection_with_stored_answers)
+{
+    struct bench *bench = begin(*state, &toy, answer_never);
+    bench->held = 2;
+    bench->wanted = 1;
+    close_idle(bench);
+    await(bench, asked_often, "asked");
+    /* Two with something stored, and two or three that are silent. */
+    assert_in_range(bench->connections, 4, 6);
+}
+
+static void on_refusal(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct bench *bench = timer->data;
+    if (bench->connections < 3)
+        hang_up(bench);
+}
+
+/* A server that is in use closes each connection at once: it has not passed on anything yet. */
+LINE_TEST(listens_after_a_server_was_busy)
+{
+    struct bench *bench = begin(*state, &toy, answer_well);
+    bench->wanted = 1;
+    ev_timer_init(&bench->slow_answer, on_refusal, 0.001, 0.001);
+    bench->slow_answer.data = bench;
+    ev_timer_start(bench->loop, &bench->slow_answer);
+    await(bench, asked_often, "asked");
+    assert_in_range(bench->connections, 3, 3);
+    const double waited_s = clock_now() - bench->connected_at;
+    if (waited_s < 0.4)
+        fail_msg("asked %.2f s after the connection", waited_s);
+}
+
 LINE_TEST(asks_on_when_silent)
 {
     struct bench *bench = *state;

@@ -376,11 +376,10 @@ void asker_opened(struct asker *asker, bool away, double now)
     reply_clear(&asker->buffer);
     /* Of a request to an earlier process nothing is known, and one that is expired has no candidate: the stored answer
      * would count for the next request. */
-    const bool unknown = ledger_expire(&asker->ledger, now - ANSWER_MOST_S) ||
-                         !asker->wire->health.opened || asker->cut_short;
-    asker->cut_short = false;
-    if (unknown && port_traits(asker->wire->port)->stores && !asker->wire->config->any_age)
-        asker->deaf_until = now + STORED_S;
+    if (ledger_expire(&asker->ledger, now - ANSWER_MOST_S) || !asker->wire->health.opened)
+        asker->listens_s = STORED_S;
+    if (port_traits(asker->wire->port)->stores && !asker->wire->config->any_age)
+        asker->deaf_until = now + asker->listens_s;
     for (unsigned i = 0; i < asker->turns->count; i++) {
         struct poller *poller = asker->turns->list[i].poller;
         asker->turns->list[i].missing_since = NAN;
@@ -391,7 +390,13 @@ void asker_opened(struct asker *asker, bool away, double now)
 
 void asker_closed(struct asker *asker, double now)
 {
-    asker->cut_short |= now < asker->deaf_until;
+    /* Some serial servers close a connection on which nothing is sent before that time is over. Each one on which
+     * nothing was received counts; where something was, more may be stored. */
+    if (isfinite(asker->deaf_until))
+        asker->listens_s = now >= asker->deaf_until       ? 0
+                           : isfinite(asker->quiet_since) ? STORED_S
+                                                          : asker->deaf_until - now;
+    asker->deaf_until = -INFINITY;
     if (!asker->asking)
         return;
     asker->asking = false;

@@ -44,9 +44,9 @@ struct asker {
     unsigned gap_before_ms; /* of the protocol of that exchange */
     double over_at;         /* the end of the last exchange */
     double deaf_until;      /* bytes until then are discarded, and nothing is sent */
-    bool cut_short;    /* the port was closed before: the next opening is followed by the same */
-    double wanted_at;  /* since then a request waits for silence; NaN: none waits */
-    double loan_since; /* set by lender.c: a loan waits for its turn; INFINITY: none does */
+    double listens_s;       /* so long the next connection is deaf: the last one ended before */
+    double wanted_at;       /* since then a request waits for silence; NaN: none waits */
+    double loan_since;      /* set by lender.c: a loan waits for its turn; INFINITY: none does */
 };
 
 void asker_init(struct asker *asker, struct wire *wire, struct turns *turns);

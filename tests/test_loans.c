@@ -342,7 +342,8 @@ static void close_bench(struct bench *bench)
 {
     ev_timer_stop(bench->loop, &bench->turning);
     ev_timer_stop(bench->loop, &bench->asking);
-    line_take_back(bench->line, &bench->loan);
+    if (bench->lent)
+        line_take_back(bench->line, &bench->loan);
     line_free(bench->line);
     poller_free(bench->poller);
     ev_io_stop(bench->loop, &bench->accepting);

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <stddef.h>
 
 /** The list. TAILQ_INIT makes it empty. It must not be copied. */
@@ -40,7 +41,9 @@
      *((list)->first ? &(list)->first->entry.link : &(list)->end) = &(member)->entry.next,         \
      (list)->first = (member))
 
+/** The member must be in the list: one that was removed before would tear out others. */
 #define TAILQ_REMOVE(list, member, entry)                                                          \
-    (*((member)->entry.next ? &(member)->entry.next->entry.link : &(list)->end) =                  \
+    (assert(*(member)->entry.link == (member)),                                                    \
+     *((member)->entry.next ? &(member)->entry.next->entry.link : &(list)->end) =                  \
          (member)->entry.link,                                                                     \
      *(member)->entry.link = (member)->entry.next)

@@ -3,7 +3,6 @@
 #include "commands.h"
 
 #include "past/query.h"
-#include "store.h"
 #include "past/when.h"
 
 #include "bms/count.h"

@@ -14,7 +14,6 @@
 #include "config/outlet_config.h"
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/log.h"
 
 #include <math.h>
 #include <stdlib.h>

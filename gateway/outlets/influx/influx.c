@@ -21,8 +21,6 @@
  */
 #include "influx.h"
 
-#include "past/checkup.h"
-#include "outlets/outlet.h"
 #include "outlets/memory.h"
 
 #include "base/alloc.h"

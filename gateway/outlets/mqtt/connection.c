@@ -2,7 +2,6 @@
 /* The connection to a broker. */
 #include "connection.h"
 
-#include "config/outlet_config.h"
 #include "outlets/certificate.h"
 #include "outlets/names.h"
 #include "base/alloc.h"

@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #define SOC_HYSTERESIS 5.0
 #define CELL_HYSTERESIS 0.8

@@ -4,10 +4,8 @@
 #include "packs/json.h"
 #include "config/outlet_config.h"
 #include "base/duration.h"
-#include "base/text.h"
 
 #include <math.h>
-#include <string.h>
 #include <time.h>
 
 /* The values that help a person with this alarm. */

@@ -2,12 +2,9 @@
 #include "request.h"
 
 #include "base/address.h"
-#include "base/log.h"
-#include "base/secret.h"
 #include "base/text.h"
 #include "bms/count.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

@@ -22,7 +22,6 @@
 #include "registers/rows.h"
 #include "registers/value.h"
 
-#include <math.h>
 #include <modbus.h>
 #include <stdio.h>
 #include <stdlib.h>

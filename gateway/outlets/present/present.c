@@ -18,7 +18,6 @@
 #include "base/text.h"
 #include "bms/count.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

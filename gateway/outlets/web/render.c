@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "packs/limits.h"
-#include "registers/value.h"
 
 #include <math.h>
 #include <stdio.h>

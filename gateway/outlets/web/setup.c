@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "bms/count.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

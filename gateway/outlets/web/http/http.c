@@ -8,6 +8,7 @@
 #include "base/late_turn.h"
 #include "base/log.h"
 #include "base/queue.h"
+#include "base/timer.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -54,9 +55,9 @@ struct http {
     ev_prepare prepare;
     struct late_turn_watcher watcher;
     ev_timer due, second;
-    ev_idle at_once;
     struct http_counters counters;
     double refused_at;
+    bool woken; /* the library has to run, which its time-out does not say */
 };
 
 static struct client *client_of(const struct http_request *request)
@@ -67,7 +68,7 @@ static struct client *client_of(const struct http_request *request)
 
 static void run_library(struct http *http)
 {
-    ev_idle_stop(http->loop, &http->at_once);
+    http->woken = false;
     MHD_run(http->daemon);
 }
 
@@ -81,25 +82,14 @@ static void on_due(struct ev_loop *loop, ev_timer *timer, int revents)
     run_library(timer->data);
 }
 
-static void on_idle(struct ev_loop *loop, ev_idle *idle, int revents)
-{
-    run_library(idle->data);
-}
-
 /* Before the loop waits: sets the timer to the library's own time-out. */
 static void on_prepare(struct ev_loop *loop, ev_prepare *prepare, int revents)
 {
     struct http *http = prepare->data;
-    MHD_UNSIGNED_LONG_LONG ms;
+    MHD_UNSIGNED_LONG_LONG ms = 0;
     ev_timer_stop(loop, &http->due);
-    if (MHD_get_timeout(http->daemon, &ms) != MHD_YES)
-        return;
-    if (ms == 0) {
-        ev_idle_start(loop, &http->at_once);
-        return;
-    }
-    ev_timer_set(&http->due, (double) ms / 1e3, 0);
-    ev_timer_start(loop, &http->due);
+    if (http->woken || MHD_get_timeout(http->daemon, &ms) == MHD_YES)
+        timer_restart(loop, &http->due, (double) ms / 1e3);
 }
 
 static bool same_host(const struct sockaddr_storage *a, const struct sockaddr *b)
@@ -135,7 +125,6 @@ static void cut(struct client *client)
     ev_io_stop(http->loop, &client->ended);
     shutdown(client->fd, SHUT_RDWR);
     http_wake(&client->request);
-    ev_idle_start(http->loop, &http->at_once);
 }
 
 void http_cut(struct http_request *request)
@@ -247,7 +236,7 @@ static void pass_to_library(struct client *client)
                                                        : sizeof(struct sockaddr_in)) != MHD_YES &&
         (client = find_waiting(http, fd)))
         release_client(http, client);
-    ev_idle_start(http->loop, &http->at_once);
+    http->woken = true;
 }
 
 /* A client that speaks plain HTTP to an encrypted page gets a message instead of a closed
@@ -565,7 +554,7 @@ void http_wake(struct http_request *request)
         return;
     client->paused = false;
     MHD_resume_connection(request->connection);
-    ev_idle_start(request->http->loop, &request->http->at_once);
+    request->http->woken = true;
 }
 
 unsigned http_port(const struct http *http, unsigned n)
@@ -640,9 +629,7 @@ struct http *http_new(struct ev_loop *loop, const struct http_settings *settings
     http->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = http};
     ev_init(&http->due, on_due);
     ev_timer_init(&http->second, on_second, 1, 1);
-    ev_idle_init(&http->at_once, on_idle);
-    http->readable.data = http->prepare.data = http->due.data = http->second.data =
-        http->at_once.data = http;
+    http->readable.data = http->prepare.data = http->due.data = http->second.data = http;
     late_turn_watch(loop, &http->watcher);
     if (!start_library(http) || listeners_open(&http->listeners, loop, settings->listen,
                                                "'listen' of [web]", on_accepted, http) < 0) {
@@ -679,7 +666,6 @@ void http_free(struct http *http)
         MHD_run(http->daemon);
         MHD_stop_daemon(http->daemon);
     }
-    ev_idle_stop(http->loop, &http->at_once);
     free(http->all);
     free(http);
 }

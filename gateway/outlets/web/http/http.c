@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CUT_SPARE 32 /* cut connections that the library has not closed yet */
+#define CUT_SPARE 32 /* cut connections that the library has not closed yet: it refuses more */
 #define LOG_AGAIN_S 60.0
 #define UNREAD_MOST 8    /* pieces of 4 KiB that are read of a refused request */
 #define TLS_HANDSHAKE 22 /* the first byte of an encrypted connection */
@@ -42,15 +42,12 @@ struct client {
     ev_io ended; /* streams only: waits for the end, which the library does not watch */
     struct http_request request;
 };
-TAILQ_HEAD(client_list, client);
-
 struct http {
     struct ev_loop *loop;
     struct http_settings settings;
     struct listeners listeners;
     struct MHD_Daemon *daemon;
-    struct client *all;
-    struct client_list unused, clients;
+    TAILQ_HEAD(, client) clients;
     ev_io readable;
     ev_prepare prepare;
     struct late_turn_watcher watcher;
@@ -171,7 +168,7 @@ static bool make_room(struct http *http, const struct sockaddr *peer, bool is_pr
             return false;
         cut(longest);
     }
-    return !TAILQ_EMPTY(&http->unused);
+    return true;
 }
 
 /* Answers a client that is not passed to the library. */
@@ -209,9 +206,8 @@ static void release_client(struct http *http, struct client *client)
 {
     if (client->response)
         MHD_destroy_response(client->response);
-    client->response = NULL;
     TAILQ_REMOVE(&http->clients, client, entry);
-    TAILQ_INSERT_HEAD(&http->unused, client, entry);
+    free(client);
 }
 
 /* Finds a client whose connection the library has not begun yet. */
@@ -275,12 +271,12 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *peer)
     const struct sockaddr *address = (const struct sockaddr *) peer;
     bool is_proxy = false;
     const bool admitted = http->settings.admit(http->settings.data, address, &is_proxy);
-    if (!admitted || !make_room(http, address, is_proxy)) {
+    struct client *client =
+        admitted && make_room(http, address, is_proxy) ? malloc(sizeof *client) : NULL;
+    if (!client) {
         turn_away(http, fd, address, admitted);
         return;
     }
-    struct client *client = TAILQ_FIRST(&http->unused);
-    TAILQ_REMOVE(&http->unused, client, entry);
     *client = (struct client){.fd = fd,
                               .state = CLIENT_READING,
                               .since = clock_now(),
@@ -604,14 +600,9 @@ static bool start_library(struct http *http)
 struct http *http_new(struct ev_loop *loop, const struct http_settings *settings)
 {
     struct http *http = alloc_zeroed(1, sizeof *http);
-    const unsigned count = settings->max_clients + CUT_SPARE;
-    http->all = alloc_zeroed(count, sizeof *http->all);
     http->loop = loop;
     http->settings = *settings;
-    TAILQ_INIT(&http->unused);
     TAILQ_INIT(&http->clients);
-    for (unsigned i = count; i > 0; i--)
-        TAILQ_INSERT_HEAD(&http->unused, &http->all[i - 1], entry);
     ev_init(&http->readable, on_readable);
     ev_prepare_init(&http->prepare, on_prepare);
     http->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = http};
@@ -654,6 +645,7 @@ void http_free(struct http *http)
         MHD_run(http->daemon);
         MHD_stop_daemon(http->daemon);
     }
-    free(http->all);
+    while ((client = TAILQ_FIRST(&http->clients)))
+        release_client(http, client);
     free(http);
 }

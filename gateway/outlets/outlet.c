@@ -21,7 +21,7 @@
 
 #define CONFIG_WAIT_MS 10000
 #define TURN_MESSAGES 256 /* at most so many a turn, before timers and sockets are served */
-#define REQUESTS_MAX 32   /* orders in flight, and questions */
+#define REQUESTS_MAX 64   /* orders and questions in flight */
 #define CONFIG_MOST (16 * 1024 * 1024)
 #define ANSWER_MOST (64 * 1024 * 1024)
 
@@ -51,7 +51,7 @@ struct outlet {
     struct outlet_pack *packs;
     struct pipe_note *notes; /* an empty text: it was removed */
     unsigned note_count;
-    struct request orders[REQUESTS_MAX], questions[REQUESTS_MAX];
+    struct request requests[REQUESTS_MAX];
     uint64_t request_count;    /* since the start */
     struct pipe_report report; /* as the gateway has it */
     double heard_at;
@@ -172,9 +172,9 @@ void outlet_report(struct outlet *outlet)
 }
 
 /* The request in flight with a number; 0: a free place. */
-static struct request *find_request(struct request list[REQUESTS_MAX], uint64_t number)
+static struct request *find_request(struct outlet *outlet, uint64_t number)
 {
-    for (struct request *at = list; at < list + REQUESTS_MAX; at++)
+    for (struct request *at = outlet->requests; at < outlet->requests + REQUESTS_MAX; at++)
         if (at->number == number)
             return at;
     return NULL;
@@ -191,11 +191,11 @@ static void finish_request(struct request *request, enum order_result result, co
 }
 
 /* Sends an order or a question, which both begin with their number. */
-static bool make_request(struct outlet *outlet, struct request list[REQUESTS_MAX],
-                         struct pipe_message *message, int file, struct request request)
+static bool make_request(struct outlet *outlet, struct pipe_message *message, int file,
+                         struct request request)
 {
     const double now = clock_now();
-    struct request *place = find_request(list, 0);
+    struct request *place = find_request(outlet, 0);
     if (!place || late_turn_is_on(outlet->loop, now))
         return false;
     request.number = message->order.ticket = ++outlet->request_count;
@@ -212,7 +212,7 @@ bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
                   uint64_t ticket)
 {
     struct pipe_message message = {.type = PIPE_ORDER, .order = {0, pack->index, *what}};
-    return make_request(outlet, outlet->orders, &message, -1,
+    return make_request(outlet, &message, -1,
                         (struct request){.until = OUTLET_ORDER_S, ticket, data, .ordered = done});
 }
 
@@ -223,7 +223,7 @@ bool outlet_ask(struct outlet *outlet, const char *what, void (*done)(void *data
     const int text = pipe_text_file(what, strlen(what));
     const bool sent =
         text >= 0 &&
-        make_request(outlet, outlet->questions, &message, text,
+        make_request(outlet, &message, text,
                      (struct request){.until = OUTLET_ANSWER_S, .data = data, .answered = done});
     if (text >= 0)
         close(text);
@@ -253,9 +253,9 @@ static void handle_values(struct outlet *outlet, const struct pipe_values *value
     outlet->kind->changed(outlet->self, pack, changes, now);
 }
 
-static void give_up_requests(struct request list[REQUESTS_MAX], double now)
+static void give_up_requests(struct outlet *outlet, double now)
 {
-    for (struct request *at = list; at < list + REQUESTS_MAX; at++)
+    for (struct request *at = outlet->requests; at < outlet->requests + REQUESTS_MAX; at++)
         if (at->number && now > at->until)
             finish_request(at, ORDER_UNANSWERED, NULL);
 }
@@ -297,7 +297,7 @@ static void handle_message(struct outlet *outlet, const struct pipe_message *mes
         handle_values(outlet, &message->values);
         break;
     case PIPE_DONE:
-        request = find_request(outlet->orders, message->done.ticket);
+        request = find_request(outlet, message->done.ticket);
         if (request)
             finish_request(request, message->done.result, NULL);
         break;
@@ -309,7 +309,7 @@ static void handle_message(struct outlet *outlet, const struct pipe_message *mes
                                                          .from = ordered->from});
         break;
     case PIPE_ANSWER:
-        request = find_request(outlet->questions, message->answer.ticket);
+        request = find_request(outlet, message->answer.ticket);
         if (request) {
             size_t size = 0;
             char *text = pipe_file_text(file, ANSWER_MOST, &size);
@@ -355,7 +355,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 /* Values become stale without a message when the gateway hangs. */
 static void report_staleness(struct outlet *outlet, double now)
 {
-    give_up_requests(outlet->orders, now);
+    give_up_requests(outlet, now);
     if (!outlet_hears(outlet, now))
         end_discharging(outlet);
     for (unsigned i = 0; i < outlet->config.pack_count; i++) {
@@ -366,7 +366,6 @@ static void report_staleness(struct outlet *outlet, double now)
         pack->fresh = fresh;
         outlet->kind->changed(outlet->self, pack, SOURCE_STATE, now);
     }
-    give_up_requests(outlet->questions, now);
 }
 
 static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)

@@ -110,22 +110,18 @@ static void add_past(void *data, const struct query_event *event)
         /* The database has one row per order: "charge off, discharge on", the sender as its
          * text, and level 1 if it was confirmed. Makes one event of each switch, as for a live
          * order. */
-        static const struct {
-            const char *words, *name, *text;
-        } orders[] = {{"charge on", "charge_mos", "on"},
-                      {"charge off", "charge_mos", "off"},
-                      {"discharge on", "discharge_mos", "on"},
-                      {"discharge off", "discharge_mos", "off"}};
         const bool confirmed = event->level && strcmp(event->level, "1") == 0;
         char words[SWITCHES_TEXT];
         snprintf(words, sizeof words, "%s", event->name ? event->name : "");
         char *rest = words;
         for (const char *word; (word = strsep(&rest, ",")) != NULL;) {
-            const char *name = word + (*word == ' '), *text = NULL;
-            for (size_t i = 0; i < sizeof orders / sizeof *orders && !text; i++)
-                if (strcmp(orders[i].words, name) == 0) {
-                    text = orders[i].text;
-                    name = orders[i].name;
+            word += *word == ' ';
+            const char *name = word, *text = NULL;
+            const size_t size = strcspn(word, " ");
+            for (int i = 0; i < ORDER_SWITCHES; i++)
+                if (strncmp(switch_names[i], word, size) == 0 && switch_names[i][size] == '_') {
+                    name = switch_names[i];
+                    text = word + size + (word[size] == ' ');
                 }
             json_array_append_new(list, json_pack("{s:I, s:s, s:s*, s:s, s:s*, s:i, s:s*}", "time",
                                                   (json_int_t) event->t, "kind", "switched", "pack",

@@ -274,17 +274,6 @@ void past_answer(struct past_asked *asked)
         http_answer(asked->request, MHD_HTTP_INTERNAL_SERVER_ERROR, NULL);
 }
 
-static bool parse_ask(struct past_asked *asked)
-{
-    return ask_parse(asked->request, asked->pack->source.name, asked->wall, &asked->ask);
-}
-
-void past_answer_asked(struct past_asked *asked)
-{
-    if (parse_ask(asked))
-        past_answer(asked);
-}
-
 /* What a worker reads, and where the next one continues. No file stays open while a client reads
  * slowly. */
 struct piece {
@@ -393,8 +382,6 @@ static void free_download(void *data)
 
 void past_answer_csv(struct past_asked *asked)
 {
-    if (!parse_ask(asked))
-        return;
     struct download *download = calloc(1, sizeof *download);
     if (download)
         download->next.asked = *asked;

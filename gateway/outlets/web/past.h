@@ -60,13 +60,11 @@ struct past_asked {
     const struct outlet_pack *pack; /* of this pack or bank, or of all: */
     const struct render_pack *packs;
     unsigned count;
-    struct ask ask; /* its arguments, of past_answer_asked and past_answer_csv */
+    struct ask ask; /* of a pack */
 };
 
 /** Answers with what `work` makes. */
 void past_answer(struct past_asked *asked);
-/** The same; parses the arguments before. */
-void past_answer_asked(struct past_asked *asked);
 /** Answers `…/history.csv`. */
 void past_answer_csv(struct past_asked *asked);
 

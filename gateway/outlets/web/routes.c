@@ -150,9 +150,9 @@ static const struct {
 } pack_routes[] = {
     {"", "GET", get_pack, NULL, NULL},
     {"/switch", "POST", orders_switch, NULL, NULL},
-    {"/history", "GET", NULL, past_answer_asked, past_json},
+    {"/history", "GET", NULL, past_answer, past_json},
     {"/history.csv", "GET", NULL, past_answer_csv, NULL},
-    {"/alarms", "GET", NULL, past_answer_asked, past_alarms},
+    {"/alarms", "GET", NULL, past_answer, past_alarms},
     {"/health", "GET", NULL, past_answer, past_health},
 };
 
@@ -176,10 +176,10 @@ static void route_pack(struct web *web, struct web_request *request)
                                    .pack = pack};
         if (pack_routes[i].answer)
             pack_routes[i].answer(web, request, &web->packs[pack->index]);
-        else if (web->past)
-            pack_routes[i].past(&asked);
-        else
+        else if (!web->past)
             http_error(request->http, MHD_HTTP_NOT_FOUND, "the configuration has no [history]");
+        else if (ask_parse(request->http, pack->source.name, asked.wall, &asked.ask))
+            pack_routes[i].past(&asked);
         return;
     }
     http_error(request->http, MHD_HTTP_NOT_FOUND, "there is nothing at this address");

@@ -12,7 +12,7 @@
 
 #include "unit.h"
 
-#define PLACES 32 /* places for orders in progress */
+#define PLACES 64 /* places for requests in progress */
 
 static int gateway_end;
 

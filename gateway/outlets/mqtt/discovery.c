@@ -44,9 +44,10 @@ static void entity_part(struct text *text, const char *name)
 }
 
 static const struct entity gateway_parts[GATEWAY_COMPONENTS] = {
-    {"connection", .platform = BINARY_SENSOR, .meaning.title = "Connection"},
-    {"fresh_packs", "fresh_packs", .meaning.title = "Fresh packs"},
-    {"version", "version", .meaning.title = "Version"},
+    {"connection", .platform = BINARY_SENSOR, .diagnostic = true,
+     .meaning = {"Connection", .device_class = "connectivity"}},
+    {"fresh_packs", "fresh_packs", .diagnostic = true, .meaning.title = "Fresh packs"},
+    {"version", "version", .diagnostic = true, .meaning.title = "Version"},
 };
 
 /* Component n of a pack, or of the gateway; false: there are no more. */
@@ -188,30 +189,30 @@ static void put_meaning(struct text *text, const struct entity *entity)
         text_member(text, "ent_cat", "diagnostic");
     if (entity->disabled)
         text_json(text, "en", "false");
-    if (entity->platform != SENSOR)
+    if (entity->platform != SENSOR || !meaning->unit)
         return;
     text_member(text, "stat_cla", meaning->state_class);
     text_member(text, "unit_of_meas", meaning->unit);
     text_member_number(text, "sug_dsp_prc", shown_decimals(meaning), 0);
 }
 
-/* The content of a component, with everything that the root does not contain. */
-static void put_component(struct text *text, const struct announcer *announcer,
-                          const struct source *source, const struct entity *entity)
+/* The content of a component, with everything that the root does not contain. `pack` NULL: of the gateway. */
+static void put_component(struct text *text, const struct announcer *announcer, const char *pack,
+                          const struct entity *entity)
 {
     bool is_state = entity->field[0] != '\0';
-    put_ids(text, announcer, source->name, entity->key, entity->platform);
+    put_ids(text, announcer, pack, entity->key, entity->platform);
     put_meaning(text, entity);
     if (entity->platform == EVENT) {
-        put_topic(text, "stat_t", announcer->topic, source->name, "event");
+        put_topic(text, "stat_t", announcer->topic, pack, "event");
         /* What message_event() says in `event_type`. */
         text_json(text, "evt_typ", "[\"warning\",\"protection\",\"ended\"]");
         return;
     }
     if (is_state)
         put_template(text, announcer, entity->field);
-    else
-        put_topic(text, "stat_t", announcer->topic, source->name, "status");
+    if (!is_state || !pack)
+        put_topic(text, "stat_t", announcer->topic, pack, is_state ? "info" : "status");
     if (entity->platform != SENSOR) {
         text_member(text, "pl_on", is_state ? "1" : "online");
         text_member(text, "pl_off", is_state ? "0" : "offline");
@@ -220,35 +221,17 @@ static void put_component(struct text *text, const struct announcer *announcer,
         char leaf[ENTITY_KEY_SIZE + 8];
         struct text made = text_in(leaf, sizeof leaf);
         text_format(&made, "set/%s", entity->field);
-        put_topic(text, "cmd_t", announcer->topic, source->name, leaf);
+        put_topic(text, "cmd_t", announcer->topic, pack, leaf);
         text_member(text, "stat_on", "1");
         text_member(text, "stat_off", "0");
         text_json(text, "opt", "false");
         text_json(text, "ret", "false");
-    } else if (is_state && announcer->expire_s > 0) {
+    } else if (is_state && pack && announcer->expire_s > 0) {
         text_member_number(text, "exp_aft", announcer->expire_s, 0);
     }
-    /* Whether the pack is fresh is also known while it is not. */
-    if (!is_state)
+    /* Whether a pack is fresh is also known while it is not; what is known of the gateway needs no pack. */
+    if (is_state != (pack != NULL))
         put_availability(text, announcer->topic, NULL);
-}
-
-static void put_gateway_part(struct text *text, const struct announcer *announcer,
-                             const struct entity *part)
-{
-    put_ids(text, announcer, NULL, part->key, part->platform);
-    text_member(text, "name", part->meaning.title);
-    text_member(text, "ent_cat", "diagnostic");
-    if (part->field[0]) {
-        put_topic(text, "stat_t", announcer->topic, NULL, "info");
-        put_template(text, announcer, part->field);
-        put_availability(text, announcer->topic, NULL);
-    } else {
-        put_topic(text, "stat_t", announcer->topic, NULL, "status");
-        text_member(text, "dev_cla", "connectivity");
-        text_member(text, "pl_on", "online");
-        text_member(text, "pl_off", "offline");
-    }
 }
 
 void announce_device(struct text *text, const struct announcer *announcer,
@@ -270,10 +253,8 @@ void announce_device(struct text *text, const struct announcer *announcer,
             continue;
         text_json(text, entity.key, "{");
         text_member(text, "p", entity_platform_name(entity.platform));
-        if (is_there && source)
-            put_component(text, announcer, source, &entity);
-        else if (is_there)
-            put_gateway_part(text, announcer, &entity);
+        if (is_there)
+            put_component(text, announcer, source ? source->name : NULL, &entity);
         text_add(text, "}");
     }
     text_add(text, "}}");
@@ -285,10 +266,7 @@ void announce_single(struct text *text, const struct announcer *announcer,
     struct entity entity;
     describe(!source, n, &entity);
     text_add(text, "{");
-    if (source)
-        put_component(text, announcer, source, &entity);
-    else
-        put_gateway_part(text, announcer, &entity);
+    put_component(text, announcer, source ? source->name : NULL, &entity);
     if (source && entity.field[0])
         put_topic(text, "stat_t", announcer->topic, source->name, "state");
     if (source && (entity.field[0] || entity.platform == EVENT))

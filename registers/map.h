@@ -186,7 +186,8 @@ enum map_range map_range(const struct map_settings *settings, unsigned address, 
 #define MAP_COIL_CHARGE 0
 #define MAP_COIL_DISCHARGE 1
 #define MAP_COILS 2 /* charge MOS, discharge MOS */
-/** One byte per bit, 0 or 1. Unknown bits read 0. */
+#define MAP_COIL_UNKNOWN 0xFF
+/** One byte per bit, 0 or 1. Unknown inputs read 0; an unknown coil is MAP_COIL_UNKNOWN. */
 void map_encode_bits(const struct pack *pack, const struct map_status *status,
                      uint8_t inputs[MAP_INPUTS], uint8_t coils[MAP_COILS]);
 /** Like map_range, for discrete inputs and for coils. */

@@ -807,8 +807,8 @@ TEST(bits)
             if (inputs[i] != expected)
                 fail_msg("alarm %u: input %u is %u", alarm, i, inputs[i]);
         }
-        assert_int_equal(coils[0], 0);
-        assert_int_equal(coils[1], 0);
+        assert_int_equal(coils[0], MAP_COIL_UNKNOWN);
+        assert_int_equal(coils[1], MAP_COIL_UNKNOWN);
     }
 
     pack_set(&pack, CURRENT_A, -0.1);

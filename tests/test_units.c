@@ -118,6 +118,30 @@ TEST(never_read)
     }
 }
 
+/* A coil has no value that stands for unknown. Neither the first values of a pack, nor a BMS that never reports its switches, may
+ * make one read as off; writing needs no value. */
+TEST(unknown_switches)
+{
+    static const enum on_stale both[] = {STALE_EXCEPTION, STALE_HOLD};
+    for (size_t i = 0; i < COUNT(both); i++) {
+        struct unit unit;
+        open_unit(&unit, both[i]);
+        publish(&unit, 77, MAP_STATE_FRESH);
+        assert_int_equal(read_soc(&unit), 0);
+        assert_int_equal(read_range(&unit, 1, 0, 1), 0x0B);
+        assert_int_equal(read_range(&unit, 1, 0, 2), 0x0B);
+        assert_int_equal(read_range(&unit, 2, 32, 2), 0);
+        pack_set(&values, DISCHARGE_MOS, 0);
+        unit_update(&unit, true, NOW);
+        assert_int_equal(read_range(&unit, 1, MAP_COIL_CHARGE, 1), 0x0B);
+        assert_int_equal(read_range(&unit, 1, 0, 2), 0x0B);
+        assert_int_equal(read_range(&unit, 1, MAP_COIL_DISCHARGE, 1), 0);
+        const struct mbap_request write = {.unit = 1, .function = 5, .write = {MAP_COIL_CHARGE, 1}};
+        assert_int_equal(unit_check(&unit, &write), 0);
+        unit_close(&unit);
+    }
+}
+
 /* The state, and the fixed registers that a refresh does not write, can be read before the first values. */
 TEST(status_before_values)
 {

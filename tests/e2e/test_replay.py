@@ -19,6 +19,8 @@ CAPTURES = sorted(glob.glob("tests/captures/*/*.exch"))
 def same(value, text, tolerance):
     if isinstance(value, str):
         return value == text
+    if text == "nan":
+        return value is None or math.isnan(value)
     return value is not None and not math.isnan(value) and abs(value - float(text)) <= tolerance + 1e-4
 
 

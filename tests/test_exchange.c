@@ -63,6 +63,32 @@ TEST(items)
     exchange_free(exchange);
 }
 
+/* A comment names the variant: recordings of a pack that needs one are decoded as it. */
+TEST(variant)
+{
+    static const struct {
+        const char *text;
+        int variant;
+    } cases[] = {
+        {"protocol renogy\n", 0},
+        {"protocol renogy\n# variant: pro\n", 1},
+        {"protocol renogy\n# variant:   pro (12 V)\n", 1},
+        {"protocol renogy\n# variant: standard\n", 0},
+        {"protocol renogy\n# variant: prodigy\n", 0},
+        {"protocol renogy\n# variant:\n", 0},
+        {"protocol renogy\n# the variant: pro\n", 0},
+        {"protocol vedirect\n# variant: pro\n", 0},
+        {"# variant: pro\nprotocol renogy\n", 0}, /* not known yet what it is a variant of */
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char error[200];
+        struct exchange *exchange = parse(cases[i].text, error);
+        assert_non_null(exchange);
+        assert_int_equal(exchange->variant, cases[i].variant);
+        exchange_free(exchange);
+    }
+}
+
 TEST(written_can_be_read)
 {
     static const uint8_t bytes[] = {0x00, 0x7E, 0xFF};

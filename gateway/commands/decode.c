@@ -12,7 +12,7 @@ static const char usage[] =
     "usage: packgate decode [--variant NAME] [--current auto|normal|inverted] FILE.exch\n\n"
     "Prints the values of a recorded exchange as one JSON object ('-' reads standard input).\n"
     "  --variant NAME the variant of the file's protocol, as in the configuration; by default the "
-    "first one\n"
+    "one that the file names, or the first\n"
     "  --current HOW  overrides the detection of the direction of the current, on which firmwares "
     "disagree\n"
     "Exit status: 0, 1 when nothing could be decoded (the reason goes to standard error), 2 for a "
@@ -79,7 +79,8 @@ int command_decode(int argc, char **argv)
     struct exchange *exchange = exchange_load(path);
     if (!exchange)
         return EXIT_FAILED;
-    const int variant = variant_name ? find_variant(exchange->driver, variant_name) : 0;
+    const int variant =
+        variant_name ? find_variant(exchange->driver, variant_name) : exchange->variant;
     const int status = variant < 0
                            ? EXIT_USAGE
                            : decode_exchange(exchange, path, variant, (enum bms_current) current);

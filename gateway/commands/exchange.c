@@ -15,6 +15,7 @@
 
 #define FILE_MOST (16u << 20) /* bytes; recordings are small, a larger file is something else */
 #define KEY_COMMENT "# key:"
+#define VARIANT_COMMENT "# variant:"
 
 /* A structure of an advertisement: its length, "maker's data", the company, the record. */
 #define AD_HEAD 4
@@ -94,12 +95,28 @@ static bool read_value(struct reader *reader, const char *text)
     return true;
 }
 
+/* Comments that say how to read the bytes. */
+static void read_comment(struct reader *reader, const char *text)
+{
+    struct exchange *exchange = reader->exchange;
+    if (strncmp(text, KEY_COMMENT, strlen(KEY_COMMENT)) == 0)
+        hex_bytes(text + strlen(KEY_COMMENT), reader->key, VICTRON_KEY, &reader->key_size);
+    if (strncmp(text, VARIANT_COMMENT, strlen(VARIANT_COMMENT)) != 0 || !exchange->driver)
+        return;
+    text += strlen(VARIANT_COMMENT);
+    text += strspn(text, " \t");
+    const size_t size = strcspn(text, " \t");
+    const char *const *variants = exchange->driver->variants;
+    for (int i = 0; variants && variants[i]; i++)
+        if (strlen(variants[i]) == size && strncmp(variants[i], text, size) == 0)
+            exchange->variant = i;
+}
+
 static bool read_line(struct reader *reader, const char *text)
 {
     switch (text[0]) {
     case '#':
-        if (strncmp(text, KEY_COMMENT, strlen(KEY_COMMENT)) == 0)
-            hex_bytes(text + strlen(KEY_COMMENT), reader->key, VICTRON_KEY, &reader->key_size);
+        read_comment(reader, text);
         return true;
     case '\0':
         return true;

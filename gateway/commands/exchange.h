@@ -26,6 +26,7 @@ struct exchange_item {
 
 struct exchange {
     const struct bms_driver *driver;
+    int variant; /* index, as the comment "# variant: NAME" says; 0: the first one */
     struct exchange_item *items;
     size_t count;
 };

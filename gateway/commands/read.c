@@ -311,6 +311,8 @@ static bool start_record(struct reading *reading, const struct pack_config *pack
     strftime(source, sizeof source, "recorded by packgate " PACKGATE_VERSION " on %Y-%m-%d",
              localtime(&now));
     exchange_write_head(reading->record, pack->driver->name, source);
+    if (pack->options.variant > 0)
+        fprintf(reading->record, "# variant: %s\n", pack->driver->variants[pack->options.variant]);
     return true;
 }
 

@@ -356,6 +356,7 @@ static bool replay_exchange(const struct print *print, const char *path)
     if (!exchange)
         return false;
     bms_init(&bms, exchange->driver);
+    bms.options.variant = exchange->variant;
     exchange_replay(exchange, &bms, &pack, &counters);
     exchange_free(exchange);
     fprintf(stderr,

@@ -151,6 +151,9 @@ def follows_a_clock_that_jumps():
                 jumped = clock.now()
                 now = await_rows(place, lambda times: len([t for t in times if jumped - 20 < t < jumped + 60]) >= 3)
                 assert known <= now
+                # The hour that was skipped has nothing to be sent.
+                queued = next(outlet["queued"] for outlet in gateway.status()["outlets"] if outlet["name"] == "away")
+                assert 0 < queued < HOUR / 10, queued
                 gone.over = True
                 await_databases(place, (there, away), now, patience)
         # No row that never existed, and each unchanged.

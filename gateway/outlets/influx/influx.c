@@ -491,7 +491,13 @@ static void begin_interval(struct influx *influx, int64_t current, double now)
         influx->started = earlier(influx->started, current);
         gap_begins(influx, until, end);
     }
-    const int64_t from = until > 0 ? earlier(until, before) : before;
+    int64_t from = until > 0 ? earlier(until, before) : before;
+    const double expected = now + influx->offset;
+    if (!first && (double) before > expected) {
+        /* The clock was set ahead, not before the gaps were saved last. There are no rows of the time that it skipped. */
+        gap_begins(influx, from, round_down(expected, influx->step) + influx->step);
+        from = round_down((double) before - (now - influx->saved_at), influx->step);
+    }
     /* Without a history nobody has rows from before the start; they do not count as lost. */
     gap_begins(influx, has_history(influx) ? from : later(from, influx->started), current);
     influx->gaps.until = influx->current = current;

@@ -276,7 +276,7 @@ TEST(expiry)
         limits_init(&memory, &house, now);
         const struct pack pack = fine();
         after(&memory, &pack, &now, SETTLED_S);
-        const struct limits_pack old = {&pack, true, cases[i].age_s, STALE_AFTER_S, NULL};
+        const struct limits_pack old = {&pack, true, false, cases[i].age_s, STALE_AFTER_S, NULL};
         const struct map_allowed allowed = limits_update(&house, &old, 1, 1, &memory, now + 1);
         const enum limit_reason by = cases[i].share < 1 ? BY(STALE) : BY(CONFIGURATION);
         snprintf(what, sizeof what, "%g s old", cases[i].age_s);
@@ -293,7 +293,7 @@ TEST(not_fresh)
     limits_init(&memory, &house, now);
     const struct pack pack = fine();
     after(&memory, &pack, &now, SETTLED_S);
-    const struct limits_pack gone = {&pack, false, 1, STALE_AFTER_S, NULL};
+    const struct limits_pack gone = {&pack, false, false, 1, STALE_AFTER_S, NULL};
     const struct map_allowed allowed = limits_update(&house, &gone, 1, 1, &memory, now + 1);
     expect("not fresh", allowed, 0, BY(STALE), 0, BY(STALE));
     assert_true(isnan(allowed.age_s) && isnan(allowed.charge_voltage_v));
@@ -327,8 +327,8 @@ TEST(discharge_of_stale_values)
     limits_init(&memory, &config, now);
     for (size_t i = 0; i < COUNT(course); i++) {
         const struct pack pack = with(CELL_MV + 1, course[i].cell_mv);
-        const struct limits_pack part = {&pack, course[i].age_s < 15, course[i].age_s,
-                                         STALE_AFTER_S, NULL};
+        const struct limits_pack part = {&pack,           course[i].age_s < 15, false,
+                                         course[i].age_s, STALE_AFTER_S,        NULL};
         struct map_allowed allowed = {0};
         for (double end = now + course[i].seconds; now < end;)
             allowed = limits_update(&config, &part, 1, 1, &memory, now += 1);
@@ -348,7 +348,7 @@ TEST(discharge_after_a_pause)
     struct limits_state memory;
     double now = 1000;
     const struct pack pack = fine();
-    const struct limits_pack gone = {&pack, false, 60, STALE_AFTER_S, NULL};
+    const struct limits_pack gone = {&pack, false, false, 60, STALE_AFTER_S, NULL};
     config.on_stale = STALE_DISCHARGE;
     limits_init(&memory, &config, now);
     after_by(&config, &memory, &pack, &now, SETTLED_S);
@@ -362,8 +362,8 @@ TEST(discharge_of_a_stale_bank)
     struct limits_state memory;
     double now = 1000;
     struct pack packs[2] = {with(CURRENT_A, -20), with(CURRENT_A, -20)};
-    struct limits_pack parts[2] = {{&packs[0], true, 1, STALE_AFTER_S, NULL},
-                                   {&packs[1], true, 1, STALE_AFTER_S, NULL}};
+    struct limits_pack parts[2] = {{&packs[0], true, false, 1, STALE_AFTER_S, NULL},
+                                   {&packs[1], true, false, 1, STALE_AFTER_S, NULL}};
     struct map_allowed allowed = {0};
     config.on_stale = STALE_DISCHARGE;
     limits_init(&memory, &config, now);
@@ -504,7 +504,7 @@ TEST(full_is_seen_without_a_gap)
     double now = 1000;
     limits_init(&memory, &house, now);
     const struct pack pack = cells_of(3450, 3450);
-    const struct limits_pack gone = {&pack, false, 1, STALE_AFTER_S, NULL};
+    const struct limits_pack gone = {&pack, false, false, 1, STALE_AFTER_S, NULL};
     after(&memory, &pack, &now, 900);
     limits_update(&house, &gone, 1, 1, &memory, now += 1);
     after(&memory, &pack, &now, 900);
@@ -552,6 +552,14 @@ TEST(voltage_of_the_bms)
     expect_volts("higher", settled(&pack).charge_voltage_v, 13.8);
     pack = with(CHARGE_VOLTAGE_LIMIT_V, UNKNOWN);
     expect_volts("none", settled(&pack).charge_voltage_v, 13.8);
+    /* Not yet: its first requests are not all answered. */
+    struct limits_pack one = {
+        .values = &pack, .fresh = true, .begins = true, .age_s = 1, .stale_after_s = STALE_AFTER_S};
+    struct limits_state memory;
+    limits_init(&memory, &house, 0);
+    assert_true(isnan(limits_update(&house, &one, 1, 1, &memory, 1).charge_voltage_v));
+    one.begins = false;
+    expect_volts("float", limits_update(&house, &one, 1, 1, &memory, 2).charge_voltage_v, 13.504);
     pack = with(CELL_MV, UNKNOWN);
     assert_true(isnan(settled(&pack).charge_voltage_v));
 }
@@ -572,8 +580,8 @@ static struct map_allowed bank_of(const struct member *members, unsigned count, 
         packs[i] = with(CHARGE_CURRENT_LIMIT_A, members[i].charge_limit_a);
         packs[i].value[CURRENT_A] = members[i].current_a;
         packs[i].value[CHARGE_MOS] = members[i].charge_mos;
-        parts[i] = (struct limits_pack){&packs[i], !isnan(members[i].age_s), members[i].age_s,
-                                        STALE_AFTER_S, NULL};
+        parts[i] = (struct limits_pack){
+            &packs[i], !isnan(members[i].age_s), false, members[i].age_s, STALE_AFTER_S, NULL};
     }
     for (double now = 1000; now < 1000 + SETTLED_S; now++)
         allowed = limits_update(&house, parts, count, needed, &memory, now);
@@ -641,8 +649,8 @@ TEST(own_section_in_a_bank)
     packs[0].value[CURRENT_A] = 7;
     packs[1].value[CURRENT_A] = 3;
     config.charge_current_a = 20;
-    const struct limits_pack parts[] = {{&packs[0], true, 10, STALE_AFTER_S, NULL},
-                                        {&packs[1], true, 1, STALE_AFTER_S, &own}};
+    const struct limits_pack parts[] = {{&packs[0], true, false, 10, STALE_AFTER_S, NULL},
+                                        {&packs[1], true, false, 1, STALE_AFTER_S, &own}};
     limits_init(&memory, &config, 1000);
     for (double now = 1000; now < 1000 + SETTLED_S; now++)
         allowed = limits_update(&config, parts, 2, 1, &memory, now);

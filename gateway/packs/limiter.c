@@ -45,6 +45,7 @@ void limiter_update(struct limiter *limiter, double now, time_t wall)
         packs[i] = (struct limits_pack){.values = &poller->values,
                                         .fresh = limiter->bank ? !(limiter->bank->missing >> i & 1)
                                                                : fresh,
+                                        .begins = !poller->complete,
                                         .age_s = now - poller->published_at,
                                         .stale_after_s = poller_stale_after(poller),
                                         .own = limiter->bank && own->configured ? own : NULL};

@@ -451,8 +451,10 @@ static double limit_voltage(const struct input *input)
             continue;
         const struct pack *pack = input->packs[i].values;
         const struct span cells = cells_v(pack, config->cells);
-        const double limit_v = optional(pack, CHARGE_VOLTAGE_LIMIT_V, INFINITY, &state->members[i],
-                                        REPORTS_VOLTAGE_LIMIT);
+        /* The limit of a BMS may still follow. Currents need no such care, they begin at 0. */
+        const double limit_v =
+            optional(pack, CHARGE_VOLTAGE_LIMIT_V, input->packs[i].begins ? NAN : INFINITY,
+                     &state->members[i], REPORTS_VOLTAGE_LIMIT);
         known = !isnan(cells.highest) && !isnan(limit_v);
         if (!known)
             break;

@@ -27,6 +27,7 @@
 struct limits_pack {
     const struct pack *values;
     bool fresh;                    /* false: its values are ignored */
+    bool begins;                   /* its first requests are not all answered */
     double age_s, stale_after_s;   /* age of the values, and the age at which they allow nothing */
     const struct map_allowed *own; /* limits by the pack's own section, in a bank; NULL: none */
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Memory for a configuration and for what it asks for, got at the start and at a reload. Without it the process ends, since
- * half a gateway must not go on; the service manager, or the gateway for an outlet, starts it again.
+ * Memory for a configuration and for what it asks for, got at the start and at a reload; in an outlet all memory. Without it the
+ * process ends, since half a gateway must not go on; the service manager, or the gateway for an outlet, starts it again.
  */
 #pragma once
 

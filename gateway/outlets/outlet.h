@@ -17,7 +17,7 @@
  * print/print.c is the smallest one and the pattern for others.
  *
  * An outlet may block for seconds: the gateway does not wait for it, and merges missed values into
- * later ones. It should not exit without need, because the gateway restarts it.
+ * later ones. It should not exit without need, because the gateway restarts it. Without memory it does (base/alloc.h).
  */
 #pragma once
 

@@ -129,9 +129,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 static int set_watch(CURL *easy, curl_socket_t fd, int what, void *data, void *of_socket)
 {
     struct transfers *transfers = data;
-    ev_io *io = of_socket ? of_socket : calloc(1, sizeof *io);
-    if (!io)
-        return -1;
+    ev_io *io = of_socket ? of_socket : alloc_zeroed(1, sizeof *io);
     ev_io_stop(transfers->loop, io);
     curl_multi_assign(transfers->multi, fd, what == CURL_POLL_REMOVE ? NULL : io);
     if (what == CURL_POLL_REMOVE) {
@@ -196,14 +194,12 @@ static size_t collect_response(char *bytes, size_t size, size_t count, void *dat
     return transfer->came > ANSWER_MOST ? 0 : all;
 }
 
-bool transfer_init(struct transfer *transfer, struct transfers *transfers, const char *schemes,
+void transfer_init(struct transfer *transfer, struct transfers *transfers, const char *schemes,
                    double limit_s, const struct transfer_tls *tls)
 {
-    CURL *easy = transfer->easy = curl_easy_init();
+    CURL *easy = transfer->easy = alloc_checked(curl_easy_init());
     transfer->transfers = transfers;
     transfer->ca_file = tls->ca_file;
-    if (!easy)
-        return false;
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, collect_response);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
@@ -228,16 +224,15 @@ bool transfer_init(struct transfer *transfer, struct transfers *transfers, const
     curl_easy_setopt(easy, CURLOPT_KEYPASSWD, "");
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, tls->verify ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, tls->verify ? 2L : 0L);
-    return true;
 }
 
 /* `usual`: the port if the address has none; NULL: that of its scheme. */
 static void permit_port_of(const char *address, const char *usual)
 {
-    CURLU *url = curl_url();
+    CURLU *url = alloc_checked(curl_url());
     char *port = NULL;
-    if (url && curl_url_set(url, CURLUPART_URL, address,
-                            CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK) {
+    if (curl_url_set(url, CURLUPART_URL, address, CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME) ==
+        CURLUE_OK) {
         curl_url_get(url, CURLUPART_PORT, &port, usual ? 0 : CURLU_DEFAULT_PORT);
         names_permit((unsigned) atoi(port ? port : usual ? usual : "0"));
     }
@@ -266,12 +261,9 @@ void transfer_free(struct transfer *transfer)
     transfer->easy = NULL;
 }
 
-bool transfer_add_header(struct transfer *transfer, const char *line)
+void transfer_add_header(struct transfer *transfer, const char *line)
 {
-    struct curl_slist *longer = curl_slist_append(transfer->headers, line);
-    if (longer)
-        transfer->headers = longer;
-    return longer != NULL;
+    transfer->headers = alloc_checked(curl_slist_append(transfer->headers, line));
 }
 
 void transfer_clear_headers(struct transfer *transfer)

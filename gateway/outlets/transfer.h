@@ -46,9 +46,9 @@ struct transfer_tls {
     bool verify;
 };
 
-/** Creates a handle for `schemes` ("http,https"); each transfer must end within `limit_s`. False:
- * out of memory. transfer_free ends it, without `done`. */
-bool transfer_init(struct transfer *transfer, struct transfers *transfers, const char *schemes,
+/** Creates a handle for `schemes` ("http,https"); each transfer must end within `limit_s`.
+ * transfer_free ends it, without `done`. */
+void transfer_init(struct transfer *transfer, struct transfers *transfers, const char *schemes,
                    double limit_s, const struct transfer_tls *tls);
 void transfer_free(struct transfer *transfer);
 
@@ -56,8 +56,8 @@ void transfer_free(struct transfer *transfer);
  * reached (names.h). */
 void transfer_set_url(struct transfer *transfer, const char *address);
 
-/** Adds a header to the request. False: out of memory. */
-bool transfer_add_header(struct transfer *transfer, const char *line);
+/** Adds a header to the request. */
+void transfer_add_header(struct transfer *transfer, const char *line);
 void transfer_clear_headers(struct transfer *transfer);
 
 void transfer_start(struct transfer *transfer);

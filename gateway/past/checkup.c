@@ -2,6 +2,8 @@
 /* Health from the database. */
 #include "checkup.h"
 
+#include "base/alloc.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -42,8 +44,6 @@ static bool read_cells(struct query *query, const struct query_ask *day, struct 
     struct query_ask ask = *day;
     struct query_rows rows;
     struct health_work *work = health_work_new();
-    if (!work)
-        return false;
     ask.level = LEVEL_RECENT;
     query_want_all(&ask, MAX_CELLS, false);
     query_begin(&rows, query, &ask);
@@ -140,10 +140,10 @@ bool checkup_day(struct query *query, const char *pack, int64_t midnight, struct
 unsigned checkup_judge(struct query *query, const char *pack, int64_t now,
                        struct health_finding findings[HEALTH_FINDINGS])
 {
-    struct health_day *days = malloc(CHECKUP_DAYS * sizeof *days);
+    struct health_day *days = alloc_zeroed(CHECKUP_DAYS, sizeof *days);
     const int64_t checked = query_checked(query, pack, now);
     unsigned count = 0;
-    if (days && checked != INT64_MIN)
+    if (checked != INT64_MIN)
         count = query_health(query, pack, checked - CHECKUP_DAYS * (int64_t) DAY_S, checked, days,
                              CHECKUP_DAYS);
     const unsigned found = health_judge(days, count, findings);

@@ -2,6 +2,8 @@
 /* Trends that only the history shows. */
 #include "health.h"
 
+#include "base/alloc.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,7 +113,7 @@ struct health_work {
 
 struct health_work *health_work_new(void)
 {
-    return calloc(1, sizeof(struct health_work));
+    return alloc_zeroed(1, sizeof(struct health_work));
 }
 
 static bool is_known(const struct history_row *row, enum history_value value)
@@ -452,9 +454,9 @@ unsigned health_judge(const struct health_day *days, unsigned count,
                       struct health_finding findings[HEALTH_FINDINGS])
 {
     struct judging judging = {.days = days, .count = count, .findings = findings};
-    double *room = count > 0 ? malloc(2 * count * sizeof *room) : NULL;
-    if (!room)
+    if (count == 0)
         return 0;
+    double *room = alloc_zeroed(2 * count, sizeof *room);
     judging.x = room;
     judging.y = room + count;
     unsigned cells = 0;

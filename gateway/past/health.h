@@ -31,7 +31,7 @@ struct health_day {
 void health_clear(struct health_day *day);
 
 struct health_work;
-/** From malloc. NULL: out of memory. */
+/** The caller frees it. */
 struct health_work *health_work_new(void);
 
 /** Adds a row of ten seconds. */

@@ -4,6 +4,8 @@
 
 #include "file.h"
 
+#include "base/alloc.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,11 +23,7 @@ struct query {
 
 struct query *query_open(const char *path, char *why, size_t size)
 {
-    struct query *query = calloc(1, sizeof *query);
-    if (!query) {
-        snprintf(why, size, "out of memory");
-        return NULL;
-    }
+    struct query *query = alloc_zeroed(1, sizeof *query);
     /* SQLite reads the file only with the first statement. */
     if (file_open(path, &query->db, SQLITE_OPEN_READONLY, BUSY_MS) == SQLITE_OK &&
         file_run(query->db, "SELECT count(*) FROM pack"))

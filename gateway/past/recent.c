@@ -33,7 +33,7 @@ void recent_free(struct recent *recent)
     recent->rows = NULL;
 }
 
-/* The oldest row makes room. If memory is short, the row is lost. */
+/* The oldest row makes room. */
 static void keep_recent(void *data, enum history_level level, const struct history_row *row)
 {
     struct recent *recent = data;
@@ -50,9 +50,7 @@ static void keep_recent(void *data, enum history_level level, const struct histo
     const size_t size = values * sizeof *row->mean;
     if (!kept->bytes || kept->values != values) {
         free(kept->bytes);
-        kept->bytes = malloc(HEAD + (recent->means_only ? 1 : 3) * size);
-        if (!kept->bytes)
-            return;
+        kept->bytes = alloc_checked(malloc(HEAD + (recent->means_only ? 1 : 3) * size));
     }
     kept->values = values;
     kept->t = row->t;

@@ -245,16 +245,14 @@ void store_row(struct store *store, const char *pack, enum history_level level,
 void store_event(struct store *store, const struct store_event *event)
 {
     const char *texts[] = {event->pack, event->kind, event->name, event->text};
-    struct waiting_event *waiting = calloc(1, sizeof *waiting);
-    if (!waiting)
-        return;
+    struct waiting_event *waiting = alloc_zeroed(1, sizeof *waiting);
     if (store->event_count >= EVENTS_MOST)
         drop_event(store);
     store->event_count++;
     waiting->t = event->t;
     waiting->level = event->level;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        waiting->texts[i] = texts[i] ? strdup(texts[i]) : NULL;
+        waiting->texts[i] = texts[i] ? alloc_checked(strdup(texts[i])) : NULL;
     TAILQ_INSERT_TAIL(&store->events, waiting, entry);
 }
 

@@ -4,6 +4,8 @@
 
 #include "points.h"
 
+#include "base/alloc.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,11 +29,8 @@ static char *row_at(const struct batch *batch, unsigned n)
 static void keep_proof(struct batch *batch)
 {
     const char *line = row_at(batch, batch->from + batch->count - 1);
-    char *copy = strndup(line, strcspn(line, "\n") + 1);
-    if (!copy)
-        return;
     free(batch->proof->line);
-    batch->proof->line = copy;
+    batch->proof->line = alloc_checked(strndup(line, strcspn(line, "\n") + 1));
 }
 
 static void post_bytes(struct batch *batch, enum batch_turn turn, const char *bytes, size_t size)
@@ -159,18 +158,12 @@ void batch_release(struct batch *batch)
 struct text *batch_row(struct batch *batch)
 {
     if (batch->rows == batch->row_room) {
-        size_t *ends = realloc(batch->ends, (batch->row_room + ROWS_STEP) * sizeof *ends);
-        if (!ends)
-            return NULL;
-        batch->ends = ends;
         batch->row_room += ROWS_STEP;
+        batch->ends = alloc_checked(realloc(batch->ends, batch->row_room * sizeof *batch->ends));
     }
     if (batch->room - batch->size < POINTS_ROOM) {
-        char *bytes = realloc(batch->text, batch->room + ROOM_STEP);
-        if (!bytes)
-            return NULL;
-        batch->text = bytes;
         batch->room += ROOM_STEP;
+        batch->text = alloc_checked(realloc(batch->text, batch->room));
     }
     batch->row = text_in(batch->text + batch->size, batch->room - batch->size);
     return &batch->row;

@@ -57,8 +57,7 @@ void batch_free(struct batch *batch);
 void batch_clear(struct batch *batch);
 /** Frees its memory until it is used again. Not while it is in flight. */
 void batch_release(struct batch *batch);
-/** Returns room for one more row: the caller writes it, then calls batch_end_row. NULL: out of
- * memory. */
+/** Returns room for one more row: the caller writes it, then calls batch_end_row. */
 struct text *batch_row(struct batch *batch);
 /** Adds the written row; false: it was too long, and is dropped. */
 bool batch_end_row(struct batch *batch);

@@ -4,7 +4,7 @@
 
 #include "past/checkup.h"
 
-#include <stdlib.h>
+#include "base/alloc.h"
 
 #define DAYS_AT_ONCE 3 /* of each pack */
 #define DAY_S 86400
@@ -27,10 +27,7 @@ static void write_days(struct daily *daily, struct query *query, const struct in
             daily->waits = true;
             return;
         }
-        struct text *text = batch_row(&daily->batch);
-        if (!text)
-            return;
-        points_health(text, pack->tags, layout, &days[n]);
+        points_health(batch_row(&daily->batch), pack->tags, layout, &days[n]);
         batch_end_row(&daily->batch);
         written++;
         /* Days older than one day are complete when the next one has begun. */
@@ -42,22 +39,20 @@ static void write_days(struct daily *daily, struct query *query, const struct in
     /* The findings from these days and those before, at the newest of them. */
     struct health_finding findings[HEALTH_FINDINGS];
     const unsigned found = checkup_judge(query, name, current, findings);
-    struct text *text = found > 0 ? batch_row(&daily->batch) : NULL;
-    if (!text)
-        return;
-    points_findings(text, pack->tags, layout, days[count - 1].from, findings, found);
+    points_findings(batch_row(&daily->batch), pack->tags, layout, days[count - 1].from, findings,
+                    found);
     batch_end_row(&daily->batch);
 }
 
 void daily_write(struct daily *daily, struct query *query, const struct influx_pack *packs,
                  unsigned count, int64_t current, int64_t confirmed, enum influx_layout layout)
 {
-    struct health_day *days = malloc(CHECKUP_BACK_DAYS * sizeof *days);
+    struct health_day *days = alloc_zeroed(CHECKUP_BACK_DAYS, sizeof *days);
     batch_clear(&daily->batch);
     daily->done = -DAY_S;
     daily->waits = false;
     /* A day ahead was written while the clock was wrong. */
-    for (unsigned i = 0; query && days && i < count; i++)
+    for (unsigned i = 0; query && i < count; i++)
         write_days(daily, query, &packs[i], current, confirmed < current ? confirmed : 0, layout,
                    days);
     free(days);

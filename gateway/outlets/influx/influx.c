@@ -229,10 +229,7 @@ static void write_live(struct influx *influx, struct influx_pack *pack, double n
         .age_s = outlet_age(known, now),
         .all_alarms = influx->live_at % MINUTE_S == 0 || alarms_changed,
     };
-    struct text *text = batch_row(&influx->live);
-    if (!text)
-        return;
-    points_write(text, &points);
+    points_write(batch_row(&influx->live), &points);
     if (batch_end_row(&influx->live) && any) {
         pack->warning = values.alarms_warning;
         pack->protection = values.alarms_protection;
@@ -247,15 +244,12 @@ static void send_live(struct influx *influx, int64_t t, double now)
     batch_clear(&influx->live);
     /* The operator of many gateways cannot see from arriving values whether older ones are still
      * missing. */
-    struct text *text = batch_row(&influx->live);
-    if (text) {
-        points_gateway(text, influx->gateway, t, t - oldest_owed(influx, t), t % MINUTE_S == 0);
-        batch_end_row(&influx->live);
-    }
+    points_gateway(batch_row(&influx->live), influx->gateway, t, t - oldest_owed(influx, t),
+                   t % MINUTE_S == 0);
+    batch_end_row(&influx->live);
     for (unsigned i = 0; i < influx->count; i++)
         write_live(influx, &influx->packs[i], now);
-    if (influx->live.rows > 0)
-        batch_send(&influx->live);
+    batch_send(&influx->live);
 }
 
 static void on_live(void *data)

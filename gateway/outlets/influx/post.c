@@ -22,7 +22,6 @@ struct post {
     const char *who;
     struct transfer transfer;
     uint8_t *body;
-    size_t room;
     bool access_told;
     void (*done)(void *data, const struct post_outcome *outcome);
     void *data;
@@ -123,8 +122,7 @@ struct post *post_new(struct transfers *transfers, const struct influx_config *c
     post->who = who;
     post->done = done;
     post->data = data;
-    const bool made = transfer_init(&post->transfer, transfers, "http,https", LIMIT_S, &tls);
-    alloc_checked(made ? post : NULL);
+    transfer_init(&post->transfer, transfers, "http,https", LIMIT_S, &tls);
     post->transfer.done = on_done;
     post->transfer.data = post;
     transfer_set_url(&post->transfer, config->url);
@@ -145,7 +143,6 @@ void post_release(struct post *post)
 {
     free(post->body);
     post->body = NULL;
-    post->room = 0;
 }
 
 /* Files with secrets are read for each request, so that a replaced file counts at once. */
@@ -188,26 +185,23 @@ static bool set_headers(struct post *post, struct post_outcome *outcome)
     return good;
 }
 
-/* Returns the size of the body; 0: out of memory. */
+/* Returns the size of the body. */
 static size_t compose(struct post *post, const char *lines, size_t size)
 {
     z_stream stream = {0};
-    if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, GZIP, GZIP_MEMORY, Z_DEFAULT_STRATEGY) !=
-        Z_OK)
-        return 0;
+    const int begun =
+        deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, GZIP, GZIP_MEMORY, Z_DEFAULT_STRATEGY);
+    alloc_checked(begun == Z_OK ? post : NULL);
     const size_t room = deflateBound(&stream, size);
-    uint8_t *body = room > post->room ? realloc(post->body, room) : post->body;
-    if (body && room > post->room)
-        post->room = room;
-    if (body)
-        post->body = body;
+    free(post->body);
+    post->body = alloc_checked(malloc(room));
     stream.next_in = (Bytef *) (uintptr_t) lines;
     stream.avail_in = (uInt) size;
-    stream.next_out = body;
-    stream.avail_out = (uInt) post->room;
-    size = body && deflate(&stream, Z_FINISH) == Z_STREAM_END ? stream.total_out : 0;
+    stream.next_out = post->body;
+    stream.avail_out = (uInt) room;
+    deflate(&stream, Z_FINISH);
     deflateEnd(&stream);
-    return size;
+    return stream.total_out;
 }
 
 bool post_send(struct post *post, const char *lines, size_t size, struct post_outcome *outcome)
@@ -216,10 +210,6 @@ bool post_send(struct post *post, const char *lines, size_t size, struct post_ou
     if (!set_headers(post, outcome))
         return false;
     const size_t body = compose(post, lines, size);
-    if (body == 0) {
-        snprintf(outcome->words, sizeof outcome->words, "out of memory");
-        return false;
-    }
     curl_easy_setopt(post->transfer.easy, CURLOPT_POSTFIELDS, post->body);
     curl_easy_setopt(post->transfer.easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) body);
     transfer_start(&post->transfer);

@@ -2,6 +2,7 @@
 #include "delivery.h"
 #include "events.h"
 
+#include "base/alloc.h"
 #include "base/text.h"
 
 #include <math.h>
@@ -48,9 +49,9 @@ static bool is_below_limit(const struct delivery *delivery, double now)
 static bool queue_message(struct delivery *delivery, const struct message *message, unsigned pack,
                           unsigned watch, double now)
 {
-    struct parcel *parcel = delivery->count < DELIVERY_QUEUE ? calloc(1, sizeof *parcel) : NULL;
-    if (!parcel)
+    if (delivery->count >= DELIVERY_QUEUE)
         return false;
+    struct parcel *parcel = alloc_zeroed(1, sizeof *parcel);
     parcel->message = *message;
     parcel->pack = pack;
     parcel->watch = watch;

@@ -2,6 +2,7 @@
 #include "request.h"
 
 #include "base/address.h"
+#include "base/alloc.h"
 #include "base/text.h"
 #include "bms/count.h"
 
@@ -99,7 +100,9 @@ static bool add_header(struct transfer *transfer, const char *name, const char *
     struct text text = text_in(line, sizeof line);
     text_format(&text, "%s: ", name);
     add_words(&text, value, " ");
-    return !text.cut && transfer_add_header(transfer, line);
+    if (!text.cut)
+        transfer_add_header(transfer, line);
+    return !text.cut;
 }
 
 static const char *tag_of(const struct message *message)
@@ -153,12 +156,12 @@ static bool set_ntfy(struct request *request, struct transfer *transfer,
                            [ALARM_PROTECTION] = config->priority >= 1 ? 5 : 3 + config->priority};
     snprintf(number, sizeof number, "%d", numbers[message->level]);
     log_in(transfer->easy, config, secrets);
-    request->body = strdup(message->text);
-    return request->body && add_header(transfer, "Title", message->title) &&
+    request->body = alloc_checked(strdup(message->text));
+    transfer_add_header(transfer, "Content-Type: text/plain; charset=utf-8");
+    return add_header(transfer, "Title", message->title) &&
            add_header(transfer, "Priority", number) &&
            add_header(transfer, "Tags", tag_of(message)) &&
-           (!link[0] || add_header(transfer, "Click", link)) &&
-           transfer_add_header(transfer, "Content-Type: text/plain; charset=utf-8");
+           (!link[0] || add_header(transfer, "Click", link));
 }
 
 /* Pushover and Pushsafer have much the same fields. */
@@ -195,29 +198,25 @@ static bool set_form(struct request *request, CURL *easy, const struct notify_co
         {"retry", "re", emergency ? EMERGENCY_REPEAT_S : ""},
         {"expire", "ex", emergency ? EMERGENCY_END_S : ""},
     };
-    request->body = malloc(BODY_MOST);
-    if (!request->body)
-        return false;
+    request->body = alloc_checked(malloc(BODY_MOST));
     struct text text = text_in(request->body, BODY_MOST);
-    bool good = true;
     for (size_t i = 0; i < COUNT(fields); i++) {
         const char *name = over ? fields[i].over : fields[i].safer;
         if (!name || !fields[i].value[0])
             continue;
-        char *escaped = curl_easy_escape(easy, fields[i].value, 0);
-        text_format(&text, "%s%s=%s", text.size ? "&" : "", name, escaped ? escaped : "");
-        good &= escaped != NULL;
+        char *escaped = alloc_checked(curl_easy_escape(easy, fields[i].value, 0));
+        text_format(&text, "%s%s=%s", text.size ? "&" : "", name, escaped);
         curl_free(escaped);
     }
-    return good && !text.cut;
+    return !text.cut;
 }
 
 bool request_stays_here(const char *url)
 {
     char *host = NULL;
     bool own = false;
-    CURLU *parts = curl_url();
-    if (parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+    CURLU *parts = alloc_checked(curl_url());
+    if (curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
         curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
         const bool bracketed = host[0] == '[';
         if (bracketed)
@@ -273,13 +272,10 @@ static bool set_mail(struct request *request, CURL *easy, const struct notify_co
                      const struct secrets *secrets, const struct message *message,
                      const char *gateway, const char *page)
 {
-    char *room = malloc(BODY_MOST), when[64], address[NOTIFY_TEXT_SIZE + 2], end[600];
-    char link[LINK_SIZE];
+    char *room = request->body = alloc_checked(malloc(BODY_MOST));
+    char when[64], address[NOTIFY_TEXT_SIZE + 2], end[600], link[LINK_SIZE];
     const time_t time = (time_t) message->time;
     struct tm local;
-    if (!room)
-        return false;
-    request->body = room;
     struct text text = text_in(room, BODY_MOST), end_text = text_in(end, sizeof end);
     strftime(when, sizeof when, "%a, %d %b %Y %H:%M:%S %z", localtime_r(&time, &local));
     /* A retry after a lost answer is the same message: it has the same Message-ID. */
@@ -295,16 +291,12 @@ static bool set_mail(struct request *request, CURL *easy, const struct notify_co
     text_format(&end_text, "\n\n-- \npackgate on %s\n%s", gateway, link_of(message, page, link));
     add_quoted(&text, end);
     text_add(&text, "\r\n");
-    request->mail = fmemopen(room, text.size, "r");
+    request->mail = alloc_checked(fmemopen(room, text.size, "r"));
     for (const char *at = config->to; *at;) {
         const size_t size = strcspn(at, ", ");
         snprintf(address, sizeof address, "%.*s", (int) size, at);
-        struct curl_slist *longer = size > 0 && size < sizeof address
-                                        ? curl_slist_append(request->recipients, address)
-                                        : NULL;
-        if (size > 0 && !longer)
-            return false;
-        request->recipients = longer ? longer : request->recipients;
+        if (size > 0)
+            request->recipients = alloc_checked(curl_slist_append(request->recipients, address));
         at += size + strspn(at + size, ", ");
     }
     /* To another host, mail and password must be encrypted. */
@@ -322,7 +314,7 @@ static bool set_mail(struct request *request, CURL *easy, const struct notify_co
         curl_easy_setopt(easy, CURLOPT_USERNAME, config->user);
         curl_easy_setopt(easy, CURLOPT_PASSWORD, secrets->line[0]);
     }
-    return request->mail && !text.cut;
+    return !text.cut;
 }
 
 bool request_set(struct request *request, struct transfer *transfer,
@@ -344,13 +336,15 @@ bool request_set(struct request *request, struct transfer *transfer,
     case NOTIFY_WEBHOOK:
         log_in(easy, config, secrets);
         request->body = message_json(message, gateway);
-        good = request->body && transfer_add_header(transfer, "Content-Type: application/json");
+        good = request->body != NULL;
+        transfer_add_header(transfer, "Content-Type: application/json");
         break;
     default:
         good = set_form(request, easy, config, secrets, message, page);
     }
-    if (!good || !transfer_add_header(transfer, "Expect:"))
+    if (!good)
         return false;
+    transfer_add_header(transfer, "Expect:");
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long) strlen(request->body));
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
     return true;

@@ -38,7 +38,7 @@ bool request_stays_here(const char *url);
 size_t request_text_most(enum notify_type type);
 
 /** Sets a handle up (which has what transfer_init gives it). `page` is the address of the web page, "" if there is
- * none. False: out of memory. The request is to stay where it is until request_clear. */
+ * none. False: it is too long, or not UTF-8. The request is to stay where it is until request_clear. */
 bool request_set(struct request *request, struct transfer *transfer,
                  const struct notify_config *config, const struct secrets *secrets,
                  const struct message *message, const char *gateway, const char *page);

@@ -81,11 +81,11 @@ static bool start_transfer(struct sender *sender, const struct message *message)
                       sender->why, sizeof sender->why))
         return false;
     *transfer = (struct transfer){.done = on_transferred, .data = sender};
-    if (!transfer_init(transfer, sender->transfers,
-                       config->type == NOTIFY_MAIL ? "smtp,smtps" : "http,https", SEND_S, &tls) ||
-        !request_set(&sender->request, transfer, config, &sender->secrets, message,
+    transfer_init(transfer, sender->transfers,
+                  config->type == NOTIFY_MAIL ? "smtp,smtps" : "http,https", SEND_S, &tls);
+    if (!request_set(&sender->request, transfer, config, &sender->secrets, message,
                      sender->settings.gateway, sender->settings.page)) {
-        snprintf(sender->why, sizeof sender->why, "out of memory, or too long");
+        snprintf(sender->why, sizeof sender->why, "it is too long, or its text is not UTF-8");
         return false;
     }
     /* The next message is hours away: a connection that waits for it, and the certificates that it was checked against,
@@ -155,7 +155,7 @@ static bool start_program(struct sender *sender, const struct message *message)
 {
     const char *path = sender->settings.config->command;
     char *json = message_json(message, sender->settings.gateway);
-    snprintf(sender->why, sizeof sender->why, "out of memory");
+    snprintf(sender->why, sizeof sender->why, "its text is not UTF-8");
     if (!json)
         return false;
     /* A file, because unlike a pipe it cannot block the writer. */

@@ -98,13 +98,11 @@ static void ask_gateway(struct web *web, struct web_request *request, const char
     const struct proof proof = proof_of(web, request);
     struct pending *pending = orders_hold(web, request);
     char *question = NULL;
-    if (!pending)
-        return;
     pending->arms = arms;
-    if (asprintf(&question, "setup %s %s %s\n%s", verb, proof.by, proof.token, body ? body : "") <
-        0)
-        question = NULL;
-    if (!question || !outlet_ask(web->outlet, question, on_answer, pending))
+    const int size =
+        asprintf(&question, "setup %s %s %s\n%s", verb, proof.by, proof.token, body ? body : "");
+    alloc_checked(size >= 0 ? question : NULL);
+    if (!outlet_ask(web->outlet, question, on_answer, pending))
         orders_fail(pending, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
     free(question);
 }
@@ -128,7 +126,7 @@ static void arm_setup(struct web *web, struct web_request *request, const char *
 static void change_setup(struct web *web, struct web_request *request, const char *verb,
                          json_t *body)
 {
-    char *text = json_dumps(body, JSON_COMPACT);
+    char *text = alloc_checked(json_dumps(body, JSON_COMPACT));
     bool has_secret = false;
     size_t i;
     json_t *edit;
@@ -136,10 +134,8 @@ static void change_setup(struct web *web, struct web_request *request, const cha
     {
         has_secret |= json_is_string(json_object_get(edit, "secret"));
     }
-    if (!text)
-        http_answer(request->http, 0, NULL);
-    else if (has_secret && !request->encrypted && web->config->setup != WEB_SETUP_INGRESS &&
-             !web_is_this_host(request))
+    if (has_secret && !request->encrypted && web->config->setup != WEB_SETUP_INGRESS &&
+        !web_is_this_host(request))
         http_error(
             request->http, MHD_HTTP_FORBIDDEN,
             "a secret is not accepted over an unencrypted connection; use https, or a browser "

@@ -91,11 +91,11 @@ char *past_health(struct past_asked *asked, struct query *query, struct worker_r
     const long wanted = given ? strtol(text, NULL, 10) : DAYS_PRESET;
     const unsigned most = wanted < 1 ? 1 : wanted > CHECKUP_DAYS ? CHECKUP_DAYS : (unsigned) wanted;
     struct health_finding findings[HEALTH_FINDINGS];
-    struct health_day *days = query ? malloc(most * sizeof *days) : NULL;
-    if (!days) {
+    if (!query) {
         result->status = MHD_HTTP_SERVICE_UNAVAILABLE;
         return strdup("the history cannot be read");
     }
+    struct health_day *days = alloc_zeroed(most, sizeof *days);
     const char *pack = asked->pack->source.name;
     const int64_t now = (int64_t) floor(asked->wall);
     json_t *object = json_object();

@@ -9,7 +9,6 @@
 #include "outlets/outlet.h"
 
 #include "base/address.h"
-#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/regular.h"

@@ -226,30 +226,26 @@ static void on_told(struct web *web, struct web_request *request, const json_t *
                                              "packs_current_a", "packs_soc_percent"};
     char *bytes = NULL;
     size_t size = 0;
-    struct page page = {.web = web, .now = clock_now(), .out = open_memstream(&bytes, &size)};
-    page.fresh = calloc(web->count + 1, sizeof *page.fresh);
-    for (unsigned n = 0; page.fresh && n < web->count; n++)
+    struct page page = {.web = web,
+                        .now = clock_now(),
+                        .out = alloc_checked(open_memstream(&bytes, &size)),
+                        .fresh = alloc_zeroed(web->count, sizeof *page.fresh)};
+    for (unsigned n = 0; n < web->count; n++)
         page.fresh[n] = outlet_fresh(web->outlet, web->packs[n].pack, page.now);
-    if (page.out && page.fresh) {
-        for (int value = 0; value < CELL_MV; value++)
-            if (pack_value_info((enum pack_value) value)->name)
-                put_value(&page, pack_value_info((enum pack_value) value)->name,
-                          value == CYCLES ? "_total" : "", false);
-        put_array(&page, CELL_MV, MAX_CELLS, "cell", "Cell voltage");
-        put_array(&page, TEMP_C, MAX_TEMPS, "sensor", "Temperature of a sensor");
-        for (size_t i = 0; i < COUNT(worked_out); i++)
-            put_value(&page, worked_out[i], "", false);
-        put_alarms(&page);
-        put_states(&page);
-        put_gateway(&page, status);
-    }
-    const bool good = page.out && fclose(page.out) == 0 && page.fresh;
+    for (int value = 0; value < CELL_MV; value++)
+        if (pack_value_info((enum pack_value) value)->name)
+            put_value(&page, pack_value_info((enum pack_value) value)->name,
+                      value == CYCLES ? "_total" : "", false);
+    put_array(&page, CELL_MV, MAX_CELLS, "cell", "Cell voltage");
+    put_array(&page, TEMP_C, MAX_TEMPS, "sensor", "Temperature of a sensor");
+    for (size_t i = 0; i < COUNT(worked_out); i++)
+        put_value(&page, worked_out[i], "", false);
+    put_alarms(&page);
+    put_states(&page);
+    put_gateway(&page, status);
     free(page.fresh);
-    struct MHD_Response *response =
-        good ? compress_response(request->http, type, bytes, size) : NULL;
-    if (!good)
-        free(bytes);
-    http_answer(request->http, MHD_HTTP_OK, response);
+    alloc_checked(fclose(page.out) == 0 ? bytes : NULL);
+    http_answer(request->http, MHD_HTTP_OK, compress_response(request->http, type, bytes, size));
 }
 
 void metrics_answer(struct web *web, struct web_request *request)

@@ -81,14 +81,9 @@ static void on_gone(void *data)
 
 struct pending *orders_hold(struct web *web, struct web_request *request)
 {
-    struct pending *pending = malloc(sizeof *pending);
-    if (pending) {
-        *pending =
-            (struct pending){.web = web, .request = *request, .client = request->http->client};
-        http_hold(request->http, on_gone, pending);
-    } else {
-        http_answer(request->http, 0, NULL);
-    }
+    struct pending *pending = alloc_zeroed(1, sizeof *pending);
+    *pending = (struct pending){.web = web, .request = *request, .client = request->http->client};
+    http_hold(request->http, on_gone, pending);
     return pending;
 }
 
@@ -108,8 +103,7 @@ void orders_answer_cookie(struct http_request *request, bool encrypted, unsigned
     snprintf(text, sizeof text, "%s=%s; Path=%s; HttpOnly; SameSite=Strict%s%s", cookie, token,
              prefix && guard_prefix(prefix) ? prefix : "/", encrypted ? "; Secure" : "",
              token[0] ? "" : "; Max-Age=0");
-    if (response)
-        MHD_add_response_header(response, "Set-Cookie", text);
+    MHD_add_response_header(response, "Set-Cookie", text);
     http_answer(request, status, response);
 }
 
@@ -171,16 +165,14 @@ void orders_login(struct web *web, struct web_request *request)
     if (good)
         strcpy(check.password, password);
     json_decref(body);
-    struct pending *pending = good ? orders_hold(web, request) : NULL;
     if (!good) {
         http_error(request->http, MHD_HTTP_BAD_REQUEST, "expected {\"password\":\"…\"}");
-    } else if (pending && !workers_busy(web->comparers) &&
-               worker_start(web->comparers, password_compare, &check, sizeof check, on_compared,
-                            pending)) {
-        tries_begin(&web->tries, client_of(request), now);
-    } else if (pending) {
+    } else if (workers_busy(web->comparers)) {
         orders_too_many(request->http, 1);
-        free(pending);
+    } else {
+        worker_start(web->comparers, password_compare, &check, sizeof check, on_compared,
+                     orders_hold(web, request));
+        tries_begin(&web->tries, client_of(request), now);
     }
 }
 
@@ -255,14 +247,16 @@ void orders_switch(struct web *web, struct web_request *request, const struct re
         return;
     const bool good = parse_switches(body, &switches);
     json_decref(body);
-    struct pending *pending = good ? orders_hold(web, request) : NULL;
-    if (!good)
+    if (!good) {
         http_error(request->http, MHD_HTTP_BAD_REQUEST,
                    "expected charge_mos or discharge_mos, each 0 or 1");
-    else if (pending && outlet_order(web->outlet, pack->pack, &switches, on_done, pending, 0))
+        return;
+    }
+    struct pending *pending = orders_hold(web, request);
+    if (outlet_order(web->outlet, pack->pack, &switches, on_done, pending, 0))
         log_info("web: %s orders %s: %s", address_format_host(client_of(request), text),
                  pack->pack->source.name, switches_format(&switches, what));
-    else if (pending)
+    else
         orders_fail(pending, MHD_HTTP_CONFLICT, "busy");
 }
 
@@ -319,6 +313,6 @@ void orders_tunnel(struct web *web, struct web_request *request)
     struct pending *pending = orders_hold(web, request);
     snprintf(question, sizeof question, "tunnel %s %.3f %s", name, for_s,
              address_format_host(client_of(request), client));
-    if (pending && !outlet_ask(web->outlet, question, on_tunnel, pending))
+    if (!outlet_ask(web->outlet, question, on_tunnel, pending))
         orders_fail(pending, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway does not answer");
 }

@@ -29,8 +29,8 @@ void password_compare(void *data, struct worker_result *result)
         snprintf(result->why, sizeof result->why,
                  "%s has no hash in its first line; `packgate password` writes one", check->file);
     else {
-        struct crypt_data *room = calloc(1, sizeof *room);
-        const char *found = room ? crypt_r(check->password, hash, room) : NULL;
+        struct crypt_data *room = alloc_zeroed(1, sizeof *room);
+        const char *found = crypt_r(check->password, hash, room);
         const bool same = found && found[0] != '*' && strcmp(found, hash) == 0;
         check->result = same ? PASSWORD_RIGHT : PASSWORD_WRONG;
         free(room);
@@ -121,8 +121,8 @@ int password_command(int argc, char **argv)
         return 1;
     }
     const char *setting = crypt_gensalt("$y$", 0, NULL, 0);
-    struct crypt_data *room = calloc(1, sizeof *room);
-    const char *hash = setting && room ? crypt_r(password, setting, room) : NULL;
+    struct crypt_data *room = alloc_zeroed(1, sizeof *room);
+    const char *hash = setting ? crypt_r(password, setting, room) : NULL;
     explicit_bzero(password, sizeof password);
     if (!hash || hash[0] == '*') {
         fprintf(stderr, "packgate: this system has no yescrypt\n");

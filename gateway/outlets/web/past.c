@@ -2,7 +2,6 @@
 /* Past values as JSON and as CSV. */
 #include "past.h"
 
-#include "base/alloc.h"
 #include "base/log.h"
 
 #include <math.h>
@@ -106,22 +105,19 @@ static void fill_row(const struct table *table, const struct history_row *row)
 }
 
 /* Sets up the steps from `from` to `to`, all unknown. */
-static bool prepare_steps(struct table *table, const struct query_ask *ask, double wall)
+static void prepare_steps(struct table *table, const struct query_ask *ask, double wall)
 {
     const int64_t now = (int64_t) floor(wall) + 1, to = ask->to < now ? ask->to : now;
     const int64_t step = history_levels[table->level].step;
     int64_t at = history_start(table->level, ask->from);
     const unsigned most = to > at ? (unsigned) ((to - at) / step) + 3 : 1;
-    table->starts = calloc(most, sizeof *table->starts);
-    if (!table->starts)
-        return false;
+    table->starts = alloc_zeroed(most, sizeof *table->starts);
     for (; table->steps < most && at < to; at = history_start(table->level, at + step + step / 2))
         table->starts[table->steps++] = at;
     const size_t count = (size_t) table->steps * table->count;
-    table->numbers = malloc((count + 1) * sizeof *table->numbers);
-    for (size_t i = 0; table->numbers && i < count; i++)
+    table->numbers = alloc_checked(malloc((count + 1) * sizeof *table->numbers));
+    for (size_t i = 0; i < count; i++)
         table->numbers[i] = ROW_UNKNOWN;
-    return table->numbers != NULL;
 }
 
 #define NUMBER_MOST 16 /* bytes: "-2147483.648," */
@@ -132,9 +128,7 @@ static char *print_table(const struct table *table)
     const size_t room = 200 + (size_t) table->steps * (TIME_MOST + table->count * NUMBER_MOST) +
                         table->count * (HISTORY_NAME_SIZE + 8);
     const struct history_level_info *level = &history_levels[table->level];
-    char *bytes = malloc(room), name[HISTORY_NAME_SIZE];
-    if (!bytes)
-        return NULL;
+    char *bytes = alloc_checked(malloc(room)), name[HISTORY_NAME_SIZE];
     struct text text = text_in(bytes, room);
     text_format(&text, "{\"level\":\"%s\",\"step\":%lld", level->name, (long long) level->step);
     text_json(&text, "t", "[");
@@ -212,22 +206,16 @@ static void complete_ask(struct ask *ask, struct query *query, const struct outl
 static char *make_table(const struct past_asked *asked, struct query *query)
 {
     const struct query_ask *ask = &asked->ask.query;
-    struct table *table = calloc(1, sizeof *table);
-    char *text = NULL;
-    if (!table)
-        return NULL;
-    table->level = ask->level;
-    add_columns(table, ask);
-    if (prepare_steps(table, ask, asked->wall)) {
-        struct recent_reader rows;
-        past_begin(&rows, asked->past, asked->pack->index, query, ask);
-        for (const struct history_row *row; (row = recent_next(&rows));)
-            fill_row(table, row);
-        text = rows.failed ? NULL : print_table(table);
-    }
-    free(table->numbers);
-    free(table->starts);
-    free(table);
+    struct table table = {.level = ask->level};
+    struct recent_reader rows;
+    add_columns(&table, ask);
+    prepare_steps(&table, ask, asked->wall);
+    past_begin(&rows, asked->past, asked->pack->index, query, ask);
+    for (const struct history_row *row; (row = recent_next(&rows));)
+        fill_row(&table, row);
+    char *text = rows.failed ? NULL : print_table(&table);
+    free(table.numbers);
+    free(table.starts);
     return text;
 }
 
@@ -266,12 +254,9 @@ static void send_result(void *owner, struct worker_result *result, const void *d
 
 void past_answer(struct past_asked *asked)
 {
-    struct job *job = worker_start(asked->past->workers, read_past, asked, sizeof *asked,
-                                   send_result, asked->request);
-    if (job)
-        http_hold(asked->request, worker_cancel, job);
-    else
-        http_answer(asked->request, MHD_HTTP_INTERNAL_SERVER_ERROR, NULL);
+    http_hold(asked->request, worker_cancel,
+              worker_start(asked->past->workers, read_past, asked, sizeof *asked, send_result,
+                           asked->request));
 }
 
 /* What a worker reads, and where the next one continues. No file stays open while a client reads
@@ -309,9 +294,7 @@ static void work_piece(void *data, struct worker_result *result)
     struct ask *ask = &piece->asked.ask;
     char *bytes = NULL;
     size_t size;
-    FILE *out = open_memstream(&bytes, &size);
-    if (!out)
-        return;
+    FILE *out = alloc_checked(open_memstream(&bytes, &size));
     struct query *query = open_file(piece->asked.past, result);
     bool good = query || !piece->begun;
     if (!piece->begun) {
@@ -362,13 +345,14 @@ static ssize_t on_download(void *data, uint64_t position, char *room, size_t mos
     free(download->bytes);
     download->bytes = NULL;
     download->size = download->taken = 0;
-    if (!download->failed && download->next.over)
+    if (download->failed)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (download->next.over)
         return MHD_CONTENT_READER_END_OF_STREAM;
-    if (!download->failed && !download->job)
+    if (!download->job)
         download->job = worker_start(download->next.asked.past->workers, work_piece,
                                      &download->next, sizeof download->next, on_piece, download);
-    return download->job ? http_pause(download->next.asked.request)
-                         : MHD_CONTENT_READER_END_WITH_ERROR;
+    return http_pause(download->next.asked.request);
 }
 
 static void free_download(void *data)
@@ -382,26 +366,19 @@ static void free_download(void *data)
 
 void past_answer_csv(struct past_asked *asked)
 {
-    struct download *download = calloc(1, sizeof *download);
-    if (download)
-        download->next.asked = *asked;
-    struct MHD_Response *response =
-        download ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, HTTP_MEMORY / 2, on_download,
-                                                     download, free_download)
-                 : NULL;
-    if (response) {
-        char day[24], disposition[120];
-        const time_t from = (time_t) asked->ask.query.from;
-        struct tm local;
-        localtime_r(&from, &local);
-        strftime(day, sizeof day, "%Y-%m-%d", &local);
-        snprintf(disposition, sizeof disposition, "attachment; filename=\"%s-%s.csv\"",
-                 asked->pack->source.name, day);
-        http_dress(response, "text/csv; charset=utf-8");
-        MHD_add_response_header(response, "Content-Disposition", disposition);
-    } else if (download) {
-        free_download(download);
-    }
+    struct download *download = alloc_zeroed(1, sizeof *download);
+    char day[24], disposition[120];
+    const time_t from = (time_t) asked->ask.query.from;
+    struct tm local;
+    download->next.asked = *asked;
+    struct MHD_Response *response = alloc_checked(MHD_create_response_from_callback(
+        MHD_SIZE_UNKNOWN, HTTP_MEMORY / 2, on_download, download, free_download));
+    localtime_r(&from, &local);
+    strftime(day, sizeof day, "%Y-%m-%d", &local);
+    snprintf(disposition, sizeof disposition, "attachment; filename=\"%s-%s.csv\"",
+             asked->pack->source.name, day);
+    http_dress(response, "text/csv; charset=utf-8");
+    MHD_add_response_header(response, "Content-Disposition", disposition);
     http_answer(asked->request, MHD_HTTP_OK, response);
 }
 

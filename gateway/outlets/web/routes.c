@@ -21,11 +21,7 @@ static void add_number_header(struct MHD_Response *response, const char *header,
 static void get_packs(struct web *web, struct web_request *request)
 {
     const size_t room = (size_t) (web->count + 1) * RENDER_WHOLE_MAX;
-    char *bytes = malloc(room);
-    if (!bytes) {
-        http_answer(request->http, 0, NULL);
-        return;
-    }
+    char *bytes = alloc_checked(malloc(room));
     const double now = clock_now();
     struct text text = text_in(bytes, room);
     text_add(&text, "[");
@@ -39,31 +35,25 @@ static void get_packs(struct web *web, struct web_request *request)
     text_add(&text, "]\n");
     struct MHD_Response *response =
         compress_response(request->http, "application/json", bytes, text.size);
-    if (response) {
-        add_number_header(response, "X-Packgate-Time", clock_wall());
-        add_number_header(response, "X-Packgate-Zone", (double) clock_zone(clock_wall()));
-        add_number_header(response, "X-Packgate-Session", web_session(web, request, false));
-        /* The title of the gateway as a header, percent-encoded. */
-        const char *name = outlet_config(web->outlet)->gateway;
-        char encoded[3 * TITLE_SIZE] = "", *out = encoded;
-        for (; *name; name++)
-            out += sprintf(out, isalnum((unsigned char) *name) ? "%c" : "%%%02X",
-                           (unsigned char) *name);
-        if (encoded[0])
-            MHD_add_response_header(response, "X-Packgate-Name", encoded);
-        if (!outlet_hears(web->outlet, now))
-            MHD_add_response_header(response, "X-Packgate", "silent");
-    }
+    add_number_header(response, "X-Packgate-Time", clock_wall());
+    add_number_header(response, "X-Packgate-Zone", (double) clock_zone(clock_wall()));
+    add_number_header(response, "X-Packgate-Session", web_session(web, request, false));
+    /* The title of the gateway as a header, percent-encoded. */
+    const char *name = outlet_config(web->outlet)->gateway;
+    char encoded[3 * TITLE_SIZE] = "", *out = encoded;
+    for (; *name; name++)
+        out +=
+            sprintf(out, isalnum((unsigned char) *name) ? "%c" : "%%%02X", (unsigned char) *name);
+    if (encoded[0])
+        MHD_add_response_header(response, "X-Packgate-Name", encoded);
+    if (!outlet_hears(web->outlet, now))
+        MHD_add_response_header(response, "X-Packgate", "silent");
     http_answer(request->http, MHD_HTTP_OK, response);
 }
 
 static void get_pack(struct web *web, struct web_request *request, const struct render_pack *pack)
 {
-    char *bytes = malloc(RENDER_WHOLE_MAX + 2);
-    if (!bytes) {
-        http_answer(request->http, 0, NULL);
-        return;
-    }
+    char *bytes = alloc_checked(malloc(RENDER_WHOLE_MAX + 2));
     const double now = clock_now();
     struct text text = text_in(bytes, RENDER_WHOLE_MAX);
     render_pack(&text, pack, true, outlet_fresh(web->outlet, pack->pack, now), now);
@@ -114,22 +104,19 @@ static void get_asset(struct web *web, struct web_request *request, const struct
     const bool same = tags && strstr(tags, asset->etag);
     struct MHD_Response *response =
         http_response(asset->type, asset->bytes, same ? 0 : asset->size, MHD_RESPMEM_PERSISTENT);
-    if (response) {
-        snprintf(policy, sizeof policy,
-                 "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-%s'; "
-                 "connect-src 'self'; img-src 'self'; manifest-src 'self'; base-uri 'none'; "
-                 "form-action 'none'; "
-                 "frame-ancestors %s",
-                 web_style_hash, web->config->frame[0] ? web->config->frame : "'none'");
-        http_replace_header(response, "Content-Security-Policy", policy);
-        MHD_add_response_header(response, "ETag", asset->etag);
-        if (asset->gzip)
-            MHD_add_response_header(response, "Content-Encoding", "gzip");
-        http_replace_header(response, "Cache-Control",
-                            strncmp(asset->path, "a/", 2) == 0
-                                ? "public, max-age=31536000, immutable"
-                                : "no-cache");
-    }
+    snprintf(policy, sizeof policy,
+             "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-%s'; "
+             "connect-src 'self'; img-src 'self'; manifest-src 'self'; base-uri 'none'; "
+             "form-action 'none'; "
+             "frame-ancestors %s",
+             web_style_hash, web->config->frame[0] ? web->config->frame : "'none'");
+    http_replace_header(response, "Content-Security-Policy", policy);
+    MHD_add_response_header(response, "ETag", asset->etag);
+    if (asset->gzip)
+        MHD_add_response_header(response, "Content-Encoding", "gzip");
+    http_replace_header(response, "Cache-Control",
+                        strncmp(asset->path, "a/", 2) == 0 ? "public, max-age=31536000, immutable"
+                                                           : "no-cache");
     http_answer(request->http, same ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK, response);
 }
 

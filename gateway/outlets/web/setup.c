@@ -118,12 +118,10 @@ static void answer_setup(struct web *web, struct web_request *request, const jso
         http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway does not answer");
         return;
     }
-    struct job *job = web->past && json_array_size(web->news) < WEB_NEWS_KEPT
-                          ? worker_start(past_workers(web->past), read_events, &asked, sizeof asked,
-                                         on_composed, request->http)
-                          : NULL;
-    if (job)
-        http_hold(request->http, worker_cancel, job);
+    if (web->past && json_array_size(web->news) < WEB_NEWS_KEPT)
+        http_hold(request->http, worker_cancel,
+                  worker_start(past_workers(web->past), read_events, &asked, sizeof asked,
+                               on_composed, request->http));
     else
         on_composed(request->http, &(struct worker_result){0}, &asked);
 }
@@ -185,8 +183,6 @@ void setup_ask(struct web *web, struct web_request *request, setup_told *told)
     }
     setup->asking = true;
     struct pending *pending = orders_hold(web, request);
-    if (!pending)
-        return;
     pending->told = told;
     TAILQ_INSERT_TAIL(&setup->waiting, pending, entry);
 }
@@ -213,8 +209,8 @@ void setup_answer_file(struct web *web, struct web_request *request)
     }
     char *bytes = NULL, disposition[80];
     /* For the packs of the page, with the host name of the request as the address. */
-    struct map_unit *units = calloc(web->count + 1, sizeof *units);
-    for (unsigned n = 0; units && n < web->count; n++) {
+    struct map_unit *units = alloc_zeroed(web->count, sizeof *units);
+    for (unsigned n = 0; n < web->count; n++) {
         const struct outlet_pack *pack = web->packs[n].pack;
         units[n] = (struct map_unit){.name = pack->source.name,
                                      .title = pack->source.title,
@@ -229,17 +225,12 @@ void setup_answer_file(struct web *web, struct web_request *request)
                                         .count = web->count};
     struct map_settings settings = web->config->map;
     settings.clients = &clients;
-    FILE *out = units ? open_memstream(&bytes, &size) : NULL;
-    bool good = out && map_print(&settings, files[i].format, out);
-    good = out && fclose(out) == 0 && good;
+    FILE *out = alloc_checked(open_memstream(&bytes, &size));
+    map_print(&settings, files[i].format, out);
+    alloc_checked(fclose(out) == 0 ? bytes : NULL);
     free(units);
-    struct MHD_Response *response =
-        good ? compress_response(request->http, files[i].type, bytes, size) : NULL;
-    if (!good)
-        free(bytes);
-    if (response) {
-        snprintf(disposition, sizeof disposition, "attachment; filename=\"%s\"", files[i].name);
-        MHD_add_response_header(response, "Content-Disposition", disposition);
-    }
+    struct MHD_Response *response = compress_response(request->http, files[i].type, bytes, size);
+    snprintf(disposition, sizeof disposition, "attachment; filename=\"%s\"", files[i].name);
+    MHD_add_response_header(response, "Content-Disposition", disposition);
     http_answer(request->http, MHD_HTTP_OK, response);
 }

@@ -22,12 +22,8 @@ static void add_spell(void *data, const struct query_alarm *spell)
 {
     struct spells *spells = data;
     if (spells->count == spells->room) {
-        const size_t room = 2 * spells->room + 16;
-        struct query_alarm *more = realloc(spells->list, room * sizeof *more);
-        if (!more)
-            return;
-        spells->list = more;
-        spells->room = room;
+        spells->room = 2 * spells->room + 16;
+        spells->list = alloc_checked(realloc(spells->list, spells->room * sizeof *spells->list));
     }
     spells->list[spells->count++] = *spell;
     if (spell->until == 0)

@@ -2,7 +2,6 @@
 /* Live values as Server-Sent Events. */
 #include "stream.h"
 
-#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/late_turn.h"
 #include "base/queue.h"
@@ -89,10 +88,7 @@ static const struct rendering *render(struct stream *stream, unsigned n, bool wh
         ++rendering->version == 0)
         rendering->version = 1;
     rendering->size = sizeof FRAME - 1 + object.size + 2;
-    char *more = realloc(rendering->bytes, rendering->size + 1);
-    if (!more)
-        return NULL;
-    rendering->bytes = more;
+    rendering->bytes = alloc_checked(realloc(rendering->bytes, rendering->size + 1));
     memcpy(rendering->bytes, bytes, rendering->size + 1);
     rendering->tick = stream->ticks;
     return rendering;
@@ -117,12 +113,10 @@ static bool append_bytes(struct viewer *viewer, const char *bytes, size_t size)
     size_t room = viewer->room ? viewer->room : BUFFER_FIRST;
     while (room < viewer->size + size)
         room *= 2;
-    char *more = room == viewer->room        ? viewer->bytes
-                 : room <= STREAM_BUFFER_MAX ? realloc(viewer->bytes, room)
-                                             : NULL;
-    if (!more)
+    if (room > STREAM_BUFFER_MAX)
         return false;
-    viewer->bytes = more;
+    if (room > viewer->room)
+        viewer->bytes = alloc_checked(realloc(viewer->bytes, room));
     viewer->room = room;
     memcpy(viewer->bytes + viewer->size, bytes, size);
     viewer->size += size;
@@ -137,7 +131,7 @@ static void write_owed(struct viewer *viewer)
         if (!viewer->packs[n].owed)
             continue;
         const struct rendering *rendering = render(stream, n, viewer->packs[n].detail);
-        if (!rendering || !append_bytes(viewer, rendering->bytes, rendering->size))
+        if (!append_bytes(viewer, rendering->bytes, rendering->size))
             return;
         viewer->packs[n].seen = rendering->version;
         viewer->packs[n].owed = false;
@@ -185,19 +179,13 @@ static ssize_t on_taken(void *data, uint64_t position, char *room, size_t most)
     return (ssize_t) size;
 }
 
-static void free_viewer(struct viewer *viewer)
-{
-    if (viewer)
-        free(viewer->bytes);
-    free(viewer);
-}
-
 static void on_over(void *data)
 {
     struct viewer *viewer = data;
     TAILQ_REMOVE(&viewer->stream->viewers, viewer, entry);
     viewer->stream->viewer_count--;
-    free_viewer(viewer);
+    free(viewer->bytes);
+    free(viewer);
 }
 
 static size_t compose_beat(char text[64])
@@ -216,7 +204,7 @@ static void mark_changes(struct viewer *viewer)
         if (!stream->shown[n].dirty && !stream->shown[n].again)
             continue;
         const struct rendering *rendering = render(stream, n, viewer->packs[n].detail);
-        if (stream->shown[n].again || !rendering || rendering->version != viewer->packs[n].seen)
+        if (stream->shown[n].again || rendering->version != viewer->packs[n].seen)
             owe_pack(viewer, n);
     }
 }
@@ -277,9 +265,7 @@ void stream_event(struct stream *stream, const char *name, const char *data)
 static struct viewer *new_viewer(struct stream *stream, struct http_request *request,
                                  const char *detail)
 {
-    struct viewer *viewer = calloc(1, sizeof *viewer + stream->count * sizeof *viewer->packs);
-    if (!viewer)
-        return NULL;
+    struct viewer *viewer = alloc_zeroed(1, sizeof *viewer + stream->count * sizeof *viewer->packs);
     viewer->stream = stream;
     viewer->request = request;
     viewer->number = stream->opened++;
@@ -287,10 +273,7 @@ static struct viewer *new_viewer(struct stream *stream, struct http_request *req
     size_t size = (size_t) snprintf(hello, sizeof hello, "retry: 3000\n\n");
     if (outlet_hears(stream->outlet, clock_now()))
         size += compose_beat(hello + size);
-    if (!append_bytes(viewer, hello, size)) {
-        free_viewer(viewer);
-        return NULL;
-    }
+    append_bytes(viewer, hello, size);
     /* Unknown names are ignored: a page may be older than a reload. */
     for (size_t name; *detail; detail += name + (detail[name] == ',')) {
         name = strcspn(detail, ",");
@@ -310,25 +293,19 @@ void stream_open(struct stream *stream, struct http_request *request, const char
         return;
     }
     struct viewer *viewer = new_viewer(stream, request, detail);
-    struct MHD_Response *response =
-        viewer ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, on_taken, viewer, NULL)
-               : NULL;
-    if (response) {
-        stream->ticks++; /* earlier renderings are older than this viewer */
-        write_owed(viewer);
-        TAILQ_INSERT_TAIL(&stream->viewers, viewer, entry);
-        stream->viewer_count++;
-        http_dress(response, "text/event-stream");
-        http_replace_header(response, "Cache-Control", "no-store, no-transform");
-        MHD_add_response_header(response, "X-Accel-Buffering", "no");
-        /* Without chunks: a client that does not know them sees events only. */
-        MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
-    } else {
-        free_viewer(viewer);
-    }
+    struct MHD_Response *response = alloc_checked(
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, on_taken, viewer, NULL));
+    stream->ticks++; /* earlier renderings are older than this viewer */
+    write_owed(viewer);
+    TAILQ_INSERT_TAIL(&stream->viewers, viewer, entry);
+    stream->viewer_count++;
+    http_dress(response, "text/event-stream");
+    http_replace_header(response, "Cache-Control", "no-store, no-transform");
+    MHD_add_response_header(response, "X-Accel-Buffering", "no");
+    /* Without chunks: a client that does not know them sees events only. */
+    MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
     http_answer(request, MHD_HTTP_OK, response);
-    if (response)
-        http_is_stream(request, on_over, viewer);
+    http_is_stream(request, on_over, viewer);
 }
 
 struct stream *stream_new(struct outlet *outlet, const struct render_pack *packs, unsigned count,

@@ -128,7 +128,7 @@ struct pending {
     TAILQ_ENTRY(pending) entry; /* likewise */
 };
 
-/** Holds a request. Who answers it frees this. NULL: out of memory, it was answered. */
+/** Holds a request. Who answers it frees this. */
 struct pending *orders_hold(struct web *web, struct web_request *request);
 /** Answers a request that cannot be passed on, and frees `pending`. */
 void orders_fail(struct pending *pending, unsigned status, const char *why);

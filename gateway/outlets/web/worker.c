@@ -2,7 +2,6 @@
 /* Runs work in child processes. */
 #include "worker.h"
 
-#include "base/alloc.h"
 #include "base/child.h"
 #include "base/queue.h"
 #include "base/regular.h"
@@ -131,20 +130,14 @@ static void start_jobs(struct workers *workers)
 struct job *worker_start(struct workers *workers, worker_work *work, const void *data, size_t size,
                          worker_done *done, void *owner)
 {
-    struct job *job = calloc(1, sizeof *job);
-    if (job)
-        job->data = malloc(size);
-    if (!job || !job->data) {
-        free(job);
-        return NULL;
-    }
-    memcpy(job->data, data, size);
+    struct job *job = alloc_zeroed(1, sizeof *job);
     *job = (struct job){.workers = workers,
                         .work = work,
-                        .data = job->data,
+                        .data = alloc_zeroed(1, size),
                         .data_size = size,
                         .done = done,
                         .owner = owner};
+    memcpy(job->data, data, size);
     child_init(&job->child, workers->loop, on_over, job);
     TAILQ_INSERT_TAIL(&workers->jobs, job, entry);
     start_jobs(workers);

@@ -35,7 +35,7 @@ typedef void worker_work(void *data, struct worker_result *result);
 /* What follows in the loop, with the data as the work left them. It sets the text to NULL if it keeps it. */
 typedef void worker_done(void *owner, struct worker_result *result, const void *data);
 
-/** Calls `work` in a child, then `done`, without a text if the child failed or was killed. NULL: out of memory. */
+/** Calls `work` in a child, then `done`, without a text if the child failed or was killed. */
 struct job *worker_start(struct workers *workers, worker_work *work, const void *data, size_t size,
                          worker_done *done, void *owner);
 /** Cancels a job (struct job *), for http_hold; `done` is not called. */

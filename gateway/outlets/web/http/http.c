@@ -3,7 +3,6 @@
 #include "http.h"
 
 #include "base/address.h"
-#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/late_turn.h"
 #include "base/log.h"
@@ -271,12 +270,11 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *peer)
     const struct sockaddr *address = (const struct sockaddr *) peer;
     bool is_proxy = false;
     const bool admitted = http->settings.admit(http->settings.data, address, &is_proxy);
-    struct client *client =
-        admitted && make_room(http, address, is_proxy) ? malloc(sizeof *client) : NULL;
-    if (!client) {
+    if (!admitted || !make_room(http, address, is_proxy)) {
         turn_away(http, fd, address, admitted);
         return;
     }
+    struct client *client = alloc_zeroed(1, sizeof *client);
     *client = (struct client){.fd = fd,
                               .state = CLIENT_READING,
                               .since = clock_now(),
@@ -426,8 +424,8 @@ static enum MHD_Result begin_request(struct client *client, const char *target, 
 static enum MHD_Result take_body(struct http_request *request, const char *bytes, size_t *size)
 {
     if (!request->body)
-        request->body = malloc(HTTP_BODY_MAX + 1);
-    if (!request->body || *size > HTTP_BODY_MAX - request->body_size)
+        request->body = alloc_checked(malloc(HTTP_BODY_MAX + 1));
+    if (*size > HTTP_BODY_MAX - request->body_size)
         return MHD_NO;
     memcpy(request->body + request->body_size, bytes, *size);
     request->body_size += *size;
@@ -493,9 +491,8 @@ static size_t keep_escapes(void *data, struct MHD_Connection *connection, char *
 void http_answer(struct http_request *request, unsigned status, struct MHD_Response *response)
 {
     struct client *client = client_of(request);
-    client->status = response ? status : MHD_HTTP_INTERNAL_SERVER_ERROR;
-    client->response =
-        response ? response : http_response("application/json", "", 0, MHD_RESPMEM_PERSISTENT);
+    client->status = status;
+    client->response = response;
     request->over = NULL;
     http_wake(request);
 }

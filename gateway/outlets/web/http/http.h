@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "base/alloc.h"
 #include "base/listeners.h"
 
 #include <microhttpd.h>
@@ -79,7 +80,7 @@ bool http_argument(const struct http_request *request, const char *name, char *o
 
 /** A response with the common headers: no sniffing, no referrer, no storing, and a policy with which a browser loads nothing
  * for it and shows it in no frame. The caller adds headers with MHD_add_response_header, and replaces common ones with
- * http_replace_header. NULL: out of memory. */
+ * http_replace_header. */
 struct MHD_Response *http_response(const char *type, const void *bytes, size_t size,
                                    enum MHD_ResponseMemoryMode mode);
 /** Adds the common headers to a response that was made with a callback. */
@@ -87,16 +88,16 @@ void http_dress(struct MHD_Response *response, const char *type);
 void http_replace_header(struct MHD_Response *response, const char *name, const char *value);
 
 /** Answers from within `handle` or, if the request is held, later, which ends the hold; takes the
- * response over. NULL: 500. */
+ * response over. */
 void http_answer(struct http_request *request, unsigned status, struct MHD_Response *response);
 /** Answers with a copy of a text. */
 void http_answer_text(struct http_request *request, unsigned status, const char *type,
                       const char *text);
 /** A response of `bytes` (from malloc), which it takes over, compressed if it is large and the client accepts gzip: a day of sixteen
- * cells is 131 kB uncompressed. NULL: out of memory; the bytes were freed. */
+ * cells is 131 kB uncompressed. */
 struct MHD_Response *compress_response(const struct http_request *request, const char *type,
                                        char *bytes, size_t size);
-/** Answers with JSON from malloc, compressed likewise. NULL: 500. */
+/** Answers with JSON from malloc, compressed likewise. */
 void compress_json(struct http_request *request, unsigned status, char *text);
 /** Answers {"error":"…"}. Returns false, so that a check can end with it. */
 bool http_error(struct http_request *request, unsigned status, const char *text);

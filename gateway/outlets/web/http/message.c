@@ -85,9 +85,8 @@ struct MHD_Response *http_response(const char *type, const void *bytes, size_t s
                                    enum MHD_ResponseMemoryMode mode)
 {
     struct MHD_Response *response =
-        MHD_create_response_from_buffer(size, (void *) (uintptr_t) bytes, mode);
-    if (response)
-        http_dress(response, type);
+        alloc_checked(MHD_create_response_from_buffer(size, (void *) (uintptr_t) bytes, mode));
+    http_dress(response, type);
     return response;
 }
 
@@ -107,16 +106,14 @@ static bool takes_gzip(const struct http_request *request)
     return false;
 }
 
-/* Returns bytes from malloc. NULL: out of memory, or the result would not be smaller. */
+/* Returns bytes from malloc. NULL: the result would not be smaller. */
 static char *compress_gzip(const char *bytes, size_t size, size_t *packed_size)
 {
     z_stream stream = {.next_in = (Bytef *) (uintptr_t) bytes, .avail_in = (uInt) size};
-    char *packed = malloc(size);
-    if (!packed ||
-        deflateInit2(&stream, LEVEL, Z_DEFLATED, GZIP_BITS, MEMORY, Z_DEFAULT_STRATEGY) != Z_OK) {
-        free(packed);
-        return NULL;
-    }
+    char *packed = alloc_checked(malloc(size));
+    const int begun =
+        deflateInit2(&stream, LEVEL, Z_DEFLATED, GZIP_BITS, MEMORY, Z_DEFAULT_STRATEGY);
+    alloc_checked(begun == Z_OK ? packed : NULL);
     stream.next_out = (Bytef *) packed;
     stream.avail_out = (uInt) size;
     const bool whole = deflate(&stream, Z_FINISH) == Z_STREAM_END;
@@ -141,10 +138,6 @@ struct MHD_Response *compress_response(const struct http_request *request, const
         size = packed_size;
     }
     struct MHD_Response *response = http_response(type, bytes, size, MHD_RESPMEM_MUST_FREE);
-    if (!response) {
-        free(bytes);
-        return NULL;
-    }
     if (packed)
         MHD_add_response_header(response, "Content-Encoding", "gzip");
     MHD_add_response_header(response, "Vary", "Accept-Encoding");
@@ -153,8 +146,9 @@ struct MHD_Response *compress_response(const struct http_request *request, const
 
 void compress_json(struct http_request *request, unsigned status, char *text)
 {
+    alloc_checked(text);
     http_answer(request, status,
-                text ? compress_response(request, "application/json", text, strlen(text)) : NULL);
+                compress_response(request, "application/json", text, strlen(text)));
 }
 
 void http_answer_text(struct http_request *request, unsigned status, const char *type,
@@ -173,7 +167,7 @@ bool http_error_with(struct http_request *request, unsigned status, const char *
     text_add(&text, "}\n");
     struct MHD_Response *response =
         http_response("application/json", bytes, text.size, MHD_RESPMEM_MUST_COPY);
-    if (response && header)
+    if (header)
         MHD_add_response_header(response, header, value);
     http_answer(request, status, response);
     return false;

@@ -3,7 +3,7 @@
  * The simulated bus: its options, what is heard and said on it, what the options let go wrong, and
  * `packgate simulate` around it. Besides the real protocols there are small ones of our own, which
  * show what the bus does without anything that a protocol does.
- * tests/run: 9 s, waits
+ * tests/run: 15 s, waits
  */
 #include "base/clock.h"
 #include "commands/command.h"

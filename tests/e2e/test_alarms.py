@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: MIT
-# tests/run: 20 s
 """An alarm begins and ends: the page, its stream, the log, the history, MQTT and notifications agree, even while the
 reply with the alarm is lost."""
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 25 s
 """Banks and spikes in the real gateway: two packs as one, a pack that leaves and returns, a single wrong reading."""
 
 import json

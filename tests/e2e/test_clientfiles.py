@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 20 s
 """Client files (conf/): each is what the program prints, can be parsed, and agrees in every address, type and order of words
 with the map as JSON, for the default map and for one elsewhere with the high word first."""
 

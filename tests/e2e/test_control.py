@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 20 s
 """Switching the MOS of emulated packs by coils and registers, through each driver whose protocol documents it."""
 
 import atexit

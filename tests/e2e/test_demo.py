@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`packgate demo`: everything that it shows, each scenario, its addresses, and what it rejects.
 
-tests/run: 105 s"""
+tests/run: 95 s"""
 
 import json
 import os

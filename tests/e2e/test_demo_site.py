@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tests/run: 25 s
+# tests/run: 20 s
 """`make demo-site`: the copy of the page with a recorded day, opened in a browser, from a web server for static
 files."""
 

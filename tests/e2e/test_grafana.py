@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 15 s
 """The dashboard for Grafana, conf/grafana.json: Debian's Prometheus answers each of its queries, from scraped data of
 a running gateway, and from the same values under the names of the line protocol."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tests/run: 35 s
+# tests/run: 40 s
 """The history: the values of packs are in a database that others can read; it survives faults of processes and files,
 and `packgate export` prints it."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tests/run: 75 s
+# tests/run: 90 s
 """The line protocol: what databases receive, whatever they answer, and that no row is missing in the end. Intervals
 have ten seconds, so one gateway feeds many databases at the same time, each with a different fault."""
 

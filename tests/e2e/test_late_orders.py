@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tests/run: 40 s
+# tests/run: 35 s
 """A gateway that is stopped while orders arrive by each possible way: none of these orders is executed, whether its
 program still waits or has left. All clients are disconnected, and later orders are executed as usual."""
 

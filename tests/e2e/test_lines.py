@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 20 s
 """Lines whose far ends behave oddly or maliciously: values stay right, readable values are read, and the gateway
 neither hangs nor gives up."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tests/run: 40 s
+# tests/run: 55 s
 """Third-party MQTT clients read a pack and switch it: mqtt.js and the MQTT nodes of Node-RED from npm, in the
 versions of npm-mqtt/package.json, and mosquitto_sub."""
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 20 s
 """Outlets: separate processes that get the values. Whatever they do, polling and Modbus continue; they are restarted
 when they end, restarted by a reload only if their part of the configuration has changed, have no descriptor of the
 gateway, and end with it."""

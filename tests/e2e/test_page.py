@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The page in a real browser: Debian's Chromium, driven by npm/page.js in the versions of npm/package.json. The gateway
 is the real one, its packs are simulated.
-tests/run: 100 s
+tests/run: 125 s
 
 With a folder behind the program it takes the pictures of the documentation instead: `make pictures`."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tests/run: 110 s
+# tests/run: 125 s
 """`packgate probe` against emulated BMS of every protocol, at usual and unusual addresses, over TCP and a pty: it
 names the protocol, prints a configuration with which the right values are read, and sends only requests that read."""
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 15 s
 """Writing settings of emulated packs, by both registers of a float: SOC, capacity and balancer, through each driver
 whose protocol documents it. A write is confirmed by the value that is read back, whatever happens to the
 acknowledgement."""

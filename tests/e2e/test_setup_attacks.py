@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tests/run: 30 s
+# tests/run: 15 s
 """Attacks on set-up in the browser: requests made by hand, a helper that fails or lies, configurations that break the
 gateway. test_setup_api tests the normal cases."""
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 20 s
 """Endurance: 64 packs on faulty lines, ten clients, targets of a push that come and go, simulators that are killed
 and restarted, reloads; all at random, from a seed. Every value that a client reads must be the right one for its
 pack; afterwards all packs are fresh, the counters add up, and neither descriptors nor memory have grown.

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 15 s
 """The state file of a running gateway: its folder, a second gateway that uses it, a pack that is renamed, a pipe in
 its place."""
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 15 s
 """The control socket and its clients: packgate status and health, the JSON for programs, the rights of a group, and
 that no client can hold the gateway up."""
 

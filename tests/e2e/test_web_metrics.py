@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 20 s
 """Metrics: the findings of promtool, the data scraped by Prometheus, and the metrics that a silent pack omits."""
 
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tests/run: 30 s
+# tests/run: 20 s
 """The page behind nginx, with the shipped configuration, and with a certificate of its own."""
 
 import contextlib

@@ -201,6 +201,20 @@ def busy_ones_run_beside_those_that_wait():
                 assert all(line.endswith(" nice 10\n") for line in file)
 
 
+def files_of_a_test_are_in_memory():
+    """Except where somebody has said where they belong, and of a test that fetches a lot."""
+    where = 'echo "$TMPDIR" >where; ' + GOOD
+    with folder_of(small=where, large="# on demand\n" + where) as folder:
+        memory, disk = f"{folder}/memory", f"{folder}/disk"
+        os.mkdir(memory)
+        os.mkdir(disk)
+        usual = {name: value for name, value in environment(TEST_MEMORY=memory).items() if name != "TMPDIR"}
+        for name, said, wanted in ("e2e/small", {}, "memory"), ("e2e/small", {"TMPDIR": disk}, "disk"), ("e2e/large", {}, "tmp"):
+            subprocess.run([f"{folder}/tests/run", name], env={**usual, **said}, check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE)
+            with open(f"{folder}/where", encoding="utf-8") as file:
+                assert file.read().split("/")[-2] == wanted, (name, said)
+
+
 def one_that_fails_beside_others_runs_again_alone():
     once = '[ -e again ] || { touch again; echo "1..1"; echo "not ok 1 - a"; exit 1; }; '
     with folder_of(bad=once + GOOD, good=GOOD) as folder:
@@ -229,4 +243,4 @@ main([counts_what_passes, failing_case_is_shown, dying_program_fails, program_wi
       skipped_case_fails, missing_program_fails, hanging_program_is_ended, nothing_outlives_its_test, more_run_at_once_while_processors_are_idle,
       interrupted_run_ends_its_tests, names_pick_tests, one_that_wants_to_be_alone_is,
       busy_ones_run_beside_those_that_wait, sanitized_run_leaves_out_what_has_its_own_build, what_is_on_demand_runs_only_by_name,
-      one_that_fails_beside_others_runs_again_alone, of_cases_that_share_nothing_only_those_that_failed_run_again])
+      files_of_a_test_are_in_memory, one_that_fails_beside_others_runs_again_alone, of_cases_that_share_nothing_only_those_that_failed_run_again])

@@ -123,13 +123,13 @@ uint32_t pack_raw(const struct pack *pack, enum pack_value id, double factor, do
 void pack_set_cell(struct pack *pack, unsigned n, double mv)
 {
     if (n >= 1 && n <= MAX_CELLS)
-        pack_set(pack, (enum pack_value)(CELL_MV + n - 1), mv);
+        pack_set(pack, CELL_MV + n - 1, mv);
 }
 
 void pack_set_temp(struct pack *pack, unsigned n, double celsius)
 {
     if (n >= 1 && n <= MAX_TEMPS)
-        pack_set(pack, (enum pack_value)(TEMP_C + n - 1), celsius);
+        pack_set(pack, TEMP_C + n - 1, celsius);
 }
 
 void pack_set_text(struct pack *pack, enum pack_text id, const void *bytes, size_t size)
@@ -181,8 +181,7 @@ void pack_alarm(struct pack *pack, enum pack_alarm alarm, int level)
 void pack_alarm_bits(struct pack *pack, const struct alarm_bit *rows, size_t count, uint64_t word)
 {
     for (size_t i = 0; i < count; i++)
-        pack_alarm_at(pack, (enum pack_alarm) rows[i].alarm, rows[i].level,
-                      word >> rows[i].bit & 1);
+        pack_alarm_at(pack, rows[i].alarm, rows[i].level, word >> rows[i].bit & 1);
 }
 
 void pack_alarm_bits_at(struct pack *pack, const struct alarm_bit *rows, size_t count,

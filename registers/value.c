@@ -47,10 +47,9 @@ struct value_ref value_at(unsigned n, char name[VALUE_NAME_SIZE])
     for (; n >= count_of(kinds[i].kind); i++)
         n -= count_of(kinds[i].kind);
     if (kinds[i].prefix)
-        snprintf(name, VALUE_NAME_SIZE, "%s.%s", kinds[i].prefix,
-                 pack_alarm_name((enum pack_alarm) n));
+        snprintf(name, VALUE_NAME_SIZE, "%s.%s", kinds[i].prefix, pack_alarm_name(n));
     else if (kinds[i].kind == VALUE_NUMBER)
-        pack_value_name((enum pack_value) n, name);
+        pack_value_name(n, name);
     else if (kinds[i].kind == VALUE_DIRECTION)
         strcpy(name, "direction");
     else

@@ -173,7 +173,7 @@ static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, st
         pack_set_cell(pack, n + 1, le16(b + 34 + 2 * n));
     pack_set(pack, TEMP_COUNT, temps);
     for (unsigned n = 0; n < temps; n++)
-        ant_set_temp(pack, (enum pack_value)(TEMP_C + n), sle16(b + 34 + 2 * (cells + n)));
+        ant_set_temp(pack, TEMP_C + n, sle16(b + 34 + 2 * (cells + n)));
     /* The part after cells and sensors; offsets are those of the sheet without o. */
     b += shift;
     ant_set_temp(pack, MOS_TEMP_C, sle16(b + 34));
@@ -287,9 +287,9 @@ static size_t tell_status(const struct pack *told, uint8_t *data)
                             (uint64_t) (told->value[DISCHARGE_MOS] > 0) << 24);
     uint8_t *at = data + 28;
     for (unsigned n = 0; n < cells; n++, at += 2)
-        put_le16(at, pack_raw(told, (enum pack_value)(CELL_MV + n), 1, 0));
+        put_le16(at, pack_raw(told, CELL_MV + n, 1, 0));
     for (unsigned n = 0; n < temps; n++, at += 2)
-        put_le16(at, (uint32_t) ant_told_temp(told, (enum pack_value)(TEMP_C + n)));
+        put_le16(at, (uint32_t) ant_told_temp(told, TEMP_C + n));
     put_le16(at, (uint32_t) ant_told_temp(told, MOS_TEMP_C)); /* 34 of the sheet */
     put_le16(at + 2, 25);
     put_le16(at + 4, pack_raw(told, VOLTAGE_V, 100, 0));

@@ -136,8 +136,7 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
 static void take_reason(struct pack *pack, const struct reason *rows, size_t count, unsigned code)
 {
     for (size_t i = 0; i < count; i++)
-        pack_alarm_at(pack, (enum pack_alarm) rows[i].alarm, ALARM_PROTECTION,
-                      rows[i].code == code);
+        pack_alarm_at(pack, rows[i].alarm, ALARM_PROTECTION, rows[i].code == code);
 }
 
 static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, struct pack *pack)
@@ -160,7 +159,7 @@ static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, st
     const unsigned places = sbe16(b + 99) == 0 && sbe16(b + 101) == 0 ? SENSORS - 2 : SENSORS;
     for (unsigned n = 0; n < places; n++) {
         int celsius = sbe16(b + 95 + 2 * n);
-        ant_set_temp(pack, (enum pack_value)(TEMP_C + n), celsius);
+        ant_set_temp(pack, TEMP_C + n, celsius);
         if (celsius != ANT_ABSENT_C)
             fitted = n + 1;
     }
@@ -229,7 +228,7 @@ static void tell_status(const struct pack *told, struct bms_output *out)
     memcpy(b, header, sizeof header);
     put_be16(b + 4, pack_raw(told, VOLTAGE_V, 10, 0));
     for (unsigned n = 0; n < cells; n++)
-        put_be16(b + 6 + 2 * n, pack_raw(told, (enum pack_value)(CELL_MV + n), 1, 0));
+        put_be16(b + 6 + 2 * n, pack_raw(told, CELL_MV + n, 1, 0));
     put_be32(b + 70, pack_raw(told, CURRENT_A, -10, 0));
     b[74] = (uint8_t) pack_raw(told, SOC_PERCENT, 1, 0);
     put_be32(b + 75, pack_raw(told, FULL_AH, 1e6, 0));
@@ -237,7 +236,7 @@ static void tell_status(const struct pack *told, struct bms_output *out)
     put_be16(b + 91, (uint32_t) ant_told_temp(told, MOS_TEMP_C));
     put_be16(b + 93, 25);
     for (unsigned n = 0; n < SENSORS; n++)
-        put_be16(b + 95 + 2 * n, (uint32_t) ant_told_temp(told, (enum pack_value)(TEMP_C + n)));
+        put_be16(b + 95 + 2 * n, (uint32_t) ant_told_temp(told, TEMP_C + n));
     b[103] = told_code(told, CHARGE_MOS, charge_reasons, COUNT(charge_reasons));
     b[104] = told_code(told, DISCHARGE_MOS, discharge_reasons, COUNT(discharge_reasons));
     put_be32(b + 111, pack_raw(told, POWER_W, -1, 0));

@@ -403,7 +403,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
             continue;
         result = BMS_DONE;
         if (!field->is_limit || (raw != 0 && raw != 0xFFFF))
-            pack_set(pack, (enum pack_value) field->id, (double) raw / field->divisor);
+            pack_set(pack, field->id, (double) raw / field->divisor);
     }
     return result;
 }
@@ -497,8 +497,7 @@ static bool emulate_simple(struct memory *memory, struct pack *pack, uint8_t com
         const struct field *field = &fields[i];
         if (field->command != command)
             continue;
-        put_sized(d + field->at, pack_raw(pack, (enum pack_value) field->id, field->divisor, 0),
-                  field->size, true);
+        put_sized(d + field->at, pack_raw(pack, field->id, field->divisor, 0), field->size, true);
         known = true;
     }
     if (command == READ_STATE)
@@ -519,14 +518,14 @@ static bool emulate_frames(const struct pack *pack, uint8_t board, uint8_t comma
         frames = all_cells ? 16 : (count + CELLS_PER_FRAME - 1) / CELLS_PER_FRAME;
         for (unsigned i = 0; i < frames * CELLS_PER_FRAME; i++)
             if (i < count)
-                put_be16(data + 2 * i, pack_raw(pack, (enum pack_value)(CELL_MV + i), 1, 0));
+                put_be16(data + 2 * i, pack_raw(pack, CELL_MV + i, 1, 0));
             else if (i >= CELLS_PER_FRAME)
                 memcpy(data + 2 * i, data + 2 * (i - CELLS_PER_FRAME), 2);
     } else if (command == READ_TEMPS) {
         const unsigned count = pack_raw(pack, TEMP_COUNT, 1, 0);
         frames = (count + TEMPS_PER_FRAME - 1) / TEMPS_PER_FRAME;
         for (unsigned i = 0; i < count; i++)
-            data[i] = (uint8_t) pack_raw(pack, (enum pack_value)(TEMP_C + i), 1, 40);
+            data[i] = (uint8_t) pack_raw(pack, TEMP_C + i, 1, 40);
     } else if (command == READ_FIRMWARE || command == READ_HARDWARE) {
         const char *text = pack->text[command == READ_FIRMWARE ? FIRMWARE : MODEL];
         frames = text[0] ? TEXT_FRAMES : 0;

@@ -95,7 +95,7 @@ static void decode_rest(struct bms *bms, const struct modbus_window *window, str
     const bool counts = modbus_has(window, map->cell_count, 1);
     for (unsigned i = 0; i < MAX_CELLS && !counts; i++)
         if (modbus_has(window, i, 1) && pack->value[CELL_MV + i] == 0)
-            pack_unset(pack, (enum pack_value)(CELL_MV + i));
+            pack_unset(pack, CELL_MV + i);
     /* Some units have no MOS sensor, and some of these no balance mask either (section 5): the step
      * is requested as long as it returns one of them. */
     if (map->mos_step == 0 || !modbus_has(window, map->mos_temp, 1))
@@ -625,7 +625,7 @@ static unsigned board_write(struct bms *bms, struct pack *told, unsigned reg, un
 {
     for (const struct daly_register *row = map_of(bms)->writable; row->factor > 0; row++)
         if (row->reg == reg && value >= row->least && value <= row->most) {
-            pack_set(told, (enum pack_value) row->id, (double) value / row->factor);
+            pack_set(told, row->id, (double) value / row->factor);
             return 0;
         }
     return MODBUS_BAD_VALUE;

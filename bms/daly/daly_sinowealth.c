@@ -299,7 +299,7 @@ static unsigned last_fitted(const struct pack *pack)
 static bool all_known(const struct pack *pack, unsigned cells)
 {
     for (unsigned i = 0; i < cells; i++)
-        if (!pack_known(pack, (enum pack_value)(CELL_MV + i)))
+        if (!pack_known(pack, CELL_MV + i))
             return false;
     return true;
 }
@@ -344,7 +344,7 @@ static void finish(struct bms *bms, struct pack *pack)
         pack_set(pack, VOLTAGE_V, sum / 1000);
     }
     for (unsigned i = count > 0 ? count : last_fitted(pack); i < MOST_CELLS_16S; i++)
-        pack_unset(pack, (enum pack_value)(CELL_MV + i));
+        pack_unset(pack, CELL_MV + i);
     if (is_16s || in_doubt)
         return;
     /* From then on only cells that can exist are requested. */
@@ -408,8 +408,7 @@ static uint32_t encode(const struct pack *pack, unsigned command)
     }
     for (size_t i = 0; i < COUNT(scales); i++)
         if (scales[i].command == command)
-            return pack_raw(pack, (enum pack_value) scales[i].value, scales[i].factor,
-                            scales[i].offset);
+            return pack_raw(pack, scales[i].value, scales[i].factor, scales[i].offset);
     return 0;
 }
 
@@ -427,8 +426,8 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     if ((wanted != 2 && wanted != 4) || command < CELL_1 || command > COMMANDS ||
         (is_16s && !is_cell))
         return REQUEST_SIZE;
-    uint32_t value = is_cell ? pack_raw(pack, (enum pack_value)(CELL_MV + command - CELL_1), 1, 0)
-                             : encode(pack, command);
+    uint32_t value =
+        is_cell ? pack_raw(pack, CELL_MV + command - CELL_1, 1, 0) : encode(pack, command);
     put_be32(out->bytes, !is_cell && is_wide(command) ? value : value << 16);
     out->bytes[wanted] = reply_crc(bytes, out->bytes, wanted);
     out->size = wanted + 1;

@@ -143,7 +143,7 @@ static int32_t digits_word(const struct pack *told, enum pack_text id, size_t at
 static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
     if (reg >= CELLS && reg - CELLS < told->value[CELL_COUNT] && reg < SENSORS)
-        return (int32_t) pack_scaled(told, (enum pack_value)(CELL_MV + reg - CELLS), 1, 0,
+        return (int32_t) pack_scaled(told, CELL_MV + reg - CELLS, 1, 0,
                                      UINT16_MAX); /* 0: its wire is broken */
     if (reg >= SENSORS + SENSORS_MOST && reg < CELLS + CELLS_COUNT)
         return ABSENT;

@@ -62,7 +62,7 @@ static enum bms_result decode_answer(struct bms *reader, const struct bms_reques
 /* Numbers that are exact and have no unit. */
 static bool is_exact(unsigned id)
 {
-    return id != CYCLES && pack_value_info((enum pack_value) id)->unit[0] == '\0';
+    return id != CYCLES && pack_value_info(id)->unit[0] == '\0';
 }
 
 /* The numbers in question: the wrong ones, or those that allow something. */
@@ -74,7 +74,7 @@ static bool is_chosen(const struct dialect *dialect, bool allowing, unsigned id)
 /* Two numbers that no protocol rounds to the same value. */
 static double filling(unsigned id, bool other)
 {
-    const struct pack_value_info *info = pack_value_info((enum pack_value) id);
+    const struct pack_value_info *info = pack_value_info(id);
     if (is_exact(id))
         return info->max <= 1 ? other : 1 + other;
     if (strcmp(info->unit, "mV") == 0)

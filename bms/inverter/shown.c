@@ -22,7 +22,7 @@ double shown_number(const struct shown *shown, unsigned id)
 void shown_set(struct shown *shown, unsigned id, double value)
 {
     if (id < PACK_VALUES)
-        pack_set(&shown->values, (enum pack_value) id, value);
+        pack_set(&shown->values, id, value);
     else
         shown->number[id - PACK_VALUES] = value;
 }

@@ -109,8 +109,7 @@ static bool put_register(struct bms *bms, const struct pack *pack, uint8_t reg, 
     case REG_CELLS:
         *count = 2 * pack_scaled(pack, CELL_COUNT, 1, 0, EMULATED_CELLS);
         for (unsigned i = 0; i < *count / 2; i++)
-            put_be16(d + 2 * i,
-                     pack_scaled(pack, (enum pack_value)(CELL_MV + i), 1, 0, UINT16_MAX));
+            put_be16(d + 2 * i, pack_scaled(pack, CELL_MV + i, 1, 0, UINT16_MAX));
         return true;
     case REG_NAME:
         *count = strlen(pack->text[MODEL]);

@@ -221,7 +221,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     }
     const struct bms_code *written = bms_code_find(switches, COUNT(switches), bytes[COMMAND_AT]);
     if (written && bytes[5] == 4 && le32(bytes + 6) <= 1)
-        pack_set(pack, (enum pack_value) written->id, bytes[6]);
+        pack_set(pack, written->id, bytes[6]);
     if (written) /* even if nothing changed */
         acknowledge(out);
     return span.size;

@@ -275,7 +275,7 @@ static void decode_registers(const struct bms *bms, const struct memory *memory,
     const unsigned temps = counter && *counter < 2 ? *counter : 2;
     set_temperature(pack, MOS_TEMP_C, at[MOS_TEMP]);
     for (unsigned i = 0; i < temps; i++)
-        set_temperature(pack, (enum pack_value)(TEMP_C + i), at[TEMP_1 + i]);
+        set_temperature(pack, TEMP_C + i, at[TEMP_1 + i]);
     if (counter)
         pack_set(pack, TEMP_COUNT, temps);
     if (at[CURRENT] && memory->protocol_known && memory->protocol <= 1) {
@@ -558,8 +558,7 @@ static size_t put_register(uint8_t *out, uint8_t code, const struct pack *pack)
         out[1] = (uint8_t) (3 * count);
         for (unsigned i = 0; i < count; i++) {
             out[2 + 3 * i] = (uint8_t) (i + 1);
-            put_be16(out + 3 + 3 * i,
-                     (uint32_t) lround(pack_value_or(pack, (enum pack_value)(CELL_MV + i), 0)));
+            put_be16(out + 3 + 3 * i, (uint32_t) lround(pack_value_or(pack, CELL_MV + i, 0)));
         }
         return 2u + out[1];
     }
@@ -603,7 +602,7 @@ static void emulate_write(const uint8_t *info, size_t size, struct pack *pack,
     const struct bms_code *written = bms_code_find(switches, COUNT(switches), info[0]);
     if (size != 2 || info[1] > 1 || !written || (written->id == SET_BALANCER && !old))
         return;
-    pack_set(pack, (enum pack_value) written->id, info[1]);
+    pack_set(pack, written->id, info[1]);
     reply(out, WRITE, info, 1);
 }
 

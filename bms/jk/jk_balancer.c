@@ -176,7 +176,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     d[FOUND] = d[CONFIGURED] = (uint8_t) count;
     unsigned sum = 0, highest = 0, lowest = 0;
     for (unsigned i = 0; i < count; i++) {
-        const unsigned mv = pack_scaled(pack, (enum pack_value)(CELL_MV + i), 1, 0, UINT16_MAX);
+        const unsigned mv = pack_scaled(pack, CELL_MV + i, 1, 0, UINT16_MAX);
         put_be16(d + CELLS + 2 * i, mv);
         sum += mv;
         if (mv > be16(d + CELLS + 2 * highest))

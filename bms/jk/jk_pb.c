@@ -408,7 +408,7 @@ static void emulate_write(const struct bms_request *request, struct pack *pack,
         } else if (be32(request->bytes + 7) > 1) {
             modbus_exception(request->bytes, MODBUS_BAD_VALUE, out);
         } else {
-            pack_set(pack, (enum pack_value) written->id, be32(request->bytes + 7));
+            pack_set(pack, written->id, be32(request->bytes + 7));
             acknowledge(request->bytes, out);
         }
         return;

@@ -526,7 +526,7 @@ static void encode_cells(const struct image *image, const struct places *at,
     double sum = 0, mv[32] = {0};
     uint32_t mask = 0;
     for (unsigned i = 0; i < count; i++) {
-        mv[i] = pack_value_or(pack, (enum pack_value)(CELL_MV + i), 0);
+        mv[i] = pack_value_or(pack, CELL_MV + i, 0);
         if (mv[i] <= 0)
             continue;
         if (present == 0 || mv[i] > mv[highest])
@@ -549,8 +549,7 @@ static void encode_cells(const struct image *image, const struct places *at,
 static double sensor(const struct pack *pack, unsigned number)
 {
     bool counted = number <= pack_value_or(pack, TEMP_COUNT, MAX_TEMPS);
-    return 10 * (counted ? pack_value_or(pack, (enum pack_value)(TEMP_C + number - 1), NO_SENSOR)
-                         : NO_SENSOR);
+    return 10 * (counted ? pack_value_or(pack, TEMP_C + number - 1, NO_SENSOR) : NO_SENSOR);
 }
 
 static void encode_status(const struct image *image, enum jk_layout layout, const struct pack *pack)

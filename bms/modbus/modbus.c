@@ -355,7 +355,7 @@ static void decode_text(const struct modbus_window *window, const struct modbus_
         return;
     for (unsigned i = 0; i < count; i++)
         put_be16(text + 2 * i, masked_word(window, row, row->reg + i));
-    pack_set_text(pack, (enum pack_text) row->id, text, 2 * count);
+    pack_set_text(pack, row->id, text, 2 * count);
 }
 
 /* A serial number made of numbers. */
@@ -377,7 +377,7 @@ static void decode_digits(const struct modbus_window *window, const struct modbu
             return;
         used += (size_t) size;
     }
-    pack_set_text(pack, (enum pack_text) row->id, text, used);
+    pack_set_text(pack, row->id, text, used);
 }
 
 void modbus_take(const struct bms *bms, const struct modbus_value *rows, size_t count,
@@ -394,7 +394,7 @@ void modbus_take(const struct bms *bms, const struct modbus_value *rows, size_t 
         for (unsigned n = 0; n < length; n++) {
             double raw = raw_at(window, row, n);
             if (!isnan(raw)) {
-                enum pack_value id = (enum pack_value)(row->id + n);
+                enum pack_value id = row->id + n;
                 double value = scale(row, raw) * factor;
                 if (!is_there(row, raw) || isnan(value))
                     pack_unset(pack, id);
@@ -431,8 +431,7 @@ void modbus_take_alarms(const struct modbus_map *map, const struct modbus_window
         if (!any)
             pack_clear_alarms(pack);
         any = true;
-        pack_alarm_at(pack, (enum pack_alarm) row->alarm, row->level,
-                      raw != 0 && is_there(&row->value, raw));
+        pack_alarm_at(pack, row->alarm, row->level, raw != 0 && is_there(&row->value, raw));
     }
     for (unsigned i = 0; any && i < map->raw_count; i++)
         if (modbus_has(window, map->raw_first + i, 1))
@@ -496,7 +495,7 @@ enum bms_result modbus_decode(struct bms *bms, const struct bms_request *request
 
 static unsigned last_known(const struct pack *pack, enum pack_value first, unsigned count)
 {
-    while (count > 0 && !pack_known(pack, (enum pack_value)(first + count - 1)))
+    while (count > 0 && !pack_known(pack, first + count - 1))
         count--;
     return count;
 }
@@ -511,5 +510,5 @@ void modbus_finish(struct bms *bms, struct pack *pack)
         pack_set(pack, TEMP_COUNT, temps);
     for (unsigned n = 0; n < MAX_TEMPS; n++)
         if (pack->value[TEMP_COUNT] <= n)
-            pack_unset(pack, (enum pack_value)(TEMP_C + n));
+            pack_unset(pack, TEMP_C + n);
 }

@@ -124,7 +124,7 @@ static unsigned text_word(const char *text, unsigned at)
 /* The raw number of a value; for an unknown one a raw number that means unknown, if there is any. */
 static double raw_of(const struct modbus_value *row, const struct pack *told, unsigned n)
 {
-    const enum pack_value id = (enum pack_value)(row->id + n);
+    const enum pack_value id = row->id + n;
     const double divisor = row->divisor != 0 ? row->divisor : 1;
     const bool bounded = row->lowest != 0 || row->highest != 0;
     if (row->digits)

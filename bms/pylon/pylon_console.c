@@ -174,8 +174,7 @@ static void decode_events(unsigned number, struct pylon_text value, struct check
     while (number <= EVENTS_POWER && (word = pylon_word(&value)).size > 0) {
         for (size_t i = 0; i < COUNT(events); i++)
             if (pylon_is(word, events[i].name))
-                pack_alarm_at(&checked->pack, (enum pack_alarm) events[i].alarm, events[i].level,
-                              true);
+                pack_alarm_at(&checked->pack, events[i].alarm, events[i].level, true);
     }
 }
 
@@ -189,7 +188,7 @@ static void decode_number(const struct bms *bms, const struct label_row *row,
     checked->wrong |= !pylon_integer(digits, &number);
     checked->has_voltage |= row->id == VOLTAGE_V;
     checked->has_charge |= row->id == SOC_PERCENT;
-    bms_set(bms, &checked->pack, (enum pack_value) row->id, (double) number / row->divisor);
+    bms_set(bms, &checked->pack, row->id, (double) number / row->divisor);
 }
 
 static void decode_label(const struct bms *bms, const struct label_row *rows, size_t count,
@@ -204,11 +203,11 @@ static void decode_label(const struct bms *bms, const struct label_row *rows, si
             break;
         case SWITCH:
             checked->wrong |= !pylon_is(value, "ON") && !pylon_is(value, "OFF");
-            pack_set(&checked->pack, (enum pack_value) row->id, pylon_is(value, "ON"));
+            pack_set(&checked->pack, row->id, pylon_is(value, "ON"));
             break;
         case TEXT:
             if (value.size > 0)
-                pack_set_text(&checked->pack, (enum pack_text) row->id, value.at, value.size);
+                pack_set_text(&checked->pack, row->id, value.at, value.size);
             break;
         case EVENTS:
             decode_events(row->id, value, checked);
@@ -248,7 +247,7 @@ static enum bms_result decode_pwr(const struct bms *bms, struct pylon_text text,
      * that are set, an alarm that is not named may be active. */
     const unsigned both = 1u << EVENTS_BAT | 1u << EVENTS_POWER;
     for (size_t i = 0; i < COUNT(events) && (pwr.told & both) == both; i++)
-        pack_alarm_at(&pwr.pack, (enum pack_alarm) events[i].alarm, events[i].level, false);
+        pack_alarm_at(&pwr.pack, events[i].alarm, events[i].level, false);
     if (pwr.told >> SYSTEM_FAULT & 1)
         pack_alarm_at(&pwr.pack, HARDWARE_FAULT, ALARM_PROTECTION, pwr.words[SYSTEM_FAULT]);
     for (unsigned i = 0; i < EVENT_WORDS; i++) {
@@ -604,7 +603,7 @@ static long cell_temp(const struct pack *pack, unsigned n, unsigned cells)
     unsigned temps = pack_known(pack, TEMP_COUNT) ? (unsigned) pack->value[TEMP_COUNT] : 0;
     if (temps == 0)
         return 25000;
-    return told(pack, (enum pack_value)(TEMP_C + n * temps / cells), 1000);
+    return told(pack, TEMP_C + n * temps / cells, 1000);
 }
 
 /* A line of a host, up to its end; half a line waits for the rest. */
@@ -649,10 +648,10 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
                 out,
                 "%-8u %-8ld %-8ld %-8ld Idle         Normal       Normal       Normal       "
                 "%ld%%         %ld mAH      %c%s",
-                n, told(&derived, (enum pack_value)(CELL_MV + n), 1),
-                told(&derived, CURRENT_A, 1000), cell_temp(&derived, n, cells),
-                told(&derived, SOC_PERCENT, 1), told(&derived, REMAINING_AH, 1000) + (long) n,
-                mask >> n & 1 ? 'Y' : 'N', n + 1 < cells ? "\r\r\n" : "\r\n");
+                n, told(&derived, CELL_MV + n, 1), told(&derived, CURRENT_A, 1000),
+                cell_temp(&derived, n, cells), told(&derived, SOC_PERCENT, 1),
+                told(&derived, REMAINING_AH, 1000) + (long) n, mask >> n & 1 ? 'Y' : 'N',
+                n + 1 < cells ? "\r\r\n" : "\r\n");
     } else if (command.step == STEP_INFO) {
         append_text(out, "Device address      : %d\r\n\rManufacturer        : Pylon\r\n\r",
                     (int) command.number);

@@ -157,9 +157,7 @@ static int32_t board_word(struct bms *bms, const struct pack *told, unsigned fun
 {
     const uint32_t warnings = told->alarms_warning;
     if (reg >= REG_CELLS && reg < REG_TEMP_COUNT) /* truncated */
-        return (int32_t) (pack_scaled(told, (enum pack_value)(CELL_MV + reg - REG_CELLS), 1, 0,
-                                      UINT16_MAX) /
-                          100);
+        return (int32_t) (pack_scaled(told, CELL_MV + reg - REG_CELLS, 1, 0, UINT16_MAX) / 100);
     if (reg == 5109)
         return 0xC0;
     if (reg == REG_OTHER_ALARMS) /* board, charge and discharge current */

@@ -175,7 +175,7 @@ static void finish(struct bms *bms, struct pack *pack)
 {
     bool unknown = !pack_known(pack, TEMP_COUNT);
     for (unsigned n = 4; unknown && n > 0 && pack->value[TEMP_C + n - 1] == 0; n--)
-        pack_unset(pack, (enum pack_value)(TEMP_C + n - 1));
+        pack_unset(pack, TEMP_C + n - 1);
     modbus_finish(bms, pack);
 }
 

@@ -179,7 +179,7 @@ static void decode_live(const struct bms *bms, const struct live *live, struct p
         if (mv > 0)
             pack_set_cell(pack, i + 1, mv);
         else
-            pack_unset(pack, (enum pack_value)(CELL_MV + i));
+            pack_unset(pack, CELL_MV + i);
     }
     pack_set(pack, MOS_TEMP_C, sbe16(live->sensors - 3) / 10.0);
     pack_set(pack, TEMP_COUNT, live->sensor_count);
@@ -338,13 +338,13 @@ static size_t put_live(const struct pack *pack, uint8_t *d)
     at = put_word(d, at, scaled(pack, VOLTAGE_V, 100));
     d[at++] = (uint8_t) cells;
     for (unsigned i = 0; i < cells; i++)
-        at = put_word(d, at, scaled(pack, (enum pack_value)(CELL_MV + i), 1));
+        at = put_word(d, at, scaled(pack, CELL_MV + i, 1));
     at = put_word(d, at, 250);
     at = put_word(d, at, scaled(pack, TEMP_AVG_C, 10));
     at = put_word(d, at, scaled(pack, MOS_TEMP_C, 10));
     d[at++] = (uint8_t) sensors;
     for (unsigned i = 0; i < sensors; i++)
-        at = put_word(d, at, scaled(pack, (enum pack_value)(TEMP_C + i), 10));
+        at = put_word(d, at, scaled(pack, TEMP_C + i, 10));
     at = put_word(d, at, scaled(pack, CURRENT_A, 100));
     at = put_word(d, at, 0);
     at = put_word(d, at, scaled(pack, SOH_PERCENT, 1));

@@ -317,7 +317,7 @@ static void decode_field(const struct bms *bms, struct pack *pack,
         bool none = (field->id == REMAINING_AH || field->id == FULL_AH || field->id == RATED_AH) &&
                     (raw == 0xFFFF || (raw == 0 && field->id != REMAINING_AH));
         if (!none)
-            pack_set(pack, (enum pack_value) field->id, raw * field->unit);
+            pack_set(pack, field->id, raw * field->unit);
     }
     }
 }
@@ -410,9 +410,9 @@ static enum bms_result decode_analog(struct bms *bms, struct topbms_reply *reply
     for (size_t i = 0; i < COUNT(analog); i++)
         pack_unset(pack, analog[i]);
     for (unsigned i = 0; i < MAX_CELLS; i++)
-        pack_unset(pack, (enum pack_value)(CELL_MV + i));
+        pack_unset(pack, CELL_MV + i);
     for (unsigned i = 0; i < MAX_TEMPS; i++)
-        pack_unset(pack, (enum pack_value)(TEMP_C + i));
+        pack_unset(pack, TEMP_C + i);
     pack_set(pack, CELL_COUNT, layout.cell_count);
     for (unsigned i = 0; i < layout.cell_count; i++) {
         if (be16(layout.cells + 2 * i) > 0)
@@ -467,8 +467,7 @@ static enum bms_result decode_status(struct bms *bms, struct topbms_reply *reply
     for (unsigned i = 0; i < variant->alarm_count; i++) {
         const struct alarm_bit *row = &variant->alarms[i];
         if (row->bit / 8 < layout.tail->status_size)
-            pack_alarm_at(pack, (enum pack_alarm) row->alarm, row->level,
-                          status_bit(status, row->bit));
+            pack_alarm_at(pack, row->alarm, row->level, status_bit(status, row->bit));
     }
     pack_set(pack, CHARGE_MOS, status_bit(status, variant->charge_mos));
     pack_set(pack, DISCHARGE_MOS, status_bit(status, variant->discharge_mos));

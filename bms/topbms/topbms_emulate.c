@@ -81,7 +81,7 @@ static unsigned count_known(const struct pack *pack, enum pack_value id, enum pa
 {
     unsigned count = (unsigned) pack_value_or(pack, id, 0);
     for (unsigned i = count; i < most; i++)
-        if (pack_known(pack, (enum pack_value)(first + i)))
+        if (pack_known(pack, first + i))
             count = i + 1;
     return count;
 }
@@ -133,7 +133,7 @@ static double sum_of_cells(const struct pack *pack)
 {
     double sum = 0;
     for (unsigned i = 0; i < count_cells(pack); i++)
-        sum += pack_value_or(pack, (enum pack_value)(CELL_MV + i), 0) / 1000;
+        sum += pack_value_or(pack, CELL_MV + i, 0) / 1000;
     return sum;
 }
 

@@ -16,64 +16,75 @@
 #define TEXT_SIZE 33 /* bytes: 32 characters and the NUL */
 
 /*
- * Numbers of a pack. Positive current and power charge it. Cells and sensors count from 1 in their
- * names: cell n is CELL_MV + n - 1, sensor n is TEMP_C + n - 1. Switches are 1 for on, 0 for off.
+ * Numbers of a pack, as struct pack_value_info describes them. Positive current and power charge it.
+ * Cells and sensors count from 1 in their names: cell n is CELL_MV + n - 1, sensor n is TEMP_C + n -
+ * 1. Switches are 1 for on, 0 for off.
  */
+// clang-format off
+#define PACK_VALUE_LIST(X) \
+    /* symbol, name (NULL: internal), unit, least, most, decimals */ \
+    X(VOLTAGE_V,                    "voltage_v",                     "V",      0,      1500, 3) \
+    X(CURRENT_A,                    "current_a",                     "A",  -5000,      5000, 3) \
+    X(POWER_W,                      "power_w",                       "W",   -5e6,       5e6, 1) \
+    X(SOC_PERCENT,                  "soc_percent",                   "%",      0,       100, 2) \
+    /* New cells hold more than their rated capacity. */ \
+    X(SOH_PERCENT,                  "soh_percent",                   "%",      0,       200, 1) \
+    X(REMAINING_AH,                 "remaining_ah",                  "Ah",     0,       1e5, 3) \
+    X(FULL_AH,                      "full_ah",                       "Ah",     0,       1e5, 3) \
+    X(RATED_AH,                     "rated_ah",                      "Ah",     0,       1e5, 3) \
+    X(CYCLES,                       "cycles",                        "",       0,       1e6, 0) \
+    X(CELL_COUNT,                   "cell_count",                    "",       0, MAX_CELLS, 0) \
+    X(CELL_MAX_MV,                  "cell_max_mv",                   "mV",     0,      6000, 0) \
+    X(CELL_MIN_MV,                  "cell_min_mv",                   "mV",     0,      6000, 0) \
+    X(CELL_MAX_INDEX,               "cell_max_index",                "",       1, MAX_CELLS, 0) \
+    X(CELL_MIN_INDEX,               "cell_min_index",                "",       1, MAX_CELLS, 0) \
+    X(CELL_DELTA_MV,                "cell_delta_mv",                 "mV",     0,      6000, 0) \
+    X(CELL_AVG_MV,                  "cell_avg_mv",                   "mV",     0,      6000, 1) \
+    X(TEMP_COUNT,                   "temp_count",                    "",       0, MAX_TEMPS, 0) \
+    X(TEMP_AVG_C,                   "temp_avg_c",                    "°C",   -60,       150, 2) \
+    X(MOS_TEMP_C,                   "mos_temp_c",                    "°C",   -60,       150, 1) \
+    X(CHARGE_MOS,                   "charge_mos",                    "",       0,         1, 0) \
+    X(DISCHARGE_MOS,                "discharge_mos",                 "",       0,         1, 0) \
+    X(BALANCING,                    "balancing",                     "",       0,         1, 0) \
+    /* Bit 0 is cell 1; a double holds 48 bits exactly. */ \
+    X(BALANCE_MASK,                 "balance_mask",                  "",       0, 281474976710655.0, 0) \
+    /* Limits as the BMS reports them, both currents positive. */ \
+    X(CHARGE_VOLTAGE_LIMIT_V,       "charge_voltage_limit_v",        "V",      0,      1500, 2) \
+    X(CHARGE_CURRENT_LIMIT_A,       "charge_current_limit_a",        "A",      0,      5000, 2) \
+    X(DISCHARGE_VOLTAGE_LIMIT_V,    "discharge_voltage_limit_v",     "V",      0,      1500, 2) \
+    X(DISCHARGE_CURRENT_LIMIT_A,    "discharge_current_limit_a",     "A",      0,      5000, 2) \
+    /* The direction that the BMS reports: 0 idle, 1 charging, 2 discharging. */ \
+    X(FLOW,                         NULL,                            "",       0,         2, 0) \
+    /* 1: some cells were not read yet; unknown: none, or not known. */ \
+    X(CELLS_UNREAD,                 NULL,                            "",       0,         1, 0) \
+    /* Settings of the BMS. If a limit has several steps, the one that switches off. */ \
+    X(SET_CELL_HIGH_MV,             "set_cell_high_mv",              "mV",     0,      6000, 0) \
+    X(SET_CELL_HIGH_RELEASE_MV,     "set_cell_high_release_mv",      "mV",     0,      6000, 0) \
+    X(SET_CELL_LOW_MV,              "set_cell_low_mv",               "mV",     0,      6000, 0) \
+    X(SET_CELL_LOW_RELEASE_MV,      "set_cell_low_release_mv",       "mV",     0,      6000, 0) \
+    X(SET_PACK_HIGH_V,              "set_pack_high_v",               "V",      0,      1500, 2) \
+    X(SET_PACK_LOW_V,               "set_pack_low_v",                "V",      0,      1500, 2) \
+    X(SET_CHARGE_CURRENT_A,         "set_charge_current_a",          "A",      0,      5000, 1) \
+    X(SET_DISCHARGE_CURRENT_A,      "set_discharge_current_a",       "A",      0,      5000, 1) \
+    X(SET_CHARGE_HOT_C,             "set_charge_hot_c",              "°C",   -60,       215, 1) \
+    X(SET_CHARGE_HOT_RELEASE_C,     "set_charge_hot_release_c",      "°C",   -60,       215, 1) \
+    X(SET_CHARGE_COLD_C,            "set_charge_cold_c",             "°C",   -60,       215, 1) \
+    X(SET_CHARGE_COLD_RELEASE_C,    "set_charge_cold_release_c",     "°C",   -60,       215, 1) \
+    X(SET_DISCHARGE_HOT_C,          "set_discharge_hot_c",           "°C",   -60,       215, 1) \
+    X(SET_DISCHARGE_HOT_RELEASE_C,  "set_discharge_hot_release_c",   "°C",   -60,       215, 1) \
+    X(SET_DISCHARGE_COLD_C,         "set_discharge_cold_c",          "°C",   -60,       215, 1) \
+    X(SET_DISCHARGE_COLD_RELEASE_C, "set_discharge_cold_release_c",  "°C",   -60,       215, 1) \
+    X(SET_MOS_HOT_C,                "set_mos_hot_c",                 "°C",   -60,       215, 1) \
+    X(SET_MOS_HOT_RELEASE_C,        "set_mos_hot_release_c",         "°C",   -60,       215, 1) \
+    X(SET_CELL_DIFFERENCE_MV,       "set_cell_difference_mv",        "mV",     0,      6000, 0) \
+    X(SET_BALANCE_START_MV,         "set_balance_start_mv",          "mV",     0,      6000, 0) \
+    X(SET_BALANCE_DIFFERENCE_MV,    "set_balance_difference_mv",     "mV",     0,      6000, 0) \
+    X(SET_BALANCER,                 "set_balancer",                  "",       0,         1, 0)
+#define PACK_VALUE_ENUM(symbol, name, unit, min, max, decimals) symbol,
+// clang-format on
 enum pack_value {
-    VOLTAGE_V,
-    CURRENT_A,
-    POWER_W,
-    SOC_PERCENT,
-    SOH_PERCENT,
-    REMAINING_AH,
-    FULL_AH,
-    RATED_AH,
-    CYCLES,
-    CELL_COUNT,
-    CELL_MAX_MV,
-    CELL_MIN_MV,
-    CELL_MAX_INDEX,
-    CELL_MIN_INDEX,
-    CELL_DELTA_MV,
-    CELL_AVG_MV,
-    TEMP_COUNT,
-    TEMP_AVG_C,
-    MOS_TEMP_C,
-    CHARGE_MOS,
-    DISCHARGE_MOS,
-    BALANCING,
-    BALANCE_MASK,           /* bit 0 is cell 1; 48 bits, which a double holds exactly */
-    CHARGE_VOLTAGE_LIMIT_V, /* limits: as the BMS reports them, both currents positive */
-    CHARGE_CURRENT_LIMIT_A,
-    DISCHARGE_VOLTAGE_LIMIT_V,
-    DISCHARGE_CURRENT_LIMIT_A,
-    FLOW, /* the direction that the BMS reports: 0 idle, 1 charging, 2 discharging; internal */
-    CELLS_UNREAD, /* 1: some cells were not read yet; unknown: none, or not known; internal */
-    /* Settings of the BMS. If a limit has several steps, the one that switches off. */
-    SETTINGS_FIRST,
-    SET_CELL_HIGH_MV = SETTINGS_FIRST,
-    SET_CELL_HIGH_RELEASE_MV,
-    SET_CELL_LOW_MV,
-    SET_CELL_LOW_RELEASE_MV,
-    SET_PACK_HIGH_V,
-    SET_PACK_LOW_V,
-    SET_CHARGE_CURRENT_A,
-    SET_DISCHARGE_CURRENT_A,
-    SET_CHARGE_HOT_C,
-    SET_CHARGE_HOT_RELEASE_C,
-    SET_CHARGE_COLD_C,
-    SET_CHARGE_COLD_RELEASE_C,
-    SET_DISCHARGE_HOT_C,
-    SET_DISCHARGE_HOT_RELEASE_C,
-    SET_DISCHARGE_COLD_C,
-    SET_DISCHARGE_COLD_RELEASE_C,
-    SET_MOS_HOT_C,
-    SET_MOS_HOT_RELEASE_C,
-    SET_CELL_DIFFERENCE_MV,
-    SET_BALANCE_START_MV,
-    SET_BALANCE_DIFFERENCE_MV,
-    SET_BALANCER,
-    SETTINGS_END,
+    PACK_VALUE_LIST(PACK_VALUE_ENUM) SETTINGS_END,
+    SETTINGS_FIRST = SET_CELL_HIGH_MV,
     CELL_MV = SETTINGS_END,
     TEMP_C = CELL_MV + MAX_CELLS,
     PACK_VALUES = TEMP_C + MAX_TEMPS

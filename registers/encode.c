@@ -19,35 +19,23 @@ struct sources {
     const char *texts[MAP_TEXTS];
 };
 
+#define KNOWN(thing, number) (thing ? (double) (number) : UNKNOWN)
+#define PACK_OF(member) (bank && bank->member > 0 ? (double) bank->member : UNKNOWN)
 /* A BMS that reports no alarms at all differs from one without active alarms. */
-static double alarm_bits(const struct pack *pack, uint32_t bits)
-{
-    return pack->alarms_known ? bits : UNKNOWN;
-}
+#define ALARMS(number) KNOWN(pack->alarms_known, number)
+#define NUMBER_SET(symbol, number) numbers[symbol] = number;
 
 static void gather_state(const struct map_settings *settings, const struct pack *pack,
                          const struct map_status *status, double numbers[PACK_STATE_NUMBERS])
 {
+    const uint32_t active = pack->alarms_warning | pack->alarms_protection;
     const double mean_c = pack->value[TEMP_AVG_C];
     double highest_c = UNKNOWN, lowest_c = UNKNOWN;
     for (int i = 0; i < MAX_TEMPS; i++) { /* of NaN and a number, fmax returns the number */
         highest_c = fmax(highest_c, pack->value[TEMP_C + i]);
         lowest_c = fmin(lowest_c, pack->value[TEMP_C + i]);
     }
-    numbers[ALARMS_ACTIVE] = alarm_bits(pack, pack->alarms_warning | pack->alarms_protection);
-    numbers[ALARMS_WARNING] = alarm_bits(pack, pack->alarms_warning);
-    numbers[ALARMS_PROTECTION] = alarm_bits(pack, pack->alarms_protection);
-    numbers[ALARMS_KNOWN] = pack->alarms_known;
-    numbers[ALARM_LEVEL] = !pack->alarms_known       ? UNKNOWN
-                           : pack->alarms_protection ? ALARM_PROTECTION
-                           : pack->alarms_warning    ? ALARM_WARNING
-                                                     : 0;
-    numbers[FAILURE] =
-        (pack->alarms_warning | pack->alarms_protection) || status->state != MAP_STATE_FRESH;
-    numbers[SHOWN_TEMP_AVG] = settings->fahrenheit ? mean_c * 9 / 5 + 32 : mean_c;
-    numbers[TEMP_MAX] = status->bank ? status->bank->temp_max_c : highest_c;
-    numbers[TEMP_MIN] = status->bank ? status->bank->temp_min_c : lowest_c;
-    numbers[RAW_ALARM_COUNT] = pack->raw_alarm_count;
+    STATE_NUMBER_LIST(NUMBER_SET)
     for (unsigned i = 0; i < MAX_RAW_ALARMS; i++)
         numbers[RAW_ALARM + i] = i < pack->raw_alarm_count ? pack->raw_alarms[i] : UNKNOWN;
 }
@@ -65,10 +53,6 @@ struct map_allowed map_allowed(const struct map_status *status, bool fresh)
     allowed.charge_voltage_v = allowed.age_s = UNKNOWN;
     return allowed;
 }
-
-#define KNOWN(thing, number) (thing ? (double) (number) : UNKNOWN)
-#define PACK_OF(member) (bank && bank->member > 0 ? (double) bank->member : UNKNOWN)
-#define NUMBER_SET(symbol, number) numbers[symbol] = number;
 
 static void gather_gateway(const struct map_settings *settings, const struct map_status *status,
                            double numbers[GATEWAY_NUMBERS])
@@ -196,19 +180,14 @@ static bool bit_of(const struct map_bit *bit, const struct pack *pack, const boo
 void map_encode_bits(const struct pack *pack, const struct map_status *status,
                      uint8_t inputs[MAP_INPUTS], uint8_t coils[MAP_COILS])
 {
-    bool states[BIT_STATES];
-    states[ANY_ALARM] = (pack->alarms_warning | pack->alarms_protection) != 0;
-    states[ANY_WARNING] = pack->alarms_warning != 0;
-    states[ANY_PROTECTION] = pack->alarms_protection != 0;
-    states[IS_CHARGING] = pack->value[CURRENT_A] > 0;
-    states[IS_DISCHARGING] = pack->value[CURRENT_A] < 0;
-    states[IS_FRESH] = status->state == MAP_STATE_FRESH;
+    bool numbers[BIT_STATES];
+    BIT_STATE_LIST(NUMBER_SET)
     memset(inputs, 0, MAP_INPUTS);
     memset(coils, 0, MAP_COILS);
     for (unsigned i = 0; i < map_input_count; i++)
-        inputs[map_inputs[i].number] = bit_of(&map_inputs[i], pack, states);
+        inputs[map_inputs[i].number] = bit_of(&map_inputs[i], pack, numbers);
     for (unsigned i = 0; i < map_coil_count; i++)
-        coils[map_coils[i].number] = pack_known(pack, (enum pack_value) map_coils[i].id)
-                                         ? bit_of(&map_coils[i], pack, states)
+        coils[map_coils[i].number] = pack_known(pack, map_coils[i].id)
+                                         ? bit_of(&map_coils[i], pack, numbers)
                                          : MAP_COIL_UNKNOWN;
 }

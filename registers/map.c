@@ -280,24 +280,6 @@ static unsigned list_spans(const struct map_settings *settings, struct span span
     return count;
 }
 
-/* Checks one span against the end of the address space and against earlier spans. */
-static bool check_span(const struct span *spans, unsigned n, char *reason, size_t size)
-{
-    const struct span *span = &spans[n];
-    if (last(span) > LAST_ADDRESS) {
-        snprintf(reason, size, "the %s would reach from %u to %u, beyond address %d", span->name,
-                 span->start, last(span), LAST_ADDRESS);
-        return false;
-    }
-    for (const struct span *other = spans; other < span; other++)
-        if (overlap(span, other)) {
-            snprintf(reason, size, "the %s (%u to %u) overlaps the %s (%u to %u)", span->name,
-                     span->start, last(span), other->name, other->start, last(other));
-            return false;
-        }
-    return true;
-}
-
 bool map_check(const struct map_settings *settings, char *reason, size_t size)
 {
     const int also_at = settings->also_at == MAP_NONE ? 0 : settings->also_at;
@@ -310,9 +292,19 @@ bool map_check(const struct map_settings *settings, char *reason, size_t size)
     }
     struct span spans[MAX_SPANS];
     unsigned count = list_spans(settings, spans);
-    for (unsigned n = 0; n < count; n++)
-        if (!check_span(spans, n, reason, size))
+    for (const struct span *span = spans; span < spans + count; span++) {
+        if (last(span) > LAST_ADDRESS) {
+            snprintf(reason, size, "the %s would reach from %u to %u, beyond address %d",
+                     span->name, span->start, last(span), LAST_ADDRESS);
             return false;
+        }
+        for (const struct span *other = spans; other < span; other++)
+            if (overlap(span, other)) {
+                snprintf(reason, size, "the %s (%u to %u) overlaps the %s (%u to %u)", span->name,
+                         span->start, last(span), other->name, other->start, last(other));
+                return false;
+            }
+    }
     return true;
 }
 

@@ -20,23 +20,20 @@ enum map_source {
     OF_TEXT     /* enum pack_text, followed by enum gateway_text */
 };
 
-enum pack_state_number {
-    ALARMS_ACTIVE,
-    ALARMS_WARNING,
-    ALARMS_PROTECTION,
-    ALARMS_KNOWN,
-    ALARM_LEVEL,
-    FAILURE,
-    SHOWN_TEMP_AVG, /* in the unit of the settings */
-    TEMP_MAX,
-    TEMP_MIN,
-    RAW_ALARM_COUNT,
-    RAW_ALARM,
-    PACK_STATE_NUMBERS = RAW_ALARM + MAX_RAW_ALARMS
-};
-
-/* Numbers with their values, which the encoder computes; KNOWN: as long as there is such a thing. */
+/* Numbers with their values, which the encoder computes. ALARMS: if the BMS reports any; KNOWN: as long as there is such a
+ * thing. The average temperature is in the unit of the settings. */
 // clang-format off
+#define STATE_NUMBER_LIST(X) \
+    X(ALARMS_ACTIVE,            ALARMS(active)) \
+    X(ALARMS_WARNING,           ALARMS(pack->alarms_warning)) \
+    X(ALARMS_PROTECTION,        ALARMS(pack->alarms_protection)) \
+    X(ALARMS_KNOWN,             pack->alarms_known) \
+    X(ALARM_LEVEL,              ALARMS(pack->alarms_protection ? ALARM_PROTECTION : active ? ALARM_WARNING : 0)) \
+    X(FAILURE,                  active || status->state != MAP_STATE_FRESH) \
+    X(SHOWN_TEMP_AVG,           settings->fahrenheit ? mean_c * 9 / 5 + 32 : mean_c) \
+    X(TEMP_MAX,                 status->bank ? status->bank->temp_max_c : highest_c) \
+    X(TEMP_MIN,                 status->bank ? status->bank->temp_min_c : lowest_c) \
+    X(RAW_ALARM_COUNT,          pack->raw_alarm_count)
 #define GATEWAY_NUMBER_LIST(X) \
     X(OUR_MAP_VERSION,          MAP_VERSION) \
     X(OUR_STATE,                status->state) \
@@ -82,6 +79,10 @@ enum pack_state_number {
     X(BANK_PACKS_SOC_PERCENT,   KNOWN(bank, bank->packs_soc_percent))
 #define NUMBER_ENUM(symbol, number) symbol,
 // clang-format on
+enum pack_state_number {
+    STATE_NUMBER_LIST(NUMBER_ENUM) RAW_ALARM,
+    PACK_STATE_NUMBERS = RAW_ALARM + MAX_RAW_ALARMS
+};
 enum gateway_number { GATEWAY_NUMBER_LIST(NUMBER_ENUM) GATEWAY_NUMBERS };
 enum bank_number { BANK_NUMBER_LIST(NUMBER_ENUM) BANK_NUMBERS };
 
@@ -123,15 +124,16 @@ enum bit_source {
     BIT_OF_PACK,  /* enum pack_value, set if it is 1 */
     BIT_OF_STATE  /* enum bit_state */
 };
-enum bit_state {
-    ANY_ALARM,
-    ANY_WARNING,
-    ANY_PROTECTION,
-    IS_CHARGING,
-    IS_DISCHARGING,
-    IS_FRESH,
-    BIT_STATES
-};
+// clang-format off
+#define BIT_STATE_LIST(X) \
+    X(ANY_ALARM,      (pack->alarms_warning | pack->alarms_protection) != 0) \
+    X(ANY_WARNING,    pack->alarms_warning != 0) \
+    X(ANY_PROTECTION, pack->alarms_protection != 0) \
+    X(IS_CHARGING,    pack->value[CURRENT_A] > 0) \
+    X(IS_DISCHARGING, pack->value[CURRENT_A] < 0) \
+    X(IS_FRESH,       status->state == MAP_STATE_FRESH)
+// clang-format on
+enum bit_state { BIT_STATE_LIST(NUMBER_ENUM) BIT_STATES };
 
 struct map_bit {
     unsigned number;

@@ -29,11 +29,6 @@ static inline uint32_t le32(const uint8_t *b)
     return (uint32_t) le16(b + 2) << 16 | le16(b);
 }
 
-static inline uint64_t le64(const uint8_t *b)
-{
-    return (uint64_t) le32(b + 4) << 32 | le32(b);
-}
-
 static inline int16_t sbe16(const uint8_t *b)
 {
     return (int16_t) be16(b);
@@ -47,11 +42,6 @@ static inline int16_t sle16(const uint8_t *b)
 static inline int32_t sbe32(const uint8_t *b)
 {
     return (int32_t) be32(b);
-}
-
-static inline int32_t sle32(const uint8_t *b)
-{
-    return (int32_t) le32(b);
 }
 
 static inline void put_be16(uint8_t *b, uint32_t v)
@@ -76,12 +66,6 @@ static inline void put_le32(uint8_t *b, uint32_t v)
 {
     put_le16(b, v);
     put_le16(b + 2, v >> 16);
-}
-
-static inline void put_le64(uint8_t *b, uint64_t v)
-{
-    put_le32(b, (uint32_t) v);
-    put_le32(b + 4, (uint32_t) (v >> 32));
 }
 
 /** A number of `size` bytes in either order. */

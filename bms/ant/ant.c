@@ -178,7 +178,7 @@ static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, st
     b += shift;
     ant_set_temp(pack, MOS_TEMP_C, sle16(b + 34));
     pack_set(pack, VOLTAGE_V, le16(b + 38) / 100.0);
-    ant_set_current(bms, pack, sle16(b + 40), sle32(b + 62));
+    ant_set_current(bms, pack, sle16(b + 40), (int32_t) le32(b + 62));
     pack_set(pack, SOC_PERCENT, le16(b + 42));
     pack_set(pack, SOH_PERCENT, le16(b + 44));
     pack_set(pack, DISCHARGE_MOS, b[46] == ANT_ON);
@@ -281,10 +281,10 @@ static size_t tell_status(const struct pack *told, uint8_t *data)
     const uint64_t active = pack_alarm_word(told, alarms, COUNT(alarms), false);
     const enum pack_flow flow = pack_flow(told);
     put_le32(data + 4, (uint32_t) active);
-    put_le64(data + 12, active >> 32 | (uint64_t) (flow == FLOW_CHARGING) << 18 |
-                            (uint64_t) (flow == FLOW_DISCHARGING) << 19 |
-                            (uint64_t) (told->value[CHARGE_MOS] > 0) << 23 |
-                            (uint64_t) (told->value[DISCHARGE_MOS] > 0) << 24);
+    put_le32(data + 12, (uint32_t) (active >> 32) | (uint32_t) (flow == FLOW_CHARGING) << 18 |
+                            (uint32_t) (flow == FLOW_DISCHARGING) << 19 |
+                            (uint32_t) (told->value[CHARGE_MOS] > 0) << 23 |
+                            (uint32_t) (told->value[DISCHARGE_MOS] > 0) << 24);
     uint8_t *at = data + 28;
     for (unsigned n = 0; n < cells; n++, at += 2)
         put_le16(at, pack_raw(told, CELL_MV + n, 1, 0));

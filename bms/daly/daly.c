@@ -338,10 +338,10 @@ static enum bms_result decode_message(struct memory *memory, uint8_t command, co
     case READ_TEMPS:
         return decode_temps(memory, d, pack);
     case READ_BALANCE: /* 48 bits, bit 0 of byte 0 is cell 1 */
-        pack_set(pack, BALANCE_MASK, (double) (le64(d) & 0xFFFFFFFFFFFF));
+        pack_set(pack, BALANCE_MASK, (double) get_sized(d, 6, false));
         return BMS_DONE;
     case READ_FAULTS: /* bytes 0…6 are bits (section 9), byte 7 a fault code */
-        daly_alarms(pack, le64(d));
+        daly_alarms(pack, get_sized(d, 8, false));
         return BMS_DONE;
     case READ_CURRENT_LIMITS:
         /* Charge 1, 2, discharge 1, 2; one program has the pairs in reverse. Charging is below 30000
@@ -463,10 +463,10 @@ static bool emulate_simple(struct memory *memory, struct pack *pack, uint8_t com
         d[3] = memory->heartbeat++;
         break;
     case READ_BALANCE:
-        put_le64(d, pack_known(pack, BALANCE_MASK) ? (uint64_t) pack->value[BALANCE_MASK] : 0);
+        put_sized(d, (uint64_t) pack_value_or(pack, BALANCE_MASK, 0), 8, false);
         break;
     case READ_FAULTS:
-        put_le64(d, daly_alarm_word(pack));
+        put_sized(d, daly_alarm_word(pack), 8, false);
         if (memory->soft_switched)
             d[6] |= 1 << 4;
         break;

@@ -89,6 +89,33 @@ TEST(variant)
     }
 }
 
+/* The example of tests/captures/README.md: comments stand behind items, too. */
+TEST(comments_behind_items)
+{
+    char error[200];
+    struct exchange *exchange = parse(
+        "protocol daly                # the driver's name, as in the configuration\n"
+        "source <where the bytes come from>\n"
+        "> A5 40 90 08 00 00 00 00 00 00 00 00 7D      # bytes host -> BMS\n"
+        "~ soc_percent 99.1 0.05                       # expected value: name, value, tolerance\n"
+        "~ cycles 21 # exact\n"
+        "~ model 12V 100 #3\n"
+        "~ serial 7#8\n",
+        error);
+    assert_string_equal(error, "");
+    assert_non_null(exchange);
+    assert_string_equal(exchange->driver->name, "daly");
+    assert_string_equal(exchange->items[1].value, "99.1");
+    assert_true(fabs(exchange->items[1].tolerance - 0.05) < 1e-12);
+    assert_string_equal(exchange->items[2].value, "21");
+    assert_true(exchange->items[2].tolerance == 0);
+    assert_string_equal(exchange->items[3].value, "12V 100 #3");
+    assert_string_equal(exchange->items[4].value, "7#8");
+    exchange_free(exchange);
+    assert_null(parse("protocol daly d2\n", error));
+    assert_string_equal(error, "line 1: unknown protocol");
+}
+
 TEST(written_can_be_read)
 {
     static const uint8_t bytes[] = {0x00, 0x7E, 0xFF};

@@ -60,6 +60,13 @@ static void decrypt_advert(const struct reader *reader, struct exchange_item *it
     item->bytes = frame;
 }
 
+/* Nothing follows but blanks and a comment. */
+static bool is_comment(const char *rest)
+{
+    rest += strspn(rest, " \t");
+    return !*rest || *rest == '#';
+}
+
 /* "A5 40 90" or "A54090", up to the end or a comment. */
 static bool read_bytes(struct reader *reader, enum exchange_kind kind, const char *text)
 {
@@ -68,8 +75,7 @@ static bool read_bytes(struct reader *reader, enum exchange_kind kind, const cha
     text = hex_bytes(text, item->bytes, strlen(text) / 2, &item->size);
     if (kind == EXCHANGE_REPLY && reader->key_size == VICTRON_KEY)
         decrypt_advert(reader, item);
-    return !*text || *text == '#' ||
-           set_error(reader, "expected bytes as pairs of hexadecimal digits");
+    return is_comment(text) || set_error(reader, "expected bytes as pairs of hexadecimal digits");
 }
 
 /* "soc_percent 99.1 0.05": texts may contain blanks, so only numbers have a tolerance. */
@@ -88,10 +94,10 @@ static bool read_value(struct reader *reader, const char *text)
         return true;
     char *rest = end;
     double tolerance = strtod(rest, &end);
-    if (end != rest && *end == '\0' && isfinite(tolerance) && tolerance >= 0) {
-        item->tolerance = tolerance;
-        *rest = '\0';
-    }
+    if (!is_comment(end) || !isfinite(tolerance) || tolerance < 0)
+        return true;
+    item->tolerance = tolerance; /* 0 without one */
+    *rest = '\0';
     return true;
 }
 
@@ -132,7 +138,10 @@ static bool read_line(struct reader *reader, const char *text)
     if (strncmp(text, "protocol ", 9) != 0)
         return set_error(reader, "expected 'protocol', 'source', '>', '<', '~' or '#'");
     text += 9 + strspn(text + 9, " \t");
-    reader->exchange->driver = bms_driver_find(text);
+    const size_t size = strcspn(text, " \t#");
+    char *name = alloc_checked(strndup(text, size));
+    reader->exchange->driver = is_comment(text + size) ? bms_driver_find(name) : NULL;
+    free(name);
     return reader->exchange->driver || set_error(reader, "unknown protocol");
 }
 

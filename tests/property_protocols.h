@@ -333,7 +333,7 @@ static const struct protocol protocols[] = {
      .values = topband_values, TEXTS("ID-OF-A-TOPBAND-PACK", "TB-15S", "2.67"), ALARMS(0x004FBF, 0x2F087F),
      .twins = temperature_twins},
     {.driver = "topbms", .variant = "pace", CELLS(1, 16), TEMPS(5, 16), .mask_bits = 16, .mos_sensor = 5,
-     .values = pace_values, TEXTS("1234567890ABCDEFGHIJ", NULL, "P16S100A-1812-1.00"), ALARMS(0x004FBF, 0x2F0FFF)},
+     .values = pace_values, TEXTS("1234567890ABCDEFGHIJ", NULL, "P16S100A-1812-1.00"), ALARMS(0x004FBF, 0x3F0FFF)},
     {.driver = "topbms", .variant = "seplos", CELLS(1, 48), TEMPS(6, 16), .mask_bits = 16, .mos_sensor = 6,
      .values = seplos_values, TEXTS(NULL, "1101-SP15", "2.7"), ALARMS(0x005FBF, 0x2F4FFF)},
     {.driver = "topbms", .variant = "pylontech", CELLS(1, 16), TEMPS(1, 16), .values = pylontech_values,

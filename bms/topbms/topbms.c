@@ -368,7 +368,7 @@ static void decode_sensors(struct pack *pack, const struct topbms_layout *layout
         double celsius = (raw - (double) variant->sensor_zero) * variant->sensor_unit;
         if (variant->sensor_signed)
             celsius = (int16_t) raw * variant->sensor_unit;
-        if (raw == 0 && !variant->sensor_signed)
+        if ((raw == 0 || raw == TOPBMS_NO_SENSOR) && !variant->sensor_signed)
             continue;
         pack_set_temp(pack, i + 1, celsius);
         if (i + 1 == mos)

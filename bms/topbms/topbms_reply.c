@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define MAX_PACKS 16
+#define ALL_VARIANTS ((1u << TOPBMS_IDS) - 2)
 #define VOLTAGE_FIELD 1 /* of 42H, behind the current */
 
 /* Section 3. Any other code is the command of an echo or of another master's request. */
@@ -99,7 +100,9 @@ bool topbms_read_reply(const struct bms *bms, const struct bms_request *request,
             if (asked || (answered && !variant->no_group))
                 reply->variants |= 1u << id;
         }
-        reply->status_variants = reply->variants ? (1u << TOPBMS_IDS) - 2 : 0;
+        /* Only PACE has that VER, and its newer 44H are as long as some of others. */
+        const bool pace = reply->variants == 1u << ID_PACE;
+        reply->status_variants = reply->variants == 0 ? 0 : pace ? 1u << ID_PACE : ALL_VARIANTS;
     }
     if (reply->variants == 0 || !address_fits(bms, reply))
         return false;
@@ -166,7 +169,8 @@ static bool sensors_legal(const struct topbms_layout *layout)
         const bool legal =
             variant->sensor_signed
                 ? (int16_t) raw >= -variant->sensor_min && (int16_t) raw <= variant->sensor_max
-                : raw == 0 || (raw >= variant->sensor_min && raw <= variant->sensor_max);
+                : raw == 0 || raw == TOPBMS_NO_SENSOR ||
+                      (raw >= variant->sensor_min && raw <= variant->sensor_max);
         if (!legal)
             return false;
     }

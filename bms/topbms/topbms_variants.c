@@ -180,8 +180,11 @@ static const struct alarm_bit pace_alarms[] = {
     {BIT(4, 0), CHARGE_MOS_FAULT, PROT},
     {BIT(4, 1), DISCHARGE_MOS_FAULT, PROT},
     {BIT(4, 2), TEMP_SENSOR_FAULT, PROT},
+    {BIT(4, 3), COMMUNICATION_FAULT, PROT},
     {BIT(4, 4), HARDWARE_FAULT, PROT},             /* cell */
     {BIT(4, 5), VOLTAGE_SENSOR_FAULT, PROT},
+    {BIT(4, 6), HARDWARE_FAULT, PROT},             /* current limiting */
+    {BIT(4, 7), HARDWARE_FAULT, PROT},             /* heating film */
     {BIT(8, 7), SOC_LOW, WARN},
 };
 
@@ -276,8 +279,10 @@ const struct topbms_variant topbms_variants[TOPBMS_IDS] = {
         .version = 0x25, .reply_version = 0x25, .names_pack = true, .master = 1,
         .flag_stands = true,
         KELVIN(2730), .mos_sensor = 5, .soc_by_capacities = true,
-        .count_at = 6, .lengths = {{0, 13}, {0, 14}, {0, 27}, {0, 23}}, FIELDS(pace_fields),
-        .tails = {{12, 3, 9}, {13, 3, 9}}, .tail_count_at = NOWHERE, ALARMS(pace_alarms),
+        .count_at = 6, .lengths = {{0, 13}, {0, 14}, {0, 27}, {0, 23}, {0, 35}}, FIELDS(pace_fields),
+        /* Newer firmware adds faults, indications, two bytes of active balancing, and faults. */
+        .tails = {{12, 3, 9}, {13, 3, 9}, {14, 3, 9}, {16, 3, 9}, {17, 3, 9}},
+        .tail_count_at = NOWHERE, ALARMS(pace_alarms),
         .charge_mos = BIT(2, 1), .discharge_mos = BIT(2, 2), .balance_at = 5, .balance_size = 2,
         .identity = TOPBMS_BOARD, .serial = TOPBMS_SERIALS,
     },

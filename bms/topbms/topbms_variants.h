@@ -69,8 +69,9 @@ struct topbms_tail {
     uint8_t status_size;
 };
 
-#define TOPBMS_LENGTHS 4
-#define TOPBMS_TAILS 4
+#define TOPBMS_LENGTHS 5
+#define TOPBMS_TAILS 5
+#define TOPBMS_NO_SENSOR 0x8000
 #define NOWHERE 0xFF
 #define LAST_SENSOR 0xFF
 
@@ -85,7 +86,7 @@ struct topbms_variant {
     bool no_group;    /* the group byte may be absent, too, and `auto` does not expect it */
     uint8_t master;   /* highest low digit of ADR of a pack that replies for all */
 
-    /* Sensors of 42H: wire values; 0 is a missing sensor. */
+    /* Sensors of 42H: wire values; 0 and TOPBMS_NO_SENSOR are a missing sensor. */
     uint16_t sensor_min, sensor_max, sensor_zero;
     bool sensor_signed; /* from -sensor_min to sensor_max; 0 is a value */
     double sensor_unit;

@@ -360,7 +360,7 @@ static const struct protocol protocols[] = {
      TEXTS("22RBH4A051020000", "RBT50LFP48S", "V104"), ALARMS(0x000FBF, 0x0007FF)},
     {.driver = "ant", CELLS(1, 32), TEMPS(0, 4), .mask_bits = 32, .values = ant_values,
      TEXTS(NULL, "16ZM", "16ZMUB00-211026A"), ALARMS(0x005FBF, 0x3B1FFF)},
-    {.driver = "ant-old", CELLS(1, 32), TEMPS(0, 4), .no_zero_celsius = true, .mask_bits = 32, .values = ant_old_values,
+    {.driver = "ant-old", CELLS(1, 32), TEMPS(0, 4), .mask_bits = 32, .values = ant_old_values,
      ALARMS(0x000000, 0x0B0AFF), .alarms_are_reasons = true},
     {.driver = "pylon-console", CELLS(1, 16), .temp_per_cell = true, .no_checksum = true, .mask_bits = 16,
      .values = pylon_console_values, TEXTS("PPTBH02401234567", "US5000", "B69.8.0"), ALARMS(0x004FBF, 0x200FFF)},

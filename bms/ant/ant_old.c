@@ -155,9 +155,7 @@ static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, st
     pack_set(pack, REMAINING_AH, be32(b + 79) / 1e6);
     unsigned fitted = 0;
     ant_set_temp(pack, MOS_TEMP_C, sbe16(b + 91));
-    /* Two of the sensors are not connected on most boards, and some read 0 there. */
-    const unsigned places = sbe16(b + 99) == 0 && sbe16(b + 101) == 0 ? SENSORS - 2 : SENSORS;
-    for (unsigned n = 0; n < places; n++) {
+    for (unsigned n = 0; n < SENSORS; n++) {
         int celsius = sbe16(b + 95 + 2 * n);
         ant_set_temp(pack, TEMP_C + n, celsius);
         if (celsius != ANT_ABSENT_C)

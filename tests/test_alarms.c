@@ -33,18 +33,38 @@ TEST(levels)
     for (size_t i = 0; i < COUNT(cases); i++) {
         const uint32_t bit = 1u << SOC_LOW;
         const struct alarms before = {cases[i].before & WARNS ? bit : 0,
-                                      cases[i].before & PROTECTS ? bit : 0};
+                                      cases[i].before & PROTECTS ? bit : 0, 0};
         struct pack values = cleared_pack();
         for (int level = ALARM_WARNING; level <= ALARM_PROTECTION; level++)
             if (cases[i].read & level)
                 pack_alarm_at(&values, SOC_LOW, level, cases[i].active & level);
-        const struct alarms after = alarms_after(before, &values);
+        const struct alarms after = alarms_after(before, &values, 0);
         const int found = (after.warning ? WARNS : 0) | (after.protection ? PROTECTS : 0);
         if (found != cases[i].after || alarms_level(after, SOC_LOW) != cases[i].level ||
             alarms_changed(before, after) != (cases[i].changed ? bit : 0))
             fail_msg("%s: at levels %d, level %d, changed %x", cases[i].what, found,
                      alarms_level(after, SOC_LOW), (unsigned) alarms_changed(before, after));
     }
+}
+
+/* Unread alarms of another BMS are over; those that this one reports too are not. */
+TEST(another_bms)
+{
+    const uint32_t low = 1u << SOC_LOW, high = 1u << SOC_HIGH;
+    struct pack values = cleared_pack();
+    struct alarms alarms = {low | high, high, 0};
+    static const uint32_t then[] = {7, 0, 7}; /* the first is known at once, of notes without one */
+    for (size_t i = 0; i < COUNT(then); i++) {
+        alarms = alarms_after(alarms, &values, then[i]);
+        assert_int_equal(alarms.warning, low | high);
+        assert_int_equal(alarms.protection, high);
+        assert_int_equal(alarms.bms, 7);
+    }
+    pack_alarm_at(&values, SOC_HIGH, ALARM_WARNING, true);
+    const struct alarms after = alarms_after(alarms, &values, 8);
+    assert_int_equal(after.warning, high);
+    assert_int_equal(after.protection, 0);
+    assert_int_equal(after.bms, 8);
 }
 
 static struct pack cells_and_sensors(void)

@@ -929,7 +929,7 @@ static void remember(struct world *world)
     for (unsigned i = 0; i < world->count; i++) {
         if (!counts(&world->parts[i]))
             continue;
-        world->alarms[i] = alarms_after(world->alarms[i], &world->packs[i]);
+        world->alarms[i] = alarms_after(world->alarms[i], &world->packs[i], 0);
         world->protections[i] |= world->packs[i].alarms_can_protect;
         for (int id = 0; id < PACK_VALUES; id++)
             world->reported[i][id] |= pack_known(&world->packs[i], (enum pack_value) id);

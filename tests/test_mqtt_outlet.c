@@ -321,6 +321,56 @@ TEST(alarm_is_told_at_reconnect)
     finish();
 }
 
+/* The end of an alarm of another BMS, which the new one cannot report, is published as soon as that is possible. */
+TEST(another_bms_while_away)
+{
+    const char *last = NULL;
+    start();
+    gateway.fresh = true;
+    set_up(true);
+    gateway.pack.source.status.bms = 7;
+    set_alarm(true);
+    change(SOURCE_PUBLISHED | SOURCE_ALARMS);
+    assert_int_equal(count("packgate/shed/event", NULL), 1);
+    assert_string_equal(outlet_note(&gateway, "alarms.shed"), "4000 0 7");
+    broker.events->sent(broker.data, broker.mid);
+    broker.no_memory = true;
+    pack_clear_alarms(&gateway.pack.values);
+    gateway.pack.source.status.bms = 8;
+    change(SOURCE_PUBLISHED);
+    assert_string_equal(outlet_note(&gateway, "alarms.shed"), "4000 0 7");
+    broker.no_memory = false;
+    change(SOURCE_PUBLISHED);
+    assert_int_equal(count("packgate/shed/event", &last), 2);
+    assert_non_null(strstr(last, "\"active\":false"));
+    /* It was not confirmed, so it is sent again. */
+    set_up(false);
+    assert_string_equal(outlet_note(&gateway, "alarms.shed"), "4000 0 7");
+    set_up(true);
+    assert_int_equal(count("packgate/shed/event", NULL), 3);
+    broker.events->sent(broker.data, broker.mid);
+    set_up(false);
+    assert_null(outlet_note(&gateway, "alarms.shed"));
+    finish();
+}
+
+/* It was stored by a version that did not store of which BMS it is: it is of this one. */
+TEST(alarm_of_a_version_before)
+{
+    outlet_keep(&gateway, "alarms.shed", "4000 0");
+    start();
+    gateway.fresh = true;
+    set_up(true);
+    gateway.pack.source.status.bms = 7;
+    change(SOURCE_PUBLISHED);
+    assert_string_equal(outlet_note(&gateway, "alarms.shed"), "4000 0 7");
+    assert_int_equal(count("packgate/shed/event", NULL), 0);
+    gateway.pack.source.status.bms = 8;
+    change(SOURCE_PUBLISHED);
+    assert_int_equal(count("packgate/shed/event", NULL), 1);
+    finish();
+}
+
 /* A withdrawal that cannot be sent because memory ran out stays recorded until the broker has confirmed it. */
 TEST(withdrawal_without_memory)
 {

@@ -23,6 +23,7 @@ static struct notify_config config;
 static struct events events;
 static struct pack values;
 static bool fresh, silent;
+static uint32_t bms;
 static double at; /* clock */
 static char told[2000];
 static double began, lasted; /* of the last event */
@@ -55,6 +56,7 @@ static void begin(void)
     values.value[CELL_DELTA_MV] = 10;
     fresh = true;
     silent = false;
+    bms = 0;
     at = 0;
     told[0] = '\0';
 }
@@ -65,7 +67,7 @@ static double clock_by; /* s by which the time of day is wrong */
 static void pass(double seconds)
 {
     for (double end = at + seconds; at < end; at++) {
-        const struct seen seen = {.fresh = fresh, .silent = silent, .values = &values};
+        const struct seen seen = {.fresh = fresh, .silent = silent, .values = &values, .bms = bms};
         struct happening happened[WATCHES + 1];
         const unsigned count = events_look(&events, &config, &seen, at, START + clock_by + at,
                                            20251122 + (int) (at / 86400), happened);
@@ -235,6 +237,54 @@ TEST(another_life)
     expect("1000 cell_over_voltage lasts");
     assert_false(events_take_note(&events, 0, "3 9 x", 0, 0));
     assert_false(events_take_note(&events, 0, "", 0, 0));
+}
+
+/* What another BMS does not report ends, after the usual time, as soon as it was read completely. */
+TEST(another_bms)
+{
+    begin();
+    bms = 7;
+    alarm_at(ALARM_PROTECTION);
+    values.value[CELL_DELTA_MV] = 200;
+    pass(40);
+    bms = 0;
+    pack_clear(&values);
+    pass(60);
+    bms = 8;
+    pass(60);
+    expect("30 cell_over_voltage began!, 30 cell_delta began, "
+           "130 cell_over_voltage ended!, 130 cell_delta ended");
+}
+
+/* The same if the process restarts meanwhile: an alarm of this BMS that cannot be read then does not end. */
+TEST(another_bms_in_another_life)
+{
+    char old[120], new[120];
+    begin();
+    bms = 7;
+    alarm_at(ALARM_PROTECTION);
+    pass(40);
+    bms = 0;
+    pack_clear(&values);
+    pack_alarm_at(&values, SOC_LOW, ALARM_WARNING, true);
+    pass(40);
+    bms = 8;
+    pass(10);
+    expect("30 cell_over_voltage began!, 70 soc_low began");
+    events_note(&events.watches[CELL_OVER_VOLTAGE], at, START + at, HOUR, old, sizeof old);
+    events_note(&events.watches[SOC_LOW], at, START + at, HOUR, new, sizeof new);
+    for (int order = 0; order <= 1; order++) {
+        begin();
+        events_take_note(&events, order ? SOC_LOW : CELL_OVER_VOLTAGE, order ? new : old, 0,
+                         START + 90);
+        events_take_note(&events, order ? CELL_OVER_VOLTAGE : SOC_LOW, order ? old : new, 0,
+                         START + 90);
+        pack_clear(&values);
+        pass(40);
+        bms = 8;
+        pass(60);
+        expect("70 cell_over_voltage ended!");
+    }
 }
 
 TEST(words)

@@ -237,6 +237,8 @@ static void handle_values(struct outlet *outlet, const struct pipe_values *value
     pack->last = *values;
     if (values->whole)
         pack->values = values->values;
+    else if (isnan(values->status.age_s)) /* a reload: nothing was read of this pack yet */
+        pack_clear(&pack->values);
     *status = values->status;
     status->pack_name = pack->facts.name;
     status->driver = values->driver[0] ? pack->last.driver : NULL;

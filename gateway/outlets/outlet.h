@@ -133,7 +133,8 @@ static inline void outlet_keep_alarms(struct outlet *outlet, const char *pack, s
 {
     char key[PIPE_KEY_SIZE], text[PIPE_NOTE_SIZE];
     snprintf(key, sizeof key, "alarms.%s", pack);
-    snprintf(text, sizeof text, "%x %x", (unsigned) alarms.warning, (unsigned) alarms.protection);
+    snprintf(text, sizeof text, "%x %x %x", (unsigned) alarms.warning, (unsigned) alarms.protection,
+             (unsigned) alarms.bms);
     outlet_keep(outlet, key, alarms.warning | alarms.protection ? text : NULL);
 }
 
@@ -141,12 +142,12 @@ static inline void outlet_keep_alarms(struct outlet *outlet, const char *pack, s
 static inline struct alarms outlet_alarms(const struct outlet *outlet, const char *pack)
 {
     char key[PIPE_KEY_SIZE];
-    unsigned warning, protection;
+    unsigned warning, protection, bms = 0; /* version 0.1.0 did not store the last one */
     snprintf(key, sizeof key, "alarms.%s", pack);
     const char *text = outlet_note(outlet, key);
-    if (!text || sscanf(text, "%x %x", &warning, &protection) != 2)
+    if (!text || sscanf(text, "%x %x %x", &warning, &protection, &bms) < 2)
         return (struct alarms){0};
-    return (struct alarms){warning, protection};
+    return (struct alarms){warning, protection, bms};
 }
 
 /** Queries the gateway: "status" (the JSON of `packgate status`), "configuration" (its text without secrets, and its

@@ -4,11 +4,19 @@
 
 #include <math.h>
 
-struct alarms alarms_after(struct alarms before, const struct pack *values)
+bool alarms_other_bms(uint32_t before, uint32_t bms)
 {
+    return before && bms && before != bms;
+}
+
+struct alarms alarms_after(struct alarms before, const struct pack *values, uint32_t bms)
+{
+    if (alarms_other_bms(before.bms, bms))
+        before = (struct alarms){0};
     return (struct alarms){
         .warning = (before.warning & ~values->alarms_can_warn) | values->alarms_warning,
         .protection = (before.protection & ~values->alarms_can_protect) | values->alarms_protection,
+        .bms = bms ? bms : before.bms,
     };
 }
 

@@ -164,6 +164,18 @@ static void combine(struct bank_source *bank, double now)
         apply_shunt(bank, members, now);
 }
 
+/* The sum over all packs, once those that count were read completely: an alarm that one of them still has is not over. */
+static uint32_t bms_of(const struct bank_source *bank)
+{
+    uint32_t sum = 0;
+    for (unsigned i = 0; i < bank->config->pack_count; i++) {
+        if (!is_missing(bank, i) && !bank->members[i]->status.bms)
+            return 0;
+        sum += pack_source_bms(bank->parts[i]);
+    }
+    return isnan(bank->source.read_at) ? 0 : sum;
+}
+
 static void refresh_status(struct bank_source *bank, const struct map_status *host,
                            const struct tm *local, double now)
 {
@@ -179,6 +191,7 @@ static void refresh_status(struct bank_source *bank, const struct map_status *ho
                                                    : MAP_STATE_STALE;
     status->age_s = now - bank->source.read_at;
     status->driver = "bank";
+    status->bms = bms_of(bank);
     status->pack_name = bank->config->name;
     status->peak = soc_peak_today(bank->kept, local);
     status->bank = &bank->extras;

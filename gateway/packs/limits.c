@@ -491,7 +491,7 @@ struct map_allowed limits_update(const struct limits_config *config,
             continue;
         usable++;
         oldest_s = fmax(oldest_s, packs[i].age_s);
-        member->alarms = alarms_after(member->alarms, packs[i].values);
+        member->alarms = alarms_after(member->alarms, packs[i].values, 0);
         member->protections |= packs[i].values->alarms_can_protect;
         member->sensors |= known_sensors(packs[i].values);
     }

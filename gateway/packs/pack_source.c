@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "bms/checksum.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -65,6 +66,16 @@ void pack_source_free(struct pack_source *source)
     free(source);
 }
 
+uint32_t pack_source_bms(const struct pack_source *source)
+{
+    const struct pack_config *config = source->poller->config;
+    const char *const *variants = config->driver->variants;
+    char text[2 * NAME_SIZE + PORT_SIZE];
+    const int size = snprintf(text, sizeof text, "%s %s %s", config->driver->name,
+                              variants ? variants[config->options.variant] : "", config->map.path);
+    return crc16_modbus((const uint8_t *) text, (size_t) size) + 1u;
+}
+
 static void refresh_status(struct pack_source *source, const struct map_status *host,
                            const struct tm *local, double now)
 {
@@ -86,6 +97,8 @@ static void refresh_status(struct pack_source *source, const struct map_status *
     status->spikes = poller->counters.spikes;
     const struct bms_driver *driver = poller->config->driver;
     status->driver = driver->name;
+    if (poller->complete && !isnan(poller->published_at))
+        status->bms = pack_source_bms(source);
     /* `auto` and `modbus`, which are not in the list, have no make. */
     status->driver_title = bms_driver_find(driver->name) ? driver->title : NULL;
     status->pack_name = poller->config->name;
@@ -113,7 +126,7 @@ static unsigned refresh_source(struct pack_source *source, const struct map_stat
     source->source.settable = pack_is_settable(config);
     source->source.capacity_ah = config->options.capacity_ah;
     refresh_status(source, host, local, now);
-    source->alarms = alarms_after(source->alarms, source->source.values);
+    source->alarms = alarms_after(source->alarms, source->source.values, source->source.status.bms);
     /* Values of an incomplete first cycle are not reported: the rest follows. */
     if (!source->summary.told && !source->poller->complete)
         return 0;

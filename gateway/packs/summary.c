@@ -94,7 +94,7 @@ unsigned summary_update(struct summary *summary, const char *kind, const struct 
                                                   : FLOW_DISCHARGING,
         .charge_mos = pack->value[CHARGE_MOS],
         .discharge_mos = pack->value[DISCHARGE_MOS],
-        .alarms = alarms_after(summary->alarms, pack),
+        .alarms = alarms_after(summary->alarms, pack, source->status.bms),
         .identity = identify(source),
     };
     const struct summary before = *summary;

@@ -337,7 +337,7 @@ void history_add(struct history_series *series, const struct pack *pack,
         recent->row.fresh_s = counts ? span : RECENT_S;
     }
     series->fresh_from = recent->row.t;
-    series->alarms = alarms_after(series->alarms, pack);
+    series->alarms = alarms_after(series->alarms, pack, status->bms);
     struct history_row poll = history_empty(now);
     for (int i = 0; i < ROW_VALUES; i++)
         poll.mean[i] = poll.min[i] = poll.max[i] =

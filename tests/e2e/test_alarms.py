@@ -109,4 +109,5 @@ def all_agree_while_the_reply_is_lost():
             assert has == sorted(has, reverse=True) and has[0] and not has[-1], lines
 
 
-main([all_agree_while_the_reply_is_lost])
+if __name__ == "__main__":
+    main([all_agree_while_the_reply_is_lost])

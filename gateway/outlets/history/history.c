@@ -79,7 +79,7 @@ static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, d
     if (fresh && changes & SOURCE_PUBLISHED) {
         /* A change between warning and protection is an event as well. The end carries the last level. */
         const struct alarms told = remembered->series.alarms;
-        const struct alarms after = alarms_after(told, source->values);
+        const struct alarms after = alarms_after(told, source->values, source->status.bms);
         const uint32_t changed = alarms_changed(told, after);
         for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
             const int level = alarms_level(after, alarm);

@@ -215,7 +215,7 @@ static bool make_moment(struct past *past, time_t t, double step)
             history_pass(&made->series, (double) t, keep, past);
             continue;
         }
-        const struct alarms now = alarms_after(told, &made->pack);
+        const struct alarms now = alarms_after(told, &made->pack, 0);
         for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
             const int level = alarms_level(now, alarm);
             if (alarms_changed(told, now) >> alarm & 1)

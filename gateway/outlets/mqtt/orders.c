@@ -94,11 +94,11 @@ void orders_take(struct mqtt *mqtt, const char *topic, const void *payload, size
         send_result(mqtt, mqtt_is_device(mqtt) ? "" : name, order, value, result);
 }
 
-/* `alarms`, with the bits in `mask` taken from `now`. */
+/* `alarms`, with the bits in `mask` taken from `now`; still of the same BMS. */
 static struct alarms merge_alarms(struct alarms alarms, uint32_t mask, struct alarms now)
 {
     return (struct alarms){(alarms.warning & ~mask) | (now.warning & mask),
-                           (alarms.protection & ~mask) | (now.protection & mask)};
+                           (alarms.protection & ~mask) | (now.protection & mask), alarms.bms};
 }
 
 /* Remembers it until the broker confirms it; if there is no room, or the library can never send it, it is assumed to arrive. */
@@ -123,6 +123,7 @@ void alarms_undo(struct mqtt *mqtt)
     while (mqtt->unsure_count > 0) {
         const struct unsure *last = &mqtt->unsure[--mqtt->unsure_count];
         last->pack->alarms = merge_alarms(last->pack->alarms, 1u << last->alarm, last->before);
+        last->pack->alarms.bms = last->before.bms;
         outlet_keep_alarms(mqtt->outlet, last->pack->pack->source.name, last->pack->alarms);
     }
 }
@@ -132,7 +133,8 @@ void alarms_tell(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     if (mqtt_is_device(mqtt) || connection_room(mqtt->connection) == 0 || !pack->was_fresh)
         return;
     double time = clock_wall() - (now - pack->pack->last.at);
-    const struct alarms latest = alarms_after(pack->alarms, pack->pack->source.values);
+    const struct source *source = &pack->pack->source;
+    const struct alarms latest = alarms_after(pack->alarms, source->values, source->status.bms);
     const uint32_t changed = alarms_changed(pack->alarms, latest);
     pack->alarms = merge_alarms(pack->alarms, ~changed, latest);
     for (int i = 0; i < PACK_ALARM_COUNT; i++) {
@@ -140,8 +142,11 @@ void alarms_tell(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
                                                alarms_level(latest, i), time))
             continue;
         pack->alarms = merge_alarms(pack->alarms, 1u << i, latest);
-        outlet_keep_alarms(mqtt->outlet, pack->pack->source.name, pack->alarms);
     }
+    /* Until then the end of another BMS's alarm, which could not be sent, is found again. */
+    if (!alarms_changed(pack->alarms, latest))
+        pack->alarms.bms = latest.bms;
+    outlet_keep_alarms(mqtt->outlet, source->name, pack->alarms);
 }
 
 void alarms_confirmed(struct mqtt *mqtt, int mid)

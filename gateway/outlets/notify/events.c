@@ -35,14 +35,15 @@ static int level_now(const struct events *events, unsigned watch,
     const struct watch *before = &events->watches[watch];
     const struct pack *values = seen->values;
     const double soc = values->value[SOC_PERCENT], delta = values->value[CELL_DELTA_MV];
-    const double soc_limit = config->soc_below + (before->level ? SOC_HYSTERESIS : 0);
-    const double delta_limit = config->cell_delta_mv * (before->level ? CELL_HYSTERESIS : 1);
+    const int held = alarms_other_bms(before->bms, seen->bms) ? 0 : before->level;
+    const double soc_limit = config->soc_below + (held ? SOC_HYSTERESIS : 0);
+    const double delta_limit = config->cell_delta_mv * (held ? CELL_HYSTERESIS : 1);
     if (watch == WATCH_STALE)
         return seen->silent;
     if (watch == WATCH_SOC)
-        return config->soc_below <= 0 ? 0 : isnan(soc) ? before->level : soc < fmin(soc_limit, 100);
+        return config->soc_below <= 0 ? 0 : isnan(soc) ? held : soc < fmin(soc_limit, 100);
     if (watch == WATCH_CELLS)
-        return config->cell_delta_mv <= 0 ? 0 : isnan(delta) ? before->level : delta > delta_limit;
+        return config->cell_delta_mv <= 0 ? 0 : isnan(delta) ? held : delta > delta_limit;
     const int level = alarms_level(events->alarms, (int) watch);
     return level == ALARM_WARNING && config->protection ? 0 : level;
 }
@@ -133,6 +134,16 @@ static unsigned judge_full(struct events *events, double soc, double hold_s, dou
     return first;
 }
 
+static void read_alarms(struct events *events, const struct seen *seen)
+{
+    for (unsigned i = 0; i < PACK_ALARM_COUNT; i++) {
+        const uint32_t over = alarms_other_bms(events->watches[i].bms, seen->bms) ? 1u << i : 0;
+        events->alarms.warning &= ~over;
+        events->alarms.protection &= ~over;
+    }
+    events->alarms = alarms_after(events->alarms, seen->values, 0);
+}
+
 unsigned events_look(struct events *events, const struct notify_config *config,
                      const struct seen *seen, double now, double time, int day,
                      struct happening out[WATCHES + 1])
@@ -156,13 +167,15 @@ unsigned events_look(struct events *events, const struct notify_config *config,
     events->fresh = seen->fresh;
     events->seen |= seen->fresh;
     if (seen->fresh)
-        events->alarms = alarms_after(events->alarms, seen->values);
+        read_alarms(events, seen);
     for (unsigned i = 0; i < WATCHES; i++) {
         struct watch *watch = &events->watches[i];
         /* Right after a start: neither fresh nor reported as silent. */
         if (i == WATCH_STALE ? !seen->fresh && !seen->silent : !seen->fresh)
             continue;
         note_level(watch, level_now(events, i, config, seen), config->hold_s, now, time);
+        if (watch->level > 0 && seen->bms)
+            watch->bms = seen->bms;
         count += update_watch(config, i, watch, now, &out[count]);
     }
     if (seen->fresh)
@@ -176,8 +189,9 @@ bool events_note(const struct watch *watch, double now, double time, double repe
 {
     if (isnan(watch->told_at) || (watch->told == 0 && now - watch->told_at >= repeat_s))
         return false;
-    snprintf(out, size, "%d %d %.0f %.0f", watch->told, watch->last, time - (now - watch->told_at),
-             isnan(watch->began) ? 0 : watch->began);
+    snprintf(out, size, "%d %d %.0f %.0f %x", watch->told, watch->last,
+             time - (now - watch->told_at), isnan(watch->began) ? 0 : watch->began,
+             (unsigned) watch->bms);
     return true;
 }
 
@@ -187,8 +201,9 @@ bool events_take_note(struct events *events, unsigned number, const char *text, 
 {
     struct watch *watch = &events->watches[number];
     int told, last;
+    unsigned bms = 0; /* version 0.1.0 did not store it */
     double told_at, began;
-    if (sscanf(text, "%d %d %lf %lf", &told, &last, &told_at, &began) != 4 || told < 0 ||
+    if (sscanf(text, "%d %d %lf %lf %x", &told, &last, &told_at, &began, &bms) < 4 || told < 0 ||
         told > 2 || last < told || last > 2)
         return false;
     watch->told = told;
@@ -196,6 +211,7 @@ bool events_take_note(struct events *events, unsigned number, const char *text, 
     watch->told_at = now - fmax(time - told_at, 0);
     watch->began = began > 0 ? began : NAN;
     watch->level = told;
+    watch->bms = bms;
     if (number < PACK_ALARM_COUNT) {
         events->alarms.warning |= (uint32_t) (told == ALARM_WARNING) << number;
         events->alarms.protection |= (uint32_t) (told == ALARM_PROTECTION) << number;

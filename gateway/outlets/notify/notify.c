@@ -263,6 +263,7 @@ static void check_events(struct notify *notify, struct notify_pack *pack, double
         .fresh = fresh,
         .silent = !fresh && now - notify->started > source->settle_s,
         .values = source->values,
+        .bms = source->status.bms,
     };
     struct happening events[WATCHES + 1];
     if (notify->ending)

@@ -207,10 +207,9 @@ static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, d
     if (pack == present->pack) {
         /* Stores the alarms, so that one that cannot be read after a restart does not count as
          * ended. */
-        const struct alarms before = present->alarms;
-        present->alarms = alarms_after(before, pack->source.values);
-        if (alarms_changed(before, present->alarms))
-            outlet_keep_alarms(present->outlet, pack->source.name, present->alarms);
+        present->alarms =
+            alarms_after(present->alarms, pack->source.values, pack->source.status.bms);
+        outlet_keep_alarms(present->outlet, pack->source.name, present->alarms);
     }
     if (present->speaker->changed)
         present->speaker->changed(present->self, pack, changes, now);

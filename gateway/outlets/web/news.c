@@ -40,7 +40,7 @@ static void follow_alarms(struct web *web, unsigned n)
     struct render_pack *pack = &web->packs[n];
     const struct source *source = &pack->pack->source;
     const struct alarms told = pack->alarms;
-    pack->alarms = alarms_after(told, source->values);
+    pack->alarms = alarms_after(told, source->values, source->status.bms);
     const uint32_t changed = alarms_changed(told, pack->alarms);
     for (int i = 0; i < PACK_ALARM_COUNT; i++) {
         if (!(changed >> i & 1))

@@ -15,7 +15,7 @@
 static void add_alarms(struct text *text, const struct render_pack *pack, bool values, double now)
 {
     const struct source *source = &pack->pack->source;
-    const struct alarms alarms = alarms_after(pack->alarms, source->values);
+    const struct alarms alarms = alarms_after(pack->alarms, source->values, source->status.bms);
     const bool bank = source->members != NULL;
     const char *comma = "";
     text_json(text, "alarms", "[");

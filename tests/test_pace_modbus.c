@@ -119,6 +119,36 @@ TEST(not_a_pack)
     }
 }
 
+/* Another master reads in smaller pieces: what comes before register 15 is alike in both layouts. */
+TEST(in_pieces)
+{
+    static const struct {
+        unsigned first, count;
+    } reads[] = {{0, 8}, {9, 4}, {15, 22}};
+    struct bms bms = at_address(1);
+    uint16_t words[37];
+    fill_short(words);
+    struct pack pack = cleared_pack();
+    for (size_t i = 0; i < COUNT(reads); i++) {
+        struct bms_request request = {.size = 8, .bytes = {1, 3}};
+        put_be16(request.bytes + 2, (uint16_t) reads[i].first);
+        put_be16(request.bytes + 4, (uint16_t) reads[i].count);
+        put_le16(request.bytes + 6, crc16_modbus(request.bytes, 6));
+        struct bytes reply = reply_of(&request, words + reads[i].first);
+        assert_int_equal(receive_frame(&bms, &request, reply.bytes, reply.size, &pack), BMS_DONE);
+    }
+    assert_values(&pack, {VOLTAGE_V, 52.8}, {SOC_PERCENT, 50}, {DISCHARGE_MOS, 1}, {CELL_MV, 3300},
+                  {CELL_MV + 16, NAN}, {TEMP_C, 23.1}, {MOS_TEMP_C, 23.5});
+    /* Which layout the registers behind that have is unknown. */
+    bms = at_address(1);
+    pack_clear(&pack);
+    struct bms_request request = request_of("01 03 00 10 00 02");
+    put_le16(request.bytes + request.size, crc16_modbus(request.bytes, request.size));
+    request.size += 2;
+    struct bytes reply = reply_of(&request, words + 16);
+    assert_int_equal(receive_frame(&bms, &request, reply.bytes, reply.size, &pack), BMS_INVALID);
+}
+
 /* A known pack may lose the wire of a cell. */
 TEST(broken_wire)
 {

@@ -145,8 +145,9 @@ static enum bms_result check(struct bms *bms, const struct modbus_window *window
     if (window->start >= IDENTITY)
         return BMS_DONE;
     enum layout layout = layout_of(bms, window);
+    /* What both layouts have can be read apart from the register that tells which one it is. */
     if (layout == LAYOUT_UNKNOWN)
-        return BMS_INVALID;
+        return window->start + window->count <= REG_LAYOUT ? BMS_DONE : BMS_INVALID;
     if (!modbus_has(window, 0, VALUES))
         return BMS_DONE;
     /* Section 6. */

@@ -187,7 +187,7 @@ void map_encode_bits(const struct pack *pack, const struct map_status *status,
     for (unsigned i = 0; i < map_input_count; i++)
         inputs[map_inputs[i].number] = bit_of(&map_inputs[i], pack, numbers);
     for (unsigned i = 0; i < map_coil_count; i++)
-        coils[map_coils[i].number] = pack_known(pack, map_coils[i].id)
+        coils[map_coils[i].number] = pack_known(pack, (enum pack_value) map_coils[i].id)
                                          ? bit_of(&map_coils[i], pack, numbers)
                                          : MAP_COIL_UNKNOWN;
 }

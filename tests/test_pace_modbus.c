@@ -119,6 +119,18 @@ TEST(not_a_pack)
     }
 }
 
+/* The reply to a read by another master. */
+static enum bms_result take_read(struct bms *bms, unsigned first, unsigned count,
+                                 const uint16_t *words, struct pack *pack)
+{
+    struct bms_request request = {.size = 8, .bytes = {1, 3}};
+    put_be16(request.bytes + 2, (uint16_t) first);
+    put_be16(request.bytes + 4, (uint16_t) count);
+    put_le16(request.bytes + 6, crc16_modbus(request.bytes, 6));
+    struct bytes reply = reply_of(&request, words);
+    return receive_frame(bms, &request, reply.bytes, reply.size, pack);
+}
+
 /* Another master reads in smaller pieces: what comes before register 15 is alike in both layouts. */
 TEST(in_pieces)
 {
@@ -129,24 +141,34 @@ TEST(in_pieces)
     uint16_t words[37];
     fill_short(words);
     struct pack pack = cleared_pack();
-    for (size_t i = 0; i < COUNT(reads); i++) {
-        struct bms_request request = {.size = 8, .bytes = {1, 3}};
-        put_be16(request.bytes + 2, (uint16_t) reads[i].first);
-        put_be16(request.bytes + 4, (uint16_t) reads[i].count);
-        put_le16(request.bytes + 6, crc16_modbus(request.bytes, 6));
-        struct bytes reply = reply_of(&request, words + reads[i].first);
-        assert_int_equal(receive_frame(&bms, &request, reply.bytes, reply.size, &pack), BMS_DONE);
-    }
+    for (size_t i = 0; i < COUNT(reads); i++)
+        assert_int_equal(
+            take_read(&bms, reads[i].first, reads[i].count, words + reads[i].first, &pack),
+            BMS_DONE);
     assert_values(&pack, {VOLTAGE_V, 52.8}, {SOC_PERCENT, 50}, {DISCHARGE_MOS, 1}, {CELL_MV, 3300},
                   {CELL_MV + 16, NAN}, {TEMP_C, 23.1}, {MOS_TEMP_C, 23.5});
     /* Which layout the registers behind that have is unknown. */
     bms = at_address(1);
     pack_clear(&pack);
-    struct bms_request request = request_of("01 03 00 10 00 02");
-    put_le16(request.bytes + request.size, crc16_modbus(request.bytes, request.size));
-    request.size += 2;
-    struct bytes reply = reply_of(&request, words + 16);
-    assert_int_equal(receive_frame(&bms, &request, reply.bytes, reply.size, &pack), BMS_INVALID);
+    assert_int_equal(take_read(&bms, 16, 2, words + 16, &pack), BMS_INVALID);
+}
+
+/* 170 is the pack's serial number in the one layout and the firmware in the other. */
+TEST(identity_in_pieces)
+{
+    uint16_t serial[10], words[37];
+    for (unsigned i = 0; i < COUNT(serial); i++)
+        serial[i] = 'P' << 8 | 'K';
+    fill_short(words);
+    struct bms bms = at_address(1);
+    struct pack pack = cleared_pack();
+    assert_int_equal(take_read(&bms, 170, 10, serial, &pack), BMS_DONE);
+    assert_string_equal(pack.text[FIRMWARE], "");
+    assert_int_equal(take_read(&bms, 0, 37, words, &pack), BMS_DONE);
+    assert_int_equal(take_read(&bms, 170, 10, serial, &pack), BMS_DONE);
+    assert_string_equal(pack.text[FIRMWARE], "");
+    assert_int_equal(take_read(&bms, 150, 10, serial, &pack), BMS_DONE);
+    assert_string_equal(pack.text[FIRMWARE], "PKPKPKPKPKPKPKPKPKPK");
 }
 
 /* A known pack may lose the wire of a cell. */

@@ -166,11 +166,13 @@ static void decode_layout(struct bms *bms, const struct modbus_window *window, s
 {
     struct memory *memory = bms_memory(bms);
     if (window->start >= IDENTITY) {
-        /* If the identity lacks the number of cells, its first register shows the layout. */
-        if (window->start < LONG_IDENTITY)
-            modbus_take(bms, short_identity, COUNT(short_identity), window, pack);
-        else
+        /* While the layout is unknown, the first register of a read of all of it tells it; 170 alone
+         * is the pack's serial number in the short one. */
+        const bool all = window->start == LONG_IDENTITY && window->count == LONG_IDENTITY_COUNT;
+        if (memory->layout == LAYOUT_LONG || (memory->layout == LAYOUT_UNKNOWN && all))
             modbus_take(bms, long_identity, COUNT(long_identity), window, pack);
+        else
+            modbus_take(bms, short_identity, COUNT(short_identity), window, pack);
         return;
     }
     memory->layout = layout_of(bms, window);

@@ -34,11 +34,10 @@ struct post *post_new(struct transfers *transfers, const struct influx_config *c
     return post;
 }
 
-void post_free(struct post *post)
+static void forget_proof(struct batch_proof *proof)
 {
-    if (post)
-        free(post->lines);
-    free(post);
+    free(proof->line);
+    proof->line = NULL;
 }
 
 void post_release(struct post *post)
@@ -132,8 +131,11 @@ static int begin(void **state)
 static int end(void **state)
 {
     struct place *place = *state;
-    batch_free(&place->batch);
-    batch_proof_free(&place->proof);
+    free(place->batch.post->lines);
+    free(place->batch.post);
+    free(place->batch.text);
+    free(place->batch.ends);
+    forget_proof(&place->proof);
     free(place);
     return 0;
 }
@@ -146,7 +148,7 @@ INFLUX_BATCH_TEST(gives_up_what_is_bad)
     static const char *const cases[] = {"a bad1 b c", "bad1 a b c", "a b c bad1", "a b bad1 c"};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         database = (struct database){0};
-        batch_proof_free(batch->proof);
+        forget_proof(batch->proof);
         send_rows(batch, cases[i]);
         assert_int_equal(batch->state, BATCH_DONE);
         assert_int_equal(batch->taken, 3);
@@ -200,7 +202,7 @@ INFLUX_BATCH_TEST(loses_nothing_to_one_that_changes_its_mind)
     for (int known = 0; known < 2; known++)
         for (unsigned from = 0; from < 20; from++)
             for (unsigned to = from + 1; to < 24; to++) {
-                batch_proof_free(batch->proof);
+                forget_proof(batch->proof);
                 database = (struct database){0};
                 if (known)
                     send_rows(batch, "x");

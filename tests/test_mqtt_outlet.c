@@ -6,6 +6,7 @@
  */
 #include "outlets/outlet.h"
 #include "outlets/mqtt/connection.h"
+#include "outlets/mqtt/mqtt.h"
 
 #include "base/clock.h"
 
@@ -236,7 +237,16 @@ static void start(void)
 
 static void finish(void)
 {
-    outlet_mqtt.free(self);
+    struct mqtt *mqtt = self;
+    struct ev_loop *loop = outlet_loop(&gateway);
+    ev_timer_stop(loop, &mqtt->flush);
+    ev_timer_stop(loop, &mqtt->birth);
+    ev_timer_stop(loop, &mqtt->farewell);
+    outlet_mqtt.end(mqtt);
+    withdraw_free(mqtt);
+    free(mqtt->packs);
+    free(mqtt->room);
+    free(mqtt);
     gateway = (struct outlet){0};
 }
 

@@ -67,16 +67,8 @@ static void stop(void *self, bool gone)
     outlet_over(life.outlet);
 }
 
-static void let_go(void *self)
-{
-}
-
-static const struct outlet_kind kind = {.name = "x",
-                                        .settings_size = 8,
-                                        .start = start,
-                                        .changed = changed,
-                                        .stop = stop,
-                                        .free = let_go};
+static const struct outlet_kind kind = {
+    .name = "x", .settings_size = 8, .start = start, .changed = changed, .stop = stop};
 
 static void send_config(void)
 {

@@ -221,7 +221,7 @@ TEST(a_dead_bus_collects_no_limits)
     assert_int_equal(limits, 1);
     confirms = false;
     bus_free(bus);
-    can_speaker.free(present.self);
+    free(present.self);
     close(far);
 }
 

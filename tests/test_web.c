@@ -266,7 +266,8 @@ TEST(day_after_summer_time)
     tzset();
     const int64_t midnight = 1774821600; /* 2026-03-30, the day before had 23 hours */
     const struct map_status status = {.charged_wh = NAN, .discharged_wh = NAN};
-    struct past *past = past_new(EV_DEFAULT, 1, "none", 600);
+    static struct past *past;
+    past = past_new(EV_DEFAULT, 1, "none", 600);
     assert_int_equal(history_start(LEVEL_DAY, midnight), midnight);
     assert_int_equal(history_start(LEVEL_DAY, midnight - 1), midnight - 23 * 3600);
     struct pack values = cleared_pack();
@@ -287,5 +288,4 @@ TEST(day_after_summer_time)
     assert_in_range(day->fresh_s, 50, 60);
     assert_null(recent_next(&rows));
     assert_false(rows.failed);
-    past_free(past);
 }

@@ -548,8 +548,9 @@ static void start_watchers(struct outlet *outlet)
 
 int outlet_run(const struct outlet_kind *kind, int fd)
 {
+    static struct outlet outlet; /* of the process */
     memory_be_small();
-    struct outlet outlet = {.kind = kind, .fd = fd, .loop = ev_default_loop(0)};
+    outlet = (struct outlet){.kind = kind, .fd = fd, .loop = ev_default_loop(0)};
     log_never_wait(outlet.loop);
     bool good = handle_config(&outlet);
     if (good) {
@@ -565,18 +566,13 @@ int outlet_run(const struct outlet_kind *kind, int fd)
     if (good) {
         memory_give_back();
         ev_run(outlet.loop, 0);
-        kind->free(outlet.self);
+        if (kind->end)
+            kind->end(outlet.self);
     }
     /* This process is already ending and needs no signal. (A SIGCONT would also make LeakSanitizer
      * wait for ever: it takes back the SIGSTOP by which that holds the process.) */
     prctl(PR_SET_PDEATHSIG, 0);
     signal(SIGTERM, SIG_IGN);
     signal(SIGCONT, SIG_DFL);
-    late_turn_unwatch(outlet.loop, &outlet.watcher);
-    free(outlet.notes);
-    for (unsigned i = 0; outlet.packs && i < outlet.config.pack_count; i++)
-        free(outlet.packs[i].strangers);
-    free(outlet.packs);
-    free(outlet.bytes);
     return good ? 0 : 1;
 }

@@ -67,8 +67,9 @@ struct outlet_kind {
     void (*stop)(void *self, bool gone);
     /** Writes what is only in memory, and reports. NULL: nothing to write. */
     void (*commit)(void *self);
-    /** The loop has ended: frees what `start` has allocated. */
-    void (*free)(void *self);
+    /** The loop has ended, and the process follows, which frees and closes everything: does what is to be done beside that. NULL:
+     * nothing. */
+    void (*end)(void *self);
     /** Tries the section before it is saved, and prints what happened. Returns the exit status. NULL: nothing to try. */
     int (*test)(const struct pipe_config *config);
     const struct outlet_command *commands; /* the last one has no name; NULL: none */

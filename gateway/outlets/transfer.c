@@ -169,17 +169,6 @@ struct transfers *transfers_new(struct ev_loop *loop)
     return transfers;
 }
 
-void transfers_free(struct transfers *transfers)
-{
-    if (!transfers)
-        return;
-    curl_multi_cleanup(transfers->multi);
-    ev_timer_stop(transfers->loop, &transfers->timer);
-    ev_timer_stop(transfers->loop, &transfers->tidy);
-    curl_global_cleanup();
-    free(transfers);
-}
-
 static size_t collect_response(char *bytes, size_t size, size_t count, void *data)
 {
     struct transfer *transfer = data;

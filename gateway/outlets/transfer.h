@@ -15,9 +15,7 @@
 
 struct transfers;
 
-/** End its transfers before it is freed. */
 struct transfers *transfers_new(struct ev_loop *loop);
-void transfers_free(struct transfers *transfers);
 
 #define TRANSFER_ANSWER_SIZE 2000 /* of a response that is kept; InfluxDB 2 quotes points of ours */
 

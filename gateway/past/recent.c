@@ -25,14 +25,6 @@ void recent_init(struct recent *recent, double span_s, bool means_only)
     recent->rows = alloc_zeroed(recent->room, sizeof *recent->rows);
 }
 
-void recent_free(struct recent *recent)
-{
-    for (unsigned i = 0; i < recent->room; i++)
-        free(recent->rows[i].bytes);
-    free(recent->rows);
-    recent->rows = NULL;
-}
-
 /* The oldest row makes room. */
 static void keep_recent(void *data, enum history_level level, const struct history_row *row)
 {

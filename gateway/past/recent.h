@@ -15,7 +15,6 @@ struct recent {
 
 /** Keeps rows for `span_s`. */
 void recent_init(struct recent *recent, double span_s, bool means_only);
-void recent_free(struct recent *recent);
 
 void recent_add(struct recent *recent, const struct pack *pack, const struct map_status *status,
                 double wall);

@@ -186,12 +186,9 @@ static void on_prune(struct ev_loop *loop, ev_timer *timer, int revents)
         ev_timer_stop(loop, timer);
 }
 
-static void free_history(void *self)
+static void end_history(void *self)
 {
-    struct history *history = self;
-    store_free(history->store);
-    free(history->packs);
-    free(history);
+    store_free(((struct history *) self)->store);
 }
 
 static void *start_history(struct outlet *outlet)
@@ -246,6 +243,6 @@ const struct outlet_kind outlet_history = {
     .report = report_history,
     .stop = stop_history,
     .commit = commit_asked,
-    .free = free_history,
+    .end = end_history,
     .commands = commands,
 };

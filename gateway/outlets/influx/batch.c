@@ -40,12 +40,6 @@ static void post_bytes(struct batch *batch, enum batch_turn turn, const char *by
         finish_batch(batch, BATCH_FAILED);
 }
 
-void batch_proof_free(struct batch_proof *proof)
-{
-    free(proof->line);
-    *proof = (struct batch_proof){0};
-}
-
 static void try_part(struct batch *batch, enum batch_turn turn)
 {
     const char *from = row_at(batch, batch->from);
@@ -127,13 +121,6 @@ void batch_init(struct batch *batch, struct transfers *transfers,
                 const struct influx_config *config, const char *who)
 {
     batch->post = post_new(transfers, config, who, on_outcome, batch);
-}
-
-void batch_free(struct batch *batch)
-{
-    post_free(batch->post);
-    free(batch->text);
-    free(batch->ends);
 }
 
 void batch_clear(struct batch *batch)

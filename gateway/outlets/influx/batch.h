@@ -52,7 +52,6 @@ struct batch {
 /** Zeroed, with `done`, `data` and `proof`; the post is made for it. */
 void batch_init(struct batch *batch, struct transfers *transfers,
                 const struct influx_config *config, const char *who);
-void batch_free(struct batch *batch);
 
 void batch_clear(struct batch *batch);
 /** Frees its memory until it is used again. Not while it is in flight. */
@@ -64,5 +63,3 @@ bool batch_end_row(struct batch *batch);
 
 /** Sends it; `done` follows, never from within. */
 void batch_send(struct batch *batch);
-
-void batch_proof_free(struct batch_proof *proof);

@@ -552,20 +552,6 @@ static void on_changed(void *self, struct outlet_pack *known, unsigned changes, 
     }
 }
 
-static void free_influx(void *self)
-{
-    struct influx *influx = self;
-    batch_free(&influx->live);
-    batch_free(&influx->late);
-    batch_free(&influx->daily.batch);
-    batch_proof_free(&influx->proof);
-    transfers_free(influx->transfers);
-    for (unsigned i = 0; i < influx->count; i++)
-        recent_free(&influx->packs[i].recent);
-    free(influx->packs);
-    free(influx);
-}
-
 static void make_batch(struct influx *influx, struct batch *batch, void (*done)(void *data))
 {
     *batch = (struct batch){.done = done, .data = influx, .proof = &influx->proof};
@@ -629,7 +615,6 @@ static void *start_influx(struct outlet *outlet)
     influx->count = outlet_config(outlet)->pack_count;
     if (!prepare_influx(influx)) {
         log_error("%s: 'gateway' is too long", influx->who);
-        free_influx(influx);
         return NULL;
     }
     begin_gaps(influx);
@@ -659,5 +644,4 @@ const struct outlet_kind outlet_influx = {
     .second = on_second,
     .report = report_influx,
     .stop = stop_influx,
-    .free = free_influx,
 };

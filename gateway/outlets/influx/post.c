@@ -130,15 +130,6 @@ struct post *post_new(struct transfers *transfers, const struct influx_config *c
     return post;
 }
 
-void post_free(struct post *post)
-{
-    if (!post)
-        return;
-    transfer_free(&post->transfer);
-    free(post->body);
-    free(post);
-}
-
 void post_release(struct post *post)
 {
     free(post->body);
@@ -240,7 +231,5 @@ int influx_test(const struct pipe_config *config)
         ev_run(trial.loop, 0);
     else
         printf("write failed %s\n", outcome.words);
-    post_free(post);
-    transfers_free(transfers);
     return trial.status;
 }

@@ -33,7 +33,6 @@ struct post;
 struct post *post_new(struct transfers *transfers, const struct influx_config *config,
                       const char *who, void (*done)(void *data, const struct post_outcome *outcome),
                       void *data);
-void post_free(struct post *post);
 
 /** Sends lines, which are copied. `done` follows, never from within. False: `outcome` has the
  * error, and `done` is not called. */

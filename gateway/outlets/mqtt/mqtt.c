@@ -219,20 +219,12 @@ static void stop_mqtt(void *self, bool gone)
     ev_timer_start(outlet_loop(mqtt->outlet), &mqtt->farewell);
 }
 
-static void free_mqtt(void *self)
+static void end_mqtt(void *self)
 {
     struct mqtt *mqtt = self;
-    struct ev_loop *loop = outlet_loop(mqtt->outlet);
-    ev_timer_stop(loop, &mqtt->flush);
-    ev_timer_stop(loop, &mqtt->birth);
-    ev_timer_stop(loop, &mqtt->farewell);
     if (mqtt->ending && mqtt->withdrawals.count > 0)
         log_warn("%s: the broker cannot be reached: its retained messages stay there", mqtt->name);
     connection_free(mqtt->connection);
-    withdraw_free(mqtt);
-    free(mqtt->packs);
-    free(mqtt->room);
-    free(mqtt);
 }
 
 /* Without a state file the id is that of the machine, which may run two gateways: their topics
@@ -362,5 +354,5 @@ const struct outlet_kind outlet_mqtt = {
     .second = send_on_second,
     .report = send_report,
     .stop = stop_mqtt,
-    .free = free_mqtt,
+    .end = end_mqtt,
 };

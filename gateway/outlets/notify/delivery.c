@@ -31,12 +31,6 @@ static void drop_parcel(struct delivery *delivery, struct parcel *parcel)
     free(parcel);
 }
 
-void delivery_free(struct delivery *delivery)
-{
-    while (!TAILQ_EMPTY(&delivery->parcels))
-        drop_parcel(delivery, TAILQ_FIRST(&delivery->parcels));
-}
-
 /* Whether the message accepted `limit` messages ago is an hour old. */
 static bool is_below_limit(const struct delivery *delivery, double now)
 {

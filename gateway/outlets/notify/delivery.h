@@ -36,7 +36,6 @@ struct delivery {
 };
 
 void delivery_init(struct delivery *delivery, unsigned limit);
-void delivery_free(struct delivery *delivery);
 
 /** Takes over a message, with what it has on the heap. False: it exceeds the limit, and is only
  * counted. */

@@ -365,14 +365,9 @@ static void stop_notify(void *self, bool gone)
     timer_restart(outlet_loop(notify->outlet), &notify->farewell, LAST_S);
 }
 
-static void free_notify(void *self)
+static void end_notify(void *self)
 {
-    struct notify *notify = self;
-    ev_timer_stop(outlet_loop(notify->outlet), &notify->farewell);
-    sender_free(notify->sender);
-    delivery_free(&notify->delivery);
-    free(notify->packs);
-    free(notify);
+    sender_end(((struct notify *) self)->sender);
 }
 
 static void name_gateway(const struct pipe_config *config, char out[TITLE_SIZE])
@@ -457,7 +452,6 @@ static int test_notify(const struct pipe_config *config)
              "This is a test of [notify %s] on %s. Messages arrive.", name, gateway);
     sender_send(sender, &message);
     ev_run(trial.loop, 0);
-    sender_free(sender);
     return trial.status;
 }
 
@@ -473,6 +467,6 @@ const struct outlet_kind outlet_notify = {
     .second = on_second,
     .report = report_notify,
     .stop = stop_notify,
-    .free = free_notify,
+    .end = end_notify,
     .test = test_notify,
 };

@@ -119,7 +119,7 @@ static void on_child(struct ev_loop *loop, ev_child *child, int revents)
     report_outcome(sender);
 }
 
-static void kill_program(struct sender *sender)
+static void kill_program(const struct sender *sender)
 {
     kill(-sender->child.pid, SIGKILL);
     kill(sender->child.pid, SIGKILL);
@@ -199,15 +199,8 @@ struct sender *sender_new(struct ev_loop *loop, const struct sender_settings *se
     return sender;
 }
 
-void sender_free(struct sender *sender)
+void sender_end(const struct sender *sender)
 {
-    ev_timer_stop(sender->loop, &sender->failed);
-    transfer_free(&sender->transfer);
-    request_clear(&sender->request);
-    transfers_free(sender->transfers);
     if (ev_is_active(&sender->child))
         kill_program(sender);
-    ev_child_stop(sender->loop, &sender->child);
-    ev_timer_stop(sender->loop, &sender->deadline);
-    free(sender);
 }

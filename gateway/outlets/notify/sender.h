@@ -22,8 +22,8 @@ struct sender_settings {
 
 /** Programs work on the default loop only, as the end of a child is a signal. */
 struct sender *sender_new(struct ev_loop *loop, const struct sender_settings *settings);
-/** Breaks off what is under way. */
-void sender_free(struct sender *sender);
+/** Kills the program that is under way. */
+void sender_end(const struct sender *sender);
 
 bool sender_is_busy(const struct sender *sender);
 

@@ -131,5 +131,4 @@ static void *start_battery(struct present *present, double now)
     return battery;
 }
 
-const struct speaker battery_speaker = {
-    .start = start_battery, .free = free, .events = {.heard = heard}};
+const struct speaker battery_speaker = {.start = start_battery, .events = {.heard = heard}};

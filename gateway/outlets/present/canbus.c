@@ -114,7 +114,6 @@ static void *start_canbus(struct present *present, double now)
 
 const struct speaker can_speaker = {
     .start = start_canbus,
-    .free = free,
     .events = {.heard = heard, .opened = opened, .confirmed = send_values},
     .second = second,
 };

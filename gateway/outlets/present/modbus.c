@@ -461,16 +461,6 @@ static bool serve_packs(struct modbus *modbus)
     return good;
 }
 
-static void release(void *self)
-{
-    struct modbus *modbus = self;
-    for (unsigned i = 0; i < modbus->count; i++)
-        unit_close(&modbus->served[i]);
-    free(modbus->served);
-    config_free(modbus->view_config);
-    free(modbus);
-}
-
 static void *start_modbus(struct present *present, double now)
 {
     struct modbus *modbus = alloc_zeroed(1, sizeof *modbus);
@@ -479,7 +469,6 @@ static void *start_modbus(struct present *present, double now)
     modbus->answerer.units = &modbus->units;
     if (!(present->config->view[0] ? serve_view(modbus, now) : serve_packs(modbus))) {
         log_error("%s: cannot serve its units", present->title);
-        release(modbus);
         return NULL;
     }
     modbus->answerer.carry_out = carry_out;
@@ -489,7 +478,6 @@ static void *start_modbus(struct present *present, double now)
 
 const struct speaker modbus_speaker = {
     .start = start_modbus,
-    .free = release,
     .changed = changed,
     .events = {.heard = heard, .gone = gone},
 };

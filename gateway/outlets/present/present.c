@@ -240,17 +240,6 @@ static void on_end(struct ev_loop *loop, ev_timer *timer, int revents)
     outlet_over(present->outlet);
 }
 
-static void release(void *self)
-{
-    struct present *present = self;
-    ev_timer_stop(outlet_loop(present->outlet), &present->end);
-    bus_free(present->bus);
-    if (present->self)
-        present->speaker->free(present->self);
-    free(present->until);
-    free(present);
-}
-
 static bool open_present(struct present *present)
 {
     const unsigned count = outlet_config(present->outlet)->pack_count;
@@ -287,7 +276,6 @@ static void *start_present(struct outlet *outlet)
     present->end.data = present;
     if (!open_present(present)) {
         log_error("%s: cannot start: out of memory, or there is no such pack", present->title);
-        release(present);
         return NULL;
     }
     return present;
@@ -320,5 +308,4 @@ const struct outlet_kind outlet_present = {
     .second = on_second,
     .report = report_present,
     .stop = stop_present,
-    .free = release,
 };

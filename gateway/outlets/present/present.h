@@ -47,7 +47,6 @@ struct present;
 struct speaker {
     /** NULL: it cannot start; the reason is logged. The result is `data` for `events`. */
     void *(*start)(struct present *present, double now);
-    void (*free)(void *self);
     /** The values or the state of a pack have changed. May be NULL. */
     void (*changed)(void *self, struct outlet_pack *pack, unsigned changes, double now);
     struct bus_events events;

@@ -105,5 +105,4 @@ const struct outlet_kind outlet_print = {
     .changed = print_change,
     .ordered = print_order,
     .stop = stop_print,
-    .free = free,
 };

@@ -143,23 +143,6 @@ bool web_is_this_host(const struct web_request *request)
            host_is_own(address_format_host((const struct sockaddr *) &request->http->client, host));
 }
 
-static void free_web(void *self)
-{
-    struct web *web = self;
-    http_free(web->http);
-    stream_free(web->stream);
-    past_free(web->past);
-    setup_free(web);
-    workers_free(web->comparers);
-    json_decref(web->news);
-    free(web->packs);
-    free(web->tls_cert);
-    if (web->tls_key)
-        explicit_bzero(web->tls_key, strlen(web->tls_key));
-    free(web->tls_key);
-    free(web);
-}
-
 /* The password file. */
 static void log_unusable(void *data, const char *why)
 {
@@ -236,10 +219,8 @@ static void *start_web(struct outlet *outlet)
             past_new(outlet_loop(outlet), web->count, web->config->history, web->config->commit_s);
     web->comparers = workers_new(outlet_loop(outlet), PASSWORD_CHECKS_MAX, PASSWORD_LONGEST_S,
                                  log_unusable, NULL);
-    if (!open_server(web)) {
-        free_web(web);
+    if (!open_server(web))
         return NULL;
-    }
     news_begin(web);
     /* Logs the page's address as a URL. */
     for (unsigned i = 0; i < web->config->listen.count; i++) {
@@ -273,6 +254,5 @@ const struct outlet_kind outlet_web = {
     .ordered = on_ordered,
     .report = report_web,
     .stop = stop_web,
-    .free = free_web,
     .commands = commands,
 };

@@ -407,14 +407,3 @@ struct past *past_new(struct ev_loop *loop, unsigned count, const char *file, do
         recent_init(&past->recents[i], commit_s + OVERLAP_S, false);
     return past;
 }
-
-void past_free(struct past *past)
-{
-    if (!past)
-        return;
-    for (unsigned i = 0; i < past->count; i++)
-        recent_free(&past->recents[i]);
-    workers_free(past->workers);
-    free(past->recents);
-    free(past);
-}

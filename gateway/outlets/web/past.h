@@ -15,7 +15,6 @@ struct past;
 
 /** For `count` packs; the history writes the database at `file` every `commit_s`. */
 struct past *past_new(struct ev_loop *loop, unsigned count, const char *file, double commit_s);
-void past_free(struct past *past);
 
 /** The workers that read the history. */
 struct workers *past_workers(struct past *past);

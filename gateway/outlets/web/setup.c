@@ -159,13 +159,6 @@ static void on_status(void *data, const char *text)
         answer_all(web);
 }
 
-void setup_free(struct web *web)
-{
-    answer_all(web); /* no client is left */
-    json_decref(web->setup.status);
-    json_decref(web->setup.configuration);
-}
-
 void setup_outdated(struct web *web)
 {
     web->setup.told_at = -ANSWER_HOLDS_S;

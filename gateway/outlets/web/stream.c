@@ -322,13 +322,3 @@ struct stream *stream_new(struct outlet *outlet, const struct render_pack *packs
     ev_timer_start(outlet_loop(outlet), &stream->tick);
     return stream;
 }
-
-void stream_free(struct stream *stream)
-{
-    ev_timer_stop(outlet_loop(stream->outlet), &stream->tick);
-    for (unsigned n = 0; n < stream->count; n++) {
-        free(stream->shown[n].whole.bytes);
-        free(stream->shown[n].brief.bytes);
-    }
-    free(stream);
-}

@@ -19,8 +19,6 @@ struct stream;
 /** For `count` packs, which must outlive it, and at most `max_viewers`. */
 struct stream *stream_new(struct outlet *outlet, const struct render_pack *packs, unsigned count,
                           unsigned max_viewers);
-/** Call after the server was freed: no viewers are left. */
-void stream_free(struct stream *stream);
 
 /** Answers a request with the stream. `detail`: comma-separated names of packs of which all values
  * are sent; for the others only those of the overview. */

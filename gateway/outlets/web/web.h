@@ -81,9 +81,6 @@ void setup_answer(struct web *web, struct web_request *request);
 typedef void setup_told(struct web *web, struct web_request *request, const json_t *status);
 void setup_ask(struct web *web, struct web_request *request, setup_told *told);
 
-/** Call after the server was freed. */
-void setup_free(struct web *web);
-
 /** Marks the gateway's last answer as outdated. */
 void setup_outdated(struct web *web);
 

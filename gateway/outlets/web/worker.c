@@ -153,11 +153,3 @@ struct workers *workers_new(struct ev_loop *loop, unsigned most, double longest_
     TAILQ_INIT(&workers->jobs);
     return workers;
 }
-
-void workers_free(struct workers *workers)
-{
-    struct job *job;
-    while (workers && (job = TAILQ_FIRST(&workers->jobs)))
-        free_job(job);
-    free(workers);
-}

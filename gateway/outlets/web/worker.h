@@ -27,8 +27,6 @@ struct workers *workers_new(struct ev_loop *loop, unsigned most, double longest_
                             void (*told)(void *data, const char *why), void *data);
 /** Whether the next job has to wait. */
 bool workers_busy(const struct workers *workers);
-/** NULL is fine. */
-void workers_free(struct workers *workers);
 
 /* What a child does with a copy of the data; it must not log. */
 typedef void worker_work(void *data, struct worker_result *result);

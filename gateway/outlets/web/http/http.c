@@ -608,41 +608,10 @@ struct http *http_new(struct ev_loop *loop, const struct http_settings *settings
     http->readable.data = http->prepare.data = http->due.data = http->second.data = http;
     late_turn_watch(loop, &http->watcher);
     if (!start_library(http) || listeners_open(&http->listeners, loop, settings->listen,
-                                               "'listen' of [web]", on_accepted, http) < 0) {
-        http_free(http);
+                                               "'listen' of [web]", on_accepted, http) < 0)
         return NULL;
-    }
     ev_io_start(loop, &http->readable);
     ev_prepare_start(loop, &http->prepare);
     ev_timer_start(loop, &http->second);
     return http;
-}
-
-void http_free(struct http *http)
-{
-    if (!http)
-        return;
-    listeners_close(&http->listeners);
-    struct client *client;
-    TAILQ_FOREACH(client, &http->clients, entry)
-    {
-        cut(client);
-        if (!ev_is_active(&client->first))
-            continue;
-        ev_io_stop(http->loop, &client->first);
-        close(client->fd);
-    }
-    ev_io_stop(http->loop, &http->readable);
-    ev_prepare_stop(http->loop, &http->prepare);
-    late_turn_unwatch(http->loop, &http->watcher);
-    ev_timer_stop(http->loop, &http->due);
-    ev_timer_stop(http->loop, &http->second);
-    if (http->daemon) {
-        /* No connection may be suspended when the library stops. */
-        MHD_run(http->daemon);
-        MHD_stop_daemon(http->daemon);
-    }
-    while ((client = TAILQ_FIRST(&http->clients)))
-        release_client(http, client);
-    free(http);
 }

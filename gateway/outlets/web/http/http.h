@@ -64,7 +64,6 @@ struct http_counters {
 
 /** NULL: it cannot start; the reason is logged. What `settings` points to must outlive it. */
 struct http *http_new(struct ev_loop *loop, const struct http_settings *settings);
-void http_free(struct http *http);
 
 /** The port that the n-th address is bound to. */
 unsigned http_port(const struct http *http, unsigned n);

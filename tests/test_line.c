@@ -314,7 +314,7 @@ static struct pack_config *add_pack(struct bench *bench, const struct bms_driver
     return pack;
 }
 
-static void start(struct bench *bench, answer_request *answer)
+static void make_line(struct bench *bench, answer_request *answer)
 {
     static const struct line_events events = {
         .published = on_published, .missed = on_missed, .down = on_down};
@@ -322,6 +322,11 @@ static void start(struct bench *bench, answer_request *answer)
     bench->line =
         line_new(bench->loop, &bench->line_config, bench->pollers, bench->count, &events, bench);
     assert_non_null(bench->line);
+}
+
+static void start(struct bench *bench, answer_request *answer)
+{
+    make_line(bench, answer);
     line_start(bench->line);
 }
 
@@ -742,6 +747,34 @@ LINE_TEST(discards_what_a_server_held_back_while_it_was_away)
 static bool asked_often(struct bench *bench)
 {
     return bench->requests >= bench->wanted;
+}
+
+/* What the line before has asked is answered after the second line has asked the same. */
+static void answer_first_one_late(struct bench *bench, const uint8_t *request)
+{
+    if (bench->requests == 2)
+        say(bench, request[1], request[2], 77);
+    if (bench->requests >= 2)
+        answer_well(bench, request);
+}
+
+/* A reload makes a line anew while a request is open, and the serial server goes on with the new connection. */
+LINE_TEST(discards_the_answer_to_the_line_before)
+{
+    struct bench *bench = begin(*state, &toy, answer_first_one_late);
+    struct poller *poller = bench->pollers[0];
+    struct line *line = bench->line;
+    bench->wanted = 1;
+    await(bench, asked_often, "asked");
+    bench->pollers[0] = poller_new(&bench->packs[0]);
+    make_line(bench, answer_first_one_late);
+    line_follow(bench->line, line);
+    line_free(line);
+    poller_free(poller);
+    line_start(bench->line);
+    bench->wanted = 3;
+    await(bench, never_publishes_held, "published");
+    assert_int_equal(bench->connections, 2);
 }
 
 /* A server has had the time to pass on what it has stored, and nobody waits for longer. */

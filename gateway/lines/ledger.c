@@ -58,6 +58,18 @@ void ledger_send_uncounted(struct ledger *ledger, struct poller *pack, double se
     ledger->open[ledger->count - 1].times = 0;
 }
 
+void ledger_inherit(struct ledger *ledger, const struct ledger *old, struct poller *pack)
+{
+    for (const struct open_request *open = old->open; open < old->open + old->count; open++) {
+        const struct bms *bms = &open->pack->bms;
+        if (bms->driver != pack->bms.driver || bms_address(bms) != bms_address(&pack->bms))
+            continue;
+        ledger_send(ledger, pack, &open->words, open->owner == LOAN ? LOAN : NOBODY, BMS_PLAN_MAX,
+                    open->sent_at);
+        ledger->open[ledger->count - 1].times = open->times;
+    }
+}
+
 /* The request and all before it of the same pack will not be answered any more, except orders,
  * which stay open until they are answered. */
 static void settle(struct ledger *ledger, unsigned index)

@@ -70,6 +70,10 @@ uint32_t ledger_send(struct ledger *ledger, struct poller *pack, const struct bm
  * leaves the list by rule 5 only. */
 void ledger_send_uncounted(struct ledger *ledger, struct poller *pack, double sent_at);
 
+/** Appends the open requests of an earlier line at the same port to the same device, before anything is sent: their
+ * answers are nobody's. */
+void ledger_inherit(struct ledger *ledger, const struct ledger *old, struct poller *pack);
+
 /** Removes the next frame that answers an open request from the buffer, with the bytes before it.
  * The values of a usable answer to a poll or an order are then in answer->oldest.pack->incoming.
  * `silent`: no more bytes will arrive. False: there is no such frame. */

@@ -197,6 +197,12 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
     return line;
 }
 
+void line_follow(struct line *line, const struct line *old)
+{
+    for (unsigned i = 0; i < line->turns.count; i++)
+        ledger_inherit(&line->asker.ledger, &old->asker.ledger, line->turns.list[i].poller);
+}
+
 void line_free(struct line *line)
 {
     if (!line)

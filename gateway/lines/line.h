@@ -31,6 +31,9 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
                       void *data);
 void line_free(struct line *line);
 
+/** Before its start: answers to what an earlier line has asked through the same port are not taken for its own. */
+void line_follow(struct line *line, const struct line *old);
+
 /** Opens the port and polls from then on; reopens a lost port. Does nothing if the line runs. */
 void line_start(struct line *line);
 

@@ -8,8 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A serial server may pass on the answers to the line that used it until now. */
+static void follow_lines(struct polling *polling, const struct polling *old, unsigned l)
+{
+    for (unsigned from = 0; old && from < old->line_count; from++)
+        if (old->lines[from] &&
+            strcmp(old->config->lines[from].port, polling->config->lines[l].port) == 0)
+            line_follow(polling->lines[l], old->lines[from]);
+}
+
 /* Lines for the pollers on those that have none. */
-static void make_lines(struct polling *polling, struct ev_loop *loop,
+static void make_lines(struct polling *polling, const struct polling *old, struct ev_loop *loop,
                        const struct line_events *events, void *data)
 {
     struct poller **members = alloc_zeroed(polling->pack_count, sizeof(struct poller *));
@@ -22,8 +31,10 @@ static void make_lines(struct polling *polling, struct ev_loop *loop,
             if (polling->pollers[p] && polling->config->packs[p].line == config &&
                 !config->searching && polling->config->packs[p].driver != &automatic_driver)
                 members[count++] = polling->pollers[p];
-        if (count > 0 && !polling->lines[l])
-            polling->lines[l] = line_new(loop, config, members, count, events, data);
+        if (count == 0 || polling->lines[l])
+            continue;
+        polling->lines[l] = line_new(loop, config, members, count, events, data);
+        follow_lines(polling, old, l);
     }
     free(members);
 }
@@ -108,7 +119,7 @@ struct polling *polling_new(struct polling *old, struct ev_loop *loop, const str
     for (unsigned i = 0; i < config->pack_count; i++)
         if (!polling->pollers[i] && (!wanted || wanted(data, &config->packs[i])))
             polling->pollers[i] = poller_new(&config->packs[i]);
-    make_lines(polling, loop, events, data);
+    make_lines(polling, old, loop, events, data);
     polling_free(old);
     return polling;
 }

@@ -166,17 +166,10 @@ static int32_t board_word(struct bms *bms, const struct pack *told, unsigned fun
     return modbus_told_rows(board_values, COUNT(board_values), told, function, reg);
 }
 
-static const struct modbus_board board = {
-    .word = board_word,
-    .functions = {MODBUS_HOLDING},
-};
+static const struct modbus_board board = {.word = board_word, .functions = {MODBUS_HOLDING}};
 
 /* Section 1: 16 is the master, and what a board comes with. */
-static const struct bms_guess guesses[] = {
-    {.address = 1},
-    {.address = 2},
-    {.address = 16},
-};
+static const struct bms_guess guesses[] = {{.address = 1}, {.address = 2}, {.address = 16}};
 
 const struct bms_driver eg4_ll_driver = {
     .name = "eg4-ll",

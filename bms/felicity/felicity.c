@@ -155,10 +155,7 @@ static int32_t board_word(struct bms *bms, const struct pack *told, unsigned fun
     return word < 0 && reg >= SERIAL_NUMBER ? MODBUS_NONE : word;
 }
 
-static const struct modbus_board board = {
-    .word = board_word,
-    .functions = {MODBUS_HOLDING},
-};
+static const struct modbus_board board = {.word = board_word, .functions = {MODBUS_HOLDING}};
 
 const struct bms_driver felicity_driver = {
     .name = "felicity",

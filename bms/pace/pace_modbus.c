@@ -257,10 +257,7 @@ static const struct modbus_board board = {
     .most = VALUES_LONG,
 };
 
-static const struct bms_guess guesses[] = {
-    {.address = 1},
-    {.address = 2},
-};
+static const struct bms_guess guesses[] = {{.address = 1}, {.address = 2}};
 
 const struct bms_driver pace_modbus_driver = {
     .name = "pace-modbus",

@@ -537,10 +537,8 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 
 /* ---- emulator: a US5000, which shows its switches ---- */
 
-static void append_text(struct bms_output *out, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void append_text(struct bms_output *out, const char *format, ...)
+static void __attribute__((format(printf, 2, 3)))
+append_text(struct bms_output *out, const char *format, ...)
 {
     va_list arguments;
     size_t room = sizeof out->bytes - out->size;

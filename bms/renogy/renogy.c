@@ -174,10 +174,7 @@ static int32_t board_word(struct bms *bms, const struct pack *told, unsigned fun
                      : modbus_told_rows(board_values, COUNT(board_values), told, function, reg);
 }
 
-static const struct modbus_board board = {
-    .word = board_word,
-    .functions = {MODBUS_HOLDING},
-};
+static const struct modbus_board board = {.word = board_word, .functions = {MODBUS_HOLDING}};
 
 /* Section 1: as it comes, and what linked packs give themselves. */
 static const struct bms_guess guesses[] = {

@@ -265,11 +265,7 @@ static const struct modbus_board board = {
 };
 
 /* The address switches of a single pack are set to 0, those of a group from 1 up. */
-static const struct bms_guess guesses[] = {
-    {.address = 0},
-    {.address = 1},
-    {.address = 2},
-};
+static const struct bms_guess guesses[] = {{.address = 0}, {.address = 1}, {.address = 2}};
 
 const struct bms_driver seplos_v3_driver = {
     .name = "seplos-v3",

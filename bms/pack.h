@@ -192,6 +192,18 @@ struct alarm_bit {
 // clang-format off
 #define ALARM_LEVELS(warning, protection, alarm) \
     {warning, alarm, ALARM_WARNING}, {protection, alarm, ALARM_PROTECTION}
+
+/* Most protocols have these four, with a bit for each level, in this order and `step` bits apart. */
+#define ALARM_VOLTAGES(warning, protection, step) \
+    ALARM_LEVELS(warning, protection, CELL_OVER_VOLTAGE), \
+    ALARM_LEVELS((warning) + (step), (protection) + (step), CELL_UNDER_VOLTAGE), \
+    ALARM_LEVELS((warning) + 2 * (step), (protection) + 2 * (step), PACK_OVER_VOLTAGE), \
+    ALARM_LEVELS((warning) + 3 * (step), (protection) + 3 * (step), PACK_UNDER_VOLTAGE)
+#define ALARM_TEMPERATURES(warning, protection, step) \
+    ALARM_LEVELS(warning, protection, CHARGE_OVER_TEMPERATURE), \
+    ALARM_LEVELS((warning) + (step), (protection) + (step), CHARGE_UNDER_TEMPERATURE), \
+    ALARM_LEVELS((warning) + 2 * (step), (protection) + 2 * (step), DISCHARGE_OVER_TEMPERATURE), \
+    ALARM_LEVELS((warning) + 3 * (step), (protection) + 3 * (step), DISCHARGE_UNDER_TEMPERATURE)
 // clang-format on
 
 /** Forgets all alarms and raw words; a decoder calls it at the start of the message that carries

@@ -71,17 +71,14 @@ static void gather_bank(const struct map_bank *bank, double numbers[BANK_NUMBERS
 static void put_numbers(const struct map_settings *settings, const struct map_row *row,
                         const double *numbers, uint16_t *registers)
 {
-    uint16_t *to = registers + settings->base + row->offset;
-    unsigned words = map_types[row->type].registers;
-    bool high_first = map_row_high_first(settings, row);
     const struct map_type_info *type = &map_types[row->type];
     const bool compatibility = map_row_block(row) == COMPATIBILITY;
-    const struct map_limits *limits = compatibility ? &type->whole : &type->known;
-    for (unsigned n = 0; n < row->count; n++) {
-        const double number = fmin(fmax(numbers[n] / row->scale, limits->min), limits->max);
+    uint16_t *to = registers + settings->base + row->offset;
+    for (unsigned n = 0; n < row->count; n++, to += type->registers) {
+        const double number = map_fit(row->type, numbers[n] / row->scale, !compatibility);
         const uint64_t unknown = compatibility ? 0 : type->unknown;
-        map_put_words(to + n * words, isnan(numbers[n]) ? unknown : map_pattern(row->type, number),
-                      words, high_first);
+        map_put_words(to, isnan(numbers[n]) ? unknown : map_pattern(row->type, number),
+                      type->registers, map_row_high_first(settings, row));
     }
 }
 

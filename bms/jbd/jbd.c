@@ -156,14 +156,8 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 // clang-format off
 /* Sections 4.2 and 4.1; bit 12 of the protections is a state. */
 const struct alarm_bit jbd_plain_alarms[JBD_ALARMS] = {
-    ALARM_LEVELS(16 + 0,  0, CELL_OVER_VOLTAGE),
-    ALARM_LEVELS(16 + 1,  1, CELL_UNDER_VOLTAGE),
-    ALARM_LEVELS(16 + 2,  2, PACK_OVER_VOLTAGE),
-    ALARM_LEVELS(16 + 3,  3, PACK_UNDER_VOLTAGE),
-    ALARM_LEVELS(16 + 4,  4, CHARGE_OVER_TEMPERATURE),
-    ALARM_LEVELS(16 + 5,  5, CHARGE_UNDER_TEMPERATURE),
-    ALARM_LEVELS(16 + 6,  6, DISCHARGE_OVER_TEMPERATURE),
-    ALARM_LEVELS(16 + 7,  7, DISCHARGE_UNDER_TEMPERATURE),
+    ALARM_VOLTAGES(16 + 0, 0, 1),
+    ALARM_TEMPERATURES(16 + 4, 4, 1),
     ALARM_LEVELS(16 + 8,  8, CHARGE_OVER_CURRENT),
     ALARM_LEVELS(16 + 9,  9, DISCHARGE_OVER_CURRENT),
     {10,      SHORT_CIRCUIT,       PROT},

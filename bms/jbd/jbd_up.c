@@ -124,18 +124,12 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
  * current limiter, 24 aerosol, 25 fully charged, 27 reversed; of the latter 11 and 12 the ambient's, 16
  * EEPROM, 17 clock, 18 fully charged. */
 static const struct alarm_bit alarms[] = {
-    ALARM_LEVELS(32 + 0,  0,  CELL_OVER_VOLTAGE),
-    ALARM_LEVELS(32 + 1,  1,  CELL_UNDER_VOLTAGE),
-    ALARM_LEVELS(32 + 2,  2,  PACK_OVER_VOLTAGE),
-    ALARM_LEVELS(32 + 3,  3,  PACK_UNDER_VOLTAGE),
+    ALARM_VOLTAGES(32 + 0, 0, 1),
     ALARM_LEVELS(32 + 4,  4,  CHARGE_OVER_CURRENT),
     {5,  CHARGE_OVER_CURRENT,    PROT},
     ALARM_LEVELS(32 + 5,  6,  DISCHARGE_OVER_CURRENT),
     {7,  DISCHARGE_OVER_CURRENT, PROT},
-    ALARM_LEVELS(32 + 6,  8,  CHARGE_OVER_TEMPERATURE),
-    ALARM_LEVELS(32 + 7,  9,  CHARGE_UNDER_TEMPERATURE),
-    ALARM_LEVELS(32 + 8,  10, DISCHARGE_OVER_TEMPERATURE),
-    ALARM_LEVELS(32 + 9,  11, DISCHARGE_UNDER_TEMPERATURE),
+    ALARM_TEMPERATURES(32 + 6, 8, 1),
     ALARM_LEVELS(32 + 10, 12, MOS_OVER_TEMPERATURE),
     ALARM_LEVELS(32 + 13, 15, CELL_IMBALANCE),
     ALARM_LEVELS(32 + 14, 16, TEMPERATURE_IMBALANCE),

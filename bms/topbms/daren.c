@@ -118,10 +118,7 @@ static bool read_live(const uint8_t *d, size_t size, struct live *live)
 #define T(bit) (16 * TEMPERATURE_STATE + (bit))
 #define A(bit) (16 * ALARM_STATE + (bit))
 static const struct alarm_bit alarms[] = {
-    {V(0), CELL_OVER_VOLTAGE, PROT},          {V(4), CELL_OVER_VOLTAGE, WARN},
-    {V(1), CELL_UNDER_VOLTAGE, PROT},         {V(5), CELL_UNDER_VOLTAGE, WARN},
-    {V(2), PACK_OVER_VOLTAGE, PROT},          {V(6), PACK_OVER_VOLTAGE, WARN},
-    {V(3), PACK_UNDER_VOLTAGE, PROT},         {V(7), PACK_UNDER_VOLTAGE, WARN},
+    ALARM_VOLTAGES(V(4), V(0), 1),
     {V(14), CELL_IMBALANCE, PROT},            {V(8), CELL_IMBALANCE, WARN},
     {V(11), TEMPERATURE_IMBALANCE, WARN},
     {V(12), HARDWARE_FAULT, PROT},            /* cell */
@@ -130,10 +127,7 @@ static const struct alarm_bit alarms[] = {
     {C(4), DISCHARGE_OVER_CURRENT, PROT},     {C(7), DISCHARGE_OVER_CURRENT, WARN},
     {C(5), DISCHARGE_OVER_CURRENT, PROT},     /* level 2 */
     {C(3), SHORT_CIRCUIT, PROT},
-    {T(0), CHARGE_OVER_TEMPERATURE, PROT},    {T(8), CHARGE_OVER_TEMPERATURE, WARN},
-    {T(1), CHARGE_UNDER_TEMPERATURE, PROT},   {T(9), CHARGE_UNDER_TEMPERATURE, WARN},
-    {T(2), DISCHARGE_OVER_TEMPERATURE, PROT}, {T(10), DISCHARGE_OVER_TEMPERATURE, WARN},
-    {T(3), DISCHARGE_UNDER_TEMPERATURE, PROT},{T(11), DISCHARGE_UNDER_TEMPERATURE, WARN},
+    ALARM_TEMPERATURES(T(8), T(0), 1),
     {T(6), MOS_OVER_TEMPERATURE, PROT},       {T(14), MOS_OVER_TEMPERATURE, WARN},
     {A(0), CELL_IMBALANCE, WARN},
     {A(1), CHARGE_MOS_FAULT, PROT},

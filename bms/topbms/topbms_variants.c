@@ -97,19 +97,13 @@ static const struct topbms_field creabest_fields[] = {
 /* Section 5; byte 0 is the sheet's status 1. The first row of an alarm and level is the emulated
  * one. */
 static const struct alarm_bit topbms_alarms[] = {
-    ALARM_LEVELS(BIT(0, 0), BIT(1, 0), CELL_OVER_VOLTAGE),
-    ALARM_LEVELS(BIT(0, 1), BIT(1, 1), CELL_UNDER_VOLTAGE),
-    ALARM_LEVELS(BIT(0, 2), BIT(1, 2), PACK_OVER_VOLTAGE),
-    ALARM_LEVELS(BIT(0, 3), BIT(1, 3), PACK_UNDER_VOLTAGE),
+    ALARM_VOLTAGES(BIT(0, 0), BIT(1, 0), 1),
     ALARM_LEVELS(BIT(0, 4), BIT(1, 4), CHARGE_OVER_CURRENT),
     ALARM_LEVELS(BIT(0, 5), BIT(1, 5), DISCHARGE_OVER_CURRENT),
     ALARM_LEVELS(BIT(0, 6), BIT(0, 7), CELL_IMBALANCE),
     {BIT(1, 6), DISCHARGE_OVER_CURRENT, PROT}, /* level 2 */
     {BIT(1, 7), SHORT_CIRCUIT, PROT},
-    ALARM_LEVELS(BIT(2, 0), BIT(3, 0), CHARGE_OVER_TEMPERATURE),
-    ALARM_LEVELS(BIT(2, 1), BIT(3, 1), CHARGE_UNDER_TEMPERATURE),
-    ALARM_LEVELS(BIT(2, 2), BIT(3, 2), DISCHARGE_OVER_TEMPERATURE),
-    ALARM_LEVELS(BIT(2, 3), BIT(3, 3), DISCHARGE_UNDER_TEMPERATURE),
+    ALARM_TEMPERATURES(BIT(2, 0), BIT(3, 0), 1),
     ALARM_LEVELS(BIT(2, 6), BIT(3, 6), MOS_OVER_TEMPERATURE),
     {BIT(4, 1), SOC_LOW, WARN},
     {BIT(4, 2), CHARGE_MOS_FAULT, PROT},
@@ -165,10 +159,7 @@ static const struct alarm_bit topband_alarms[] = {
 /* Section 8.2: protect 1, protect 2, instruction, control, fault, balance 1, balance 2, warn 1,
  * warn 2. The order of bits 1 and 2 of the temperatures is not that of TopBMS. */
 static const struct alarm_bit pace_alarms[] = {
-    ALARM_LEVELS(BIT(7, 0), BIT(0, 0), CELL_OVER_VOLTAGE),
-    ALARM_LEVELS(BIT(7, 1), BIT(0, 1), CELL_UNDER_VOLTAGE),
-    ALARM_LEVELS(BIT(7, 2), BIT(0, 2), PACK_OVER_VOLTAGE),
-    ALARM_LEVELS(BIT(7, 3), BIT(0, 3), PACK_UNDER_VOLTAGE),
+    ALARM_VOLTAGES(BIT(7, 0), BIT(0, 0), 1),
     ALARM_LEVELS(BIT(7, 4), BIT(0, 4), CHARGE_OVER_CURRENT),
     ALARM_LEVELS(BIT(7, 5), BIT(0, 5), DISCHARGE_OVER_CURRENT),
     {BIT(0, 6), SHORT_CIRCUIT, PROT},
@@ -190,12 +181,8 @@ static const struct alarm_bit pace_alarms[] = {
 
 /* Seplos and EG4 share these three bytes, at different positions. */
 #define PAIR(byte, bit, alarm) ALARM_LEVELS(BIT(byte, bit), BIT(byte, (bit) + 1), alarm)
-#define PAIRS_VOLTAGE(byte) \
-    PAIR(byte, 0, CELL_OVER_VOLTAGE), PAIR(byte, 2, CELL_UNDER_VOLTAGE), \
-    PAIR(byte, 4, PACK_OVER_VOLTAGE), PAIR(byte, 6, PACK_UNDER_VOLTAGE)
-#define PAIRS_TEMPERATURE(byte) \
-    PAIR(byte, 0, CHARGE_OVER_TEMPERATURE), PAIR(byte, 2, CHARGE_UNDER_TEMPERATURE), \
-    PAIR(byte, 4, DISCHARGE_OVER_TEMPERATURE), PAIR(byte, 6, DISCHARGE_UNDER_TEMPERATURE)
+#define PAIRS_VOLTAGE(byte) ALARM_VOLTAGES(BIT(byte, 0), BIT(byte, 1), 2)
+#define PAIRS_TEMPERATURE(byte) ALARM_TEMPERATURES(BIT(byte, 0), BIT(byte, 1), 2)
 #define PAIRS_CURRENT(byte) \
     PAIR(byte, 0, CHARGE_OVER_CURRENT), PAIR(byte, 2, DISCHARGE_OVER_CURRENT), \
     {BIT(byte, 4), DISCHARGE_OVER_CURRENT, PROT}, {BIT(byte, 5), SHORT_CIRCUIT, PROT}, \

@@ -185,6 +185,10 @@ def shows_no_event_that_was_held_back():
     look("held_back", House.get().url)
 
 
+def needs_no_language_of_the_host():
+    look("posix", House.get().url)
+
+
 def tells_what_the_day_was():
     look("today", House.get().url)
 
@@ -524,7 +528,8 @@ if __name__ == "__main__":
     set_noon()
     # Those of the first two rows share the gateway of their row and look at it in turn; the others have their own.
     main([[shows_what_is_and_says_what_is_old, asks_where_the_stream_is_held_back, values_that_came_early_are_older, says_when_the_gateway_is_silent],
-          [tells_what_the_day_was, shows_no_event_that_was_held_back, is_an_app, sets_up_in_short, fits_a_narrow_screen_in_all_languages, is_dark_where_it_should_be, works_by_keyboard,
+          [tells_what_the_day_was, shows_no_event_that_was_held_back, needs_no_language_of_the_host, is_an_app, sets_up_in_short,
+           fits_a_narrow_screen_in_all_languages, is_dark_where_it_should_be, works_by_keyboard,
            works_below_a_path, tells_of_health, gives_its_connection_back, says_that_the_server_has_errors, works_by_finger,
            weighs_little, tells_how_it_is_set_up, tells_what_inverters_are_told],
           [begins_without_packs, shows_names, shows_64_packs, fills_a_wall, tells_what_is_allowed, draws_half_a_year, prints_a_month, logs_in_and_switches,

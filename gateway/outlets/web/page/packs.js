@@ -11,7 +11,7 @@ const ASK_S = 10;        // s between two requests for values while there is no 
 const QUIET_S = 12;      // s without a beat after which a proxy is assumed to buffer the stream
 const DAY_S = 86400;
 const LATE_S = 5;        // s of delay after which the stream counts as buffered, too
-const isBehind = time => lead != null && time < lead + performance.now() / 1000 - LATE_S;   // `time` is of the gateway's clock
+const isBehind = time => sentAt != null && time < sentAt.time + since(sentAt.at) - LATE_S;   // `time` is of the gateway's clock
 const BRIEF = ['soc_percent', 'power_w', 'voltage_v', 'current_a', 'cell_delta_mv', 'temp_max_c', 'alarm_level'];
 
 /** name → {pack, kind, state, values, alarms, lastAlarms, shape, members}. Unless state is "fresh", `values` are the last known ones;
@@ -26,7 +26,8 @@ let loggedInUntil = 0;
 export const hasSession = () => Date.now() < loggedInUntil;
 
 let stream = null, detail = [], beat = null, answered = false, refused = false, asked = null, skew = 0;
-let heard = null, isLate = false, lead = null;   // of the stream; `lead`: the gateway's clock minus performance.now()
+let heard = null, isLate = false;   // of the stream
+let sentAt = null;   // of the last answer to load(): `time` by the gateway's clock, `at` when it came
 const watchers = { drawn() {}, reshaped() {} };
 
 // performance.now() may stop while a laptop sleeps, and the wall clock may be set back: the longer time counts.
@@ -115,18 +116,20 @@ function changed() {
 
 /** Requests all packs with all values. */
 export async function load() {
-  const response = await fetch('api/v1/packs');
+  const begun = mark(), response = await fetch('api/v1/packs');
   if (!response.ok) throw new Error(response.statusText);
-  // page.html preloads this request before any script runs; `ago` is the age of that answer.
-  const early = answered ? null : performance.getEntriesByName(response.url)[0], ago = early ? performance.now() - early.responseEnd : 0;
-  const list = await response.json(), names = new Set(list.map(p => p.pack));
+  const list = await response.json();
+  // page.html preloads this request before any script runs. `came`: ms since the answer came; `ago`: since the request, as the answer may
+  // have been on its way for all of that time.
+  const early = answered ? null : performance.getEntriesByName(response.url)[0], came = early ? performance.now() - early.responseEnd : 0;
+  const ago = early ? performance.now() - early.startTime : 1000 * since(begun), names = new Set(list.map(p => p.pack));
   for (const name of packs.keys()) if (!names.has(name)) packs.delete(name);
   loggedInUntil = Date.now() + 1000 * response.headers.get('x-packgate-session');
   setZone(Number(response.headers.get('x-packgate-zone')));
   const sent = Number(response.headers.get('x-packgate-time'));   // not Date, which a proxy may replace
   gatewayName = decodeURIComponent(response.headers.get('x-packgate-name') || 'packgate');
-  lead = sent ? sent - (performance.now() - ago) / 1000 : null;
-  if (sent) skew = sent - (Date.now() - ago) / 1000;
+  sentAt = sent ? { time: sent, at: mark(came) } : null;
+  if (sent) skew = sent - (Date.now() - came) / 1000;
   // Removed and inserted again, so that the order is the gateway's.
   for (const report of list) {
     applyReport(report, true, ago);

@@ -13,13 +13,17 @@ export let language, locale, COLON;
 // The browser loads only the words of one language: page/embed makes a file of each column of text.js.
 const wordsOf = async (file, code) => (await import(`./${file}-${code}.js`)).TEXT;
 
+// On a host without a language Chromium reports "en-US@posix", which is none for the formats of numbers and times, nor for uPlot.
+const isTag = tag => { try { return Intl.getCanonicalLocales(tag).length > 0; } catch { return false; } };
+if (!isTag(navigator.language)) Object.defineProperty(navigator, 'language', { value: 'en', configurable: true });
+
 /** Changes to the language that is wanted now, with all its words. */
 export async function speak() {
   const regions = navigator.languages || [navigator.language], wanted = [store.get('language', ''), ...regions].map(l => l.slice(0, 2));
   const next = wanted.find(l => LANGUAGES.includes(l)) || 'en', words = await Promise.all([...files].map(file => wordsOf(file, next)));
   Object.assign(TEXT, ...words);
   language = next;
-  locale = regions.find(l => l.startsWith(next)) || next;
+  locale = regions.find(l => l.startsWith(next) && isTag(l)) || next;
   COLON = next === 'fr' ? '\u00a0:' : ':';
 }
 await speak();

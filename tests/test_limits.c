@@ -660,6 +660,37 @@ TEST(own_section_in_a_bank)
     assert_int_equal(allowed.charge_limited_pack, 2);
 }
 
+/* Its charge voltage as well, as long as the bank counts the pack; unknown is no permission. */
+TEST(own_voltage_in_a_bank)
+{
+    static const struct {
+        const char *what;
+        double own_v, age_s, expected;
+    } cases[] = {{"lower", 13.2, 1, 13.2},
+                 {"higher", 14, 1, 13.504},
+                 {"unknown", UNKNOWN, 1, UNKNOWN},
+                 {"unknown, and the pack is missing", UNKNOWN, UNKNOWN, 13.504}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const struct pack packs[] = {fine(), fine()};
+        const struct map_allowed own = {.configured = true,
+                                        .charge_voltage_v = cases[i].own_v,
+                                        .charge_current_a = 10,
+                                        .discharge_current_a = 10};
+        const struct limits_pack parts[] = {
+            {.values = &packs[0], .fresh = true, .age_s = 1, .stale_after_s = STALE_AFTER_S},
+            {.values = &packs[1],
+             .fresh = !isnan(cases[i].age_s),
+             .age_s = cases[i].age_s,
+             .stale_after_s = STALE_AFTER_S,
+             .own = &own}};
+        struct limits_state memory;
+        limits_init(&memory, &house, 0);
+        const double found = limits_update(&house, parts, 2, 1, &memory, 1).charge_voltage_v;
+        if (isnan(cases[i].expected) ? !isnan(found) : fabs(found - cases[i].expected) > 1e-9)
+            fail_msg("%s: %g V", cases[i].what, found);
+    }
+}
+
 /* The pack that limits the bank, for the status; none if all or none do. */
 TEST(which_pack)
 {

@@ -443,7 +443,7 @@ static double limit_voltage(const struct input *input)
     const struct limits_config *config = input->config;
     struct limits_state *state = input->state;
     struct span all = {INFINITY, -INFINITY};
-    double spread = 0, soc = INFINITY, bms = INFINITY;
+    double spread = 0, soc = INFINITY, most = INFINITY;
     const double step = fmin(input->now - state->at, FULL_UNTIL_S);
     bool known = false;
     for (unsigned i = 0; i < input->count; i++) {
@@ -455,13 +455,16 @@ static double limit_voltage(const struct input *input)
         const double limit_v =
             optional(pack, CHARGE_VOLTAGE_LIMIT_V, input->packs[i].begins ? NAN : INFINITY,
                      &state->members[i], REPORTS_VOLTAGE_LIMIT);
-        known = !isnan(cells.highest) && !isnan(limit_v);
+        /* The pack's own [limits] section applies in a bank, too. */
+        const struct map_allowed *own = input->packs[i].own;
+        const double own_v = own ? own->charge_voltage_v : INFINITY;
+        known = !isnan(cells.highest) && !isnan(limit_v) && !isnan(own_v);
         if (!known)
             break;
         all = (struct span){fmin(all.lowest, cells.lowest), fmax(all.highest, cells.highest)};
         spread = fmax(spread, cells.highest - cells.lowest);
         soc = fmin(soc, pack->value[SOC_PERCENT]); /* fmin(NaN, number) is the number */
-        bms = fmin(bms, limit_v);
+        most = fmin(most, fmin(limit_v, own_v));
     }
     if (!known)
         return reset_full(state);
@@ -470,7 +473,7 @@ static double limit_voltage(const struct input *input)
         step_towards(state->cell_v, state->floating ? config->cell_float_v : config->cell_full_v,
                      CELL_V_PER_S * step);
     const double volts = config->cells * state->cell_v - lowered(input, all.highest, step);
-    return fmin(fmax(volts, config->cells * config->cell_float_v), bms);
+    return fmin(fmax(volts, config->cells * config->cell_float_v), most);
 }
 
 struct map_allowed limits_update(const struct limits_config *config,

@@ -96,6 +96,12 @@ def exports_csv():
         status, _, said = export(place, "--from", "yesterday")
         assert status == 2 and "2026-11-01T12:00" in said, said
         assert export(place, "--from", "2001-01-01", "--to", "2001-01-02")[1].count("\n") == 1
+        # Without a beginning it is the day before the end.
+        later = str(int(time.time()) + 80000)
+        assert export(place, "--to", later)[1].count("\n") > 1 and export(place, "--to", later + "0")[1].count("\n") == 1
+        for begin, end in (("2001-01-02", "2001-01-01"), ("2001-01-01", "2001-01-01")):
+            status, out, said = export(place, "--from", begin, "--to", end)
+            assert status == 2 and f"--from {begin} is not before --to {end}" in said and not out, said
         # If the configuration names the file.
         ini = os.path.join(place.folder, "packgate.ini")
         with open(ini, "w") as file:

@@ -32,7 +32,7 @@ static void print_export_help(FILE *out)
           "      --file FILE     the history itself\n"
           "      --pack NAME     the pack or bank; can be omitted if there is only one\n"
           "      --from TIME     2026-11-01, 2026-11-01T12:00, with Z or +01:00 for another\n"
-          "                      zone, or seconds since 1970; a day ago by default\n"
+          "                      zone, or seconds since 1970; a day before --to by default\n"
           "      --to TIME       the same; now by default\n"
           "      --level LEVEL   rows of 10 seconds, a minute, an hour or a day;\n"
           "                      minute by default\n"
@@ -129,10 +129,16 @@ int history_export(int argc, char **argv)
     if (status >= 0)
         return status;
     export.ask.to = time(NULL);
-    export.ask.from = export.ask.to - DAY_S;
-    if (!parse_time("--to", export.to, &export.ask.to) ||
-        !parse_time("--from", export.from, &export.ask.from))
+    if (!parse_time("--to", export.to, &export.ask.to))
         return USAGE;
+    export.ask.from = export.ask.to - DAY_S;
+    if (!parse_time("--from", export.from, &export.ask.from))
+        return USAGE;
+    if (export.ask.from >= export.ask.to) {
+        fprintf(stderr, "packgate: --from %s is not before --to %s\n", export.from,
+                export.to ? export.to : "(now)");
+        return USAGE;
+    }
     if (export.level && !history_level_find(export.level, &export.ask.level)) {
         fprintf(stderr, "packgate: --level %s; expected recent, minute, hour or day\n",
                 export.level);

@@ -8,29 +8,19 @@
  * can disturb other boards (section 1 of its sheet): it is the last. */
 // clang-format off
 #define DRIVERS(X) \
-    X(topbms_driver) \
-    X(daren_driver) \
-    X(daly_driver) \
-    X(daly_d2_driver) \
-    X(daly_p81_driver) \
-    X(jbd_driver) \
-    X(jbd_addressed_driver) \
-    X(jbd_up_driver) \
+    X(topbms_driver) X(daren_driver) \
+    X(daly_driver) X(daly_d2_driver) X(daly_p81_driver) \
+    X(jbd_driver) X(jbd_addressed_driver) X(jbd_up_driver) \
     X(seplos_v3_driver) \
-    X(ant_driver) \
-    X(ant_old_driver) \
+    X(ant_driver) X(ant_old_driver) \
     X(renogy_driver) \
     X(eg4_ll_driver) \
     X(felicity_driver) \
     X(jk_pb_driver) \
     X(pace_modbus_driver) \
-    X(jk_4e57_driver) \
-    X(jk02_driver) \
-    X(jk_balancer_driver) \
+    X(jk_4e57_driver) X(jk02_driver) X(jk_balancer_driver) \
     X(pylon_console_driver) \
-    X(vedirect_driver) \
-    X(vedirect_hex_driver) \
-    X(victron_ble_driver) \
+    X(vedirect_driver) X(vedirect_hex_driver) X(victron_ble_driver) \
     X(daly_sinowealth_driver)
 
 #define DECLARE(driver) extern const struct bms_driver driver;

@@ -38,8 +38,8 @@ struct reply {
     size_t size;
 };
 
-/* Takes the values of a reply; false: it is malformed. */
-typedef bool take_reply(struct bms *bms, const struct reply *reply, struct pack *pack);
+/* Takes the values of a reply. */
+typedef void take_reply(struct bms *bms, const struct reply *reply, struct pack *pack);
 
 struct message {
     uint8_t reg;
@@ -276,7 +276,7 @@ static void decode_warnings(const struct bms *bms, uint16_t word, struct pack *p
 /* Register 03 of a plain board, after the number of cells:
  *   03      | 0B 91 0B 98 0B 97 | …
  *   sensors | 0.1 K each        | tail, if any */
-static bool decode_plain(struct bms *bms, const struct reply *reply, struct pack *pack)
+static void decode_plain(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
     const uint8_t *d = reply->data;
     decode_common(bms, d, RATED_AH, pack);
@@ -301,52 +301,46 @@ static bool decode_plain(struct bms *bms, const struct reply *reply, struct pack
         pack_set(pack, RATED_AH, be16(d + 10) / 10.0);
         bms_set(bms, pack, CURRENT_A, sbe32(d + 12) / 10.0);
     }
-    return true;
 }
 
 /* Register 03 of an addressed board, after the number of cells (section 9.1):
  *   10 00    | 0B E6   | 0E 23 | 04      | 0B 7D 0B 78 0A 9C 0A AB
  *   warnings | ambient | MOS   | sensors | 0.1 K each */
-static bool decode_addressed(struct bms *bms, const struct reply *reply, struct pack *pack)
+static void decode_addressed(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
     const uint8_t *d = reply->data;
     decode_common(bms, d, FULL_AH, pack);
     decode_warnings(bms, be16(d + 22), pack);
     pack_set(pack, MOS_TEMP_C, (be16(d + 26) - JBD_ZERO_CELSIUS) / 10.0);
     decode_temps(reply, 28, pack);
-    return true;
 }
 
 /* Register 04, section 5: a word in mV per cell, 0 if its wire is broken. */
-static bool decode_cells(struct bms *bms, const struct reply *reply, struct pack *pack)
+static void decode_cells(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
     struct jbd_memory *memory = bms_memory(bms);
     size_t count = reply->size / 2;
-    if (reply->size % 2 != 0 || count > MAX_CELLS)
-        return false;
     memory->cells_sent = (uint8_t) count;
     set_cell_count(memory, pack);
     for (size_t i = 0; i < count; i++)
         pack_set_cell(pack, (unsigned) i + 1, be16(reply->data + 2 * i));
-    return true;
 }
 
 /* Register 05, section 6: only the name, without length or end. */
-static bool decode_name(struct bms *bms, const struct reply *reply, struct pack *pack)
+static void decode_name(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
     struct jbd_memory *memory = bms_memory(bms);
     memory->name_asked = 0;
     pack_set_text(pack, MODEL, reply->data, reply->size);
-    return true;
 }
 
 /* Section 7: only the request shows what the board has confirmed. */
-static bool decode_switch(struct bms *bms, const struct reply *reply, struct pack *pack)
+static void decode_switch(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
     struct jbd_memory *memory = bms_memory(bms);
     const uint8_t *asked = reply->request->bytes;
     if (asked[1] != JBD_WRITE || asked[3] != 2)
-        return true;
+        return;
     if (reply->reg == REG_SWITCH) {
         memory->held = asked[5] & (HELD_CHARGE | HELD_DISCHARGE);
     } else {
@@ -355,24 +349,21 @@ static bool decode_switch(struct bms *bms, const struct reply *reply, struct pac
     }
     memory->state_known = true;
     memory->settling = SETTLING_REPLIES;
-    return true;
 }
 
 /* Section 7.1: 11 | 00 | 02 | 6D 60                   280.00 Ah */
-static bool decode_cycle_capacity(struct bms *bms, const struct reply *reply, struct pack *pack)
+static void decode_cycle_capacity(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
     struct jbd_memory *memory = bms_memory(bms);
     memory->cycle_capacity = be16(reply->data);
-    return true;
 }
 
-static bool decode_leave(struct bms *bms, const struct reply *reply, struct pack *pack)
+static void decode_leave(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
     struct jbd_memory *memory = bms_memory(bms);
     memory->leave_asked = 0;
     bms->remark[0] = '\0';
     bms->way = PLACE_OUTSIDE;
-    return true;
 }
 
 // clang-format off
@@ -457,9 +448,12 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
             memory->new_switch = true;
         return BMS_REFUSED;
     }
-    if (reply.size < message->min || reply.size > message->max)
+    const bool odd = reply.reg == REG_CELLS && reply.size % 2 != 0;
+    if (reply.size < message->min || reply.size > message->max || odd)
         return BMS_INVALID;
-    return !message->take || message->take(bms, &reply, pack) ? BMS_DONE : BMS_INVALID;
+    if (message->take)
+        message->take(bms, &reply, pack);
+    return BMS_DONE;
 }
 
 /* ---- control (section 7) ---- */

@@ -26,6 +26,7 @@ struct answer {
     uint8_t info[512];
     size_t size;
     bool plain; /* INFO is text already */
+    enum ydt_return code;
 };
 
 /* The MOS switches as two bits of a byte. */
@@ -171,7 +172,7 @@ static void put_field(struct answer *answer, const struct topbms_field *field)
     }
 }
 
-static enum ydt_return answer_analog(struct answer *answer)
+static void answer_analog(struct answer *answer)
 {
     unsigned cells = count_cells(answer->pack);
     put_group(answer);
@@ -205,7 +206,6 @@ static enum ydt_return answer_analog(struct answer *answer)
     /* Unused fields, such as the counters of EG4. */
     while (answer->size < end && !(answer->id == ID_PYLONTECH && !is_large(answer)))
         put_uint(answer, 0, 1);
-    return RTN_OK;
 }
 
 /* ---- 44H ---- */
@@ -228,7 +228,7 @@ static const struct alarm_bit *find_bit(const struct topbms_variant *variant, un
     return found;
 }
 
-static enum ydt_return answer_status(struct answer *answer)
+static void answer_status(struct answer *answer)
 {
     const struct topbms_variant *variant = answer->variant;
     const struct pack *pack = answer->pack;
@@ -282,12 +282,11 @@ static enum ydt_return answer_status(struct answer *answer)
         set_bit(status, variant->discharge_mos);
     memcpy(answer->info + answer->size, rest, variant->tails[0].size);
     answer->size += variant->tails[0].size;
-    return RTN_OK;
 }
 
 /* ---- identity, limits, switches ---- */
 
-static enum ydt_return answer_product(struct answer *answer)
+static void answer_product(struct answer *answer)
 {
     const struct pack *pack = answer->pack;
     const char *const fields[] = {"TOPBMS",
@@ -300,23 +299,20 @@ static enum ydt_return answer_product(struct answer *answer)
     put_uint(answer, answer->number, 1);
     for (size_t i = 0; i < COUNT(fields); i++)
         put_text(answer, fields[i], 30, ' ');
-    return RTN_OK;
 }
 
-static enum ydt_return answer_board(struct answer *answer)
+static void answer_board(struct answer *answer)
 {
     put_text(answer, answer->pack->text[FIRMWARE], 20, 0);
-    return RTN_OK;
 }
 
-static enum ydt_return answer_serials(struct answer *answer)
+static void answer_serials(struct answer *answer)
 {
     put_text(answer, answer->pack->text[SERIAL], 20, ' ');
     put_text(answer, "", 20, ' ');
-    return RTN_OK;
 }
 
-static enum ydt_return answer_maker(struct answer *answer)
+static void answer_maker(struct answer *answer)
 {
     const char *firmware = answer->pack->text[FIRMWARE];
     const char *dot = strchr(firmware, '.');
@@ -325,26 +321,23 @@ static enum ydt_return answer_maker(struct answer *answer)
     put_uint(answer, dot ? (uint32_t) strtoul(dot + 1, NULL, 10) : 0, 1);
     put_text(answer, answer->id == ID_SEPLOS ? "CAN Protocol:Sofar" : "Pylon", 20,
              answer->id == ID_SEPLOS ? ' ' : '-');
-    return RTN_OK;
 }
 
-static enum ydt_return answer_plain(struct answer *answer)
+static void answer_plain(struct answer *answer)
 {
     answer->plain = true;
     put_text(answer, answer->pack->text[MODEL], 20, ' ');
     put_text(answer, answer->pack->text[FIRMWARE], 4, ' ');
     put_text(answer, answer->pack->text[SERIAL], 40, ' ');
-    return RTN_OK;
 }
 
-static enum ydt_return answer_module(struct answer *answer)
+static void answer_module(struct answer *answer)
 {
     put_uint(answer, answer->number, 1);
     put_text(answer, answer->pack->text[SERIAL], 16, ' ');
-    return RTN_OK;
 }
 
-static enum ydt_return answer_limits(struct answer *answer)
+static void answer_limits(struct answer *answer)
 {
     const struct pack *pack = answer->pack;
     put_uint(answer, answer->number, 1);
@@ -353,23 +346,24 @@ static enum ydt_return answer_limits(struct answer *answer)
     put_number(answer, pack->value[CHARGE_CURRENT_LIMIT_A], 0.1, 2, true);
     put_number(answer, -pack->value[DISCHARGE_CURRENT_LIMIT_A], 0.1, 2, true);
     put_uint(answer, mos_bits(pack, 7, 6), 1);
-    return RTN_OK;
 }
 
 /* 00 is on, 01 is off; one of the two MOS stays on. Even if refused, the reply contains both
  * states, like the byte "instruction" of 44H. */
-static enum ydt_return answer_switch(struct answer *answer)
+static void answer_switch(struct answer *answer)
 {
     const bool charge = answer->command == TOPBMS_CHARGE_MOS;
-    if (answer->asked[0] > 1)
-        return RTN_DATA;
+    if (answer->asked[0] > 1) {
+        answer->code = RTN_DATA;
+        return;
+    }
     bool on = answer->asked[0] == 0;
     bool refused =
         !on && !(pack_value_or(answer->pack, charge ? DISCHARGE_MOS : CHARGE_MOS, 1) > 0);
     if (!refused)
         pack_set(answer->pack, charge ? CHARGE_MOS : DISCHARGE_MOS, on);
     put_uint(answer, mos_bits(answer->pack, 1, 2), 1);
-    return refused ? RTN_NOT_DONE : RTN_OK;
+    answer->code = refused ? RTN_NOT_DONE : RTN_OK;
 }
 
 enum asked_info { INFO_NONE, INFO_NUMBER, INFO_SWITCH, INFO_AS_VARIANT };
@@ -382,7 +376,7 @@ static const struct service {
     uint8_t command;
     uint8_t variants;     /* bit n: enum topbms_id n */
     enum asked_info info;
-    enum ydt_return (*answer)(struct answer *answer);
+    void (*answer)(struct answer *answer);
 } services[] = {
     /* command             variants                              INFO             answer */
     {TOPBMS_ANALOG,        EACH,                                 INFO_AS_VARIANT, answer_analog},
@@ -426,8 +420,10 @@ static enum ydt_return serve_frame(struct answer *answer, const struct ydt_frame
         const struct service *service = &services[i];
         if (service->command != asked->head.code || !(service->variants >> answer->id & 1))
             continue;
-        enum ydt_return code = check_info(answer, service);
-        return code == RTN_OK ? service->answer(answer) : code;
+        answer->code = check_info(answer, service);
+        if (answer->code == RTN_OK)
+            service->answer(answer);
+        return answer->code;
     }
     return RTN_COMMAND;
 }

@@ -243,8 +243,7 @@ static const struct alarm_bit eg4_alarms[] = {
 
 const struct topbms_variant topbms_variants[TOPBMS_IDS] = {
     [ID_TOPBMS] = {
-        .version = 0x21, .reply_version = 0x52, .names_pack = true, .master = 1,
-        .flag_absent = true, .flag_stands = true,
+        .version = 0x21, .reply_version = 0x52, .names_pack = true, .master = 1, .flag_absent = true, .flag_stands = true,
         DEGREES, /* whether sensor 5 or 6 is the MOS is unknown */
         .count_at = 6, .lengths = {{6, 19}, {5, 16}}, .may_end_early = true, FIELDS(topbms_fields),
         /* Older firmware probably lacks the short-circuit bytes and status 10 to 15 (section 5). */
@@ -254,8 +253,7 @@ const struct topbms_variant topbms_variants[TOPBMS_IDS] = {
         .identity = TOPBMS_PRODUCT, .serial = TOPBMS_SERIAL,
     },
     [ID_TOPBAND] = {
-        .version = 0x21, .reply_version = 0x21, .names_pack = true, .master = 1,
-        .flag_absent = true,
+        .version = 0x21, .reply_version = 0x21, .names_pack = true, .master = 1, .flag_absent = true,
         KELVIN(2731), .mos_sensor = LAST_SENSOR,
         .count_at = 6, .lengths = {{0, 15}, {0, 13}}, .may_end_early = true, .fields = topbms_fields, .field_count = 8,
         .tails = {{11, 3, 8}}, .tail_count_at = 2, .tail_count = 8, ALARMS(topband_alarms),
@@ -263,8 +261,7 @@ const struct topbms_variant topbms_variants[TOPBMS_IDS] = {
         .identity = TOPBMS_MAKER,
     },
     [ID_PACE] = {
-        .version = 0x25, .reply_version = 0x25, .names_pack = true, .master = 1,
-        .flag_stands = true,
+        .version = 0x25, .reply_version = 0x25, .names_pack = true, .master = 1, .flag_stands = true,
         KELVIN(2730), .mos_sensor = 5, .soc_by_capacities = true,
         .count_at = 6, .lengths = {{0, 13}, {0, 14}, {0, 27}, {0, 23}, {0, 35}}, FIELDS(pace_fields),
         /* Newer firmware adds faults, indications, two bytes of active balancing, and faults. */
@@ -274,8 +271,7 @@ const struct topbms_variant topbms_variants[TOPBMS_IDS] = {
         .identity = TOPBMS_BOARD, .serial = TOPBMS_SERIALS,
     },
     [ID_SEPLOS] = {
-        .version = 0x20, .reply_version = 0x20, .names_pack = true, .master = 1,
-        .flag_stands = true,
+        .version = 0x20, .reply_version = 0x20, .names_pack = true, .master = 1, .flag_stands = true,
         KELVIN(2731), .mos_sensor = 6,
         .count_at = 6, .lengths = {{10, 27}}, FIELDS(seplos_fields),
         .tails = {{23, 3, 20}}, .tail_count_at = 2, .tail_count = 20, ALARMS(seplos_alarms),
@@ -283,8 +279,7 @@ const struct topbms_variant topbms_variants[TOPBMS_IDS] = {
         .identity = TOPBMS_MAKER,
     },
     [ID_PYLONTECH] = {
-        .version = 0x20, .reply_version = 0x20, .names_pack = true, .master = 2,
-        .flag_stands = true,
+        .version = 0x20, .reply_version = 0x20, .names_pack = true, .master = 2, .flag_stands = true,
         KELVIN(2731), .soc_by_capacities = true,
         .count_at = 6, .lengths = {{4, 17}, {2, 11}}, FIELDS(pylontech_fields),
         .tails = {{8, 3, 5}}, .tail_count_at = NOWHERE, ALARMS(pylontech_alarms),
@@ -292,8 +287,7 @@ const struct topbms_variant topbms_variants[TOPBMS_IDS] = {
         .identity = TOPBMS_MAKER, .serial = TOPBMS_MODULE, .limits = TOPBMS_LIMITS,
     },
     [ID_EG4] = {
-        .version = 0x20, .reply_version = 0x20, .master = 1,
-        .flag_stands = true,
+        .version = 0x20, .reply_version = 0x20, .master = 1, .flag_stands = true,
         KELVIN(2731), .uncounted_sensors = 2, .mos_sensor = LAST_SENSOR,
         .count_at = 10, .lengths = {{15, 53}}, FIELDS(eg4_fields),
         .tails = {{16, 3, 13}}, .tail_count_at = 2, .tail_count = 9, ALARMS(eg4_alarms),

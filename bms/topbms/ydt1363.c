@@ -136,37 +136,32 @@ bool ydt_read_info(const struct ydt_frame *frame, uint8_t info[YDT_INFO_MAX], si
     return true;
 }
 
-static void write_head(uint8_t *out, const struct ydt_head *head, size_t characters)
+/* Completes a frame around the characters of INFO that stand in it; returns its size. */
+static size_t enclose(uint8_t *out, const struct ydt_head *head, size_t characters)
 {
-    uint32_t lenid = (uint32_t) characters;
+    const uint32_t lenid = (uint32_t) characters;
+    const size_t end = YDT_HEAD_SIZE + characters;
     out[0] = SOI;
     put_hex(out + 1, 2, head->version);
     put_hex(out + 3, 2, head->address);
     put_hex(out + 5, 2, head->device);
     put_hex(out + 7, 2, head->code);
     put_hex(out + LENGTH_AT, 4, length_checksum(lenid) << 12 | lenid);
-}
-
-static size_t write_end(uint8_t *out, size_t characters)
-{
-    size_t at = YDT_HEAD_SIZE + characters;
-    put_hex(out + at, 4, checksum(out, at));
-    out[at + 4] = EOI;
-    return at + 5;
+    put_hex(out + end, 4, checksum(out, end));
+    out[end + 4] = EOI;
+    return end + 5;
 }
 
 size_t ydt_write(uint8_t *out, const struct ydt_head *head, const uint8_t *info, size_t size)
 {
-    write_head(out, head, 2 * size);
     for (size_t i = 0; i < size; i++)
         put_hex(out + YDT_HEAD_SIZE + 2 * i, 2, info[i]);
-    return write_end(out, 2 * size);
+    return enclose(out, head, 2 * size);
 }
 
 size_t ydt_write_text(uint8_t *out, const struct ydt_head *head, const uint8_t *text, size_t size)
 {
-    write_head(out, head, size);
     if (size > 0)
         memcpy(out + YDT_HEAD_SIZE, text, size);
-    return write_end(out, size);
+    return enclose(out, head, size);
 }

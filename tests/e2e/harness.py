@@ -195,6 +195,20 @@ class Gateway(Program):
         shutil.rmtree(self.folder)
 
 
+@contextlib.contextmanager
+def preloading(library, **more):
+    """Programs that are started meanwhile load this library before their own, and have more in their environment."""
+    before = dict(os.environ)
+    # A message of the sanitized build about that.
+    asan = ":".join(filter(None, (before.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))
+    os.environ.update(more, LD_PRELOAD=library, ASAN_OPTIONS=asan)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def children_of(pid):
     with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
         return [int(child) for child in file.read().split()]

@@ -11,11 +11,10 @@ import subprocess
 import tempfile
 import threading
 import time
-import unittest.mock
 
 import paho.mqtt.client as paho
 
-from harness import PATIENCE, Program, Standin, Way, free_port
+from harness import PATIENCE, Program, Standin, Way, free_port, preloading
 
 LINE = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nstale_after = 60s\n{3}\n"
 SOON_STALE = LINE.replace("60s", "2s")  # for what becomes of that; otherwise a busy machine does not make a pack stale
@@ -169,9 +168,7 @@ def preloaded(folder, text):
         file.write(text)
     subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", f"{folder}/before.so", f"{folder}/before.c", "-ldl"],
                    check=True)
-    # A message of the sanitized build about a library loaded before its own.
-    asan = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))
-    return unittest.mock.patch.dict(os.environ, LD_PRELOAD=f"{folder}/before.so", ASAN_OPTIONS=asan)
+    return preloading(f"{folder}/before.so")
 
 
 def name_servers_silent(folder):

@@ -11,9 +11,8 @@ import signal
 import struct
 import subprocess
 import time
-import unittest.mock
 
-from harness import Gateway, PATIENCE, free_port, main, simulate, until
+from harness import Gateway, PATIENCE, free_port, main, preloading, simulate, until
 from influx_harness import Database, ask, outlet_pid
 from test_influx import HISTORY, Place, Trouble, section
 
@@ -108,9 +107,7 @@ class Clock:
         return self.begun + PACE * (time.time() - self.begun) + self.moved
 
     def for_programs(self):
-        # A message of the sanitized build about a library loaded before its own.
-        asan = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))
-        return unittest.mock.patch.dict(os.environ, LD_PRELOAD=f"{self.path}.so", PACKGATE_TEST_CLOCK=self.path, ASAN_OPTIONS=asan)
+        return preloading(f"{self.path}.so", PACKGATE_TEST_CLOCK=self.path)
 
 
 def await_rows(place, wanted):

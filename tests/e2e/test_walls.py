@@ -10,9 +10,8 @@ import signal
 import socket
 import subprocess
 import tempfile
-import unittest.mock
 
-from harness import Gateway, PACKGATE, PATIENCE, await_value, main, outlet_pid, read_value, simulate
+from harness import Gateway, PACKGATE, PATIENCE, await_value, main, outlet_pid, preloading, read_value, simulate
 
 ROOT = os.path.join(os.path.dirname(__file__), "../..")
 
@@ -312,11 +311,8 @@ class Taken:
         # A stand-in for the gateway's Modbus server: another port of this host than that of the outlet's own server.
         self.other = socket.create_server(("127.0.0.1", 0))
         self.other.setblocking(False)
-        # A message of the sanitized build about a library loaded before its own.
-        new = {"LD_PRELOAD": f"{path}.so", "WALLS_CONTROL": control, "WALLS_OTHER": str(self.other.getsockname()[1]),
-               "ASAN_OPTIONS": ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))}
         history = "" if "[history]" in text else "[history]\nfile = none\n"
-        with unittest.mock.patch.dict(os.environ, new):
+        with preloading(f"{path}.so", WALLS_CONTROL=control, WALLS_OTHER=str(self.other.getsockname()[1])):
             self.gateway = Gateway(PACK.format(url) + history + text.replace("{folder}", self.folder.name), control=control)
 
     def __enter__(self):

@@ -279,7 +279,7 @@ static void begin_end(struct outlet *outlet)
     ev_io_stop(outlet->loop, &outlet->readable);
     timer_restart(outlet->loop, &outlet->deadline,
                   outlet->gone || outlet->kind->lingers ? OUTLET_WITHDRAW_S : OUTLET_END_S);
-    if (outlet->self)
+    if (outlet->self && outlet->kind->stop)
         outlet->kind->stop(outlet->self, outlet->gone);
     else
         outlet_over(outlet);

@@ -63,7 +63,7 @@ struct outlet_kind {
     void (*report)(void *self, struct pipe_report *report);
     /** Ends it: the gateway ends, or the section has changed or (`gone`) was removed. Calls
      * outlet_over when done, within OUTLET_END_S, or OUTLET_WITHDRAW_S when the section is gone or
-     * its kind lingers; after that the process is killed. */
+     * its kind lingers; after that the process is killed. NULL: it ends at once. */
     void (*stop)(void *self, bool gone);
     /** Writes what is only in memory, and reports. NULL: nothing to write. */
     void (*commit)(void *self);

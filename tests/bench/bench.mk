@@ -3,7 +3,8 @@
 # BENCH_ROUNDS how often it is repeated.
 
 BENCH          := $(BUILD)/tests/bench
-BENCH_PROGRAMS := $(addprefix $(BENCH)/,load floor polling decode latency damage malloc_count.so)
+BENCH_PROGRAMS := $(addprefix $(BENCH)/,load floor polling decode latency damage malloc_count.so) \
+                  $(if $(filter web,$(OUTLETS)),$(BENCH)/written)
 
 $(BENCH)/load $(BENCH)/floor: $(BENCH)/%: $(BENCH)/%.o $(BENCH)/fixture.o
 	$(call short,LINK,$@)
@@ -16,6 +17,10 @@ $(BENCH)/polling $(BENCH)/decode $(BENCH)/latency: $(BENCH)/%: $(BENCH)/%.o $(BE
 $(BENCH)/damage: $(BENCH)/damage.o $(LIBRARY)
 	$(call short,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
+
+$(BENCH)/written: $(BENCH)/written.o $(OUTLET_ARCHIVE) $(LIBRARY)
+	$(call short,LINK,$@)
+	$(Q)$(LINK) -Wl,--as-needed -o $@ $^ $(PKG_LIBS) $(OUTLET_LIBS)
 
 $(BENCH)/malloc_count.so: tests/bench/malloc_count.c Makefile
 	@mkdir -p $(@D)

@@ -72,8 +72,7 @@ def make_past(file, count, days):
 def measure_written(folder, count):
     """As the outlet writes, on a clock that is turned: the second of two days."""
     file = os.path.join(folder, "written.db")
-    packs = [f"p{n}=16:100:50:{n}" for n in range(1, count + 1)]
-    said = subprocess.run([f"{BUILD}/packgate-outlet-history", "simulate", "--written", file, "2", *packs], check=True, stdout=subprocess.PIPE).stdout
+    said = subprocess.run([f"{BUILD}/tests/bench/written", file, str(count)], check=True, stdout=subprocess.PIPE).stdout
     print(f"  {count} packs: {int(said) / 2**20:.1f} MiB written in a day, all levels, with what SQLite writes twice", flush=True)
     os.remove(file)
 

@@ -10,9 +10,6 @@
  * PACK is NAME=CELLS:AH:SOC[:SEED[:LAG]], a pack that has that state of charge now, with one cell
  * that is charged less by LAG percent; or NAME=PACK+PACK for a bank of packs named before it.
  *
- * --written writes like the outlet, every ten minutes, with rows of ten seconds that are kept for a
- * day, and prints how many bytes of the last day were handed to the file system.
- *
  * The packs charge by day, more or less according to the weather, and discharge by night; now and
  * then one does not answer. The batteries are those of simulated packs (bms/battery.h), the banks and
  * the rows are computed by the gateway's own code.
@@ -45,8 +42,6 @@
 #define SUNRISE_H 7.5
 #define SUNSET_H 15.5
 #define COMMIT_ROWS 10000
-#define COMMIT_S 600
-#define COMMITS_TO_PRUNE 6
 #define FOLLOW_S 3600.0 /* within which the state of charge follows that of the curve */
 #define PI 3.14159265358979323846
 
@@ -71,8 +66,6 @@ struct past {
     time_t now;
     long zone_s; /* the present UTC offset for all days: one with 23 hours would have a step */
     unsigned waiting;
-    bool as_outlet;
-    time_t committed_at;
 };
 
 /* 0 ≤ x < 1, the same for the same numbers. */
@@ -228,35 +221,10 @@ static bool make_moment(struct past *past, time_t t, double step)
                                           .discharged_wh = made->discharged_wh};
         history_add(&made->series, &made->pack, &status, (double) t, keep, past);
     }
-    if (!past->as_outlet)
-        return past->waiting < COMMIT_ROWS || commit(past);
-    if (t - past->committed_at < COMMIT_S)
-        return true;
-    past->committed_at = t;
-    for (unsigned i = 0; i < past->count; i++) {
-        past->current = &past->packs[i];
-        history_flush(&past->current->series, false, keep, past); /* hours and days so far */
-    }
-    const bool good = commit(past);
-    while (good && t / COMMIT_S % COMMITS_TO_PRUNE == 0 && store_prune(past->store, t))
-        ;
-    return good;
+    return past->waiting < COMMIT_ROWS || commit(past);
 }
 
-/* What this process has handed to the file system. */
-static long long written(void)
-{
-    char line[80];
-    long long bytes = 0;
-    FILE *in = fopen("/proc/self/io", "r");
-    while (in && fgets(line, sizeof line, in))
-        sscanf(line, "wchar: %lld", &bytes);
-    if (in)
-        fclose(in);
-    return bytes;
-}
-
-static bool make_past(struct past *past, double days, double minutes, long long *before)
+static bool make_past(struct past *past, double days, double minutes)
 {
     const time_t begin = (past->now - (time_t) (days * DAY_S)) / COARSE_S * COARSE_S;
     time_t before_t = begin - COARSE_S;
@@ -272,12 +240,10 @@ static bool make_past(struct past *past, double days, double minutes, long long 
     }
     note(past, begin, "started", NULL, EVENT_NO_LEVEL, "0.2");
     for (time_t t = begin, next; t < past->now; before_t = t, t = next) {
-        if (past->as_outlet || past->now - t <= RECENT_KEPT_S)
+        if (past->now - t <= RECENT_KEPT_S)
             next = t + FINE_S;
         else
             next = t + (past->now - t > minutes * DAY_S ? SPARSE_S : COARSE_S);
-        if (past->as_outlet && past->now - t > DAY_S && past->now - next <= DAY_S)
-            *before = written();
         if (!make_moment(past, t, (double) (t - before_t)))
             return false;
     }
@@ -326,9 +292,6 @@ static bool add_pack(struct past *past, const char *text)
 int history_simulate(int argc, char **argv)
 {
     static struct past past;
-    past.as_outlet = argc > 1 && strcmp(argv[1], "--written") == 0;
-    argv += past.as_outlet;
-    argc -= past.as_outlet;
     char *rest = "";
     const double days = argc > 3 ? strtod(argv[2], &rest) : 0;
     const double minutes = *rest == ':' ? strtod(rest + 1, NULL) : days;
@@ -336,7 +299,7 @@ int history_simulate(int argc, char **argv)
     for (int i = 3; i < argc && good; i++)
         good = add_pack(&past, argv[i]);
     if (!good) {
-        fprintf(stderr, "usage: packgate-outlet-history simulate [--written] FILE DAYS[:MINUTES]\n"
+        fprintf(stderr, "usage: packgate-outlet-history simulate FILE DAYS[:MINUTES]\n"
                         "           NAME=CELLS:AH:SOC[:SEED[:LAG]]... NAME=PACK+PACK...\n");
         return 2;
     }
@@ -346,16 +309,13 @@ int history_simulate(int argc, char **argv)
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         if (snprintf(beside, sizeof beside, "%s%s", argv[1], ends[i]) < (int) sizeof beside)
             unlink(beside);
-    const struct store_limits limits = {.keep_s = {[LEVEL_RECENT] = past.as_outlet ? DAY_S : 0}};
-    long long before = 0;
+    const struct store_limits limits = {{0}};
     setenv("TZ", ":/etc/localtime", 0); /* or mktime() looks that file up again for each poll */
     past.now = time(NULL);
     past.zone_s = clock_zone((double) past.now);
     past.store = store_new(argv[1], &limits);
-    good = make_past(&past, days, minutes, &before);
+    good = make_past(&past, days, minutes);
     store_free(past.store);
-    if (good && past.as_outlet)
-        printf("%lld\n", written() - before);
     if (!good)
         fprintf(stderr, "packgate-outlet-history: cannot write %s\n", argv[1]);
     return good ? 0 : 1;

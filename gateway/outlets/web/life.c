@@ -237,12 +237,6 @@ static void *start_web(struct outlet *outlet)
     return web;
 }
 
-static void stop_web(void *self, bool gone)
-{
-    struct web *web = self;
-    outlet_over(web->outlet);
-}
-
 static const struct outlet_command commands[] = {{"password", password_command}, {NULL, NULL}};
 
 const struct outlet_kind outlet_web = {
@@ -253,6 +247,5 @@ const struct outlet_kind outlet_web = {
     .changed = on_changed,
     .ordered = on_ordered,
     .report = report_web,
-    .stop = stop_web,
     .commands = commands,
 };

@@ -34,9 +34,7 @@ struct waiting_row {
 
 struct waiting_event {
     TAILQ_ENTRY(waiting_event) entry;
-    int64_t t;
-    int level;
-    char *texts[4]; /* pack, kind, name, text; NULL: none */
+    char *sql; /* the statements that write it; of SQLite */
 };
 
 struct store {
@@ -192,8 +190,7 @@ static void drop_event(struct store *store)
 {
     struct waiting_event *event = TAILQ_FIRST(&store->events);
     TAILQ_REMOVE(&store->events, event, entry);
-    for (size_t i = 0; i < sizeof event->texts / sizeof *event->texts; i++)
-        free(event->texts[i]);
+    sqlite3_free(event->sql);
     free(event);
     store->event_count--;
 }
@@ -244,15 +241,19 @@ void store_row(struct store *store, const char *pack, enum history_level level,
 
 void store_event(struct store *store, const struct store_event *event)
 {
-    const char *texts[] = {event->pack, event->kind, event->name, event->text};
     struct waiting_event *waiting = alloc_zeroed(1, sizeof *waiting);
+    char level[12] = "NULL";
+    if (event->level != EVENT_NO_LEVEL)
+        snprintf(level, sizeof level, "%d", event->level);
+    /* %Q writes NULL as it is; a pack without a name cannot be added, and is ignored. */
+    waiting->sql = alloc_checked(sqlite3_mprintf(
+        "INSERT OR IGNORE INTO pack(name) VALUES(%Q); INSERT INTO event VALUES(%lld, "
+        "(SELECT id FROM pack WHERE name = %Q), %Q, %Q, %s, %Q)",
+        event->pack, (long long) event->t, event->pack, event->kind, event->name, level,
+        event->text));
     if (store->event_count >= EVENTS_MOST)
         drop_event(store);
     store->event_count++;
-    waiting->t = event->t;
-    waiting->level = event->level;
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        waiting->texts[i] = texts[i] ? alloc_checked(strdup(texts[i])) : NULL;
     TAILQ_INSERT_TAIL(&store->events, waiting, entry);
 }
 
@@ -319,26 +320,6 @@ static bool put_row(struct store *store, const struct waiting_row *waiting)
     return done;
 }
 
-static bool put_event(struct store *store, const struct waiting_event *event)
-{
-    const int64_t id = event->texts[0] ? pack_id(store, event->texts[0]) : 0;
-    sqlite3_stmt *statement =
-        id < 0 ? NULL : file_prepare(store->db, "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?)");
-    if (!statement)
-        return false;
-    sqlite3_bind_int64(statement, 1, event->t);
-    if (event->texts[0])
-        sqlite3_bind_int64(statement, 2, id);
-    sqlite3_bind_text(statement, 3, event->texts[1], -1, SQLITE_STATIC);
-    sqlite3_bind_text(statement, 4, event->texts[2], -1, SQLITE_STATIC);
-    if (event->level != EVENT_NO_LEVEL)
-        sqlite3_bind_int(statement, 5, event->level);
-    sqlite3_bind_text(statement, 6, event->texts[3], -1, SQLITE_STATIC);
-    const bool done = sqlite3_step(statement) == SQLITE_DONE;
-    sqlite3_finalize(statement);
-    return done;
-}
-
 static bool write_all(struct store *store)
 {
     const struct waiting_row *row;
@@ -350,7 +331,7 @@ static bool write_all(struct store *store)
     if (!put_row(store, row))
         return false;
     TAILQ_FOREACH(event, &store->events, entry)
-    if (!put_event(store, event))
+    if (!file_run(store->db, event->sql))
         return false;
     snprintf(complete, sizeof complete, "INSERT OR REPLACE INTO complete VALUES(1, %lld)",
              (long long) store->complete);
@@ -389,12 +370,10 @@ bool store_commit(struct store *store)
     return true;
 }
 
+/* NaN is bound as NULL, and the column makes an integer of a whole number. */
 static void bind_scaled(sqlite3_stmt *statement, int at, double number, double scale)
 {
-    if (isnan(number))
-        sqlite3_bind_null(statement, at);
-    else
-        sqlite3_bind_int64(statement, at, llround(number * scale));
+    sqlite3_bind_double(statement, at, round(number * scale));
 }
 
 static bool put_health(struct store *store, int64_t pack, const struct health_day *day)

@@ -4,8 +4,6 @@
 
 #include "base/text.h"
 
-#include "bms/bytes.h"
-
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -45,22 +43,14 @@ bool http_argument(const struct http_request *request, const char *name, char *o
 {
     const char *text =
         MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
-    size_t at = 0;
-    for (; text && *text; text++) {
-        int c = (unsigned char) *text;
-        if (c == '%') {
-            if (hex_digit(text[1]) < 0 || hex_digit(text[2]) < 0)
-                return false;
-            c = hex_digit(text[1]) * 16 + hex_digit(text[2]);
-            text += 2;
-        }
-        if (c < 0x20 || c == 0x7F || at + 1 >= size)
+    if (!text || strlen(text) >= size)
+        return false;
+    strcpy(out, text);
+    const size_t length = MHD_http_unescape(out);
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char) out[i] < 0x20 || out[i] == 0x7F)
             return false;
-        out[at++] = (char) c;
-    }
-    if (text)
-        out[at] = '\0';
-    return text != NULL;
+    return true;
 }
 
 void http_dress(struct MHD_Response *response, const char *type)

@@ -137,7 +137,7 @@ struct map_status {
     uint32_t reconnects;
     uint32_t implausible;     /* values rejected because they were out of range */
     uint32_t spikes;          /* readings discarded, because the next one contradicted them */
-    uint32_t bms;             /* another number: another protocol; 0: it is still being read */
+    int32_t bms;              /* another number: another protocol; below 0: not all is read yet */
     const char *driver;       /* its name; NULL: none */
     const char *driver_title; /* begins with the make of the battery; NULL: the make is not known */
     uint16_t memory_mib;      /* available on the host */

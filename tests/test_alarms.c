@@ -53,7 +53,8 @@ TEST(another_bms)
     const uint32_t low = 1u << SOC_LOW, high = 1u << SOC_HIGH;
     struct pack values = cleared_pack();
     struct alarms alarms = {low | high, high, 0};
-    static const uint32_t then[] = {7, 0, 7}; /* the first is known at once, of notes without one */
+    /* Stored without a number; then another BMS is being read, which was not the one after all. */
+    static const int32_t then[] = {-7, -7, -8, 7};
     for (size_t i = 0; i < COUNT(then); i++) {
         alarms = alarms_after(alarms, &values, then[i]);
         assert_int_equal(alarms.warning, low | high);
@@ -65,6 +66,9 @@ TEST(another_bms)
     assert_int_equal(after.warning, high);
     assert_int_equal(after.protection, 0);
     assert_int_equal(after.bms, 8);
+    alarms = alarms_after((struct alarms){0, 0, 7}, &values, -8);
+    assert_int_equal(alarms.warning, high);
+    assert_int_equal(alarms.bms, 8);
 }
 
 static struct pack cells_and_sensors(void)

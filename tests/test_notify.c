@@ -23,7 +23,7 @@ static struct notify_config config;
 static struct events events;
 static struct pack values;
 static bool fresh, silent;
-static uint32_t bms;
+static int32_t bms;
 static double at; /* clock */
 static char told[2000];
 static double began, lasted; /* of the last event */
@@ -247,7 +247,7 @@ TEST(another_bms)
     alarm_at(ALARM_PROTECTION);
     values.value[CELL_DELTA_MV] = 200;
     pass(40);
-    bms = 0;
+    bms = -8;
     pack_clear(&values);
     pass(60);
     bms = 8;
@@ -264,7 +264,7 @@ TEST(another_bms_in_another_life)
     bms = 7;
     alarm_at(ALARM_PROTECTION);
     pass(40);
-    bms = 0;
+    bms = -8;
     pack_clear(&values);
     pack_alarm_at(&values, SOC_LOW, ALARM_WARNING, true);
     pass(40);
@@ -280,6 +280,7 @@ TEST(another_bms_in_another_life)
         events_take_note(&events, order ? CELL_OVER_VOLTAGE : SOC_LOW, order ? old : new, 0,
                          START + 90);
         pack_clear(&values);
+        bms = -8;
         pass(40);
         bms = 8;
         pass(60);

@@ -148,7 +148,7 @@ static inline struct alarms outlet_alarms(const struct outlet *outlet, const cha
     const char *text = outlet_note(outlet, key);
     if (!text || sscanf(text, "%x %x %x", &warning, &protection, &bms) < 2)
         return (struct alarms){0};
-    return (struct alarms){warning, protection, bms};
+    return (struct alarms){warning, protection, (int32_t) bms};
 }
 
 /** Queries the gateway: "status" (the JSON of `packgate status`), "configuration" (its text without secrets, and its

@@ -3,20 +3,22 @@
 #include "alarms.h"
 
 #include <math.h>
+#include <stdlib.h>
 
-bool alarms_other_bms(uint32_t before, uint32_t bms)
+bool alarms_other_bms(int32_t before, int32_t bms)
 {
-    return before && bms && before != bms;
+    return before > 0 && bms > 0 && before != bms;
 }
 
-struct alarms alarms_after(struct alarms before, const struct pack *values, uint32_t bms)
+struct alarms alarms_after(struct alarms before, const struct pack *values, int32_t bms)
 {
     if (alarms_other_bms(before.bms, bms))
         before = (struct alarms){0};
+    const bool held = before.bms > 0 && (before.warning || before.protection);
     return (struct alarms){
         .warning = (before.warning & ~values->alarms_can_warn) | values->alarms_warning,
         .protection = (before.protection & ~values->alarms_can_protect) | values->alarms_protection,
-        .bms = bms ? bms : before.bms,
+        .bms = held ? before.bms : abs(bms),
     };
 }
 

@@ -13,15 +13,16 @@
 /* As last read, a bit for each enum pack_alarm. All zeros: none. */
 struct alarms {
     uint32_t warning, protection;
-    uint32_t bms; /* which has reported them, by `bms` of struct map_status; 0: not known */
+    int32_t
+        bms; /* which has reported them: `bms` of struct map_status without its sign; 0: not known */
 };
 
-/** Whether the pack has another BMS than before, so that what the one before has reported is over. */
-bool alarms_other_bms(uint32_t before, uint32_t bms);
+/** Whether the pack has another BMS than before, which was read completely, so that what the one before has reported is over. */
+bool alarms_other_bms(int32_t before, int32_t bms);
 
 /** Returns the alarms after a poll cycle with these values of this BMS. An alarm that was not read, because its
  * reply was lost or is still to come, keeps its state, unless another BMS has reported it. The same holds for each level. */
-struct alarms alarms_after(struct alarms before, const struct pack *values, uint32_t bms);
+struct alarms alarms_after(struct alarms before, const struct pack *values, int32_t bms);
 
 /** 0 if the alarm is not active, else the worst enum alarm_level. */
 int alarms_level(struct alarms alarms, int alarm);

@@ -164,16 +164,16 @@ static void combine(struct bank_source *bank, double now)
         apply_shunt(bank, members, now);
 }
 
-/* The sum over all packs, once those that count were read completely: an alarm that one of them still has is not over. */
-static uint32_t bms_of(const struct bank_source *bank)
+/* The sum over all packs, above 0 once those that count were read completely: an alarm that one of them still has is not over. */
+static int32_t bms_of(const struct bank_source *bank)
 {
-    uint32_t sum = 0;
+    int32_t sum = 0;
+    bool is_read = !isnan(bank->source.read_at);
     for (unsigned i = 0; i < bank->config->pack_count; i++) {
-        if (!is_missing(bank, i) && !bank->members[i]->status.bms)
-            return 0;
+        is_read &= is_missing(bank, i) || bank->members[i]->status.bms > 0;
         sum += pack_source_bms(bank->parts[i]);
     }
-    return isnan(bank->source.read_at) ? 0 : sum;
+    return is_read ? sum : -sum;
 }
 
 static void refresh_status(struct bank_source *bank, const struct map_status *host,

@@ -6,7 +6,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "bms/checksum.h"
+#include "bms/modbus/modbus.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -66,14 +68,16 @@ void pack_source_free(struct pack_source *source)
     free(source);
 }
 
-uint32_t pack_source_bms(const struct pack_source *source)
+int32_t pack_source_bms(const struct pack_source *source)
 {
     const struct pack_config *config = source->poller->config;
     const char *const *variants = config->driver->variants;
-    char text[2 * NAME_SIZE + PORT_SIZE];
-    const int size = snprintf(text, sizeof text, "%s %s %s", config->driver->name,
-                              variants ? variants[config->options.variant] : "", config->map.path);
-    return crc16_modbus((const uint8_t *) text, (size_t) size) + 1u;
+    const struct modbus_user *map = config->options.map;
+    char text[3 * NAME_SIZE];
+    const int size =
+        snprintf(text, sizeof text, "%s %s %" PRIx64, config->driver->name,
+                 variants ? variants[config->options.variant] : "", map ? map->contents : 0);
+    return crc16_modbus((const uint8_t *) text, (size_t) size) + 1;
 }
 
 static void refresh_status(struct pack_source *source, const struct map_status *host,
@@ -97,8 +101,8 @@ static void refresh_status(struct pack_source *source, const struct map_status *
     status->spikes = poller->counters.spikes;
     const struct bms_driver *driver = poller->config->driver;
     status->driver = driver->name;
-    if (poller->complete && !isnan(poller->published_at))
-        status->bms = pack_source_bms(source);
+    const bool is_read = poller->complete && !isnan(poller->published_at);
+    status->bms = is_read ? pack_source_bms(source) : -pack_source_bms(source);
     /* `auto` and `modbus`, which are not in the list, have no make. */
     status->driver_title = bms_driver_find(driver->name) ? driver->title : NULL;
     status->pack_name = poller->config->name;

@@ -65,8 +65,8 @@ unsigned pack_source_publish(struct pack_source *source, const struct map_status
 unsigned pack_source_tick(struct pack_source *source, const struct map_status *host,
                           const struct tm *local, double now);
 
-/** A number for the protocol by which the pack is read: `bms` of struct map_status, before anything was read as well. */
-uint32_t pack_source_bms(const struct pack_source *source);
+/** The number of the protocol by which the pack is read: `bms` of struct map_status without its sign. */
+int32_t pack_source_bms(const struct pack_source *source);
 
 /** See packs_order. */
 enum order_result pack_source_order(struct pack_source *source,

@@ -113,6 +113,24 @@ def of_a_silent_one_nothing_is_known():
         assert not pack["fresh"] and not pack["alarms"] and "model" not in pack and "last" not in pack, pack
 
 
+def an_alarm_that_a_map_had_in_the_wrong_place_ends():
+    board, url = simulate("eg4-ll", f"profile=fixed,alarm.{ALARM}=warning", "--address", 1)
+    with board, tempfile.TemporaryDirectory(prefix="packgate-another-") as folder:
+        path = f"{folder}/bms.txt"
+        text = PACK.format("shed", f"modbus {path}", url, 1) + "address = 1\n"
+        with open("conf/modbus-map-example.txt") as example, open(path, "w") as file:
+            rows = example.readlines()
+            file.writelines(rows)
+        with Page(packs=text) as page:
+            until(lambda: page.json("/api/v1/packs")[0], lambda pack: alarms_of(pack) == [(ALARM, "warning")])
+            with open(path, "w") as file:
+                file.writelines(row for row in rows if ALARM not in row)
+            page.rewrite(text + WEB)
+            page.wait_for("the new configuration is in force")
+            page.await_fresh("shed")
+            until(lambda: page.json("/api/v1/packs")[0], lambda pack: pack["fresh"] and not pack["alarms"])
+
+
 def begins_unknown_after_a_restart():
     with Site() as site:
         with site.page("daly") as page:
@@ -123,4 +141,5 @@ def begins_unknown_after_a_restart():
 
 
 if __name__ == "__main__":
-    main([begins_unknown_after_a_reload, of_a_silent_one_nothing_is_known, begins_unknown_after_a_restart])
+    main([begins_unknown_after_a_reload, of_a_silent_one_nothing_is_known, an_alarm_that_a_map_had_in_the_wrong_place_ends,
+          begins_unknown_after_a_restart])

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define SOC_HYSTERESIS 5.0
 #define CELL_HYSTERESIS 0.8
@@ -173,9 +174,10 @@ unsigned events_look(struct events *events, const struct notify_config *config,
         /* Right after a start: neither fresh nor reported as silent. */
         if (i == WATCH_STALE ? !seen->fresh && !seen->silent : !seen->fresh)
             continue;
+        const bool held = watch->level > 0 && watch->bms > 0;
         note_level(watch, level_now(events, i, config, seen), config->hold_s, now, time);
-        if (watch->level > 0 && seen->bms)
-            watch->bms = seen->bms;
+        if (watch->level > 0 && (seen->bms > 0 || !held))
+            watch->bms = abs(seen->bms);
         count += update_watch(config, i, watch, now, &out[count]);
     }
     if (seen->fresh)
@@ -211,7 +213,7 @@ bool events_take_note(struct events *events, unsigned number, const char *text, 
     watch->told_at = now - fmax(time - told_at, 0);
     watch->began = began > 0 ? began : NAN;
     watch->level = told;
-    watch->bms = bms;
+    watch->bms = (int32_t) bms;
     if (number < PACK_ALARM_COUNT) {
         events->alarms.warning |= (uint32_t) (told == ALARM_WARNING) << number;
         events->alarms.protection |= (uint32_t) (told == ALARM_PROTECTION) << number;

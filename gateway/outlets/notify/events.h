@@ -25,7 +25,7 @@ struct watch {
     int told;         /* level that was reported; 0: none, or its end was reported */
     int last;         /* the same, but kept when the end is reported */
     double told_at;   /* clock: of `last`; NaN: never */
-    uint32_t bms;     /* which had it last, by `bms` of struct map_status; 0: not known */
+    int32_t bms;      /* which had it last, as in struct alarms */
 };
 
 struct events {
@@ -44,7 +44,7 @@ struct seen {
     bool fresh;
     bool silent; /* it is stale for long enough to be reported */
     const struct pack *values;
-    uint32_t bms; /* of struct map_status */
+    int32_t bms; /* of struct map_status */
 };
 
 void events_init(struct events *events);

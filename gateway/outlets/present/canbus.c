@@ -4,8 +4,8 @@
  * port and by TCP frames are lines of SLCAN.
  *
  * Frames wait in the interface while no device on the bus acknowledges them, and no program can take them back: limits
- * would be sent long after they were true. So the name of the battery goes first, which never changes. The others follow,
- * with the values of that moment, once it has left the interface.
+ * would be sent long after they were true. So the name of the battery goes first, which never changes. Each of the others
+ * follows, with the values of that moment, once the one before has left the interface, whose queue has room for few.
  */
 #include "present.h"
 
@@ -22,8 +22,8 @@ _Static_assert(CAN_PERIOD_S == 1.0, "the period of the timer in present.c");
 struct canbus {
     struct present *present;
     const struct table *table;
-    struct shown told; /* decoded from the frames that were sent last */
-    bool due;          /* the name was sent, and the frames after it were not */
+    unsigned next;              /* place of the message that is sent next */
+    struct shown sending, told; /* decoded from the frames of this set, and of the last whole one */
 };
 
 static bool has_message(const struct table *table, unsigned id)
@@ -34,31 +34,37 @@ static bool has_message(const struct table *table, unsigned id)
     return false;
 }
 
-static void send_message(struct canbus *canbus, struct bus *bus, unsigned id,
+/* False: nothing in it is known. */
+static bool send_message(struct canbus *canbus, struct bus *bus, unsigned id,
                          const struct shown *shown)
 {
     uint8_t message[TABLE_MESSAGE_MAX], line[SLCAN_LINE];
     const unsigned size = table_write(canbus->table, id, shown, message);
     struct can_message frame = {.id = (uint16_t) id, .size = (uint8_t) size};
     if (size == 0 || size > sizeof frame.data)
-        return;
+        return false;
     memcpy(frame.data, message, size);
     if (bus_send_all(bus, line, slcan_write(&frame, line)))
-        table_read(canbus->table, id, message, size, &canbus->told);
+        table_read(canbus->table, id, message, size, &canbus->sending);
+    return true;
 }
 
-static void send_values(void *self, struct bus *bus, double now)
+static void send_next(void *self, struct bus *bus, double now)
 {
     struct canbus *canbus = self;
+    const struct table *table = canbus->table;
     struct shown shown;
-    if (!canbus->due || !present_answers(canbus->present, canbus->present->pack, now))
+    bool sent = false;
+    if (canbus->next >= table->message_count ||
+        !present_answers(canbus->present, canbus->present->pack, now))
         return;
-    canbus->due = false;
     present_fill_shown(canbus->present, &shown, now);
-    pack_clear(&canbus->told.values);
-    for (unsigned i = 0; i < canbus->table->message_count; i++)
-        if (canbus->table->messages[i].message != CAN_BATTERY_NAME)
-            send_message(canbus, bus, canbus->table->messages[i].message, &shown);
+    while (!sent && canbus->next < table->message_count) {
+        const unsigned id = table->messages[canbus->next++].message;
+        sent = id != CAN_BATTERY_NAME && send_message(canbus, bus, id, &shown);
+    }
+    if (canbus->next == table->message_count)
+        canbus->told = canbus->sending;
 }
 
 static void second(void *self, struct bus *bus, double now)
@@ -69,10 +75,11 @@ static void second(void *self, struct bus *bus, double now)
         return;
     present_fill_shown(canbus->present, &shown, now);
     bus_drop_unsent(bus);
-    canbus->due = true;
+    canbus->next = 0;
+    pack_clear(&canbus->sending.values);
     send_message(canbus, bus, CAN_BATTERY_NAME, &shown);
-    if (!bus_confirms(bus))
-        send_values(canbus, bus, now);
+    while (!bus_confirms(bus) && canbus->next < canbus->table->message_count)
+        send_next(canbus, bus, now);
 }
 
 static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, size_t size,
@@ -107,13 +114,14 @@ static void *start_canbus(struct present *present, double now)
     struct canbus *canbus = alloc_zeroed(1, sizeof *canbus);
     canbus->present = present;
     canbus->table = can_table_find(present->config->protocol);
-    shown_clear(&canbus->told);
-    pack_clear(&canbus->told.values);
+    shown_clear(&canbus->sending);
+    pack_clear(&canbus->sending.values);
+    canbus->told = canbus->sending;
     return canbus;
 }
 
 const struct speaker can_speaker = {
     .start = start_canbus,
-    .events = {.heard = heard, .opened = opened, .confirmed = send_values},
+    .events = {.heard = heard, .opened = opened, .confirmed = send_next},
     .second = second,
 };

@@ -13,8 +13,7 @@
 /* As last read, a bit for each enum pack_alarm. All zeros: none. */
 struct alarms {
     uint32_t warning, protection;
-    int32_t
-        bms; /* which has reported them: `bms` of struct map_status without its sign; 0: not known */
+    int32_t bms; /* of which they are: `bms` of struct map_status, positive; 0: not known */
 };
 
 /** Whether the pack has another BMS than before, which was read completely, so that what the one before has reported is over. */

@@ -439,11 +439,8 @@ static void attempt(struct connection *connection)
 {
     connection->words[0] = connection->library[0] = '\0';
     connection->stage = CONNECTION_NONE;
-    connection->mosquitto = mosquitto_new(connection->settings.client_id, true, connection);
-    if (!connection->mosquitto) {
-        handle_failure(connection, "out of memory");
-        return;
-    }
+    connection->mosquitto =
+        alloc_checked(mosquitto_new(connection->settings.client_id, true, connection));
     int error = set_up(connection);
     if (error == MOSQ_ERR_SUCCESS) {
         errno = 0;

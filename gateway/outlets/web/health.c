@@ -102,6 +102,5 @@ char *past_health(struct past_asked *asked, struct query *query, struct worker_r
     put_days(object, days, query_health(query, pack, now - (most + 1) * DAY_S, now, days, most));
     json_object_set_new(object, "findings",
                         list_findings(findings, checkup_judge(query, pack, now, findings)));
-    free(days);
     return json_text(object);
 }

@@ -88,10 +88,10 @@ static bool find_client(struct web *web, struct web_request *request)
         for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
             request->unclear |= http_header(http, headers[i]) != NULL;
         if (request->unclear)
-            http_ends(http);
+            http->ends = true;
         return true;
     }
-    http_ends(http);
+    http->ends = true;
     const char *list = http_header(http, "X-Forwarded-For");
     const char *scheme = http_header(http, "X-Forwarded-Proto");
     if (scheme)
@@ -106,7 +106,7 @@ static bool find_client(struct web *web, struct web_request *request)
     const struct sockaddr *client = (const struct sockaddr *) &http->client;
     if (!allow_contains(&web->config->allow, client))
         return http_error(http, MHD_HTTP_FORBIDDEN, "not in `allow`");
-    return http_of_client(web->http, client) <= web->config->max_per_address ||
+    return http_of_client(web->http, client, false) <= web->config->max_per_address ||
            http_error(http, MHD_HTTP_SERVICE_UNAVAILABLE, "too many connections of one address");
 }
 

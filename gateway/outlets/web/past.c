@@ -213,10 +213,7 @@ static char *make_table(const struct past_asked *asked, struct query *query)
     past_begin(&rows, asked->past, asked->pack->index, query, ask);
     for (const struct history_row *row; (row = recent_next(&rows));)
         fill_row(&table, row);
-    char *text = rows.failed ? NULL : print_table(&table);
-    free(table.numbers);
-    free(table.starts);
-    return text;
+    return rows.failed ? NULL : print_table(&table);
 }
 
 char *past_json(struct past_asked *asked, struct query *query, struct worker_result *result)

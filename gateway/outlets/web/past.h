@@ -45,7 +45,7 @@ bool ask_parse(struct http_request *request, const char *pack, double wall, stru
 
 struct past_asked;
 
-/* Makes the JSON of an answer, in a worker. `query` NULL: only memory can be read. NULL: it cannot be read, or the result
+/* Makes the JSON of an answer, in a worker, whose end frees the rest. `query` NULL: only memory can be read. NULL: it cannot be read, or the result
  * has another status and a message. */
 typedef char *past_work(struct past_asked *asked, struct query *query,
                         struct worker_result *result);

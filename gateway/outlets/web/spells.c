@@ -153,7 +153,5 @@ char *past_alarms(struct past_asked *asked, struct query *query, struct worker_r
     past_begin(&rows, asked->past, asked->pack->index, query, &recent);
     for (const struct history_row *row; (row = recent_next(&rows));)
         add_row(&spells, row);
-    json_t *list = list_spells(asked, query, &spells);
-    free(spells.list);
-    return json_text(list);
+    return json_text(list_spells(asked, query, &spells));
 }

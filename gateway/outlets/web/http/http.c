@@ -32,7 +32,7 @@ struct client {
     int fd;
     enum client_state state;
     double since; /* of the state */
-    bool is_proxy, paused, cut, ends;
+    bool is_proxy, paused, cut;
     double begun_at; /* the request */
     unsigned status;
     struct MHD_Response *response; /* response that waits to be queued */
@@ -95,7 +95,7 @@ static bool same_host(const struct sockaddr_storage *a, const struct sockaddr *b
            0;
 }
 
-static unsigned count_clients(const struct http *http, const struct sockaddr *address, bool peers)
+unsigned http_of_client(const struct http *http, const struct sockaddr *address, bool peers)
 {
     unsigned count = 0;
     const struct client *client;
@@ -105,34 +105,24 @@ static unsigned count_clients(const struct http *http, const struct sockaddr *ad
     return count;
 }
 
-unsigned http_of_client(const struct http *http, const struct sockaddr *address)
-{
-    return count_clients(http, address, false);
-}
-
 /* Shuts the socket down: the library sees the end and closes it, maybe a turn later. Its place is free at once. */
-static void cut(struct client *client)
-{
-    if (client->cut)
-        return;
-    struct http *http = client->request.http;
-    client->cut = true;
-    http->counters.dropped++;
-    ev_io_stop(http->loop, &client->ended);
-    shutdown(client->fd, SHUT_RDWR);
-    http_wake(&client->request);
-}
-
 void http_cut(struct http_request *request)
 {
-    cut(client_of(request));
+    struct client *client = client_of(request);
+    if (client->cut)
+        return;
+    client->cut = true;
+    request->http->counters.dropped++;
+    ev_io_stop(request->http->loop, &client->ended);
+    shutdown(client->fd, SHUT_RDWR);
+    http_wake(request);
 }
 
 /* While a stream has nothing to send, the library does not watch its socket. A reader sends
  * nothing after its request: readable means that the client has closed the connection. */
 static void on_stream_ended(struct ev_loop *loop, ev_io *io, int revents)
 {
-    cut(io->data);
+    http_cut(&((struct client *) io->data)->request);
 }
 
 static void on_late_turn(void *data, double since, double now)
@@ -140,7 +130,7 @@ static void on_late_turn(void *data, double since, double now)
     struct http *http = data;
     struct client *client;
     TAILQ_FOREACH(client, &http->clients, entry)
-    cut(client);
+    http_cut(&client->request);
     listeners_turn_away(&http->listeners);
 }
 
@@ -160,12 +150,12 @@ static struct client *find_idle(const struct http *http, const struct sockaddr *
 static bool make_room(struct http *http, const struct sockaddr *peer, bool is_proxy)
 {
     const bool many =
-        !is_proxy && count_clients(http, peer, true) >= http->settings.max_per_address;
+        !is_proxy && http_of_client(http, peer, true) >= http->settings.max_per_address;
     if (many || http_counters(http).clients >= http->settings.max_clients) {
         struct client *longest = find_idle(http, many ? peer : NULL);
         if (!longest)
             return false;
-        cut(longest);
+        http_cut(&longest->request);
     }
     return true;
 }
@@ -321,7 +311,7 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     struct client *client;
     TAILQ_FOREACH(client, &http->clients, entry)
     if (!ev_is_active(&client->ended) && now - client->since > limits[client->state])
-        cut(client);
+        http_cut(&client->request);
 }
 
 static void enter(struct client *client, enum client_state state)
@@ -382,7 +372,7 @@ static enum MHD_Result send_answer(struct client *client)
     client->response = NULL;
     const double now = clock_now();
     /* A next request on this connection may have waited unread since then: close it. */
-    if (client->ends || now - client->begun_at > LATE_TURN_S)
+    if (client->request.ends || now - client->begun_at > LATE_TURN_S)
         MHD_add_response_header(response, "Connection", "close");
     const enum MHD_Result result =
         MHD_queue_response(client->request.connection, client->status, response);
@@ -416,7 +406,7 @@ static enum MHD_Result begin_request(struct client *client, const char *target, 
         return MHD_YES;
     /* What follows may be a body or a request: the connection is closed. */
     http_error(request, status, why);
-    client->ends = true;
+    client->request.ends = true;
     enter(client, CLIENT_ANSWERING);
     return send_answer(client);
 }
@@ -473,7 +463,7 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **o
     client->paused = false;
     enter(client, CLIENT_RESTING);
     if (client->since - client->begun_at > LATE_TURN_S)
-        cut(client);
+        http_cut(&client->request);
     struct http_request *request = &client->request;
     free(request->body);
     request->body = NULL;
@@ -495,11 +485,6 @@ void http_answer(struct http_request *request, unsigned status, struct MHD_Respo
     client->response = response;
     request->over = NULL;
     http_wake(request);
-}
-
-void http_ends(struct http_request *request)
-{
-    client_of(request)->ends = true;
 }
 
 void http_hold(struct http_request *request, void (*over)(void *data), void *data)

@@ -39,6 +39,7 @@ struct http_request {
     struct sockaddr_storage peer;   /* the connected host */
     struct sockaddr_storage client; /* the peer, or the client that a proxy names */
     bool proxied;                   /* the peer is a proxy that may name its client */
+    bool ends; /* to be set while it is handled: the connection is closed after the answer */
     /** The client has disconnected before the answer, or the stream is over: the holder must drop its
      * pointer. NULL: not held. */
     void (*over)(void *data);
@@ -104,9 +105,6 @@ bool http_error(struct http_request *request, unsigned status, const char *text)
 bool http_error_with(struct http_request *request, unsigned status, const char *text,
                      const char *header, const char *value);
 
-/** From within `handle`: closes the connection after the answer. */
-void http_ends(struct http_request *request);
-
 /** From within `handle`: the answer comes later. */
 void http_hold(struct http_request *request, void (*over)(void *data), void *data);
 
@@ -120,5 +118,5 @@ void http_wake(struct http_request *request);
 /** Cuts the connection at once. `over` follows later. */
 void http_cut(struct http_request *request);
 
-/** Number of connections of a client (not: peer), active or idle. */
-unsigned http_of_client(const struct http *http, const struct sockaddr *client);
+/** Number of connections of a client, or of a peer, active or idle. */
+unsigned http_of_client(const struct http *http, const struct sockaddr *address, bool peers);

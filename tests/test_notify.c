@@ -7,6 +7,7 @@
 #include "outlets/notify/request.h"
 #include "outlets/notify/sun.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -355,20 +356,54 @@ TEST(words)
     }
 }
 
-/* A pack that does not answer can be ordered to switch: its old values are not those of that moment. */
+/* A pack that does not answer can be ordered to switch: its old values are not those of that moment. What was confirmed
+ * is in the values before the next poll has read it. */
 TEST(switched)
 {
+    static const struct {
+        const char *title;
+        struct order_report report;
+        bool fresh;
+        double charge_mos;
+    } cases[] = {
+        {"shed: charge off by mqtt: done", {{.wanted = {true}}, "mqtt", ORDER_DONE}, true, 0},
+        {"shed: charge off by mqtt: refused", {{.wanted = {true}}, "mqtt", ORDER_REFUSED}, true, 1},
+        {"shed: charge off by mqtt: not done",
+         {{.wanted = {true}}, "mqtt", ORDER_UNANSWERED},
+         false,
+         NAN},
+        {"shed: discharge off by web: done",
+         {{.wanted = {false, true}}, "web", ORDER_DONE},
+         true,
+         1},
+        {"shed: soc_percent 80 by web: done",
+         {{.sets = true, .setting = SOC_PERCENT, .value = 80, .before = NAN}, "web", ORDER_DONE},
+         true,
+         1},
+    };
     begin();
     const struct source source = {.name = "shed", .title = "shed", .values = &values};
-    for (int answers = 0; answers <= 1; answers++) {
+    pack_set(&values, CHARGE_MOS, 1);
+    pack_set(&values, DISCHARGE_MOS, 1);
+    for (size_t i = 0; i < COUNT(cases); i++) {
         struct message message;
-        message_switched(&message, &source, "charge off", "mqtt", answers ? "done" : "not done",
-                         "hut", answers, START);
-        assert_string_equal(message.title, answers ? "shed: charge off by mqtt: done"
-                                                   : "shed: charge off by mqtt: not done");
-        assert_true(answers == (message.values != NULL));
+        message_switched(&message, &source, &cases[i].report, "hut", cases[i].fresh, START);
+        assert_string_equal(message.title, cases[i].title);
+        json_t *said = message.values ? json_loads(message.values, 0, NULL) : NULL;
+        assert_true(cases[i].fresh == (said != NULL));
+        if (said) {
+            const struct switches *ordered = &cases[i].report.ordered;
+            assert_true(json_number_value(json_object_get(said, "charge_mos")) ==
+                        cases[i].charge_mos);
+            assert_true(json_number_value(json_object_get(said, "discharge_mos")) ==
+                        !ordered->wanted[BMS_DISCHARGE_MOS]);
+            assert_true(!ordered->sets ||
+                        json_number_value(json_object_get(said, "soc_percent")) == 80);
+        }
+        json_decref(said);
         free(message.values);
     }
+    assert_true(values.value[CHARGE_MOS] == 1); /* the pack's own values stay as they were read */
 }
 
 static void add_about(struct delivery *delivery, const char *title, unsigned watch, double now)

@@ -193,18 +193,38 @@ void message_of(struct message *message, const struct happening *happening,
         message->values = json_text(json_of_pack(source->values));
 }
 
-void message_switched(struct message *message, const struct source *source, const char *what,
-                      const char *from, const char *outcome, const char *gateway, bool fresh,
+static void set_confirmed(struct pack *values, const struct switches *ordered)
+{
+    static const enum pack_value ids[] = {
+        [BMS_CHARGE_MOS] = CHARGE_MOS, [BMS_DISCHARGE_MOS] = DISCHARGE_MOS};
+    for (unsigned which = 0; which < ORDER_SWITCHES; which++)
+        if (ordered->wanted[which])
+            pack_set(values, ids[which], ordered->on[which]);
+    if (ordered->sets)
+        pack_set(values, ordered->setting, ordered->value);
+}
+
+void message_switched(struct message *message, const struct source *source,
+                      const struct order_report *report, const char *gateway, bool fresh,
                       double time)
 {
+    char what[SWITCHES_TEXT];
+    switches_format(&report->ordered, what);
+    const bool done = report->result == ORDER_DONE;
+    const char *outcome = done ? "done" : report->result == ORDER_REFUSED ? "refused" : "not done";
     *message = (struct message){.event = NOTIFY_SWITCHED, .alarm = -1, .time = time};
     snprintf(message->pack, sizeof message->pack, "%s", source->name);
-    snprintf(message->title, sizeof message->title, "%s: %s by %s: %s", source->title, what, from,
-             outcome);
+    snprintf(message->title, sizeof message->title, "%s: %s by %s: %s", source->title, what,
+             report->from, outcome);
     snprintf(message->text, sizeof message->text, "%s %s of gateway %s: %s ordered by %s: %s.",
-             source->members ? "Bank" : "Pack", source->title, gateway, what, from, outcome);
-    if (fresh)
-        message->values = json_text(json_of_pack(source->values));
+             source->members ? "Bank" : "Pack", source->title, gateway, what, report->from,
+             outcome);
+    if (!fresh)
+        return;
+    struct pack values = *source->values;
+    if (done)
+        set_confirmed(&values, &report->ordered);
+    message->values = json_text(json_of_pack(&values));
 }
 
 char *message_json(const struct message *message, const char *gateway)

@@ -43,9 +43,9 @@ void message_of(struct message *message, const struct happening *happening,
                 const struct source *source, const struct notify_config *config,
                 const char *gateway, bool fresh, double time);
 
-/** A message about a switch that was set. Values as above. */
-void message_switched(struct message *message, const struct source *source, const char *what,
-                      const char *from, const char *outcome, const char *gateway, bool fresh,
+/** A message about an order. Values as above, and what the BMS has confirmed, which no poll has read yet. */
+void message_switched(struct message *message, const struct source *source,
+                      const struct order_report *report, const char *gateway, bool fresh,
                       double time);
 
 /** "warning", "protection"; "info" for news. */

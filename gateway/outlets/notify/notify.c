@@ -283,16 +283,11 @@ static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, d
 static void on_ordered(void *self, const struct outlet_pack *pack, const struct order_report *order)
 {
     struct notify *notify = self;
-    char what[SWITCHES_TEXT];
     struct message message;
     if (notify->ending || !(notify->config->events & 1u << NOTIFY_SWITCHED))
         return;
-    message_switched(&message, &pack->source, switches_format(&order->ordered, what), order->from,
-                     order->result == ORDER_DONE      ? "done"
-                     : order->result == ORDER_REFUSED ? "refused"
-                                                      : "not done",
-                     notify->gateway, outlet_fresh(notify->outlet, pack, clock_now()),
-                     clock_wall());
+    message_switched(&message, &pack->source, order, notify->gateway,
+                     outlet_fresh(notify->outlet, pack, clock_now()), clock_wall());
     queue_message(notify, &message, ~0u, ~0u);
 }
 

@@ -39,7 +39,7 @@ static const char usage[] =
     "                       evcc, iobroker, iotmqttpanel, tasmota, tasmota-display or mbpoll\n"
     "  -t, --template FILE  prints a client file of your own; those of the formats above are in\n"
     "                       conf/clients, docs/templates.md describes their language\n"
-    "  -c, --config FILE    takes base, also_at, float_order and writable from a configuration,\n"
+    "  -c, --config FILE    takes base, float_order and writable from a configuration,\n"
     "                       otherwise the defaults; files for homeassistant, telegraf, nodered,\n"
     "                       evcc and iobroker then have all its packs and banks, with the\n"
     "                       numbers of cells and sensors from the gateway that runs on it,\n"

@@ -451,8 +451,10 @@ int command_inverter(int argc, char **argv)
         !parse_number("--address", address_text, 0, 254, &address) ||
         !parse_number("--wants", wants_text, -5000, 5000, &wants))
         return EXIT_USAGE;
-    if (!inverter_init(&run.inverter, name, (int) address))
-        return report_usage_error("unknown inverter", name);
+    if (!inverter_init(&run.inverter, name, (int) address)) {
+        fprintf(stderr, "packgate simulate: --inverter '%s': expected %s\n", name, names);
+        return EXIT_USAGE;
+    }
     if (!run.port_name)
         return report_usage_error("--port is missing: expected the battery's port, for", name);
     if (is_can_port(run.port_name) && run.inverter.kind != INVERTER_CAN)

@@ -78,6 +78,7 @@ def speaks_of_options():
         result = call(*command, "--protocol", "topbms", "--variant", "pace", "--map", "/x")
         assert result.returncode in (1, 2) and "--map '/x': only protocol modbus has a map" in result.stderr, result
     expect(1, "packgate simulate: --port 'sim:': expected serial:", "simulate", "--inverter", "pylontech", "--port", "sim:")
+    expect(2, "packgate simulate: --inverter 'sma': expected pylontech, modbus-rtu, pylon-1.2, pylon-1.3, victron", "simulate", "--inverter", "sma")
     # A value cannot inject a line.
     expect(1, "packgate read: --variant: ", "read", "--port", "sim:", "--protocol", "topbms",
            "--variant", "pace\nunit = 7")

@@ -624,7 +624,9 @@ def test_old_orders():
             time.sleep(4)  # the stop is what is tested
         finally:
             os.kill(outlet, signal.SIGCONT)
-        assert [read_all(client) for client in clients] == [b""] * len(clients)
+        # Closed, or refused: in a turn that had begun before the stop, which a busy machine draws out, nothing is closed yet.
+        said = [read_all(client) for client in clients]
+        assert all(not text or text.startswith((b"HTTP/1.1 409 ", b"HTTP/1.1 503 ")) for text in said), said
         until(lambda: page.ask("/healthz"), bears=ConnectionResetError)  # on a busy machine another turn can be late
         assert page.json("/api/v1/packs/shed")["charge_mos"] == 1 and not page.json("/api/v1/gateway")["tunnels"][0]["open"]
         assert post(page, "packs/shed/switch", {"charge_mos": 0}, cookie)[0] == 200

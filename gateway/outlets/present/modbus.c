@@ -97,17 +97,16 @@ static bool range_has(const struct mbap_range *range, unsigned address, unsigned
 static bool read_map(const struct unit *unit, const struct mbap_range *range, struct pack *told)
 {
     bool any = false;
-    for (size_t n = 0; n < COUNT(limit_names); n++)
-        for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++) {
-            const unsigned address = (unsigned) unit->settings->base + row->offset;
-            if (strcmp(row->name, limit_names[n].name) == 0 &&
-                range_has(range, address, map_row_size(row))) {
-                any = true;
-                set_limit(told, n,
-                          row->scale * map_number_of(row->type, unit->registers + address,
-                                                     map_row_high_first(unit->settings, row)));
-            }
-        }
+    for (size_t n = 0; n < COUNT(limit_names); n++) {
+        const struct map_row *row = map_row_find(limit_names[n].name);
+        const unsigned address = (unsigned) unit->settings->base + row->offset;
+        if (!range_has(range, address, map_row_size(row)))
+            continue;
+        any = true;
+        set_limit(told, n,
+                  row->scale * map_number_of(row->type, unit->registers + address,
+                                             map_row_high_first(unit->settings, row)));
+    }
     return any;
 }
 

@@ -34,12 +34,6 @@ static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, d
         stream_changed(web->stream, pack->index);
 }
 
-static void on_ordered(void *self, const struct outlet_pack *pack,
-                       const struct order_report *report)
-{
-    news_ordered(self, &pack->source, report);
-}
-
 static bool admit(void *data, const struct sockaddr *peer, bool *is_proxy)
 {
     const struct web *web = data;
@@ -245,7 +239,7 @@ const struct outlet_kind outlet_web = {
     .settings_size = sizeof(struct web_config),
     .start = start_web,
     .changed = on_changed,
-    .ordered = on_ordered,
+    .ordered = news_ordered,
     .report = report_web,
     .commands = commands,
 };

@@ -74,15 +74,15 @@ void news_changed(struct web *web, unsigned n, unsigned changes, bool fresh)
     web->packs[n].known |= fresh;
 }
 
-void news_ordered(struct web *web, const struct source *source, const struct order_report *report)
+void news_ordered(void *web, const struct outlet_pack *pack, const struct order_report *report)
 {
     for (int i = 0; i < ORDER_SWITCHES; i++) {
         if (!report->ordered.wanted[i])
             continue;
         json_t *event =
-            json_pack("{s:s, s:s, s:s, s:s, s:i}", "pack", source->name, "kind", "switched", "name",
-                      switch_names[i], "text", report->ordered.on[i] ? "on" : "off", "confirmed",
-                      report->result == ORDER_DONE);
+            json_pack("{s:s, s:s, s:s, s:s, s:i}", "pack", pack->source.name, "kind", "switched",
+                      "name", switch_names[i], "text", report->ordered.on[i] ? "on" : "off",
+                      "confirmed", report->result == ORDER_DONE);
         publish_event(web, event);
         /* Added for later viewers only: everybody may read the stream. */
         json_object_set_new(event, "from", json_string(report->from));

@@ -94,7 +94,7 @@ void setup_answer_file(struct web *web, struct web_request *request);
 
 /** Records what has changed in a source. */
 void news_changed(struct web *web, unsigned pack, unsigned changes, bool fresh);
-void news_ordered(struct web *web, const struct source *source, const struct order_report *report);
+void news_ordered(void *web, const struct outlet_pack *pack, const struct order_report *report);
 /** Records the start of the outlet, or of the gateway. */
 void news_begin(struct web *web);
 

@@ -491,8 +491,14 @@ const cases = {
         await page.evaluate(fs.readFileSync(AXE, 'utf8'));
         await card(page, 'shed').waitFor();
         check(await page.locator('#banner').isHidden(), 'no banner while it is live');
+        const setup = await open({}, '#/setup'), good = setup.locator('.setup .pill:is(.fresh, .open, .connected, .running)');
+        await settled(setup, '#/setup');
+        check(await good.count() > 0, 'no state in Setup');
         say('stop the gateway');
         await page.locator('#banner:not([hidden])').waitFor();
+        await setup.locator('#banner:not([hidden])').waitFor();
+        await good.first().waitFor({ state: 'detached' });
+        check(await good.count() === 0, 'states of a silent gateway in Setup');
         await has(page.locator('#banner'), /not answered for \d+/);
         check(await page.locator('#live').getAttribute('data-state') === 'offline', 'it says so');
         check(await page.locator('.card:not([data-old])').count() === 0, 'all of it is old');
@@ -1419,6 +1425,16 @@ const cases = {
         await page.locator('.mistake').first().waitFor({ state: 'detached' });
         const telegraf = await page.evaluate(() => fetch('api/v1/files/telegraf.conf').then(r => r.text()));
         check(telegraf.includes(new URL(asked.url).hostname), 'files have the address of the gateway');
+        // The way to Home Assistant follows the connection to the broker.
+        let connected = true;
+        await page.route('**/api/v1/gateway', async route => {
+            const response = await route.fetch();
+            await route.fulfill({ response, json: { ...await response.json(), outlets: [{ kind: 'mqtt', name: 'home', running: true, connected }] } });
+        });
+        await page.reload();
+        await page.locator('[data-section=connect] .pill.connected').waitFor({ state: 'attached' });
+        connected = false;
+        await page.locator('[data-section=connect] .pill.not_connected').waitFor({ state: 'attached' });
     },
 
     // Who asks on the port of a [present] and what it was told, in both themes, on a phone over the whole width; no problem.

@@ -4,7 +4,7 @@
 import { el, icon, setText, store } from './dom.js';
 import { copyable } from './copy.js';
 import { clock, facts, number, span } from './numbers.js';
-import { gatewayTime, hasSession, isBank, listen, packs, titleOf } from './packs.js';
+import { gatewayTime, hasSession, isBank, isOffline, listen, packs, titleOf } from './packs.js';
 import { hrefOf, noAnswer } from './parts.js';
 import { askTunnel, isPlain, login, logout, passwordField, userField } from './session.js';
 import { COLON, LANGUAGES, hasText, t } from './words.js';
@@ -28,7 +28,8 @@ function table(caption, heads, rows) {
 }
 
 const count = n => n == null ? null : number(n);
-const pill = state => el('span', { class: 'pill ' + state }, hasText('is_' + state) ? t('is_' + state) : state);
+// The state of a part of a gateway that is silent is unknown.
+const pill = state => isOffline() ? '–' : el('span', { class: 'pill ' + state }, hasText('is_' + state) ? t('is_' + state) : state);
 const problem = (words, at) => words ? el('span', { class: 'problem' }, icon('warning'), at ? `${clock(at, true)}${COLON} ${words}` : words) : null;
 
 // An event in the reader's language; words unknown here are shown as the gateway sends them.
@@ -88,17 +89,21 @@ export function modbusHow(g, unit) {
   return [el('p', {}, t('modbus_how', `${host}:${port}`)), copyable(`mbpoll -m tcp -p ${port} -a ${unit} -0 -1 -t 4 -r ${(g.modbus?.base ?? 290) + 180} -c 1 ${host}\n`)];
 }
 
-// How to connect other programs.
-function connections(g) {
-  const unit = [...packs.values()].find(p => p.shape.texts.unit != null)?.shape.texts.unit ?? 1;
+// How Home Assistant gets the values by MQTT: the sections that there are with their state, or how to make one.
+function mqttHow(g) {
   const mqtt = (g.outlets || []).filter(o => o.kind === 'mqtt');
+  return mqtt.length ? mqtt.map(o => el('p', {}, t('mqtt_there', o.name), ' ', pill(o.connected ? 'connected' : 'not_connected'), ' ', o.connected ? null : problem(o.error)))
+    : [el('p', {}, t('mqtt_how')), copyable('[mqtt home]\nbroker = mqtt://homeassistant.local\nuser = packgate\npassword_file = /run/credentials/packgate.service/mqtt\n')];
+}
+
+// How to connect other programs; `mqtt` is filled with mqttHow().
+function connections(g, mqtt) {
+  const unit = [...packs.values()].find(p => p.shape.texts.unit != null)?.shape.texts.unit ?? 1;
   const how = (title, open, ...children) => el('details', { open }, el('summary', {}, title), ...children);
   const file = ([name, title]) => el('li', {}, el('a', { href: 'api/v1/files/' + name, download: name }, el('span', { 'aria-hidden': 'true' }, '⤓'), el('span', {}, el('b', {}, title), el('small', {}, name))));
   const known = g.files ? FILES.filter(([name]) => g.files.includes(name)).concat(g.files.filter(name => !FILES.some(f => f[0] === name)).map(name => [name, name])) : FILES;
   return [
-    how('Home Assistant (MQTT)', true, ...mqtt.length
-      ? mqtt.map(o => el('p', {}, t('mqtt_there', o.name), ' ', pill(o.connected ? 'connected' : 'not_connected'), ' ', o.connected ? null : problem(o.error)))
-      : [el('p', {}, t('mqtt_how')), copyable('[mqtt home]\nbroker = mqtt://homeassistant.local\nuser = packgate\npassword_file = /run/credentials/packgate.service/mqtt\n')]),
+    how('Home Assistant (MQTT)', true, mqtt),
     how('Modbus TCP', false, ...modbusHow(g, unit)),
     how(t('files'), true, el('p', {}, t('file_how')), el('ul', { class: 'files' }, ...known.map(file))),
     how('Prometheus, Grafana', false, el('p', {}, t('metrics_how')), copyable(`scrape_configs:\n  - job_name: packgate\n    static_configs:\n      - targets: ['${location.host}']\n`)),
@@ -164,15 +169,15 @@ export async function setup(chosen) {
     };
     return card;
   };
-  let parts = null, at = 0, dead = false;
+  let parts = null, at = 0, dead = false, last = null, wasOffline = false;
 
   function build(g) {
-    const f = facts('version', 'running', 'map_version', 'clients', 'requests', 'exceptions'), page = thisPage(renew), log = events(g.events || []);
+    const f = facts('version', 'running', 'map_version', 'clients', 'requests', 'exceptions'), page = thisPage(renew), log = events(g.events || []), mqtt = el('div');
     parts = {
-      f, page, log, lines: section('lines'), packs: section('packs_h'), tunnels: section('tunnels'), pushes: section('pushes'), outlets: section('outlets'), clients: section('clients'),
+      f, page, log, mqtt, lines: section('lines'), packs: section('packs_h'), tunnels: section('tunnels'), pushes: section('pushes'), outlets: section('outlets'), clients: section('clients'),
       config: section('config'), shown: null,
     };
-    node.replaceChildren(node.firstChild, el('p', { class: 'bar' }, el('a', { class: 'button', href: '#/setup/ports' }, t('to_guide'))), section('gateway', f.node), section('connect', ...connections(g)), section('this_page', page), section('events', log), parts.lines, parts.packs,
+    node.replaceChildren(node.firstChild, el('p', { class: 'bar' }, el('a', { class: 'button', href: '#/setup/ports' }, t('to_guide'))), section('gateway', f.node), section('connect', ...connections(g, mqtt)), section('this_page', page), section('events', log), parts.lines, parts.packs,
       parts.outlets, parts.pushes, parts.tunnels, parts.clients, parts.config);
   }
 
@@ -198,6 +203,8 @@ export async function setup(chosen) {
       [p.name, el('code', {}, p.target), pill(p.connected ? 'connected' : 'not_connected'), count(p.requests), count(p.confirmed), count(p.failures), problem(p.error)])));
     parts.clients.fill(modbus.connections?.length && table(t('clients'), ['address', 'running', 'requests'], modbus.connections.map(c =>
       [c.address, c.since ? span(gatewayTime() - c.since) : null, count(c.requests)])));
+    const mqtt = el('div', {}, ...mqttHow(g));
+    if (mqtt.textContent !== parts.mqtt.textContent) parts.mqtt.replaceChildren(...mqtt.childNodes);
     const tunnels = JSON.stringify(g.tunnels);
     if (tunnels !== parts.tunnelsShown) parts.tunnels.fill(g.tunnels?.length && el('p', { class: 'hint' }, t('tunnels_how')), g.tunnels?.length && table(t('tunnels'),
       ['name', 'line', 'address', 'state', 'who', 'action'], g.tunnels.map(x => [x.name, x.line, el('code', {}, x.listen.join(', ')),
@@ -220,6 +227,7 @@ export async function setup(chosen) {
       const g = await response.json();
       if (dead) return;
       if (!parts) build(g);
+      last = g;
       fill(g);
     } catch {
       if (!dead && !parts) wait.replaceChildren(noAnswer());
@@ -227,5 +235,8 @@ export async function setup(chosen) {
   }
   await renew();
   requestAnimationFrame(() => node.querySelector(`[data-section="${CSS.escape(chosen || '')}"]`)?.scrollIntoView());
-  return { title: t('setup'), node, show() { if (gatewayTime() - at > RENEW_S) renew(); }, close() { dead = true; } };
+  return { title: t('setup'), node, show() {
+    if (wasOffline !== (wasOffline = isOffline()) && last) fill(last);
+    if (gatewayTime() - at > RENEW_S) renew();
+  }, close() { dead = true; } };
 }

@@ -98,7 +98,7 @@ def value_of(registers, name):
 def alarm_bit(name):
     with open("bms/pack.h") as file:
         names = [line.split('"')[1] for line in file if line.strip().startswith("X(")]
-    return names.index(name)
+    return names.index(name) - names.index("cell_over_voltage")  # the first alarm; values stand before
 
 
 def snapshot(client, unit):

@@ -125,21 +125,16 @@ void batch_init(struct batch *batch, struct transfers *transfers,
 
 void batch_clear(struct batch *batch)
 {
-    batch->rows = batch->from = batch->skipped = batch->taken = batch->lost = 0;
-    batch->size = 0;
-    batch->lost_words[0] = '\0';
-    batch->state = BATCH_EMPTY;
-}
-
-void batch_release(struct batch *batch)
-{
-    batch_clear(batch);
     post_release(batch->post);
     free(batch->text);
     free(batch->ends);
     batch->text = NULL;
     batch->ends = NULL;
     batch->room = batch->row_room = 0;
+    batch->rows = batch->from = batch->skipped = batch->taken = batch->lost = 0;
+    batch->size = 0;
+    batch->lost_words[0] = '\0';
+    batch->state = BATCH_EMPTY;
 }
 
 struct text *batch_row(struct batch *batch)

@@ -53,9 +53,8 @@ struct batch {
 void batch_init(struct batch *batch, struct transfers *transfers,
                 const struct influx_config *config, const char *who);
 
+/** Empties it, and frees its memory until it is used again. Not while it is in flight. */
 void batch_clear(struct batch *batch);
-/** Frees its memory until it is used again. Not while it is in flight. */
-void batch_release(struct batch *batch);
 /** Returns room for one more row: the caller writes it, then calls batch_end_row. */
 struct text *batch_row(struct batch *batch);
 /** Adds the written row; false: it was too long, and is dropped. */

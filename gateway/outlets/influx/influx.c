@@ -269,7 +269,7 @@ static void on_live(void *data)
     const int64_t owed = oldest_owed(influx, influx->current);
     for (unsigned i = 0; i < influx->count; i++)
         recent_forget(&influx->packs[i].recent, owed - REGRET_S - influx->step);
-    batch_release(&influx->live);
+    batch_clear(&influx->live);
     memory_trim();
 }
 
@@ -363,7 +363,7 @@ static void fill_gaps(struct influx *influx)
     if (influx->late.state == BATCH_UNDER_WAY)
         return;
     if (influx->gaps.count == 0)
-        batch_release(&influx->late);
+        batch_clear(&influx->late);
     if (influx->gaps.count == 0 || now < fmax(influx->retry_at, influx->late_at) ||
         influx->current == 0)
         return;

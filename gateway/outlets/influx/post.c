@@ -132,6 +132,8 @@ struct post *post_new(struct transfers *transfers, const struct influx_config *c
 
 void post_release(struct post *post)
 {
+    if (!post)
+        return;
     free(post->body);
     post->body = NULL;
 }

@@ -38,7 +38,7 @@ struct post *post_new(struct transfers *transfers, const struct influx_config *c
  * error, and `done` is not called. */
 bool post_send(struct post *post, const char *lines, size_t size, struct post_outcome *outcome);
 
-/** Frees the memory of the last request. Not while it is busy. */
+/** Frees the memory of the last request. Not while it is busy. NULL is fine. */
 void post_release(struct post *post);
 
 /** Interprets an answer of the database. */

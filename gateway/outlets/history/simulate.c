@@ -130,12 +130,13 @@ static double flicker(const struct made *made, time_t t)
            (kettle > .965 ? .08 + 2 * (kettle - .965) : 0);
 }
 
-/* A quarter of an hour now and then, nearly an hour in the last night of every third pack. */
+/* A quarter of an hour now and then, nearly an hour of the last morning of every third pack: not of the night, by which
+ * the page says whether the charge lasts until the morning. */
 static bool is_silent(const struct past *past, const struct made *made, time_t t)
 {
-    const double before = (double) (past->now - t) / 3600;
+    const double before = (double) (past->now - t) / 3600, hour = local_hour(past, t);
     return (chance(made->seed + 8, t / 900) > .9985 && before > 6) ||
-           (made->seed % 3 == 1 && before > 11.2 && before < 12.1);
+           (made->seed % 3 == 1 && before > 1 && before < 24 && hour > 7.5 && hour < 8.4);
 }
 
 /* `step`: seconds since the values before. */

@@ -1054,6 +1054,22 @@ const cases = {
         await has(page.locator('[data-kind=from-first] h2'), 'State of charge');
         await page.locator('a[aria-label="Remove left"]').click();
         await page.locator('[data-kind=cells] canvas').waitFor();
+        // A day in which summer time begins or ends is shown whole, and one day is a step from it.
+        const begin = Math.floor(Date.now() / 1000) - 2 * 86400;
+        for (const [text, hours, before] of [['2026-10-25', 25, '2026-10-24'], ['2026-03-29', 23, '2026-03-28']]) {
+            const ends = /values=charged_wh&level=day/;
+            await page.route(ends, route => route.fulfill({ json: { level: 'day', step: 86400, t: [begin, begin + 3600 * hours] } }));
+            const asks = page.waitForRequest(/history.*values=soc_percent/);
+            await page.evaluate(day => { location.hash = `#/charts/shed/24h/${day}`; }, text);
+            const { searchParams } = new URL((await asks).url());
+            check(searchParams.get('to') - searchParams.get('from') === 3600 * hours, `${searchParams} of ${text}`);
+            await idle();
+            await page.locator('button[aria-label=Earlier]').click();
+            await page.waitForFunction(day => location.hash.endsWith(day), before);
+            await page.unroute(ends);
+        }
+        await page.goto(asked.url + '#/charts/shed/7d');
+        await page.locator('[data-kind=cells] canvas').waitFor();
         // What an address asks for and there is not is said, until another period is chosen.
         await page.evaluate(() => { location.hash = '#/charts/shed/5d/cell-99'; });
         await has(page.locator('.hint'), /: 5d, cell-99$/);

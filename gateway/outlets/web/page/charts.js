@@ -154,11 +154,8 @@ export async function charts(wanted, parts = []) {
     go({ name: 'charts', pack: names.join('+'), parts: address.split('/').slice(3) });
   }
 
-  // The end of a day; only the gateway knows its time zone.
-  async function endOf(text) {
-    const { t: starts } = await get(history(p.pack, 'history', text, dayAfter(text, 2), ['charged_wh'], '&level=day'));
-    return starts[1] ?? now();
-  }
+  // Where a day begins, and where it ends if it is over; only the gateway knows its time zone.
+  const startsOf = async text => (await get(history(p.pack, 'history', text, dayAfter(text, 2), ['charged_wh'], '&level=day'))).t;
 
   async function fetchRows(a, b) {
     const points = zoomed ? 1500 : POINTS[rangeOf()], mine = ++asked;
@@ -217,15 +214,17 @@ export async function charts(wanted, parts = []) {
     back.hidden = !(cameFrom && ask.day);
     if (!back.hidden) setText(back, `‹ ${t('back_to', t(cameFrom.range))}`);
     area.setAttribute('aria-busy', 'true');
+    let start, end;
     try {
-      to = ask.day ? await endOf(ask.day) : ask.end ? Math.min(ask.end, now()) : now();
+      [start, end] = ask.day ? await startsOf(ask.day) : [];
+      to = ask.day ? end ?? now() : ask.end ? Math.min(ask.end, now()) : now();
     } catch (status) {
       if (!dead && mine === asked) fail(status);
       return;
     }
     if (dead || mine !== asked) return;
-    from = to - RANGES[range];
-    paper.href = `#/report/${encodeURIComponent(p.pack)}/${dayOf(to - 1).slice(0, 7)}`;
+    from = range === 'r24h' && end ? start : to - RANGES[range];   // a day may have 23 or 25 hours
+    paper.href = `#/report/${encodeURIComponent(p.pack)}/${(end ? ask.day : dayOf(to - 1)).slice(0, 7)}`;
     zoomed = ask.zoom && [Math.max(from, ask.zoom[0]), Math.min(to, ask.zoom[1])];
     if (zoomed && zoomed[0] >= zoomed[1]) zoomed = null;
     whole.hidden = !zoomed;
@@ -390,7 +389,7 @@ export async function charts(wanted, parts = []) {
   // Steps by whole days if the range has at least a day.
   function step(sign) {
     const seconds = Math.min(RANGES[rangeOf()], to - from);
-    if (seconds < DAY_S) {
+    if (seconds < DAY_S - 3600) {
       const end = Math.round(to + sign * seconds);
       return visit({ day: null, end: end < now() ? end : null, zoom: null });
     }

@@ -300,7 +300,10 @@ static double number_at(const struct modbus_window *window, const struct modbus_
 static double raw_at(const struct modbus_window *window, const struct modbus_value *row, unsigned n)
 {
     double number = number_at(window, row, n);
-    return row->matched && !isnan(number) ? number == row->match : number;
+    /* A negative number is also written as its pattern of 16 bits. */
+    return row->matched && !isnan(number)
+               ? number == row->match || number == row->match - (UINT16_MAX + 1)
+               : number;
 }
 
 /* Applies other registers to a value: its sign, its power of ten. NaN: these registers are not in
@@ -322,9 +325,12 @@ static double factor_of(const struct modbus_window *window, const struct modbus_
     return factor;
 }
 
-static bool is_there(const struct modbus_value *row, double raw)
+/* The limits are those of the number in the register, also of one that is compared with another. */
+static bool is_there(const struct modbus_window *window, const struct modbus_value *row, unsigned n)
 {
-    return (row->lowest == 0 && row->highest == 0) || (raw >= row->lowest && raw <= row->highest);
+    const double number = number_at(window, row, n);
+    return (row->lowest == 0 && row->highest == 0) ||
+           (number >= row->lowest && number <= row->highest);
 }
 
 static double scale(const struct modbus_value *row, double raw)
@@ -341,7 +347,8 @@ static unsigned length_of(const struct modbus_window *window, const struct modbu
         unsigned counted = modbus_word(window, row->counted);
         return counted < count ? counted : count;
     }
-    while (row->id == CELL_MV && count > 0 && !(raw_at(window, row, count - 1) != 0))
+    const bool cells = count > 1 && row->id >= CELL_MV && row->id < TEMP_C;
+    while (cells && count > 0 && !(raw_at(window, row, count - 1) != 0))
         count--;
     return count;
 }
@@ -368,7 +375,7 @@ static void decode_digits(const struct modbus_window *window, const struct modbu
         double raw = raw_at(window, row, n);
         if (isnan(raw))
             return;
-        if (!is_there(row, raw)) {
+        if (!is_there(window, row, n)) {
             used = 0;
             break;
         }
@@ -396,7 +403,7 @@ void modbus_take(const struct bms *bms, const struct modbus_value *rows, size_t 
             if (!isnan(raw)) {
                 enum pack_value id = row->id + n;
                 double value = scale(row, raw) * factor;
-                if (!is_there(row, raw) || isnan(value))
+                if (!is_there(window, row, n) || isnan(value))
                     pack_unset(pack, id);
                 else
                     bms_set(bms, pack, id, id == BALANCING ? value != 0 : value);
@@ -419,6 +426,15 @@ bool modbus_cells_fit(const struct modbus_window *window, unsigned reg, unsigned
     return fabs(sum_mv / 1000.0 - volts) <= SUM_OFF_PER_CELL_V * count + SUM_OFF_PART * volts;
 }
 
+/* Limits select the numbers that are an alarm, 0 as well; without them any number but 0 is one. */
+static bool is_active(const struct modbus_window *window, const struct modbus_value *row,
+                      double raw)
+{
+    const bool limited = !row->matched && row->lowest != row->highest &&
+                         (isfinite(row->lowest) || isfinite(row->highest));
+    return (raw != 0 || limited) && is_there(window, row, 0);
+}
+
 void modbus_take_alarms(const struct modbus_map *map, const struct modbus_window *window,
                         struct pack *pack)
 {
@@ -431,7 +447,7 @@ void modbus_take_alarms(const struct modbus_map *map, const struct modbus_window
         if (!any)
             pack_clear_alarms(pack);
         any = true;
-        pack_alarm_at(pack, row->alarm, row->level, raw != 0 && is_there(&row->value, raw));
+        pack_alarm_at(pack, row->alarm, row->level, is_active(window, &row->value, raw));
     }
     for (unsigned i = 0; any && i < map->raw_count; i++)
         if (modbus_has(window, map->raw_first + i, 1))
@@ -464,7 +480,7 @@ static enum bms_result decode_read(struct bms *bms, const struct bms_request *re
     enum bms_result result = map.check ? map.check(bms, &window) : BMS_DONE;
     for (size_t i = 0; i < map.value_count && result == BMS_DONE; i++) {
         const double raw = map.values[i].required ? raw_at(&window, &map.values[i], 0) : NAN;
-        if (!isnan(raw) && !is_there(&map.values[i], raw))
+        if (!isnan(raw) && !is_there(&window, &map.values[i], 0))
             result = BMS_INVALID;
     }
     if (result != BMS_DONE)

@@ -7,6 +7,7 @@
 #include "table.h"
 
 #include "outlets/program.h"
+#include "config/check.h"
 #include "config/keys.h"
 #include "config/load.h"
 #include "config/types.h"
@@ -138,6 +139,33 @@ static void look_at_address(const struct report *report, const struct config_ent
              entry->text);
 }
 
+/* Where an entry lets its section listen; NULL: nowhere. */
+static const char *listens_at(const struct config_entry *entry)
+{
+    static const char tcp[] = "tcp-listen:";
+    if (entry->key->type == &type_listen)
+        return entry->text;
+    return entry->section == &present_section && strncmp(entry->text, tcp, strlen(tcp)) == 0
+               ? entry->text + strlen(tcp)
+               : NULL;
+}
+
+/* A port that two sections want. What is wrong within [gateway] and [view] is a mistake already; views share theirs. */
+static void look_at_sharing(const struct report *report, const struct config_entry *entry)
+{
+    const char *text = listens_at(entry);
+    for (const struct config_entry *other = report->config->entries; text && other < entry;
+         other++) {
+        const char *taken = listens_at(other);
+        const bool same =
+            other->section == entry->section &&
+            (entry->section == &view_section || strcmp(other->name, entry->name) == 0);
+        if (taken && !same && config_listen_collide(text, taken))
+            warn(report, entry, "'%s' has %s, which %s of [%s%s%s] takes already", entry->key->name,
+                 text, taken, other->section->word, other->name[0] ? " " : "", other->name);
+    }
+}
+
 static const char *judge_secret(const char *line)
 {
     return line[0] ? NULL : "its first line is empty; expected the secret there";
@@ -258,8 +286,10 @@ void check_host(const struct config *config, struct mistakes *mistakes)
         look_at_device(&report, &present_section, present->outlet.name, present->port,
                        present->baud, present->rts == RTS_RS485);
     }
-    for (unsigned i = 0; i < config->entry_count; i++)
+    for (unsigned i = 0; i < config->entry_count; i++) {
         look_at_address(&report, &config->entries[i]);
+        look_at_sharing(&report, &config->entries[i]);
+    }
 }
 
 /* Each writes a row of its table. */

@@ -135,6 +135,14 @@ def check_warns_of_what_the_host_lacks():
     said = [re.sub(r"^standard input:\d+: warning: ", "", line) for line in call("check", "-", text=SITE + more).stderr.splitlines()]
     for taken in "203.0.113.9:502", "203.0.113.8:8080", "203.0.113.7:4001":
         assert f"'listen' has {taken}, an address that this host does not have" in said, said
+    # Of two sections with one port the second one never serves; the gateway runs all the same.
+    more = ("[web]\nlisten = 127.0.0.1:4001\n[tunnel shed]\nlisten = 127.0.0.1:4001, 127.0.0.1:4002\n[present plc]\nof = house-1\n"
+            "port = tcp-listen:0.0.0.0:4002\nprotocol = modbus-rtu\n[view a]\nsource = house-1\nunit = 7\nlisten = 127.0.0.1:4003\n"
+            "register = soc_percent -> 1 u16\n[view b]\nsource = house-1\nunit = 8\nlisten = 127.0.0.1:4003\nregister = soc_percent -> 1 u16\n")
+    said = [line for line in call("check", "-", text=SITE + more).stderr.splitlines() if "takes already" in line]
+    assert [re.sub(r"^standard input:\d+: warning: ", "", line) for line in said] == [
+        "'listen' has 127.0.0.1:4001, which 127.0.0.1:4001 of [web] takes already",
+        "'port' has 0.0.0.0:4002, which 127.0.0.1:4002 of [tunnel shed] takes already"], said
     result = call("check", "-", text=SITE.replace("/dev/packgate-has-none", "/dev/null").replace(", 203.0.113.9:502", ""))
     assert result.stderr == "standard input:7: warning: [line usb] /dev/null: it is not a serial port\n", result.stderr
 

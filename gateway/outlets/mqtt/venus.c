@@ -93,6 +93,12 @@ static double may_flow(double mos, double most)
     return isnan(mos) && isnan(most) ? (double) NAN : 1;
 }
 
+/* Whether a pack blocks a direction; NaN: unknown. */
+static double is_blocking(double mos)
+{
+    return isnan(mos) ? (double) NAN : mos == 0;
+}
+
 /* "C7", of a bank "house-1 C7". */
 static void put_cell(const struct told *told, const char *key, enum pack_value index,
                      const char *pack)
@@ -126,9 +132,9 @@ static void put_system(const struct told *told)
     put_value(told, "NrOfModulesOnline", known ? (double) bank->present : told->fresh);
     put_value(told, "NrOfModulesOffline", known ? (double) bank->missing : !told->fresh);
     put_value(told, "NrOfModulesBlockingCharge",
-              bank ? (double) NAN : value_now(told, CHARGE_MOS) == 0);
+              bank ? (double) NAN : is_blocking(value_now(told, CHARGE_MOS)));
     put_value(told, "NrOfModulesBlockingDischarge",
-              bank ? (double) NAN : value_now(told, DISCHARGE_MOS) == 0);
+              bank ? (double) NAN : is_blocking(value_now(told, DISCHARGE_MOS)));
     for (unsigned i = 0; i < TEMPS_MOST; i++) {
         snprintf(key, sizeof key, "Temperature%u", i + 1);
         put_value(told, key, value_now(told, (enum pack_value)(TEMP_C + i)));

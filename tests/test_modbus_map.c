@@ -292,6 +292,18 @@ TEST(alarms)
     }
 }
 
+/* The BMS's own alarm words need no row of an alarm beside them. */
+TEST(raw)
+{
+    const uint16_t words[4] = {53, 7, 0x8000, 9};
+    struct pack pack;
+    assert_int_equal(answer_words("read holding 0 4\nvoltage_v 0 u16\nraw 1 2\n", words, &pack),
+                     BMS_DONE);
+    assert_int_equal(pack.raw_alarm_count, 2);
+    assert_int_equal(pack.raw_alarms[0], 7);
+    assert_int_equal(pack.raw_alarms[1], 0x8000);
+}
+
 /* If an expected register has another value, the reply is rejected: the device was not ready. */
 TEST(expected)
 {

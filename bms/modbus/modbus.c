@@ -449,6 +449,10 @@ void modbus_take_alarms(const struct modbus_map *map, const struct modbus_window
         any = true;
         pack_alarm_at(pack, row->alarm, row->level, is_active(window, &row->value, raw));
     }
+    if (!any && map->raw_count > 0 && modbus_has(window, map->raw_first, 1)) {
+        pack->raw_alarm_count = 0;
+        any = true;
+    }
     for (unsigned i = 0; any && i < map->raw_count; i++)
         if (modbus_has(window, map->raw_first + i, 1))
             pack_raw_alarm(pack, modbus_word(window, map->raw_first + i));

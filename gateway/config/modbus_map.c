@@ -285,6 +285,11 @@ static bool parse_format(struct reader *reader, bool alarm, bool text, struct mo
     }
     if (parsed.value.lowest > parsed.value.highest)
         return words_mistake(words, "'min' of '%s' is above 'max'", words->subject);
+    const unsigned mask = parsed.value.mask, most = mask ? mask / (mask & (0u - mask)) : UINT16_MAX;
+    if (parsed.value.match > most)
+        return words_mistake(words,
+                             "'is' of '%s' is %u, which 'mask' cannot give; expected 0 to %u",
+                             words->subject, (unsigned) parsed.value.match, most);
     *value = parsed.value;
     /* 0.01 is not exact in binary: dividing by 100 is. */
     const double divisor = 1 / parsed.scale, whole = round(divisor);
@@ -448,7 +453,7 @@ static void check_row(const struct reader *reader, const char *what,
     if (!check_read(reader, what, coil, value->reg, count))
         return;
     for (unsigned i = 0; i < COUNT(others); i++)
-        if (used[i] && check_read(reader, what, false, others[i], 1) && i > 0 &&
+        if (used[i] && check_read(reader, what, false, others[i], 1) &&
             !is_read(reader->map, false, value->reg, count, others[i]))
             words_mistake(&reader->words, "%s: register %u is not in the same 'read'", what,
                           others[i]);

@@ -54,7 +54,8 @@ bool when_parse(const char *text, int64_t *at)
     timegm(&date);
     long zone;
     if (year < 1970 || date.tm_mon != time.tm_mon || date.tm_mday != day || hour < 0 || hour > 24 ||
-        minute < 0 || minute > 59 || second < 0 || second > 60)
+        (hour == 24 && minute + second > 0) || minute < 0 || minute > 59 || second < 0 ||
+        second > 60)
         return false;
     if (!*rest) {
         *at = mktime(&time);

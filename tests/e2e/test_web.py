@@ -373,7 +373,7 @@ def test_history():
         assert days["day"] == [time.strftime("%Y-%m-%d", time.localtime(t)) for t in days["t"]], days
         assert all(time.localtime(t)[3:6] == (0, 0, 0) for t in days["t"])
         for wrong in ({"values": "colour"}, {"from": "yesterday"}, {"points": 3}, {"level": "week"}, {"points": "9" * 30},
-                      {"from": begin, "to": begin - 1}, {"values": ""}, {"from": "2026-02-30"}, {"day": "2026-02-30"}):
+                      {"from": begin, "to": begin - 1}, {"values": ""}, {"from": "2026-02-30"}, {"day": "2026-02-30"}, {"from": "2026-02-22T24:30"}):
             status, _, body = page.ask("/api/v1/packs/shed/history?" + urllib.parse.urlencode(wrong))
             assert status == 400 and json.loads(body)["error"].startswith("'" + next(iter(wrong))), (wrong, body)
 

@@ -159,9 +159,15 @@ static void is_taken(struct viewer *viewer, size_t size)
     }
 }
 
-/* Sends the buffer through the library, which then asks for the packs that did not fit. */
-static void hand_out(const struct viewer *viewer)
+/* Sends the buffer, what the kernel does not accept through the library, which then asks for the packs that did not fit. */
+static void hand_out(struct viewer *viewer)
 {
+    const size_t sent =
+        viewer->size == viewer->at || is_late(viewer->stream)
+            ? 0
+            : http_send(viewer->request, viewer->bytes + viewer->at, viewer->size - viewer->at);
+    if (sent > 0)
+        is_taken(viewer, sent);
     if (viewer->size > viewer->at || viewer->owed_count > 0)
         http_wake(viewer->request);
 }
@@ -302,7 +308,7 @@ void stream_open(struct stream *stream, struct http_request *request, const char
     http_dress(response, "text/event-stream");
     http_replace_header(response, "Cache-Control", "no-store, no-transform");
     MHD_add_response_header(response, "X-Accel-Buffering", "no");
-    /* Without chunks: a client that does not know them sees events only. */
+    /* No chunks: see http_send. */
     MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
     http_answer(request, MHD_HTTP_OK, response);
     http_is_stream(request, on_over, viewer);

@@ -513,6 +513,18 @@ ssize_t http_pause(struct http_request *request)
     return 0;
 }
 
+/* A stream is not chunked, so that what the kernel did not take can follow through the library.
+ * While it is paused the library buffers nothing: it asks for more only after everything was sent.
+ */
+size_t http_send(struct http_request *request, const char *bytes, size_t size)
+{
+    const struct client *client = client_of(request);
+    if (!client->paused || client->cut || request->http->settings.tls_cert)
+        return 0;
+    const ssize_t sent = send(client->fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sent > 0 ? (size_t) sent : 0; /* the library detects an error at its next send */
+}
+
 void http_wake(struct http_request *request)
 {
     struct client *client = client_of(request);

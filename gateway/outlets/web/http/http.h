@@ -108,13 +108,17 @@ bool http_error_with(struct http_request *request, unsigned status, const char *
 /** From within `handle`: the answer comes later. */
 void http_hold(struct http_request *request, void (*over)(void *data), void *data);
 
-/** Marks an endless answer, after http_answer. It is not idle, is exempt from time-outs, and is cut as soon
+/** Marks an endless, unchunked answer, after http_answer. It is not idle, is exempt from time-outs, and is cut as soon
  * as the client closes its end. */
 void http_is_stream(struct http_request *request, void (*over)(void *data), void *data);
 /** From within the callback of a stream: nothing to send until http_wake. Returns what the callback
  * must return. */
 ssize_t http_pause(struct http_request *request);
 void http_wake(struct http_request *request);
+/** Sends data of a paused stream at once. The library takes the data of all streams first and sends them later in the turn: after a
+ * stop in between, values from before it would be sent as fresh ones. Returns how many bytes the kernel accepted, maybe 0; the
+ * rest must go through the callback. */
+size_t http_send(struct http_request *request, const char *bytes, size_t size);
 /** Cuts the connection at once. `over` follows later. */
 void http_cut(struct http_request *request);
 

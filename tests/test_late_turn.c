@@ -2,6 +2,7 @@
 /*
  * Turns of the loop that begin late, and the reaction of the Modbus server. The test controls the
  * clock for all waiting and ageing; events of libev are real, and no wait is long.
+ * tests/run: 6 s, waits
  */
 #include "server_bench.h"
 

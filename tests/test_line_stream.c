@@ -3,6 +3,7 @@
  * A board that streams: status frames arrive each second whether requested or not, and its request
  * for the about record may stay unanswered. Its values are fresh from the first status after a
  * request, and stay so. A real line on a TCP connection, on a test-controlled clock.
+ * tests/run: 2 s, waits
  */
 #include "bms/jk/jk_record.h"
 #include "lines/line.h"

@@ -187,6 +187,19 @@ TEST(counted)
     }
 }
 
+/* A reply that ends inside a run: the cells before the end that are 0 may be the last ones. */
+TEST(part_of_a_run)
+{
+    struct bms bms = new_bms(&driver);
+    const uint16_t words[3] = {7000, 0, 0};
+    struct bms_request request;
+    modbus_read(5, MODBUS_HOLDING, 200, COUNT(words), &request);
+    struct bytes reply = reply_of(&request, words);
+    struct pack pack = cleared_pack();
+    assert_int_equal(receive_frame(&bms, &request, reply.bytes, reply.size, &pack), BMS_DONE);
+    assert_values(&pack, {CELL_MV, 3495}, {CELL_MV + 1, NAN}, {CELL_MV + 2, NAN});
+}
+
 TEST(frames)
 {
     struct bms bms = new_bms(&driver);

@@ -97,6 +97,18 @@ TEST(six_registers)
     assert_values(&pack, {VOLTAGE_V, 52.4}, {REMAINING_AH, 49.842}, {CYCLES, NAN});
 }
 
+/* Sensors that another master reads without their number. Those that are not fitted read 0. */
+TEST(sensors_alone)
+{
+    static const uint16_t words[4] = {215, 0, 198, 0};
+    struct bms bms = new_bms(&renogy_driver);
+    struct bms_request request = request_of("30 03 13 9A 00 04 00 00");
+    struct bytes reply = reply_of(&request, words);
+    struct pack pack = cleared_pack();
+    assert_int_equal(receive_frame(&bms, &request, reply.bytes, reply.size, &pack), BMS_DONE);
+    assert_values(&pack, {TEMP_C, 21.5}, {TEMP_C + 1, 0}, {TEMP_C + 2, 19.8}, {TEMP_C + 3, NAN});
+}
+
 TEST(not_a_pack)
 {
     static const struct {

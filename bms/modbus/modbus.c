@@ -338,8 +338,8 @@ static double scale(const struct modbus_value *row, double raw)
     return (raw + row->offset) / (row->divisor != 0 ? row->divisor : 1);
 }
 
-/* The length of a run. Without a register that counts them, the last cell is the last one that is
- * not 0. */
+/* The length of a run. Without the register that counts them, the last cell is the last one that is
+ * not 0, and not beyond the window; so is the last sensor of those that have such a register. */
 static unsigned length_of(const struct modbus_window *window, const struct modbus_value *row)
 {
     unsigned count = row->count > 0 ? row->count : 1;
@@ -348,7 +348,7 @@ static unsigned length_of(const struct modbus_window *window, const struct modbu
         return counted < count ? counted : count;
     }
     const bool cells = count > 1 && row->id >= CELL_MV && row->id < TEMP_C;
-    while (cells && count > 0 && !(raw_at(window, row, count - 1) != 0))
+    while ((cells || row->counted > 0) && count > 0 && !(fabs(raw_at(window, row, count - 1)) > 0))
         count--;
     return count;
 }

@@ -292,6 +292,58 @@ TEST(alarms)
     }
 }
 
+/* What an emulated board sends is the alarm that it has, and none otherwise, also where 0 would be one. */
+TEST(alarms_of_a_board)
+{
+    static const char *const rows[] = {"bit 3",
+                                       "bit 3 is 0",
+                                       "u16",
+                                       "u16 is 3",
+                                       "u16 is 0",
+                                       "s16 min 60",
+                                       "s16 max -10",
+                                       "u16 max 10",
+                                       "s16 max 10",
+                                       "s16 min -5 max 5",
+                                       "u16 min 5.5",
+                                       "u16 max 9.5",
+                                       "u16 min 1 max 10",
+                                       "s16 min -5",
+                                       "u16 min 5 max 5",
+                                       "u16 is 3 max 10",
+                                       "u16 mask 0x0F00 max 3",
+                                       "u16 swapped max 10"};
+    for (size_t i = 0; i < 2 * COUNT(rows); i++) {
+        const char *row = rows[i / 2];
+        const bool active = i % 2;
+        struct mistakes mistakes = {0};
+        char text[100];
+        snprintf(text, sizeof text,
+                 "read holding 0 4\nvoltage_v 1 u16\nalarm soc_low 0 %s warning\n", row);
+        struct modbus_user *map = modbus_map_parse(text, "map", 1, &mistakes);
+        mistakes_print(&mistakes, text, stderr);
+        assert_non_null(map);
+        struct bms host = new_bms(&modbus_user_driver), board;
+        struct bms_request request;
+        struct bms_output out;
+        struct pack told, read;
+        host.options.map = map;
+        host.options.address = 3;
+        board = host;
+        pack_clear(&told);
+        pack_clear(&read);
+        pack_alarm_at(&told, SOC_LOW, ALARM_WARNING, active);
+        assert_true(host.driver->build(&host, MODBUS_USER_READS, &request) ||
+                    host.driver->build(&host, 0, &request));
+        assert_int_equal(bms_emulate(&board, &told, request.bytes, request.size, &out),
+                         request.size);
+        assert_int_equal(receive_all(&host, &request, out.bytes, out.size, &read), BMS_DONE);
+        if ((read.alarms_warning >> SOC_LOW & 1) != active)
+            fail_msg("%s: %d is read as %d", row, active, !active);
+        free(map);
+    }
+}
+
 /* The BMS's own alarm words need no row of an alarm beside them. */
 TEST(raw)
 {

@@ -426,13 +426,16 @@ bool modbus_cells_fit(const struct modbus_window *window, unsigned reg, unsigned
     return fabs(sum_mv / 1000.0 - volts) <= SUM_OFF_PER_CELL_V * count + SUM_OFF_PART * volts;
 }
 
-/* Limits select the numbers that are an alarm, 0 as well; without them any number but 0 is one. */
+bool modbus_alarm_limited(const struct modbus_value *value)
+{
+    return !value->matched && value->lowest != value->highest &&
+           (isfinite(value->lowest) || isfinite(value->highest));
+}
+
 static bool is_active(const struct modbus_window *window, const struct modbus_value *row,
                       double raw)
 {
-    const bool limited = !row->matched && row->lowest != row->highest &&
-                         (isfinite(row->lowest) || isfinite(row->highest));
-    return (raw != 0 || limited) && is_there(window, row, 0);
+    return (raw != 0 || modbus_alarm_limited(row)) && is_there(window, row, 0);
 }
 
 void modbus_take_alarms(const struct modbus_map *map, const struct modbus_window *window,

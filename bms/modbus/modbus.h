@@ -134,6 +134,8 @@ bool modbus_low_first(unsigned type);
 void modbus_take(const struct bms *bms, const struct modbus_value *rows, size_t count,
                  const struct modbus_window *window, struct pack *pack);
 
+/** Whether limits select the numbers that are an alarm, 0 as well; without them any number but 0 is one. */
+bool modbus_alarm_limited(const struct modbus_value *value);
 /** Takes the alarms of a map from a window, and its raw words. */
 void modbus_take_alarms(const struct modbus_map *map, const struct modbus_window *window,
                         struct pack *pack);

@@ -238,6 +238,19 @@ static unsigned alarm_bits(const struct modbus_value *value)
     return value->mask ? value->mask : 0xFFFF;
 }
 
+/* A number that is the alarm, or one that is not. */
+static double alarm_number(const struct modbus_value *value, bool active)
+{
+    const bool limited = modbus_alarm_limited(value);
+    if (value->matched)
+        return active ? value->match : value->match == 0;
+    if (limited && active)
+        return isfinite(value->lowest) ? ceil(value->lowest) : floor(value->highest);
+    if (limited && value->lowest <= 0 && value->highest >= 0)
+        return isfinite(value->highest) ? floor(value->highest) + 1 : ceil(value->lowest) - 1;
+    return active ? fmax(value->lowest, 1) : 0;
+}
+
 int32_t modbus_told_alarms(const struct modbus_map *map, const struct pack *told, unsigned reg)
 {
     uint32_t left[] = {0, told->alarms_warning, told->alarms_protection};
@@ -251,12 +264,8 @@ int32_t modbus_told_alarms(const struct modbus_map *map, const struct pack *told
                 left[row->level] &= ~(1u << row->alarm);
             if (value->reg != reg || (pass == 0) != active || (taken & alarm_bits(value)))
                 continue;
-            double least = isfinite(value->lowest) && value->lowest > 1 ? value->lowest : 1;
-            double raw = value->matched ? active ? value->match : value->match == 0
-                         : active       ? least
-                                        : 0;
             taken |= active ? alarm_bits(value) : 0;
-            word |= short_word(value, raw);
+            word |= short_word(value, alarm_number(value, active));
         }
     return (int32_t) word;
 }

@@ -598,7 +598,8 @@ static bool meets(const struct pack *pack, const struct exchange_item *item)
 {
     if (is_text(item))
         return strcmp(pack->text[SERIAL], item->value) == 0;
-    return fabs(number_of(pack, item->name) - strtod(item->value, NULL)) <= item->tolerance + 1e-9;
+    const double number = number_of(pack, item->name), expected = strtod(item->value, NULL);
+    return isnan(expected) ? isnan(number) : fabs(number - expected) <= item->tolerance + 1e-9;
 }
 
 static void assert_met(const char *name, const char *how, const struct exchange *exchange,

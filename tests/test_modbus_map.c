@@ -344,6 +344,35 @@ TEST(alarms_of_a_board)
     }
 }
 
+/* A limit of a value's own register leaves the value of a board alone. */
+TEST(board_with_limit_of_value)
+{
+    struct mistakes mistakes = {0};
+    struct modbus_user *map = modbus_map_parse(
+        "read holding 0 4\nsoc_percent 0 u16\nalarm soc_low 0 u16 max 10 warning\n", "map", 1,
+        &mistakes);
+    assert_non_null(map);
+    struct bms host = new_bms(&modbus_user_driver), board;
+    struct bms_request request;
+    struct bms_output out;
+    struct pack told, pack;
+    host.options.map = map;
+    board = host;
+    assert_true(host.driver->build(&host, 0, &request));
+    pack_clear(&told);
+    for (int percent = 0; percent <= 100; percent++) {
+        pack_clear(&pack);
+        pack_clear_alarms(&told);
+        pack_set(&told, SOC_PERCENT, percent);
+        pack_alarm_at(&told, SOC_LOW, ALARM_WARNING, percent <= 10);
+        bms_emulate(&board, &told, request.bytes, request.size, &out);
+        assert_int_equal(receive_all(&host, &request, out.bytes, out.size, &pack), BMS_DONE);
+        assert_values(&pack, {SOC_PERCENT, percent});
+        assert_int_equal(pack_alarm_active(&pack, SOC_LOW), percent <= 10);
+    }
+    free(map);
+}
+
 /* The BMS's own alarm words need no row of an alarm beside them. */
 TEST(raw)
 {

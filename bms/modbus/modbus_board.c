@@ -251,6 +251,16 @@ static double alarm_number(const struct modbus_value *value, bool active)
     return active ? fmax(value->lowest, 1) : 0;
 }
 
+/* Whether a value is a number in this register, which by itself is beyond the limits of an alarm or not. */
+static bool has_number(const struct modbus_map *map, unsigned reg)
+{
+    for (size_t i = 0; i < map->value_count; i++)
+        if (map->values[i].type != MODBUS_BIT && reg >= map->values[i].reg &&
+            reg - map->values[i].reg < modbus_registers(&map->values[i]))
+            return true;
+    return false;
+}
+
 int32_t modbus_told_alarms(const struct modbus_map *map, const struct pack *told, unsigned reg)
 {
     uint32_t left[] = {0, told->alarms_warning, told->alarms_protection};
@@ -262,7 +272,8 @@ int32_t modbus_told_alarms(const struct modbus_map *map, const struct pack *told
             const bool active = left[row->level] >> row->alarm & 1;
             if (pass == 0)
                 left[row->level] &= ~(1u << row->alarm);
-            if (value->reg != reg || (pass == 0) != active || (taken & alarm_bits(value)))
+            if (value->reg != reg || (pass == 0) != active || (taken & alarm_bits(value)) ||
+                (modbus_alarm_limited(value) && has_number(map, reg)))
                 continue;
             taken |= active ? alarm_bits(value) : 0;
             word |= short_word(value, alarm_number(value, active));

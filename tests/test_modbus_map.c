@@ -159,6 +159,17 @@ TEST(rows)
         {"current_a 0 u16 scale 0.01 negative 1 2", {804, 3}, CURRENT_A, 8.04},
         {"current_a 0 u16 scale 0.01 negative 1 bit 15", {804, 0x8000}, CURRENT_A, -8.04},
         {"current_a 0 u16 scale 0.01 negative 1 bit 15", {804, 0x7FFF}, CURRENT_A, 8.04},
+        /* The board that swaps the bytes of a value swaps those of the registers beside it. */
+        {"cell_mv 0 u16 swapped count 3 counted 3",
+         {0xE40C, 0xE40C, 0xE40C, 0x0200},
+         CELL_MV + 1,
+         3300},
+        {"cell_mv 0 u16 swapped count 3 counted 3",
+         {0xE40C, 0xE40C, 0xE40C, 0x0200},
+         CELL_MV + 2,
+         NAN},
+        {"current_a 0 u16 scale 0.01 swapped negative 1 bit 0", {0x2403, 0x0100}, CURRENT_A, -8.04},
+        {"full_ah 0 u16 swapped exponent 3", {0x1C00, 0, 0, 0x0100}, FULL_AH, 280},
         {"voltage_v 0 u16 exponent 3", {532, 0, 0, 0xFFFF}, VOLTAGE_V, 53.2},
         {"voltage_v 0 u16 exponent 3", {53, 0, 0, 0}, VOLTAGE_V, 53},
         {"full_ah 0 u16 exponent 3", {28, 0, 0, 1}, FULL_AH, 280},
@@ -370,6 +381,35 @@ TEST(board_with_limit_of_value)
         assert_values(&pack, {SOC_PERCENT, percent});
         assert_int_equal(pack_alarm_active(&pack, SOC_LOW), percent <= 10);
     }
+    free(map);
+}
+
+/* Such a board swaps the registers beside its values as well. */
+TEST(board_with_swapped_bytes)
+{
+    struct mistakes mistakes = {0};
+    struct modbus_user *map =
+        modbus_map_parse("read holding 0 6\ncell_mv 0 u16 swapped count 3 counted 3\n"
+                         "current_a 4 u16 swapped scale 0.01 negative 5 bit 0\n",
+                         "map", 1, &mistakes);
+    assert_non_null(map);
+    struct bms host = new_bms(&modbus_user_driver), board;
+    struct bms_request request;
+    struct bms_output out;
+    struct pack told, pack;
+    host.options.map = map;
+    board = host;
+    assert_true(host.driver->build(&host, 0, &request));
+    pack_clear(&told);
+    pack_clear(&pack);
+    pack_set(&told, CELL_COUNT, 2);
+    pack_set_cell(&told, 1, 3300);
+    pack_set_cell(&told, 2, 3301);
+    pack_set(&told, CURRENT_A, -8.04);
+    bms_emulate(&board, &told, request.bytes, request.size, &out);
+    assert_bytes(out.bytes, 15, "01 03 0C E4 0C E5 0C 00 00 02 00 24 03 01 00");
+    assert_int_equal(receive_all(&host, &request, out.bytes, out.size, &pack), BMS_DONE);
+    assert_values(&pack, {CELL_MV + 1, 3301}, {CELL_MV + 2, NAN}, {CURRENT_A, -8.04});
     free(map);
 }
 

@@ -248,16 +248,20 @@ unsigned modbus_registers(const struct modbus_value *row)
     return (count - 1) * modbus_step(row) + modbus_width(row->type);
 }
 
-/* The register with its bytes in order, reduced to the bits of the number. */
+/* A register with its bytes in order; also one beside the value that belongs to it. */
+static unsigned ordered_word(const struct modbus_window *window, const struct modbus_value *row,
+                             unsigned reg)
+{
+    const unsigned word = modbus_word(window, reg);
+    return row->swapped ? (word >> 8 | word << 8) & 0xFFFF : word;
+}
+
+/* The same reduced to the bits of the number. */
 static unsigned masked_word(const struct modbus_window *window, const struct modbus_value *row,
                             unsigned reg)
 {
-    unsigned word = modbus_word(window, reg);
-    if (row->swapped)
-        word = (word >> 8 | word << 8) & 0xFFFF;
-    if (row->mask)
-        word = (word & row->mask) / (row->mask & (0u - row->mask));
-    return word;
+    const unsigned word = ordered_word(window, row, reg);
+    return row->mask ? (word & row->mask) / (row->mask & (0u - row->mask)) : word;
 }
 
 static double integer_at(const struct modbus_window *window, const struct modbus_value *row,
@@ -314,12 +318,12 @@ static double factor_of(const struct modbus_window *window, const struct modbus_
     if (row->sign_mask) {
         if (!modbus_has(window, row->sign_reg, 1))
             return (double) NAN;
-        factor = (modbus_word(window, row->sign_reg) & row->sign_mask) == row->sign ? -1 : 1;
+        factor = (ordered_word(window, row, row->sign_reg) & row->sign_mask) == row->sign ? -1 : 1;
     }
     if (row->scaled) {
         if (!modbus_has(window, row->exponent, 1))
             return (double) NAN;
-        int power = (int16_t) modbus_word(window, row->exponent);
+        int power = (int16_t) ordered_word(window, row, row->exponent);
         factor *= power >= -POWER_MOST && power <= POWER_MOST ? pow(10, power) : (double) NAN;
     }
     return factor;
@@ -344,7 +348,7 @@ static unsigned length_of(const struct modbus_window *window, const struct modbu
 {
     unsigned count = row->count > 0 ? row->count : 1;
     if (row->counted > 0 && modbus_has(window, row->counted, 1)) {
-        unsigned counted = modbus_word(window, row->counted);
+        unsigned counted = ordered_word(window, row, row->counted);
         return counted < count ? counted : count;
     }
     const bool cells = count > 1 && row->id >= CELL_MV && row->id < TEMP_C;

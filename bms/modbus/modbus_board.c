@@ -224,9 +224,9 @@ int32_t modbus_told_rows(const struct modbus_value *rows, size_t count, const st
     }
     for (size_t i = 0; i < count && !modbus_reads_bits(function); i++) {
         const enum pack_value counter = rows[i].id >= TEMP_C ? TEMP_COUNT : CELL_COUNT;
-        more |= (int32_t) sign_word(&rows[i], told, reg);
+        more |= (int32_t) swap_bytes(&rows[i], sign_word(&rows[i], told, reg));
         if (word < 0 && rows[i].counted == reg && reg != 0)
-            more |= (int32_t) pack_scaled(told, counter, 1, 0, UINT16_MAX);
+            more |= (int32_t) swap_bytes(&rows[i], pack_scaled(told, counter, 1, 0, UINT16_MAX));
     }
     return word < 0 && more != 0 ? more : word | more;
 }

@@ -26,6 +26,7 @@ from pymodbus.transaction import ModbusRtuFramer
 
 import test_influx_clock
 from harness import MAP, PACKGATE, PATIENCE, Gateway, Program, await_value, decode, find, main, read_value, simulate, with_crc16, until
+from mqtt_harness import preloaded
 
 STOP_S = 10  # of explicit stop
 STALE_S = 5  # where a test waits until values are stale; elsewhere they stay fresh on a slow machine, too
@@ -805,6 +806,39 @@ def a_reload_ends_it_with_a_stop():
         gateway.wait_for("present x: stops sending, and exits")
 
 
+FLUSHES = """
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static int out = -1;
+__attribute__((constructor)) static void begin(void)
+{
+    out = fcntl(open("FOLDER/flushes", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), F_DUPFD_CLOEXEC, 200);
+}
+int tcflush(int fd, int queue)
+{
+    (void) !write(out, &"012"[queue], 1);
+    return syscall(SYS_ioctl, fd, 0x540B, queue);
+}
+"""
+
+
+def what_a_stuck_adapter_holds_ends_with_it():
+    """Or the exit would wait for it, half a minute, and the adapter would send it later. It is discarded before each set of frames, too."""
+    with tempfile.TemporaryDirectory(prefix="packgate-present-") as folder, preloaded(folder, FLUSHES.replace("FOLDER", folder)), \
+            Cable() as cable, battery("pylon-1.2", cable.url) as gateway:
+        with open(gateway.path) as file:
+            text = file.read()
+        with open(gateway.path, "w") as file:
+            file.write(text.split("[present x]")[0])
+        gateway.process.send_signal(signal.SIGHUP)
+        gateway.wait_for("present x: stops sending, and exits")
+        sets = cable.hear(1).count(b"t35E")
+        assert sets >= STOP_S - 1
+        until(lambda: os.path.getsize(f"{folder}/flushes"), lambda flushes: flushes == sets + 1)
+
+
 def status_says_who_asks():
     with presented(ON_TCP) as gateway:
         def words():
@@ -851,7 +885,7 @@ def status_says_what_was_told():
 if __name__ == "__main__":
     main([a_battery_on_a_can_bus_discharges, a_gateway_that_is_not_heard_stops, a_gateway_that_hangs_stops, a_silent_bms_stops, bears_hostile_masters,
           a_battery_stops_in_its_own_protocol, falls_silent_before_another_battery, falls_silent_before_another_device, answers_masters_of_others,
-          a_gateway_that_is_killed_stops, a_gateway_that_is_stopped_stops, a_reload_ends_it_with_a_stop,
+          a_gateway_that_is_killed_stops, a_gateway_that_is_stopped_stops, a_reload_ends_it_with_a_stop, what_a_stuck_adapter_holds_ends_with_it,
           switches_where_it_may, serves_a_bank_and_its_packs, serves_a_view, counts_for_function_8, writes_settings_where_it_may, answers_an_order_while_others_ask, gives_an_order_up_when_the_master_goes_on, skips_its_echo, a_port_that_is_pulled_comes_back, a_port_in_use_is_awaited, a_port_that_is_missing_is_not_answered, documented_commands_read,
           what_was_asked_during_a_sleep_is_not_answered, the_time_of_day_matters_not, status_says_who_asks, status_says_what_was_told,
           a_new_gateway_takes_the_port_over, one_that_is_killed_comes_back, one_that_hangs_comes_back,

@@ -240,6 +240,12 @@ static void on_end(struct ev_loop *loop, ev_timer *timer, int revents)
     outlet_over(present->outlet);
 }
 
+/* Closing a serial port waits for what its adapter has not accepted, up to half a minute, and that would still be sent. */
+static void end_present(void *self)
+{
+    bus_drop_unsent(((struct present *) self)->bus);
+}
+
 static bool open_present(struct present *present)
 {
     const unsigned count = outlet_config(present->outlet)->pack_count;
@@ -308,4 +314,5 @@ const struct outlet_kind outlet_present = {
     .second = on_second,
     .report = report_present,
     .stop = stop_present,
+    .end = end_present,
 };

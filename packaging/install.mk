@@ -36,6 +36,8 @@ install-files: | all
 	$(INSTALL) -m 644 $(MAPS) $(DESTDIR)$(docdir)/examples/maps
 	$(INSTALL) -m 644 $(FLEET) $(DESTDIR)$(docdir)/examples/fleet
 	$(INSTALL) -m 644 $(TEMPLATES) $(DESTDIR)$(docdir)/examples/clients
+# The pages link to the examples as they are in the source.
+	ln -sfn examples $(DESTDIR)$(docdir)/conf
 	for unit in $(UNITFILES); do sed 's|^\(Exec.*\)/usr/bin/packgate|\1$(bindir)/packgate|' conf/$$unit >$(DESTDIR)$(unitdir)/$$unit && \
 	    chmod 644 $(DESTDIR)$(unitdir)/$$unit || exit; done
 	$(INSTALL) -m 644 conf/packgate.sysusers $(DESTDIR)$(usersdir)/packgate.conf

@@ -125,10 +125,19 @@ INSTALLED = sorted(["etc/packgate/packgate.ini", "usr/bin/packgate", *OUTLETS,
                     "usr/share/man/man1/packgate.1", "usr/share/man/man5/packgate.ini.5"])
 
 
+def lost_links(folder):
+    """Links of the installed pages that lead nowhere, except to what only the source has."""
+    of_source = re.compile(r"\.\./(tests|packaging|registers)/|(CONTRIBUTING|HACKING|bms/README)\.md$")
+    return [(page, link) for page in glob.glob(f"{folder}/**/*.md", recursive=True)
+            for link in re.findall(r"\]\(([^)\s#:]+)[)#]", read_text(page))
+            if not of_source.search(link) and not os.path.exists(f"{os.path.dirname(page)}/{link}")]
+
+
 def installs_and_uninstalls():
     with tempfile.TemporaryDirectory() as root:
         make("install", f"DESTDIR={root}", "PREFIX=/usr")
         assert files_below(root) == INSTALLED, files_below(root)
+        assert not (lost := lost_links(f"{root}/{DOC}")), lost
         programs = [f"{root}/usr/bin/packgate", *(f"{root}/{name}" for name in OUTLETS)]
         sizes = [os.path.getsize(program) for program in programs]
         make("install-strip", f"DESTDIR={root}", "PREFIX=/usr")

@@ -65,6 +65,26 @@ TEST(switches_and_balancing)
     }
 }
 
+/* Section 4: hundredths of a percent, but whole percent where these agree with the capacities (50 %). */
+TEST(state_of_charge)
+{
+    static const struct {
+        unsigned raw;
+        double percent;
+    } cases[] = {{5000, 50}, {50, 50}, {49, 49}, {57, 0.57}, {80, 0.8}, {100, 1}, {101, 1.01}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        uint8_t d[YDT_INFO_MAX];
+        size_t size = make_live(d);
+        struct bms bms = new_bms(&daren_driver);
+        struct pack pack = cleared_pack();
+        put_be16(d + 1, cases[i].raw);
+        put_be16(d + STATES_AT - 6, 10000);
+        put_be16(d + STATES_AT - 4, 5000);
+        assert_int_equal(take_info(&bms, STEP_LIVE, 0, d, size, &pack), BMS_DONE);
+        assert_values(&pack, {SOC_PERCENT, cases[i].percent}, {REMAINING_AH, 50});
+    }
+}
+
 /* Section 4: newer firmware omits the flag. */
 TEST(without_flag)
 {

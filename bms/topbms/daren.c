@@ -21,6 +21,7 @@
 #define PARAMETERS_SIZE 65
 #define MODULE_HEAD 6 /* of a reply to B0, which repeats the request */
 #define SERIAL_SIZE 30
+#define SOC_AGREES 2        /* % between the state of charge and that of the capacities */
 #define STATE_SIZE 33       /* bytes from the state of the voltage on */
 #define SHORT_STATE_SIZE 20 /* the same in the maker's document */
 
@@ -155,12 +156,13 @@ static uint16_t state_word(const struct live *live, unsigned number)
     return be16(live->rest + STATES_AT + 2 * number);
 }
 
-/* Hundredths of a percent; one board sends whole percent. The capacities tell which. */
+/* Hundredths of a percent; one board sends whole percent, which then agree with the capacities. */
 static double soc_of(const struct live *live)
 {
     const double raw = be16(live->charge), full = be16(live->rest + FULL_AT);
     const double percent = full > 0 ? 100.0 * be16(live->rest + REMAINING_AT) / full : NAN;
-    return raw <= 100 && fabs(raw - percent) < fabs(raw / 100 - percent) ? raw : raw / 100;
+    const double as_hundredths = fabs(raw / 100 - percent);
+    return raw <= 100 && fabs(raw - percent) < fmin(as_hundredths, SOC_AGREES) ? raw : raw / 100;
 }
 
 static void decode_live(const struct bms *bms, const struct live *live, struct pack *pack)

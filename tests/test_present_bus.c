@@ -4,6 +4,7 @@
 #include "outlets/present/present.h"
 
 #include "base/slcan.h"
+#include "bms/bytes.h"
 #include "bms/inverter/can.h"
 
 #include <errno.h>
@@ -169,7 +170,7 @@ static unsigned next_frame(unsigned *number)
     struct can_frame frame;
     if (recv(far, &frame, sizeof frame, MSG_DONTWAIT) != sizeof frame)
         return 0;
-    *number = frame.data[0] | frame.data[1] << 8;
+    *number = le16(frame.data);
     return frame.can_id;
 }
 

@@ -211,6 +211,8 @@ bool post_send(struct post *post, const char *lines, size_t size, struct post_ou
 
 struct trial {
     struct ev_loop *loop;
+    struct transfers *transfers;
+    struct post *post;
     int status;
 };
 
@@ -225,11 +227,12 @@ static void on_tried(void *data, const struct post_outcome *outcome)
 int influx_test(const struct pipe_config *config)
 {
     static const char line[] = "# a trial of packgate\n";
-    struct trial trial = {.loop = ev_default_loop(0), .status = 1};
+    static struct trial trial = {.status = 1}; /* as what the process has until its end */
     struct post_outcome outcome;
-    struct transfers *transfers = transfers_new(trial.loop);
-    struct post *post = post_new(transfers, config->settings, "try", on_tried, &trial);
-    if (post_send(post, line, sizeof line - 1, &outcome))
+    trial.loop = ev_default_loop(0);
+    trial.transfers = transfers_new(trial.loop);
+    trial.post = post_new(trial.transfers, config->settings, "try", on_tried, &trial);
+    if (post_send(trial.post, line, sizeof line - 1, &outcome))
         ev_run(trial.loop, 0);
     else
         printf("write failed %s\n", outcome.words);

@@ -281,7 +281,8 @@ static void *start_present(struct outlet *outlet)
     ev_timer_init(&present->end, on_end, PRESENT_STOP_S, 0);
     present->end.data = present;
     if (!open_present(present)) {
-        log_error("%s: cannot start: out of memory, or there is no such pack", present->title);
+        log_error("%s: cannot start: there is no such pack, or its port cannot be used",
+                  present->title);
         return NULL;
     }
     return present;

@@ -171,7 +171,7 @@ static int32_t bms_of(const struct bank_source *bank)
     bool is_read = !isnan(bank->source.read_at);
     for (unsigned i = 0; i < bank->config->pack_count; i++) {
         is_read &= is_missing(bank, i) || bank->members[i]->status.bms > 0;
-        sum += pack_source_bms(bank->parts[i]);
+        sum += bank->parts[i]->bms;
     }
     return is_read ? sum : -sum;
 }

@@ -12,6 +12,18 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* The same for the same driver, variant and map of registers; above 0. */
+static int32_t protocol_number(const struct pack_config *config)
+{
+    const char *const *variants = config->driver->variants;
+    const struct modbus_user *map = config->options.map;
+    char text[3 * NAME_SIZE];
+    const int size =
+        snprintf(text, sizeof text, "%s %s %" PRIx64, config->driver->name,
+                 variants ? variants[config->options.variant] : "", map ? map->contents : 0);
+    return crc16_modbus((const uint8_t *) text, (size_t) size) + 1;
+}
+
 struct pack_source *pack_source_new(struct poller *poller, struct line *line,
                                     struct kept_entry *kept, pack_source_over *over, void *data)
 {
@@ -24,6 +36,7 @@ struct pack_source *pack_source_new(struct poller *poller, struct line *line,
     source->over = over;
     source->data = data;
     source->source.values = &poller->values;
+    source->bms = protocol_number(poller->config);
     return source;
 }
 
@@ -68,18 +81,6 @@ void pack_source_free(struct pack_source *source)
     free(source);
 }
 
-int32_t pack_source_bms(const struct pack_source *source)
-{
-    const struct pack_config *config = source->poller->config;
-    const char *const *variants = config->driver->variants;
-    const struct modbus_user *map = config->options.map;
-    char text[3 * NAME_SIZE];
-    const int size =
-        snprintf(text, sizeof text, "%s %s %" PRIx64, config->driver->name,
-                 variants ? variants[config->options.variant] : "", map ? map->contents : 0);
-    return crc16_modbus((const uint8_t *) text, (size_t) size) + 1;
-}
-
 static void refresh_status(struct pack_source *source, const struct map_status *host,
                            const struct tm *local, double now)
 {
@@ -102,7 +103,7 @@ static void refresh_status(struct pack_source *source, const struct map_status *
     const struct bms_driver *driver = poller->config->driver;
     status->driver = driver->name;
     const bool is_read = poller->complete && !isnan(poller->published_at);
-    status->bms = is_read ? pack_source_bms(source) : -pack_source_bms(source);
+    status->bms = is_read ? source->bms : -source->bms;
     /* `auto` and `modbus`, which are not in the list, have no make. */
     status->driver_title = bms_driver_find(driver->name) ? driver->title : NULL;
     status->pack_name = poller->config->name;

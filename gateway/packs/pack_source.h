@@ -37,6 +37,7 @@ struct pack_source {
     struct kept_entry *kept;  /* its entry in the state file */
     struct summary summary;   /* what was logged last */
     struct alarms alarms;     /* as last read */
+    int32_t bms;              /* of struct map_status, without its sign */
     bool reported[CELL_MV];   /* the values that were ever published: a bank needs them again */
     double power_w, power_at; /* of the previous cycle, for the energy counters */
     struct outlook outlook;
@@ -64,9 +65,6 @@ unsigned pack_source_publish(struct pack_source *source, const struct map_status
 /** Updates age and counters; values may have become stale. Same parameters and result. */
 unsigned pack_source_tick(struct pack_source *source, const struct map_status *host,
                           const struct tm *local, double now);
-
-/** The number of the protocol by which the pack is read: `bms` of struct map_status without its sign. */
-int32_t pack_source_bms(const struct pack_source *source);
 
 /** See packs_order. */
 enum order_result pack_source_order(struct pack_source *source,

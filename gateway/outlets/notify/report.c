@@ -191,16 +191,16 @@ double report_due(const struct notify_config *config, unsigned n, double time)
     if (when == NOTIFY_AT_TIME)
         return local_minute(time, config->reports.at[n].minute);
     const double noon = local_noon(time);
-    const double at = when == NOTIFY_AT_SUNRISE
-                          ? sun_rises(noon, config->latitude, config->longitude)
-                          : sun_sets(noon, config->latitude, config->longitude);
+    const double at = sun_crosses(when == NOTIFY_AT_SUNRISE ? SUN_RISES : SUN_SETS, noon,
+                                  config->latitude, config->longitude);
     return isnan(at) ? noon : at;
 }
 
 void report_sun(struct text *text, const struct notify_config *config, double time)
 {
-    const double rises = sun_rises(local_noon(time), config->latitude, config->longitude);
-    const double sets = sun_sets(local_noon(time), config->latitude, config->longitude);
+    const double noon = local_noon(time);
+    const double rises = sun_crosses(SUN_RISES, noon, config->latitude, config->longitude);
+    const double sets = sun_crosses(SUN_SETS, noon, config->latitude, config->longitude);
     char rise[32], set[32];
     if (isnan(rises) || isnan(sets))
         return;

@@ -6,7 +6,8 @@
  */
 #pragma once
 
-/** Unix seconds at which it rises (or sets) on the day whose noon at that place is nearest to `noon`
+enum sun_side { SUN_RISES = -1, SUN_SETS = 1 };
+
+/** Unix seconds at which it rises or sets on the day whose noon at that place is nearest to `noon`
  * (Unix seconds). Degrees, north and east positive. NaN: it does not on that day. */
-double sun_rises(double noon, double latitude, double longitude);
-double sun_sets(double noon, double latitude, double longitude);
+double sun_crosses(enum sun_side side, double noon, double latitude, double longitude);

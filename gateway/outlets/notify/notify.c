@@ -101,7 +101,7 @@ static void take_notes(struct notify *notify, struct notify_pack *pack)
 
 static void send_next(struct notify *notify)
 {
-    if (sender_is_busy(notify->sender) || notify->sending)
+    if (notify->sending)
         return;
     notify->sending = delivery_next(&notify->delivery, clock_now());
     if (notify->sending)
@@ -153,10 +153,12 @@ static void on_sent(void *data, enum outcome outcome, const char *why)
         send_next(notify);
 }
 
-static void queue_message(struct notify *notify, struct message *message, unsigned pack,
-                          unsigned watch)
+/* `pack`: the one whose `watch` it reports; NULL: none. */
+static void queue_message(struct notify *notify, struct message *message,
+                          const struct notify_pack *pack, unsigned watch)
 {
-    if (!delivery_add(&notify->delivery, message, pack, watch, clock_now()) &&
+    const unsigned index = pack ? pack->pack->index : ~0u;
+    if (!delivery_add(&notify->delivery, message, index, watch, clock_now()) &&
         notify->delivery.held == 1)
         log_warn(
             "%s: more than %u messages an hour: further ones are counted and reported together",
@@ -164,14 +166,14 @@ static void queue_message(struct notify *notify, struct message *message, unsign
     send_next(notify);
 }
 
-static void post_report(struct notify *notify, struct message *message, const char *name,
-                        unsigned pack, unsigned watch)
+static void post_report(struct notify *notify, struct message *message,
+                        const struct notify_pack *only)
 {
     if (!message->text[0])
         return;
-    snprintf(message->title, sizeof message->title, "%s: report", name);
-    queue_message(notify, message, pack, watch);
-    message->text[0] = '\0';
+    snprintf(message->title, sizeof message->title, "%s: report",
+             only ? message->pack : notify->gateway);
+    queue_message(notify, message, only, WATCHES);
 }
 
 /* The report of one pack, or of all, in as many messages as the service's limit requires. */
@@ -182,6 +184,7 @@ static void send_report(struct notify *notify, struct notify_pack *only)
     const size_t most = request_text_most(notify->config->type);
     char part[MESSAGE_TEXT_SIZE], sun[64];
     struct text sun_text = text_in(sun, sizeof sun);
+    struct text all = text_in(message.text, sizeof message.text);
     report_sun(&sun_text, notify->config, time);
     if (only)
         snprintf(message.pack, sizeof message.pack, "%s", only->pack->source.name);
@@ -193,18 +196,14 @@ static void send_report(struct notify *notify, struct notify_pack *only)
         report_pack(&text, &pack->pack->source, &pack->tally,
                     outlet_fresh(notify->outlet, pack->pack, now), time);
         checkup_report(notify->config->history, pack->pack->source.name, (int64_t) time, &text);
-        const size_t before = strlen(message.text);
-        if (before > 0 && before + text.size + sizeof sun > most)
-            post_report(notify, &message, notify->gateway, ~0u, ~0u);
-        snprintf(message.text + strlen(message.text), sizeof message.text - strlen(message.text),
-                 "%s%s", message.text[0] ? "\n" : "", part);
+        if (all.size + text.size + sizeof sun > most) {
+            post_report(notify, &message, only);
+            all = text_in(message.text, sizeof message.text);
+        }
+        text_format(&all, "%s%s", all.size > 0 ? "\n" : "", part);
     }
-    snprintf(message.text + strlen(message.text), sizeof message.text - strlen(message.text), "%s",
-             sun);
-    if (only)
-        post_report(notify, &message, message.pack, (unsigned) (only - notify->packs), WATCHES);
-    else
-        post_report(notify, &message, notify->gateway, ~0u, ~0u);
+    text_add(&all, sun);
+    post_report(notify, &message, only);
 }
 
 /* Sends each report once a day, also over a restart; one that was missed while the gateway was off
@@ -251,7 +250,7 @@ static void report_event(struct notify *notify, struct notify_pack *pack,
         return;
     message_of(&message, event, &pack->pack->source, notify->config, notify->gateway, fresh,
                clock_wall());
-    queue_message(notify, &message, (unsigned) (pack - notify->packs), event->watch);
+    queue_message(notify, &message, pack, event->watch);
 }
 
 static void check_events(struct notify *notify, struct notify_pack *pack, double now)
@@ -288,7 +287,7 @@ static void on_ordered(void *self, const struct outlet_pack *pack, const struct 
         return;
     message_switched(&message, &pack->source, order, notify->gateway,
                      outlet_fresh(notify->outlet, pack, clock_now()), clock_wall());
-    queue_message(notify, &message, ~0u, ~0u);
+    queue_message(notify, &message, NULL, WATCHES);
 }
 
 /* Reports the start of the gateway, not of this process, which may have been restarted. */
@@ -307,7 +306,7 @@ static void tell_start(struct notify *notify)
     snprintf(message.text, sizeof message.text,
              "packgate %s has started on %s with %u packs and banks.", config->version,
              notify->gateway, notify->pack_count);
-    queue_message(notify, &message, ~0u, ~0u);
+    queue_message(notify, &message, NULL, WATCHES);
 }
 
 static void on_second(void *self, double now)

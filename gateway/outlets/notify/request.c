@@ -21,23 +21,21 @@ bool secrets_read(struct secrets *secrets, const struct notify_config *config, c
 {
     const unsigned need = config->type == NOTIFY_PUSHOVER ? 2 : 1;
     const char *trouble = NULL;
-    char url[SECRET_SIZE] = "";
     *secrets = (struct secrets){{0}, {{0}}};
-    if (config->url_file[0]) {
-        secret_warn_of_readers(who, config->url_file, told);
-        secret_read(config->url_file, 0, url, sizeof url, &trouble);
-    }
-    if (config->url_file[0] && !url[0]) {
-        snprintf(why, size, "%s: %s", config->url_file,
-                 trouble ? trouble : "expected an address in it");
-        return false;
-    }
     snprintf(secrets->url, sizeof secrets->url, "%s",
-             config->url_file[0]                ? url
-             : config->url[0]                   ? config->url
+             config->url[0]                     ? config->url
              : config->type == NOTIFY_PUSHOVER  ? "https://api.pushover.net/1/messages.json"
              : config->type == NOTIFY_PUSHSAFER ? "https://www.pushsafer.com/api"
                                                 : "");
+    if (config->url_file[0]) {
+        secret_warn_of_readers(who, config->url_file, told);
+        secret_read(config->url_file, 0, secrets->url, SECRET_SIZE, &trouble);
+        if (!secrets->url[0]) {
+            snprintf(why, size, "%s: %s", config->url_file,
+                     trouble ? trouble : "expected an address in it");
+            return false;
+        }
+    }
     if (!config->key_file[0])
         return true;
     secret_warn_of_readers(who, config->key_file, told);
@@ -310,10 +308,8 @@ static bool set_mail(struct request *request, CURL *easy, const struct notify_co
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
     curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
     curl_easy_setopt(easy, CURLOPT_READDATA, request->mail);
-    if (config->user[0]) {
-        curl_easy_setopt(easy, CURLOPT_USERNAME, config->user);
-        curl_easy_setopt(easy, CURLOPT_PASSWORD, secrets->line[0]);
-    }
+    if (config->user[0])
+        log_in(easy, config, secrets);
     return !text.cut;
 }
 

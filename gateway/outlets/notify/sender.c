@@ -29,35 +29,24 @@ struct sender {
     struct secrets secrets;
     ev_child child;    /* the program */
     ev_timer deadline; /* likewise */
-    ev_timer failed;   /* it could not even begin */
+    ev_timer over;     /* of a transfer, or of a try that could not even begin */
     char why[300];
     enum outcome outcome;
-    bool busy, open_told, killed;
+    bool open_told, killed;
 };
 
-bool sender_is_busy(const struct sender *sender)
-{
-    return sender->busy;
-}
-
-static void report_outcome(struct sender *sender)
-{
-    sender->busy = false;
-    sender->settings.done(sender->settings.data, sender->outcome, sender->why);
-}
-
-static void on_failed(struct ev_loop *loop, ev_timer *timer, int revents)
+static void on_over(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct sender *sender = timer->data;
     transfer_free(&sender->transfer);
     request_clear(&sender->request);
-    report_outcome(sender);
+    sender->settings.done(sender->settings.data, sender->outcome, sender->why);
 }
 
-static void schedule_failure(struct sender *sender, enum outcome outcome)
+static void report_later(struct sender *sender, enum outcome outcome)
 {
     sender->outcome = outcome;
-    timer_restart(sender->loop, &sender->failed, 0);
+    timer_restart(sender->loop, &sender->over, 0);
 }
 
 static void on_transferred(void *data, CURLcode code, const char *words)
@@ -65,9 +54,9 @@ static void on_transferred(void *data, CURLcode code, const char *words)
     struct sender *sender = data;
     sender->why[0] = '\0';
     /* libcurl uses the handle until this returns. */
-    schedule_failure(sender,
-                     request_judge(&sender->request, &sender->transfer, sender->settings.config,
-                                   &sender->secrets, code, words, sender->why, sizeof sender->why));
+    report_later(sender,
+                 request_judge(&sender->request, &sender->transfer, sender->settings.config,
+                               &sender->secrets, code, words, sender->why, sizeof sender->why));
 }
 
 /* False: `why` has the error. */
@@ -115,8 +104,7 @@ static void on_child(struct ev_loop *loop, ev_child *child, int revents)
                  NOT_STARTED);
     else if (WEXITSTATUS(status) != 0)
         snprintf(why, size, "it ended with %d", WEXITSTATUS(status));
-    sender->outcome = why[0] ? OUTCOME_AGAIN : OUTCOME_SENT;
-    report_outcome(sender);
+    sender->settings.done(sender->settings.data, why[0] ? OUTCOME_AGAIN : OUTCOME_SENT, why);
 }
 
 static void kill_program(const struct sender *sender)
@@ -134,7 +122,6 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static _Noreturn void run_program(const char *path, const struct message *message, int file)
 {
-    char *arguments[] = {strdup(path), NULL};
     signal(SIGPIPE, SIG_DFL);
     child_reset_signals();
     setpgid(0, 0);
@@ -145,8 +132,7 @@ static _Noreturn void run_program(const char *path, const struct message *messag
     dup2(file, STDIN_FILENO);
     dup2(STDERR_FILENO, STDOUT_FILENO); /* both to the log */
     child_settle(-1);
-    if (arguments[0])
-        execv(path, arguments);
+    execl(path, path, NULL);
     _exit(NOT_STARTED);
 }
 
@@ -180,10 +166,9 @@ static bool start_program(struct sender *sender, const struct message *message)
 
 void sender_send(struct sender *sender, const struct message *message)
 {
-    sender->busy = true;
     if (sender->settings.config->type == NOTIFY_COMMAND ? !start_program(sender, message)
                                                         : !start_transfer(sender, message))
-        schedule_failure(sender, OUTCOME_AGAIN);
+        report_later(sender, OUTCOME_AGAIN);
 }
 
 struct sender *sender_new(struct ev_loop *loop, const struct sender_settings *settings)
@@ -191,10 +176,10 @@ struct sender *sender_new(struct ev_loop *loop, const struct sender_settings *se
     struct sender *sender = alloc_zeroed(1, sizeof *sender);
     sender->loop = loop;
     sender->settings = *settings;
-    ev_init(&sender->failed, on_failed);
+    ev_init(&sender->over, on_over);
     ev_init(&sender->child, on_child);
     ev_init(&sender->deadline, on_deadline);
-    sender->failed.data = sender->child.data = sender->deadline.data = sender;
+    sender->over.data = sender->child.data = sender->deadline.data = sender;
     sender->transfers = settings->config->type == NOTIFY_COMMAND ? NULL : transfers_new(loop);
     return sender;
 }

@@ -25,7 +25,5 @@ struct sender *sender_new(struct ev_loop *loop, const struct sender_settings *se
 /** Kills the program that is under way. */
 void sender_end(const struct sender *sender);
 
-bool sender_is_busy(const struct sender *sender);
-
-/** Begins; not while it is busy. */
+/** Begins; not before `done` of the previous one. */
 void sender_send(struct sender *sender, const struct message *message);

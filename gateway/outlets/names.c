@@ -27,10 +27,9 @@ enum wanted { LOOK_UP, CONNECT, PERMIT };
 
 struct question {
     enum wanted wanted;
-    bool has_service;
     int flags, family, type, protocol;
-    char host[256], service[33];
-    unsigned port; /* to be permitted */
+    char host[256], service[33]; /* empty: none */
+    unsigned port;               /* to be permitted */
     socklen_t size;
     struct sockaddr_storage address; /* to connect to */
 };
@@ -44,7 +43,7 @@ struct entry {
 struct answer {
     int error; /* as of getaddrinfo; 0: none */
     unsigned count;
-    struct entry found[FOUND_MAX]; /* without pointers */
+    struct entry found[FOUND_MAX]; /* their pointers mean nothing */
 };
 
 static int looker = -1; /* socket of the process that looks names up and connects */
@@ -64,19 +63,15 @@ static void look_up(const struct question *question, struct answer *answer)
     memset(answer, 0, sizeof *answer);
     answer->error = real && real_free
                         ? real(question->host[0] ? question->host : NULL,
-                               question->has_service ? question->service : NULL, &hints, &list)
+                               question->service[0] ? question->service : NULL, &hints, &list)
                         : EAI_FAIL;
     if (answer->error == EAI_SYSTEM)
         answer->error = EAI_AGAIN; /* errno stays behind */
     for (const struct addrinfo *info = list; info && answer->count < FOUND_MAX;
          info = info->ai_next) {
-        if (info->ai_addrlen > sizeof answer->found->address)
-            continue;
         struct entry *entry = &answer->found[answer->count++];
         entry->info = *info;
         entry->info.ai_canonname = NULL;
-        entry->info.ai_addr = NULL;
-        entry->info.ai_next = NULL;
         memcpy(&entry->address, info->ai_addr, info->ai_addrlen);
     }
     if (list)
@@ -248,7 +243,7 @@ static int make_list(const struct answer *answer, struct addrinfo **list)
 int getaddrinfo(const char *restrict host, const char *restrict service,
                 const struct addrinfo *restrict hints, struct addrinfo **restrict list)
 {
-    struct question question = {.has_service = service != NULL, .family = AF_UNSPEC};
+    struct question question = {.family = AF_UNSPEC};
     struct answer answer;
     if ((host && strlen(host) >= sizeof question.host) ||
         (service && strlen(service) >= sizeof question.service))

@@ -40,11 +40,6 @@ static bool are_flags(const void *flags, size_t count)
     return true;
 }
 
-static bool is_text(const char *text, size_t size)
-{
-    return memchr(text, '\0', size) != NULL;
-}
-
 static bool is_valid(const struct pipe_message *message)
 {
     const struct switches *what = &message->order.what;
@@ -54,11 +49,11 @@ static bool is_valid(const struct pipe_message *message)
                are_flags(what->on, sizeof what->on) && are_flags(&what->sets, 1) &&
                (!what->sets || (what->setting < PACK_VALUES && isfinite(what->value)));
     case PIPE_NOTE:
-        return is_text(message->note.key, PIPE_KEY_SIZE) &&
-               is_text(message->note.text, PIPE_NOTE_SIZE);
+        return memchr(message->note.key, '\0', PIPE_KEY_SIZE) &&
+               memchr(message->note.text, '\0', PIPE_NOTE_SIZE);
     case PIPE_REPORT:
         return are_flags(&message->report.connected, 1) &&
-               is_text(message->report.words, sizeof message->report.words);
+               memchr(message->report.words, '\0', sizeof message->report.words);
     default:
         return true;
     }

@@ -88,18 +88,16 @@ static int forbid(scmp_filter_ctx filter, const int *calls, size_t count)
     return error;
 }
 
-/* Forbids sockets of all families except those listed, in rising order. */
-static int forbid_sockets(scmp_filter_ctx filter, const int *families, size_t count)
+#define FAMILY(number) (UINT64_C(1) << (number))
+
+/* Forbids sockets of all families except those with a bit. */
+static int forbid_sockets(scmp_filter_ctx filter, uint64_t families)
 {
     int error = 0;
-    uint64_t from = 0;
-    for (size_t i = 0; i <= count; i++) {
-        uint64_t to = i < count ? (uint64_t) families[i] : AF_MAX;
-        for (uint64_t family = from; family < to; family++)
+    for (uint64_t family = 0; family < AF_MAX; family++)
+        if (!(families & FAMILY(family)))
             error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
                                       SCMP_A0(SCMP_CMP_EQ, family));
-        from = to + 1;
-    }
     return error | seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
                                     SCMP_A0(SCMP_CMP_GE, AF_MAX));
 }
@@ -135,9 +133,13 @@ static int forbid_namespaces(scmp_filter_ctx filter)
  * gateway's control socket and, through the system bus, every Bluetooth module. */
 static void give_up_calls(const struct outlet_kind *kind)
 {
+    const bool local = kind->local || kind->programs;
+    uint64_t families = local ? FAMILY(AF_UNIX) : 0;
     /* Netlink is how the C library finds out which addresses there are. */
-    static const int all[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_CAN};
-    const size_t count = COUNT(all) - !kind->devices; /* a CAN interface is one */
+    if (kind->network)
+        families |= FAMILY(AF_INET) | FAMILY(AF_INET6) | FAMILY(AF_NETLINK);
+    if (kind->network && kind->devices)
+        families |= FAMILY(AF_CAN);
     static const int never[] = {SCMP_SYS(process_vm_readv),
                                 SCMP_SYS(process_vm_writev),
                                 SCMP_SYS(pidfd_getfd),
@@ -152,7 +154,6 @@ static void give_up_calls(const struct outlet_kind *kind)
                                 SCMP_SYS(keyctl),
                                 SCMP_SYS(unshare),
                                 SCMP_SYS(setns)};
-    const size_t first = !kind->local && !kind->programs;
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     bool failed = !filter || forbid(filter, never, COUNT(never)) || forbid_namespaces(filter);
 #ifndef __SANITIZE_ADDRESS__ /* its runtime needs both */
@@ -161,8 +162,8 @@ static void give_up_calls(const struct outlet_kind *kind)
     failed = failed || forbid(filter, look, COUNT(look)) ||
              (!kind->programs && forbid(filter, programs, COUNT(programs)));
 #endif
-    if (failed || forbid_sockets(filter, all + first, kind->network ? count - first : 1 - first) ||
-        (!kind->programs && !kind->local && forbid_connecting(filter)) || seccomp_load(filter) < 0)
+    if (failed || forbid_sockets(filter, families) || (!local && forbid_connecting(filter)) ||
+        seccomp_load(filter) < 0)
         log_debug("system calls are not limited");
     seccomp_release(filter);
 }

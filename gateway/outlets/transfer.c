@@ -44,31 +44,24 @@ static bool is_of_other_kind(const struct transfer *transfer, const char *url, C
 static void describe_error(struct transfer *transfer, CURLcode code)
 {
     const char *const library = curl_version_info(CURLVERSION_NOW)->ssl_version;
-    char *url = "", said[CURL_ERROR_SIZE];
+    char *url = "";
     long verified = 0, sent = 0;
     curl_easy_getinfo(transfer->easy, CURLINFO_EFFECTIVE_URL, &url);
     curl_easy_getinfo(transfer->easy, CURLINFO_SSL_VERIFYRESULT, &verified);
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &sent);
-    snprintf(said, sizeof said, "%s",
-             transfer->words[0] ? transfer->words : curl_easy_strerror(code));
-    if (code == CURLE_PEER_FAILED_VERIFICATION && library && has_scheme(library, "OpenSSL"))
+    if (!transfer->words[0])
+        snprintf(transfer->words, sizeof transfer->words, "%s", curl_easy_strerror(code));
+    if (code == CURLE_PEER_FAILED_VERIFICATION && library && has_scheme(library, "OpenSSL")) {
         certificate_describe(verified, transfer->ca_file, transfer->words, sizeof transfer->words);
-    else if (sent == 0 && !transfer->answered && is_of_other_kind(transfer, url, code))
-        snprintf(transfer->words, sizeof transfer->words, "%.180s: its port may be one for %s",
-                 said,
+    } else if (sent == 0 && !transfer->answered && is_of_other_kind(transfer, url, code)) {
+        const size_t size = strnlen(transfer->words, 180);
+        snprintf(transfer->words + size, sizeof transfer->words - size,
+                 ": its port may be one for %s",
                  has_scheme(url, "https:")   ? "http://"
                  : has_scheme(url, "http:")  ? "https://"
                  : has_scheme(url, "smtps:") ? "smtp://"
                                              : "smtps://");
-    else
-        memcpy(transfer->words, said, sizeof said);
-}
-
-static void stop_transfer(struct transfer *transfer)
-{
-    if (transfer->running)
-        curl_multi_remove_handle(transfer->transfers->multi, transfer->easy);
-    transfer->running = false;
+    }
 }
 
 static void finish_transfers(struct transfers *transfers)
@@ -79,11 +72,9 @@ static void finish_transfers(struct transfers *transfers)
     while ((message = curl_multi_info_read(transfers->multi, &left))) {
         struct transfer *transfer;
         CURLcode code = message->data.result;
-        if (message->msg != CURLMSG_DONE)
-            continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
         curl_easy_getinfo(message->easy_handle, CURLINFO_NUM_CONNECTS, &connects);
-        stop_transfer(transfer);
+        curl_multi_remove_handle(transfers->multi, transfer->easy);
         if (code == CURLE_WRITE_ERROR && transfer->came > ANSWER_MOST)
             code = CURLE_OK;
         if (code == CURLE_OK) {
@@ -94,14 +85,13 @@ static void finish_transfers(struct transfers *transfers)
         }
         transfer->done(transfer->data, code, transfer->words);
         if (connects > 0)
-            ev_timer_again(transfers->loop, &transfers->tidy);
+            timer_restart(transfers->loop, &transfers->tidy, TIDY_S);
     }
 }
 
 /* Frees the memory that only a new connection needed. */
 static void on_tidy(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    ev_timer_stop(loop, timer);
     memory_give_back();
 }
 
@@ -160,7 +150,6 @@ struct transfers *transfers_new(struct ev_loop *loop)
     transfers->multi = alloc_checked(ready ? curl_multi_init() : NULL);
     ev_init(&transfers->timer, on_timer);
     ev_init(&transfers->tidy, on_tidy);
-    transfers->tidy.repeat = TIDY_S;
     transfers->timer.data = transfers;
     curl_multi_setopt(transfers->multi, CURLMOPT_SOCKETFUNCTION, set_watch);
     curl_multi_setopt(transfers->multi, CURLMOPT_SOCKETDATA, transfers);
@@ -244,7 +233,7 @@ void transfer_free(struct transfer *transfer)
 {
     if (!transfer->easy)
         return;
-    stop_transfer(transfer);
+    curl_multi_remove_handle(transfer->transfers->multi, transfer->easy);
     transfer_clear_headers(transfer);
     curl_easy_cleanup(transfer->easy);
     transfer->easy = NULL;
@@ -272,7 +261,6 @@ void transfer_start(struct transfer *transfer)
 {
     transfer->words[0] = transfer->answer[0] = '\0';
     transfer->came = 0;
-    transfer->running = true;
     if (transfer->headers)
         curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers);
     curl_multi_add_handle(transfer->transfers->multi, transfer->easy);

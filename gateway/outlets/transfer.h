@@ -34,7 +34,6 @@ struct transfer {
     size_t came;   /* bytes of the response */
     bool answered; /* some answer came */
     char words[CURL_ERROR_SIZE];
-    bool running;
 };
 
 /* How the server's certificate is checked, and our own certificate; empty: the system's

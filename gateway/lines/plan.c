@@ -92,7 +92,7 @@ static bool find_request(struct poller *poller, double now, bool *published)
 {
     const struct bms_driver *driver = poller->config->driver;
     struct poller_cycle *cycle = &poller->cycle;
-    for (; !cycle->built; next_step(poller)) {
+    for (; cycle->request.size == 0; next_step(poller)) {
         if (cycle->step >= driver->steps && !begin_pass(poller, now, published))
             return false;
         if (!is_wanted(poller, now))
@@ -101,13 +101,13 @@ static bool find_request(struct poller *poller, double now, bool *published)
         if (cycle->trials && poller->pace.awaited && poller->spike.doubted == 0)
             return false;
         poller->before = poller->bms;
-        cycle->built = driver->build(&poller->bms, cycle->step, &cycle->request);
-        if (cycle->built)
-            break;
+        if (driver->build(&poller->bms, cycle->step, &cycle->request))
+            return true;
+        cycle->request.size = 0;
         poller_forget_step(&poller->steps[cycle->step]);
         poller->steps[cycle->step].misses = 0;
     }
-    return cycle->built;
+    return true;
 }
 
 bool plan_end_if_done(struct poller *poller, double now, bool *published)
@@ -129,7 +129,7 @@ bool plan_request(struct poller *poller, double now, struct bms_request *request
         return false;
     }
     *request = cycle->request;
-    cycle->built = false;
+    cycle->request.size = 0;
     poller->counters.repeats += cycle->tries > 0;
     cycle->disturbed |= cycle->tries > 0;
     cycle->tries++;

@@ -35,8 +35,7 @@ struct poller_cycle {
     unsigned step;
     double asked_at;            /* its last request */
     unsigned tries;             /* of the current request so far */
-    struct bms_request request; /* the next one */
-    bool built;                 /* `request` is */
+    struct bms_request request; /* the next one; empty: not built yet */
     bool trials;       /* now tries steps that may stay unanswered; all others were requested */
     bool tried;        /* one was requested, */
     bool told;         /* and one was answered */

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Host names to addresses, and connections to them, by a process that has the rights for it. */
 #include "names.h"
 
 #include "pipe.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The inside of an outlet. */
 #include "outlet.h"
 #include "memory.h"
 

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Which outlet processes run, by the configuration. */
 #include "outlets.h"
 #include "process.h"
 

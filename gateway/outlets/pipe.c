@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Messages between the gateway and an outlet. */
 #include "pipe.h"
 
 #include "base/alloc.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The process of an outlet: its life cycle, the messages that it is sent, and those that it sends. */
 #include "process.h"
 #include "outlet.h"
 #include "program.h"

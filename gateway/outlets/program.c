@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The program files of outlets. */
 #include "program.h"
 
 #include "pipe.h"

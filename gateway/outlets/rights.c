@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Drops the rights of an outlet. */
 #include "rights.h"
 
 #include "base/log.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* libcurl in the loop. */
 #include "transfer.h"
 #include "certificate.h"
 #include "memory.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Reads the rows that are sent later. */
 #include "influx.h"
 
 #include <math.h>

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Sends rows to the database. */
 #include "batch.h"
 
 #include "points.h"

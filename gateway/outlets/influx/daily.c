@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The health of past days. */
 #include "influx.h"
 
 #include "past/checkup.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The spans of time that the database has not confirmed yet. */
 #include "gaps.h"
 
 #include "base/regular.h"

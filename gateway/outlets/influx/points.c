@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* A pack in line protocol. */
 #include "points.h"
 
 #include <inttypes.h>

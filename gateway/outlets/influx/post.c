@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* One request to the database. */
 #include "post.h"
 
 #include "base/alloc.h"

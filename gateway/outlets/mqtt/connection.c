@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The connection to a broker. */
 #include "connection.h"
 
 #include "outlets/certificate.h"

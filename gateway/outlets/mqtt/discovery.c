@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Discovery messages for Home Assistant. */
 #include "discovery.h"
 
 #include "bms/count.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The published values of a pack. */
 #include "entities.h"
 
 #include "bms/checksum.h"

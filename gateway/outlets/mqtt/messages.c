@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Topics, and the messages of layout `packgate`. */
 #include "messages.h"
 
 #include "entities.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Orders of the broker, and events for it. */
 #include "mqtt.h"
 
 #include "base/clock.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Notes of what the broker retains, and its withdrawal. */
 #include "mqtt.h"
 
 #include "base/alloc.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The messages of the SmartBMS data extractor. */
 #include "messages.h"
 
 #include "bms/count.h"

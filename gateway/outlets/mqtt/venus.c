@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The messages for venus-os_dbus-mqtt-battery. */
 #include "messages.h"
 
 #include "config/config.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The port of a [present] section. */
 #include "bus.h"
 #include "rtu.h"
 

@@ -274,7 +274,6 @@ void names_permit(unsigned port)
         pipe_send_file(looker, &question, sizeof question, -1);
 }
 
-/* Replaces the C library's as well. */
 int connect(int fd, const struct sockaddr *address, socklen_t size)
 {
     struct question question = {.wanted = CONNECT, .size = size};

@@ -254,13 +254,6 @@ static void handle_values(struct outlet *outlet, const struct pipe_values *value
     outlet->kind->changed(outlet->self, pack, changes, now);
 }
 
-static void give_up_requests(struct outlet *outlet, double now)
-{
-    for (struct request *at = outlet->requests; at < outlet->requests + REQUESTS_MAX; at++)
-        if (at->number && now > at->until)
-            finish_request(at, ORDER_UNANSWERED, NULL);
-}
-
 /* Only the gateway knows for how long stale values still allow to discharge (on_stale). An outlet that lingers ends it
  * itself. */
 static void end_discharging(struct outlet *outlet)
@@ -353,10 +346,12 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     }
 }
 
-/* Values become stale without a message when the gateway hangs. */
-static void report_staleness(struct outlet *outlet, double now)
+/* Requests remain unanswered, and values become stale without a message, when the gateway hangs. */
+static void check_times(struct outlet *outlet, double now)
 {
-    give_up_requests(outlet, now);
+    for (struct request *at = outlet->requests; at < outlet->requests + REQUESTS_MAX; at++)
+        if (at->number && now > at->until)
+            finish_request(at, ORDER_UNANSWERED, NULL);
     if (!outlet_hears(outlet, now))
         end_discharging(outlet);
     for (unsigned i = 0; i < outlet->config.pack_count; i++) {
@@ -373,7 +368,7 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct outlet *outlet = timer->data;
     const double now = clock_now();
-    report_staleness(outlet, now);
+    check_times(outlet, now);
     if (outlet->kind->second)
         outlet->kind->second(outlet->self, now);
     outlet_report(outlet);
@@ -382,7 +377,7 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 /* The timer was suspended together with the host. */
 static void on_late_turn(void *data, double since, double now)
 {
-    report_staleness(data, now);
+    check_times(data, now);
 }
 
 static void on_asked(struct ev_loop *loop, ev_async *async, int revents)

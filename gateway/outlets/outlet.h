@@ -39,7 +39,6 @@ struct outlet_command {
     int (*run)(int argc, char **argv);
 };
 
-/* A kind of outlet. */
 struct outlet_kind {
     const char *name;     /* of its section: "mqtt" */
     size_t settings_size; /* of the section's struct */
@@ -80,7 +79,6 @@ struct outlet_kind {
 /* The gateway answers each order within this time. */
 #define OUTLET_ORDER_S 180.0
 
-/* A pack or a bank in an outlet. */
 struct outlet_pack {
     struct source source; /* status.age_s counts to `at`: see outlet_age */
     struct pipe_pack facts;

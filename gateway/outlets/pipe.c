@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The size of a message of this type. */
 static size_t size_of(const struct pipe_message *message)
 {
     static const size_t sizes[PIPE_TYPES] = {

@@ -68,7 +68,6 @@ struct outlets {
 void process_init(struct process *process);
 /** Closes its pipe, so that it ends, without waiting. NULL is fine. */
 void process_free(struct process *process);
-/** Removes it from the list. */
 void process_unlink(struct process *process);
 
 /** Whether it is to be started when processes before it have ended. */
@@ -94,7 +93,6 @@ void process_tell_ordered(void *data, const struct source *source,
 /** Sends a message. False: the pipe does not accept it. Never waits. */
 bool process_send(struct process *process, const struct pipe_message *message);
 
-/** Answers a question; NULL: there is no answer. An outlet that has ended meanwhile gets none. */
 void process_answer(const struct outlets *outlets, uint64_t ticket, const char *text);
 
 /** Handles what is in the pipe: at the beginning of a turn that is late (base/late_turn.h), where orders are refused and

@@ -15,7 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Beside the program in a build folder, else where both were installed. */
 void program_find(const char *kind, char out[PORT_SIZE])
 {
     char self[PORT_SIZE - 64];

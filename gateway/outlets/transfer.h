@@ -53,7 +53,6 @@ void transfer_free(struct transfer *transfer);
  * reached (names.h). */
 void transfer_set_url(struct transfer *transfer, const char *address);
 
-/** Adds a header to the request. */
 void transfer_add_header(struct transfer *transfer, const char *line);
 void transfer_clear_headers(struct transfer *transfer);
 

@@ -18,18 +18,9 @@ static void finish_batch(struct batch *batch, enum batch_state state)
     batch->done(batch->data);
 }
 
-/* The row `n` begins here. */
 static char *row_at(const struct batch *batch, unsigned n)
 {
     return batch->text + (n > 0 ? batch->ends[n - 1] : 0);
-}
-
-/* Keeps one line as a probe, the newest: a database may reject old times. */
-static void keep_proof(struct batch *batch)
-{
-    const char *line = row_at(batch, batch->from + batch->count - 1);
-    free(batch->proof->line);
-    batch->proof->line = alloc_checked(strndup(line, strcspn(line, "\n") + 1));
 }
 
 static void post_bytes(struct batch *batch, enum batch_turn turn, const char *bytes, size_t size)
@@ -98,8 +89,11 @@ static void on_outcome(void *data, const struct post_outcome *outcome)
         const unsigned lost = rows_of_lines(batch, outcome->dropped);
         batch->taken += batch->count - lost;
         batch->lost += lost;
-        if (lost == 0)
-            keep_proof(batch);
+        if (lost == 0) { /* one line is kept, the newest: a database may reject old times */
+            const char *line = row_at(batch, batch->from + batch->count - 1);
+            free(batch->proof->line);
+            batch->proof->line = alloc_checked(strndup(line, strcspn(line, "\n") + 1));
+        }
         advance_part(batch);
     } else if (batch->count > 1) {
         batch->count = (batch->count + 1) / 2;

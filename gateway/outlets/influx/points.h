@@ -25,7 +25,6 @@
 /** "packgate,gateway=hut,line=a,pack=shed", escaped. False: does not fit. */
 bool points_tags(const char *gateway, const struct source *source, char out[POINTS_TAGS]);
 
-/* The values to write. */
 struct points {
     const char *tags;
     enum influx_layout layout;

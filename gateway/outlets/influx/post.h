@@ -41,7 +41,6 @@ bool post_send(struct post *post, const char *lines, size_t size, struct post_ou
 /** Frees the memory of the last request. Not while it is busy. NULL is fine. */
 void post_release(struct post *post);
 
-/** Interprets an answer of the database. */
 void post_judge(long status, const char *answer, struct post_outcome *outcome);
 
 /** Tries a database before its section is saved: sends a comment, which is line protocol without any point, and

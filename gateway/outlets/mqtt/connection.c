@@ -93,7 +93,6 @@ static void log_broker_failure(struct connection *connection, bool was_up)
                  words);
 }
 
-/* The connection has become steady. */
 static void note_steady(struct connection *connection)
 {
     if (connection->short_ones >= SHORT_MOST) {
@@ -192,17 +191,6 @@ static void handle_failure(struct connection *connection, const char *words)
                   jitter * backoff_grow(&connection->pause_s, FIRST_PAUSE_S, LONGEST_PAUSE_S));
     if (was_up)
         connection->events.down(connection->data);
-}
-
-/* Discards the data that the kernel still holds for the broker: after a normal close it would be
- * sent for minutes. */
-static void fail_at_once(struct connection *connection, const char *words)
-{
-    const struct linger none = {.l_onoff = 1, .l_linger = 0};
-    int fd = connection->mosquitto ? mosquitto_socket(connection->mosquitto) : -1;
-    if (fd >= 0)
-        setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
-    handle_failure(connection, words);
 }
 
 /* The library's socket may have changed, be closed, or have something to write. */
@@ -469,9 +457,13 @@ static void on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
     struct connection *connection = timer->data;
     char port[8];
     if (connection->mosquitto) {
-        fail_at_once(connection, connection->stage == CONNECTION_UP
-                                     ? "it has read nothing for 10 s"
-                                     : "it did not answer within 15 s");
+        /* Discards the data that the kernel still holds for the broker: after a normal close it would
+         * be sent for minutes. */
+        setsockopt(mosquitto_socket(connection->mosquitto), SOL_SOCKET, SO_LINGER,
+                   &(struct linger){.l_onoff = 1, .l_linger = 0}, sizeof(struct linger));
+        handle_failure(connection, connection->stage == CONNECTION_UP
+                                       ? "it has read nothing for 10 s"
+                                       : "it did not answer within 15 s");
         return;
     }
     if (connection->resolver.child.fd >= 0) {

@@ -25,7 +25,6 @@ struct entity {
     struct meaning meaning;
 };
 
-/* A set of rows. */
 struct entity_set {
     uint64_t bits[ENTITIES_MAX / 64];
 };
@@ -33,7 +32,6 @@ struct entity_set {
 /** Number of rows; below ENTITIES_MAX. */
 unsigned entity_count(void);
 
-/** Row n, from 0. */
 void entity_describe(unsigned n, struct entity *entity);
 
 /** Its value; NaN: unknown. Of a row that is not in the state message, whether it can be known is that of the value that it

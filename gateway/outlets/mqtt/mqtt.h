@@ -190,5 +190,4 @@ bool withdraw_step(struct mqtt *mqtt);
 /** Call for a new connection: unconfirmed withdrawals restart. */
 void withdraw_again(struct mqtt *mqtt);
 
-/** Frees unfinished withdrawals. */
 void withdraw_free(struct mqtt *mqtt);

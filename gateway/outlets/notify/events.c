@@ -155,13 +155,6 @@ unsigned events_look(struct events *events, const struct notify_config *config,
     /* While a pack is silent its state is unknown: `hold` restarts with its next values, what was
      * reported stays reported. */
     const bool anew = seen->fresh && !events->fresh && events->seen;
-    for (unsigned i = 0; i < WATCHES; i++) {
-        struct watch *watch = &events->watches[i];
-        watch->began += fabs(by) > JUMP_S ? by : 0;
-        watch->ended += fabs(by) > JUMP_S ? by : 0;
-        for (int k = 0; anew && i != WATCH_STALE && k < 3; k++)
-            watch->since[k] = now;
-    }
     if (anew && !isnan(events->full_since))
         events->full_since = now;
     events->offset = time - now;
@@ -171,6 +164,10 @@ unsigned events_look(struct events *events, const struct notify_config *config,
         read_alarms(events, seen);
     for (unsigned i = 0; i < WATCHES; i++) {
         struct watch *watch = &events->watches[i];
+        watch->began += fabs(by) > JUMP_S ? by : 0;
+        watch->ended += fabs(by) > JUMP_S ? by : 0;
+        for (int k = 0; anew && i != WATCH_STALE && k < 3; k++)
+            watch->since[k] = now;
         /* Right after a start: neither fresh nor reported as silent. */
         if (i == WATCH_STALE ? !seen->fresh && !seen->silent : !seen->fresh)
             continue;

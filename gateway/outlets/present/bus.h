@@ -35,7 +35,6 @@ struct bus *bus_new(struct ev_loop *loop, const struct present_config *config, c
                     const struct bus_events *events, void *data);
 void bus_free(struct bus *bus);
 
-/** Whether the port is open. */
 bool bus_is_open(const struct bus *bus);
 
 /** Sends a reply without waiting. Bytes that the port does not accept at once are dropped; a TCP

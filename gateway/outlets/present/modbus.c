@@ -74,6 +74,7 @@ static const struct {
     {"discharge_current_limit_a", DISCHARGE_CURRENT_LIMIT_A},
 };
 
+/* Limits of [limits], which are read first, take precedence over those of the BMS. */
 static void set_limit(struct pack *told, size_t n, double number)
 {
     if (!pack_known(told, limit_names[n].value))
@@ -149,14 +150,6 @@ static bool read_view(struct view *view, const struct mbap_range *range, struct 
     return any;
 }
 
-/* Reads the limits in `range` from the current registers of a unit. Limits of [limits] take precedence over those of the BMS.
- * False: there is none. */
-static bool read_limits(const struct unit *unit, const struct mbap_range *range, struct pack *told)
-{
-    pack_clear(told);
-    return unit->view ? read_view(unit->view, range, told) : read_map(unit, range, told);
-}
-
 static void send_pdu(struct modbus *modbus, struct bus_link *link, uint8_t address,
                      const uint8_t *pdu, size_t size)
 {
@@ -186,9 +179,11 @@ static void send_answer(struct modbus *modbus, struct bus_link *link, const uint
     /* The limits in an answer. The registers of the unit have not changed since it was composed. */
     const bool reads =
         pdu[0] == MODBUS_FC_READ_HOLDING_REGISTERS || pdu[0] == MODBUS_FC_READ_INPUT_REGISTERS;
+    const struct unit *unit = modbus->units.by_id[request.unit];
     struct pack told;
-    const bool limits =
-        reads && read_limits(modbus->units.by_id[request.unit], &request.read, &told);
+    pack_clear(&told);
+    const bool limits = reads && (unit->view ? read_view(unit->view, &request.read, &told)
+                                             : read_map(unit, &request.read, &told));
     present_answered(modbus->present, link, what, limits ? &told : NULL, clock_now());
 }
 

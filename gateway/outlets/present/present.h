@@ -43,7 +43,6 @@ static inline enum present_state present_state(double until, double now)
 
 struct present;
 
-/* A protocol on a port. */
 struct speaker {
     /** NULL: it cannot start; the reason is logged. The result is `data` for `events`. */
     void *(*start)(struct present *present, double now);
@@ -61,7 +60,6 @@ extern const struct speaker modbus_speaker, battery_speaker, can_speaker;
 
 #define PRESENT_LIMITS 64 /* bytes of the limits in an answer, as text */
 
-/* The process. */
 struct present {
     struct outlet *outlet;
     const struct present_config *config;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tests/run: 50 s
+# tests/run: 80 s
 """A pack gets another BMS with another protocol: what the old one has reported, and the new one cannot, ends everywhere."""
 
 import contextlib
@@ -8,7 +8,8 @@ import re
 import sqlite3
 import tempfile
 
-from harness import main, simulate, until
+from harness import PATIENCE, main, simulate, until
+from influx_harness import Database
 from mqtt_harness import Broker, Listener
 from test_alarms import alarms_of, await_packs
 from test_notify import Service
@@ -131,6 +132,24 @@ def an_alarm_that_a_map_had_in_the_wrong_place_ends():
             until(lambda: page.json("/api/v1/packs")[0], lambda pack: pack["fresh"] and not pack["alarms"])
 
 
+def a_database_is_sent_its_end():
+    """Which the new one cannot report: without it, the series would stay at its last value, 1."""
+    def last(database, name):
+        with database.lock:
+            return max(((at, values[-1]) for (pack, of, at), values in database.samples.items() if (pack, of) == ("shed", name)), default=(0, None))[1]
+
+    (old, daly), (new, shunt) = simulate("daly", f"profile=fixed,alarm.{ALARM}=protection"), simulate("vedirect", "profile=fixed")
+    with old, new, Database() as series, Database() as fields:
+        rest = f"[influx a]\nurl = {series.url}\n[influx b]\nurl = {fields.url}\nlayout = fields\n" + WEB
+        told = (series, f"alarm.{ALARM}.protection"), (fields, f"alarm_{ALARM}")
+        with Page(packs=PACK.format("shed", "daly", daly, 1) + rest.replace(WEB, "")) as page:
+            for database, name in told:
+                until(lambda database=database, name=name: last(database, name), lambda value: value == 1, patience=3 * PATIENCE)
+            page.rewrite(PACK.format("shed", "vedirect", shunt, 1) + rest)
+            for database, name in told:
+                until(lambda database=database, name=name: last(database, name), lambda value: value == 0, patience=3 * PATIENCE)
+
+
 def begins_unknown_after_a_restart():
     with Site() as site:
         with site.page("daly") as page:
@@ -141,5 +160,5 @@ def begins_unknown_after_a_restart():
 
 
 if __name__ == "__main__":
-    main([begins_unknown_after_a_reload, of_a_silent_one_nothing_is_known, an_alarm_that_a_map_had_in_the_wrong_place_ends,
+    main([begins_unknown_after_a_reload, of_a_silent_one_nothing_is_known, an_alarm_that_a_map_had_in_the_wrong_place_ends, a_database_is_sent_its_end,
           begins_unknown_after_a_restart])

@@ -216,6 +216,10 @@ static void write_live(struct influx *influx, struct influx_pack *pack, double n
         points_of_row(&row, &known->values, fresh, &values);
     else
         pack_clear(&values);
+    /* What a BMS before this one has reported is over, even if this one cannot report it. */
+    values.alarms_can_warn |= pack->warning;
+    values.alarms_can_protect |= pack->protection;
+    values.alarms_known |= pack->warning | pack->protection;
     const bool alarms_changed = any && (values.alarms_warning != pack->warning ||
                                         values.alarms_protection != pack->protection);
     const struct points points = {

@@ -6,7 +6,6 @@
 
 #include <stddef.h>
 
-/** Describes a failed verification by OpenSSL (X509_V_ERR_…) as a clause. OpenSSL accepts a
- * certificate for another name: the libraries check that themselves. `ca_file` is "" if the
- * system's authorities are used. */
+/** Describes a failed verification by OpenSSL (X509_V_ERR_…; the name is checked by others) as a
+ * clause. `ca_file` "": the system's authorities are used. */
 void certificate_describe(long result, const char *ca_file, char *out, size_t size);

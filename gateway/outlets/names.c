@@ -145,8 +145,7 @@ static _Noreturn void serve(int fd, pid_t parent)
         _exit(1);
     prctl(PR_SET_NAME, "packgate-names");
     prctl(PR_SET_DUMPABLE, 0); /* without landlock, the outlet must not rewrite what may connect */
-    /* A service manager signals all processes at once, and an outlet that is about to end may
-     * still need a name. */
+    /* A service manager signals all processes at once: an ending outlet may need a name. */
     signal(SIGTERM, SIG_IGN);
     signal(SIGINT, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
@@ -204,8 +203,7 @@ static bool ask_process(const struct question *question, int fd, struct answer *
         return false;
     const bool asked = (fd < 0 || pipe_send_file(pair[0], &none, sizeof none, fd)) &&
                        pipe_send_file(looker, question, sizeof *question, pair[1]);
-    /* The process that connects is gone: the outlet ends as if it was asked to, and the gateway
-     * restarts it. */
+    /* It is gone: the outlet ends as if it was asked to, and the gateway restarts it. */
     if (!asked && (errno == EPIPE || errno == ECONNRESET)) {
         kill(getpid(), SIGTERM);
         looker = -1;

@@ -14,9 +14,8 @@
 
 #include <stdbool.h>
 
-/** Starts that process, which ends with this one. Call it while there is one thread, before rights
- * are dropped. If it ends by itself, this process is asked to end as well (SIGTERM). False: it
- * cannot be started. */
+/** Starts that process; to be called before there are threads, and before rights are dropped. Each of
+ * the two processes ends with the other, this one by SIGTERM. False: it cannot be started. */
 bool names_begin(void);
 
 /** Permits connections to a port, of any host. Without effect after the first connection. */

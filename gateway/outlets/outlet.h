@@ -31,8 +31,7 @@
 struct outlet;
 struct outlet_pack;
 
-/* A command that `packgate` delegates to the program of an outlet, because that has the libraries
- * for it. */
+/* A command that `packgate` delegates to an outlet, which has the libraries for it. */
 struct outlet_command {
     const char *name;
     /** argv[0] is the name. Returns the exit status. */
@@ -165,6 +164,5 @@ void outlet_over(struct outlet *outlet);
 /** Tries the section in a file of program_put_section. Returns the exit status. */
 int outlet_test(const struct outlet_kind *kind, const char *path);
 
-/** Runs an outlet of this kind on descriptor `fd` until it ends. Returns the exit status of the
- * process. */
+/** Runs an outlet on descriptor `fd` until it ends. Returns the exit status. */
 int outlet_run(const struct outlet_kind *kind, int fd);

@@ -151,8 +151,7 @@ static void renew_processes(void *data, double now)
             take_up(outlets, new_process(outlets, kind, section), &kept);
         }
     }
-    /* Those that are left belong to no section any more. The ones that end come first: dismiss looks
-     * for them. */
+    /* Those left have no section any more. The ending ones first: dismiss looks for them. */
     for (int waits = 0; waits <= 1; waits++)
         for (struct process *process = outlets->first, *next; process; process = next) {
             next = process->next;

@@ -473,8 +473,7 @@ static void run_program(const struct process *process, int fd, pid_t parent)
     child_reset_signals();
     /* It ends whenever the gateway ends; the setting survives exec. */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    /* Capabilities that the service manager gave the gateway (a port below 1024) are not
-     * inherited. */
+    /* Capabilities of the gateway (for a port below 1024) are not inherited. */
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     if (getppid() != parent)
         _exit(1);

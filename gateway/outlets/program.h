@@ -12,8 +12,7 @@
 /** The path of an outlet's program: beside packgate, or below lib/ of the same prefix. */
 void program_find(const char *kind, char out[PORT_SIZE]);
 
-/** The reason why it cannot be started, by errno: strerror, or what to install if the file is
- * missing. */
+/** Why it cannot be started, by errno: strerror, or what to install. */
 const char *program_why(int error);
 
 /** Executes the program of an outlet; list[0] becomes its path. Returns only if that fails, after it

@@ -19,8 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Capabilities that a service manager gave the gateway (a port below 1024) may be inherited over
- * fork and exec. */
+/* Those of the gateway (for a port below 1024) may be inherited over fork and exec. */
 static void give_up_capabilities(void)
 {
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -48,8 +47,7 @@ static void allow_path(int rules, const char *path, uint64_t access)
     close(beneath.parent_fd);
 }
 
-/* Keeps all files except devices, and of these the harmless ones. File permissions apply as
- * before. */
+/* Of devices only harmless ones are kept. File permissions apply as before. */
 void rights_give_up_devices(void)
 {
     static const char *const harmless[] = {"/dev/null", "/dev/zero", "/dev/random", "/dev/urandom",

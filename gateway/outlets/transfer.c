@@ -182,8 +182,7 @@ void transfer_init(struct transfer *transfer, struct transfers *transfers, const
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->words);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    /* At the end, do not join a thread that is still looking a name up: some name servers never
-     * answer. */
+    /* At the end no thread is joined that looks a name up: some servers never answer. */
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, schemes);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "packgate/" PACKGATE_VERSION);
@@ -196,8 +195,7 @@ void transfer_init(struct transfer *transfer, struct transfers *transfers, const
         curl_easy_setopt(easy, CURLOPT_SSLCERT, tls->client_cert);
     if (tls->client_key[0])
         curl_easy_setopt(easy, CURLOPT_SSLKEY, tls->client_key);
-    /* An encrypted key cannot be used: nobody is there to type its passphrase, least of all in a
-     * terminal. */
+    /* A key with a passphrase cannot be used: nobody is there to type it. */
     curl_easy_setopt(easy, CURLOPT_KEYPASSWD, "");
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, tls->verify ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, tls->verify ? 2L : 0L);

@@ -23,8 +23,7 @@ struct transfers *transfers_new(struct ev_loop *loop);
  * an endless one would be expensive on a metered uplink. */
 struct transfer {
     CURL *easy;
-    /** The transfer is over; never called from within transfer_start. `words`: the error (CURLE_OK:
-     * empty). */
+    /** It is over; never called from transfer_start. `words`: the error (CURLE_OK: empty). */
     void (*done)(void *data, CURLcode code, const char *words);
     void *data;
     struct transfers *transfers;

@@ -55,8 +55,7 @@ static void advance_part(struct batch *batch)
     try_part(batch, TURN_ROWS);
 }
 
-/* Converts dropped lines to rows: a row has several lines, and the database does not say which it
- * dropped. */
+/* The rows of dropped lines: a row has several, and the database does not say which it dropped. */
 static unsigned rows_of_lines(const struct batch *batch, uint32_t dropped)
 {
     const char *end = row_at(batch, batch->from + batch->count);

@@ -141,8 +141,7 @@ static void gap_ends(struct influx *influx, int64_t from, int64_t to)
     influx->changed = true;
 }
 
-/* Logs rejected rows at intervals: half a year that is too old for a database makes thousands of
- * batches. */
+/* Logs seldom: half a year that is too old for a database makes thousands of batches. */
 static void count_rows(struct influx *influx, const struct batch *batch, double now)
 {
     influx->sent += batch->taken;
@@ -246,8 +245,7 @@ static void send_live(struct influx *influx, int64_t t, double now)
         return;
     influx->live_at = t;
     batch_clear(&influx->live);
-    /* The operator of many gateways cannot see from arriving values whether older ones are still
-     * missing. */
+    /* For the operator of many gateways: whether older values are still missing. */
     points_gateway(batch_row(&influx->live), influx->gateway, t, t - oldest_owed(influx, t),
                    t % MINUTE_S == 0);
     batch_end_row(&influx->live);

@@ -33,9 +33,8 @@ struct backlog {
         memory_from; /* memory has all rows that begin then or later; a multiple of the interval */
 };
 
-/** Appends the rows from `from` up to `to` to `batch`. Stops early once `most` bytes are there, and
- * returns the time that it reached. `query`: the history; NULL: only memory is read. -1: `why` has
- * the error. */
+/** Appends the rows of from … to to `batch`, and returns the time that it reached: it stops after
+ * `most` bytes. `query` NULL: of memory only. -1: `why` has the error. */
 int64_t backlog_read(struct backlog *backlog, struct query *query, int64_t from, int64_t to,
                      size_t most, struct batch *batch, char *why, size_t size);
 

@@ -51,9 +51,8 @@ void points_health(struct text *text, const char *tags, enum influx_layout layou
 void points_findings(struct text *text, const char *tags, enum influx_layout layout, int64_t t,
                      const struct health_finding *findings, unsigned count);
 
-/** Converts a row of the history to values, and derives what follows. Switches and alarms, which
- * are flags, are known as far as `now` knows them. With `moment`, values missing in the row are
- * taken from `now`. */
+/** Converts a row of the history to values, and derives what follows; switches and alarms are known
+ * as far as `now` knows them. With `moment`, `now` has what the row lacks. */
 void points_of_row(const struct history_row *row, const struct pack *now, bool moment,
                    struct pack *values);
 

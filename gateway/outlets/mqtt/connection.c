@@ -303,8 +303,7 @@ static void on_unsubscribe(struct mosquitto *mosquitto, void *data, int mid)
     connection->events.answered(connection->data);
 }
 
-/* OpenSSL, which the library uses, has the details; it is loaded then, but not needed at build
- * time. */
+/* OpenSSL, which the library has loaded, knows the details; it is not needed at build time. */
 static long verify_result(struct mosquitto *mosquitto)
 {
     long (*result_of)(const void *ssl) = NULL;
@@ -420,8 +419,7 @@ static int set_up(struct connection *connection)
     return error;
 }
 
-/* Each attempt uses a new client, so that no queue and no certificates of the previous one survive.
- */
+/* With a new client, so that no queue and no certificates of the previous attempt survive. */
 static void attempt(struct connection *connection)
 {
     connection->words[0] = connection->library[0] = '\0';
@@ -441,8 +439,7 @@ static void attempt(struct connection *connection)
                        connection->words[0] ? connection->words : error_text(connection, error));
 }
 
-/* The library needs the name to verify the certificate, and resolves it again; the result is still
- * cached. */
+/* The library needs the name for the certificate. It resolves it again, from the cache. */
 static void on_resolved(void *data, const struct resolver_address *addresses, unsigned count)
 {
     struct connection *connection = data;
@@ -457,8 +454,7 @@ static void on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
     struct connection *connection = timer->data;
     char port[8];
     if (connection->mosquitto) {
-        /* Discards the data that the kernel still holds for the broker: after a normal close it would
-         * be sent for minutes. */
+        /* Discards what the kernel still holds for the broker: it would be sent for minutes. */
         setsockopt(mosquitto_socket(connection->mosquitto), SOL_SOCKET, SO_LINGER,
                    &(struct linger){.l_onoff = 1, .l_linger = 0}, sizeof(struct linger));
         handle_failure(connection, connection->stage == CONNECTION_UP
@@ -631,8 +627,7 @@ bool connection_publish(struct connection *connection, const char *topic, const 
     return true;
 }
 
-/* A knock is an UNSUBSCRIBE from a topic never subscribed to: the broker must answer it, and no
- * other client sees it. */
+/* An UNSUBSCRIBE from a topic never subscribed to: only the broker sees it, and answers. */
 void connection_knock(struct connection *connection)
 {
     if (!connection_is_up(connection) || connection->broken || ev_is_active(&connection->patience))

@@ -68,8 +68,7 @@ bool connection_is_up(const struct connection *connection);
 unsigned connection_room(const struct connection *connection);
 
 /** Sends. `*mid` is its number for `sent`, which may be called before this returns. False: no room
- * or no connection; the message is dropped and counted. A message that the library can never send
- * is logged, counted, and not retried. */
+ * or no connection. One that can never be sent is only logged and counted. */
 bool connection_publish(struct connection *connection, const char *topic, const void *payload,
                         size_t size, int qos, bool retained, int *mid);
 

@@ -153,9 +153,8 @@ static void put_ids(struct text *text, const struct announcer *announcer, const 
     text_member(text, "def_ent_id", id);
 }
 
-/* In the device form a value that is missing in the message is unknown; without the default the old
- * number would stay and look fresh. Domoticz, which needs the single form, cuts templates at the
- * '|'. */
+/* Without the default, a value that a message lacks would keep its old number and look fresh.
+ * Domoticz, which needs the single form, cuts templates at the '|'. */
 static void put_template(struct text *text, const struct announcer *announcer, const char *field)
 {
     char template[128];

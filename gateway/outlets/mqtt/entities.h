@@ -42,8 +42,7 @@ double entity_value(unsigned n, const struct source *source, double age_s, doubl
  * positions if both may be switched. */
 struct entity_set entity_allowed(enum mqtt_entities entities, bool switching);
 
-/** The rows whose values are known: those that the driver has reported, and those that do not
- * depend on it. */
+/** The rows whose values are known: reported by the driver, or not dependent on it. */
 struct entity_set entity_known(const struct source *source);
 
 bool entity_in(const struct entity_set *set, unsigned n);

@@ -18,8 +18,7 @@ struct entity_set learn_allowed(const struct mqtt *mqtt, const struct mqtt_pack 
     return entity_allowed(mqtt->config->entities, switches);
 }
 
-/* 16 bits for each property that identifies a battery: serial, model, cells, sensors. 0: unknown.
- */
+/* 16 bits for each property of a battery: serial, model, cells, sensors. 0: unknown. */
 #define PART_BITS 16
 #define PARTS (64 / PART_BITS)
 

@@ -63,8 +63,7 @@ static void on_changed(void *self, struct outlet_pack *known, unsigned changes, 
     }
     if (changes & SOURCE_IDENTITY && !mqtt_is_device(mqtt))
         pack->todo |= INFO | ANNOUNCE;
-    /* A restarted outlet is not notified of earlier changes: what the gateway has long known is new
-     * to it. */
+    /* What the gateway has long known is new to a restarted outlet. */
     if (!pack->heard && !mqtt_is_device(mqtt))
         pack->todo |= INFO;
     pack->heard = true;

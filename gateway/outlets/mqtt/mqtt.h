@@ -147,8 +147,7 @@ void learn_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now);
  * sent once, and again if the broker has not confirmed it.
  */
 
-/** Sends the changes since the last event. What cannot be sent now is sent later if it is still
- * true then. */
+/** Sends changes since the last event; what cannot be sent now, later if it is still true. */
 void alarms_tell(struct mqtt *mqtt, struct mqtt_pack *pack, double now);
 
 /** Call when the broker has confirmed a message, which may be an event. */
@@ -172,8 +171,7 @@ void note_pack(struct mqtt *mqtt, const struct mqtt_pack *pack);
  * version counts as everything announced. */
 void note_read_pack(const struct mqtt *mqtt, struct mqtt_pack *pack);
 
-/** Notes where retained messages are now, and how to reach the broker; the place before becomes the
- * same. */
+/** Notes where retained messages are, which becomes `before`, and how to reach the broker. */
 void note_place(struct mqtt *mqtt);
 /** Reads the noted place into `before`; of a section that was removed also its configuration into `former`, to which
  * `config` then points. */

@@ -9,9 +9,8 @@
 
 #define SPARE_ROOM 32 /* of the queue, reserved for events and results */
 #define OPEN_S 0.5    /* time after an answer of the broker in which values may be sent */
-/* Time between two messages of on_change: slightly less than a second, so that polls of once a
- * second are not delayed for ever after an early one. After a pause, a second message may follow at
- * once: a cycle can arrive in two parts. */
+/* Between two messages of on_change: so that polls of once a second are not delayed for ever after
+ * an early one. After a pause a second one may follow at once, as a cycle can have two parts. */
 #define CHANGE_PAUSE_S 0.9
 
 struct text mqtt_text(struct mqtt *mqtt)
@@ -326,8 +325,7 @@ void send_on_second(void *self, double now)
 {
     struct mqtt *mqtt = self;
     flush(mqtt);
-    /* With switching, knocks prove how old an order is (connection.h); old ones are not executed.
-     */
+    /* Knocks prove how old an order is (connection.h); old ones are not executed. */
     if (mqtt->config->switching)
         connection_knock(mqtt->connection);
 }

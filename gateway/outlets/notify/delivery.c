@@ -11,8 +11,7 @@
 
 #define NOBODY (~0u)
 
-/* Pause after each try but the last: a gap in the radio, a restart of a router, a provider's
- * outage. */
+/* Pauses between tries: a gap in the radio, a restart of a router, an outage. */
 static const double pauses[DELIVERY_TRIES - 1] = {10, 110, 780, 2700};
 
 void delivery_init(struct delivery *delivery, unsigned limit)

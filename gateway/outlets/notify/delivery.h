@@ -37,13 +37,11 @@ struct delivery {
 
 void delivery_init(struct delivery *delivery, unsigned limit);
 
-/** Takes over a message, with what it has on the heap. False: it exceeds the limit, and is only
- * counted. */
+/** Takes over a message with what it has on the heap. False: above the limit, only counted. */
 bool delivery_add(struct delivery *delivery, struct message *message, unsigned pack, unsigned watch,
                   double now);
 
-/** Once there is room again, queues one message about those beyond the limit. `time` in Unix
- * seconds. */
+/** Queues one message about those held, if there is room again. `time` in Unix seconds. */
 void delivery_tell_held(struct delivery *delivery, const char *gateway, double now, double time);
 
 /** The next message that is due; NULL: none. It stays in the queue. */

@@ -51,8 +51,7 @@ void message_switched(struct message *message, const struct source *source,
 /** "warning", "protection"; "info" for news. */
 const char *message_level(const struct message *message);
 
-/** The JSON object for webhooks and commands, on one line; the caller frees it. NULL: a text is
- * not UTF-8. */
+/** JSON for webhooks and commands, on one line, to be freed. NULL: a text is not UTF-8. */
 char *message_json(const struct message *message, const char *gateway);
 
 /** Appends a name such as "cell_over_voltage" as words. */

@@ -70,9 +70,8 @@ static void add_base64(struct text *text, const char *bytes, size_t size)
     }
 }
 
-/* A header's value: ASCII as it is, anything else as encoded words, which ntfy and mail
- * understand. Each has whole characters and at most 75 bytes (RFC 2047, section 2); readers ignore
- * what is `between` them. */
+/* A header's value: ASCII as it is, else encoded words of whole characters and at most 75 bytes
+ * (RFC 2047, section 2). Readers ignore what is `between` them. */
 static void add_words(struct text *text, const char *words, const char *between)
 {
     bool plain = true;
@@ -249,8 +248,7 @@ static void add_quoted(struct text *text, const char *words)
     }
 }
 
-/* "550 5.1.1 no such user": after EHLO and MAIL a reply is about an address. libcurl passes one
- * line at a time. */
+/* "550 5.1.1 no such user": after EHLO and MAIL about an address. Called for each line. */
 static size_t hear_server(char *line, size_t size, size_t count, void *data)
 {
     struct request *request = data;

@@ -43,8 +43,7 @@ static size_t answer_inverter(struct battery *battery, const struct shown *shown
     return used;
 }
 
-/* Two-wire adapters echo what is sent. Returns how many bytes are echo; `*more`: more of it may
- * follow. */
+/* Returns how many bytes are the echo of a two-wire adapter; `*more`: more may follow. */
 static size_t skip_echo(struct battery *battery, const uint8_t *bytes, size_t size, bool *more)
 {
     const size_t sent = battery->sent.size, known = size < sent ? size : sent;

@@ -16,9 +16,8 @@ struct bus;
 struct bus_link; /* a master */
 
 struct bus_events {
-    /** Bytes were received; `bytes` are all that were not handled before. Returns how many are
-     * handled now. On a serial port it is called again with `quiet` when the line has been silent
-     * for the time that ends a frame. */
+    /** Bytes were received; `bytes` are all that were not handled yet. Returns how many are now. On
+     * a serial port called again with `quiet` after the silence that ends a frame. */
     size_t (*heard)(void *data, struct bus_link *link, const uint8_t *bytes, size_t size,
                     bool quiet, double now);
     /** A master can be reached. May be NULL. */

@@ -205,8 +205,7 @@ static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, d
     present_update(&present->until[pack->index], source_fresh(source, now), source->good_until,
                    now);
     if (pack == present->pack) {
-        /* Stores the alarms, so that one that cannot be read after a restart does not count as
-         * ended. */
+        /* One that cannot be read after a restart does not count as ended. */
         present->alarms =
             alarms_after(present->alarms, pack->source.values, pack->source.status.bms);
         outlet_keep_alarms(present->outlet, pack->source.name, present->alarms);

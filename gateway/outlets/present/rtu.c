@@ -35,8 +35,7 @@ static const struct lengths {
 };
 // clang-format on
 
-/* Length of the frame that begins with these bytes; 0: unknown. Larger than `size`: more bytes
- * follow. */
+/* Length of the frame; 0: unknown. Larger than `size`: more bytes follow. */
 static size_t length_of(struct length length, const uint8_t *bytes, size_t size)
 {
     if (length.count_at == 0)
@@ -81,8 +80,7 @@ static enum rtu_kind classify_frame(const uint8_t *bytes, size_t size)
     return has_answer_length(bytes, size) || bytes[1] & 0x80 ? RTU_ANSWER : RTU_REQUEST;
 }
 
-/* A matching CRC alone proves little: between other bytes only a frame with the length of its
- * function counts. */
+/* A CRC alone proves little: between other bytes a frame has the length of its function. */
 struct rtu_span rtu_find_last(const uint8_t *bytes, size_t size)
 {
     for (size_t at = 0; size - at >= ADU_MIN; at++)

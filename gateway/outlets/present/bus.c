@@ -342,28 +342,8 @@ struct bus *bus_new(struct ev_loop *loop, const struct present_config *config, c
                 : strncmp(config->port, "can:", 4) == 0  ? BUS_CAN
                                                          : BUS_LISTENS;
     late_turn_watch(loop, &bus->watcher);
-    if (bus->kind == BUS_SERIAL && !new_port(bus)) {
-        bus_free(bus);
+    if (bus->kind == BUS_SERIAL && !new_port(bus))
         return NULL;
-    }
     open_bus_port(bus);
     return bus;
-}
-
-void bus_free(struct bus *bus)
-{
-    if (!bus)
-        return;
-    late_turn_unwatch(bus->loop, &bus->watcher);
-    ev_timer_stop(bus->loop, &bus->retry);
-    for (struct bus_link *link = bus->links; link < bus->links + BUS_CLIENTS; link++)
-        close_link(link);
-    port_free(bus->port);
-    if (bus->quiet.fd >= 0) {
-        ev_io_stop(bus->loop, &bus->quiet);
-        close(bus->quiet.fd);
-    }
-    if (bus->kind == BUS_LISTENS)
-        listeners_close(&bus->listeners);
-    free(bus);
 }

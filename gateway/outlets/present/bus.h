@@ -28,11 +28,10 @@ struct bus_events {
     void (*gone)(void *data, const struct bus_link *link);
 };
 
-/** Opens the port of a section, and keeps trying. `title` is for the log: "present deye". All
- * pointers must outlive it. NULL: there is no timer for it. */
+/** Opens the port of a section, and keeps trying, as long as the process lives. `title` is for the
+ * log: "present deye". All pointers must outlive it. NULL: there is no timer for it. */
 struct bus *bus_new(struct ev_loop *loop, const struct present_config *config, const char *title,
                     const struct bus_events *events, void *data);
-void bus_free(struct bus *bus);
 
 bool bus_is_open(const struct bus *bus);
 

@@ -202,5 +202,24 @@ def comes_back_from_the_future():
             until(known, lambda ages: ages and ages[-1] > -10)  # the current interval is only in memory
 
 
+def spares_the_disk():
+    """The file of what is owed is written once a minute while the database takes everything, not for each interval."""
+    server, url = simulate("daly", "profile=fixed")
+    with server, Place() as place, Database() as there:
+        clock = Clock(place.folder)
+        with clock.for_programs():
+            gateway = Gateway(PATIENT.format(url) + HISTORY.format(place.file) + section("home", there.url))
+        with gateway:
+            gateway.wait_published("shed")
+            begin = max(there.await_times("shed", lambda times: len(times) > 6))
+            written = set()
+
+            def passed():
+                written.add(os.stat(f"{place.file}.sent-home").st_mtime_ns)
+                return max(there.times("shed")) - begin
+            lasted = until(passed, lambda seconds: seconds >= 120)
+            assert len(written) <= 2 + lasted / 30, (len(written), lasted)
+
+
 if __name__ == "__main__":
-    main([follows_a_clock_that_jumps, comes_back_from_the_future], at_once=2)
+    main([follows_a_clock_that_jumps, comes_back_from_the_future, spares_the_disk], at_once=3)

@@ -262,7 +262,7 @@ static void on_live(void *data)
         return;
     /* Memory may have only a part of the first interval. */
     if (influx->live_at >= influx->started)
-        gap_ends(influx, influx->live_at, influx->live_at + influx->step);
+        gaps_remove(&influx->gaps, influx->live_at, influx->live_at + influx->step);
     if (influx->live.last.connected && influx->taken_at > -INFINITY && influx->step < REGRET_S)
         owe_recent_again(influx);
     note_success(influx, now);

@@ -180,19 +180,23 @@ static int follow(const struct arguments *arguments, struct asking *asking, json
 }
 
 /* The values of the gateway that runs on the configuration, because its port serves one program
- * only. -1: no gateway runs on this file, or it cannot be reached. */
+ * only; it does not pass on the bytes of its polls. -1: no gateway runs on this file, or it cannot be reached. */
 static int read_running(const struct arguments *arguments)
 {
     struct asking asking = {.config = arguments->config};
     int status = -1;
     json_t *answer = asking_open(&asking, values_request(arguments));
     if (answer && is_of_file(answer, arguments->config)) {
-        if (json_array_size(json_object_get(answer, "packs")) == 0) {
+        status = EXIT_FAILED;
+        if (json_array_size(json_object_get(answer, "packs")) == 0)
             report_no_pack(arguments->config);
-            status = EXIT_FAILED;
-        } else {
+        else if (arguments->record || log_enabled(LOG_LEVEL_DEBUG))
+            fputs(
+                "packgate read: a gateway runs on this configuration: stop it first, as a line has "
+                "one master; 'packgate listen' shows the bytes meanwhile\n",
+                stderr);
+        else
             status = follow(arguments, &asking, json_incref(answer));
-        }
     }
     json_decref(answer);
     asking_close(&asking);
@@ -365,9 +369,7 @@ static int poll_packs(struct reading *reading, struct polling *polling)
 
 static int read_packs(const struct arguments *arguments)
 {
-    /* Only this process sees the bytes that pass on the line. */
-    bool may_ask = !arguments->pack.port && !arguments->record && !log_enabled(LOG_LEVEL_DEBUG);
-    int found = may_ask ? read_running(arguments) : -1;
+    int found = arguments->pack.port ? -1 : read_running(arguments);
     if (found >= 0)
         return found;
     static const struct line_events events = {.published = on_published, .passed = on_passed};

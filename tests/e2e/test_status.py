@@ -172,6 +172,10 @@ def reads_beside_the_gateway():
                 assert json.loads(watch.wait_for(r"^\{.*\}$")[0])["pack"] == "a"
         assert "no answer; the running gateway" in run("read", "-c", gateway.path, "-t", "1", "b", status=1)
         assert "no pack 'c'" in run("read", "-c", gateway.path, "c", status=1)
+        # To see the bytes a program needs the line for itself; a serial server would accept it as a second master.
+        for words in ("--debug",), ("--record", os.path.join(gateway.folder, "a.exch")):
+            assert "stop it first" in run("read", *words, "-t", "1", "-c", gateway.path, "a", status=1)
+        assert not os.path.exists(os.path.join(gateway.folder, "a.exch"))
         # One connection was all that the gateway opened: no other program has connected.
         with Link(gateway) as link:
             assert named(link.ask("status")["lines"], "a")["openings"] == 1

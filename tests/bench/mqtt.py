@@ -214,8 +214,7 @@ def measure_faults(plain):
 
 
 measure_fleet()
-# In a jbd all replies differ; daly and topbms end their rounds with one that says what the one before said, and such a reply is
-# believed only when the line has been quiet behind it for a moment (lines/poller.h).
+# In a jbd all replies differ; daly and topbms end their rounds with one that says what the one before said.
 for bms in "jbd", "daly", "topbms":
     measure_latency(bms)
 with Gateway(FAULTY) as undisturbed:

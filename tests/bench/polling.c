@@ -39,6 +39,7 @@ struct bench_member {
     unsigned published;
     struct mark first, begin, end; /* of the first, the second and the last cycle */
     double longest_s;              /* from values to the next */
+    double asked_at;               /* when the last values were */
     double stale_s;                /* how long they were too old in all */
 };
 
@@ -77,10 +78,12 @@ static bool is_shared(const struct row *row)
     return row->answering + row->silent > 1;
 }
 
-static void note_interval(struct bench_member *member, double seconds)
+/* Now there are new values, or the time is over. */
+static void note_interval(struct bench_member *member, double now)
 {
-    member->longest_s = fmax(member->longest_s, seconds);
-    member->stale_s += fmax(seconds - STALE_AFTER_S, 0);
+    const double stale_at = member->asked_at + poller_stale_after(member->poller);
+    member->longest_s = fmax(member->longest_s, now - member->end.at);
+    member->stale_s += fmax(now - stale_at, 0);
 }
 
 static struct bench_member *find_member(struct row *row, const struct poller *poller)
@@ -96,7 +99,8 @@ static void on_published(void *data, struct poller *poller, double now)
     struct row *row = data;
     struct bench_member *member = find_member(row, poller);
     if (member->published > 0)
-        note_interval(member, now - member->end.at);
+        note_interval(member, now);
+    member->asked_at = poller->published_at;
     member->end = (struct mark){.at = now, .counters = *row->wire.counters};
     member->published++;
     /* The first cycle asks all that is asked seldom; the second may begin late. */
@@ -198,7 +202,7 @@ static void print_shared(struct row *row, double now)
         if (member->published) {
             intervals_s += member->end.at - first_at;
             intervals += member->published - 1;
-            note_interval(member, now - member->end.at);
+            note_interval(member, now);
         }
         first_s = fmax(first_s, first_at - row->started_at);
         longest_s = fmax(longest_s, member->longest_s);

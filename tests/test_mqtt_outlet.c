@@ -146,8 +146,7 @@ void outlet_over(struct outlet *outlet)
 }
 
 static struct connection {
-    const struct connection_events *events;
-    void *data;
+    struct connection_settings settings;
     bool up, no_memory, unconfirmed;
     int mid;
     struct {
@@ -156,10 +155,9 @@ static struct connection {
     unsigned sent_count;
 } broker;
 
-struct connection *connection_new(struct ev_loop *loop, const struct connection_settings *settings,
-                                  const struct connection_events *events, void *data)
+struct connection *connection_new(struct ev_loop *loop, const struct connection_settings *settings)
 {
-    broker = (struct connection){.events = events, .data = data};
+    broker = (struct connection){.settings = *settings};
     return &broker;
 }
 
@@ -267,9 +265,9 @@ static void set_up(bool up)
 {
     broker.up = up;
     if (up)
-        broker.events->up(broker.data);
+        broker.settings.up(broker.settings.data);
     else
-        broker.events->down(broker.data);
+        broker.settings.down(broker.settings.data);
     turn();
 }
 
@@ -343,7 +341,7 @@ TEST(another_bms_while_away)
     change(SOURCE_PUBLISHED | SOURCE_ALARMS);
     assert_int_equal(count("packgate/shed/event", NULL), 1);
     assert_string_equal(outlet_note(&gateway, "alarms.shed"), "4000 0 7");
-    broker.events->sent(broker.data, broker.mid);
+    broker.settings.sent(broker.settings.data, broker.mid);
     broker.no_memory = true;
     pack_clear_alarms(&gateway.pack.values);
     gateway.pack.source.status.bms = 8;
@@ -358,7 +356,7 @@ TEST(another_bms_while_away)
     assert_string_equal(outlet_note(&gateway, "alarms.shed"), "4000 0 7");
     set_up(true);
     assert_int_equal(count("packgate/shed/event", NULL), 3);
-    broker.events->sent(broker.data, broker.mid);
+    broker.settings.sent(broker.settings.data, broker.mid);
     set_up(false);
     assert_null(outlet_note(&gateway, "alarms.shed"));
     finish();
@@ -396,7 +394,7 @@ TEST(withdrawal_without_memory)
     assert_non_null(outlet_note(&gateway, "pack.gone"));
     broker.no_memory = false;
     broker.unconfirmed = true;
-    broker.events->sent(broker.data, 0);
+    broker.settings.sent(broker.settings.data, 0);
     turn();
     assert_int_equal(count(topic, &last), 1);
     assert_string_equal(last, "");
@@ -409,7 +407,7 @@ TEST(withdrawal_without_memory)
     set_up(true);
     assert_int_equal(count(topic, NULL), 2);
     broker.unconfirmed = false;
-    broker.events->sent(broker.data, 0);
+    broker.settings.sent(broker.settings.data, 0);
     turn();
     assert_null(outlet_note(&gateway, "pack.gone"));
     assert_non_null(outlet_note(&gateway, "topic"));
@@ -455,7 +453,8 @@ TEST(identity_is_completed)
 
 static void order(void)
 {
-    broker.events->message(broker.data, "packgate/shed/set/charge_mos", "0", 1, false, clock_now());
+    broker.settings.message(broker.settings.data, "packgate/shed/set/charge_mos", "0", 1, false,
+                            clock_now());
 }
 
 /* An order that the gateway does not take is answered at once, the others when they are over. */

@@ -26,7 +26,7 @@ enum wanted { LOOK_UP, CONNECT, PERMIT };
 
 struct question {
     enum wanted wanted;
-    int flags, family, type, protocol;
+    struct addrinfo hints;       /* without pointers */
     char host[256], service[33]; /* empty: none */
     unsigned port;               /* to be permitted */
     socklen_t size;
@@ -54,10 +54,10 @@ static void look_up(const struct question *question, struct answer *answer)
     void (*real_free)(struct addrinfo *) = NULL;
     *(void **) &real = dlsym(RTLD_NEXT, "getaddrinfo");
     *(void **) &real_free = dlsym(RTLD_NEXT, "freeaddrinfo");
-    const struct addrinfo hints = {.ai_flags = question->flags & ~AI_CANONNAME,
-                                   .ai_family = question->family,
-                                   .ai_socktype = question->type,
-                                   .ai_protocol = question->protocol};
+    const struct addrinfo hints = {.ai_flags = question->hints.ai_flags & ~AI_CANONNAME,
+                                   .ai_family = question->hints.ai_family,
+                                   .ai_socktype = question->hints.ai_socktype,
+                                   .ai_protocol = question->hints.ai_protocol};
     struct addrinfo *list = NULL;
     memset(answer, 0, sizeof *answer);
     answer->error = real && real_free
@@ -240,7 +240,7 @@ static int make_list(const struct answer *answer, struct addrinfo **list)
 int getaddrinfo(const char *restrict host, const char *restrict service,
                 const struct addrinfo *restrict hints, struct addrinfo **restrict list)
 {
-    struct question question = {.family = AF_UNSPEC};
+    struct question question = {.hints.ai_family = AF_UNSPEC};
     struct answer answer;
     if ((host && strlen(host) >= sizeof question.host) ||
         (service && strlen(service) >= sizeof question.service))
@@ -249,12 +249,8 @@ int getaddrinfo(const char *restrict host, const char *restrict service,
         strcpy(question.host, host);
     if (service)
         strcpy(question.service, service);
-    if (hints) {
-        question.flags = hints->ai_flags;
-        question.family = hints->ai_family;
-        question.type = hints->ai_socktype;
-        question.protocol = hints->ai_protocol;
-    }
+    if (hints)
+        question.hints = *hints;
     if (!ask_process(&question, -1, &answer))
         look_up(&question, &answer);
     return make_list(&answer, list);

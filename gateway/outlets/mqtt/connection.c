@@ -36,8 +36,6 @@
 struct connection {
     struct ev_loop *loop;
     struct connection_settings settings;
-    struct connection_events events;
-    void *data;
     struct endpoint broker;
     bool tls;
     struct mosquitto *mosquitto; /* NULL: in a pause, or the name is being looked up */
@@ -190,7 +188,7 @@ static void handle_failure(struct connection *connection, const char *words)
     timer_restart(connection->loop, &connection->patience,
                   jitter * backoff_grow(&connection->pause_s, FIRST_PAUSE_S, LONGEST_PAUSE_S));
     if (was_up)
-        connection->events.down(connection->data);
+        connection->settings.down(connection->settings.data);
 }
 
 /* The library's socket may have changed, be closed, or have something to write. */
@@ -248,16 +246,16 @@ static void on_connect(struct mosquitto *mosquitto, void *data, int code)
         log_message(often ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "%s: connected to %s", name, broker);
     if (!often)
         connection->told[0] = '\0';
-    connection->events.up(connection->data);
+    connection->settings.up(connection->settings.data);
 }
 
 static void on_message(struct mosquitto *mosquitto, void *data,
                        const struct mosquitto_message *message)
 {
     struct connection *connection = data;
-    connection->events.message(connection->data, message->topic, message->payload,
-                               message->payloadlen > 0 ? (size_t) message->payloadlen : 0,
-                               message->retain, connection->proven_at);
+    connection->settings.message(connection->settings.data, message->topic, message->payload,
+                                 message->payloadlen > 0 ? (size_t) message->payloadlen : 0,
+                                 message->retain, connection->proven_at);
 }
 
 static void on_publish(struct mosquitto *mosquitto, void *data, int mid)
@@ -265,8 +263,8 @@ static void on_publish(struct mosquitto *mosquitto, void *data, int mid)
     struct connection *connection = data;
     if (connection->outstanding > 0)
         connection->outstanding--;
-    if (connection->events.sent)
-        connection->events.sent(connection->data, mid);
+    if (connection->settings.sent)
+        connection->settings.sent(connection->settings.data, mid);
 }
 
 /* return code of a rejected subscription */
@@ -300,7 +298,7 @@ static void on_unsubscribe(struct mosquitto *mosquitto, void *data, int mid)
                  connection->settings.name,
                  connection->counters.dropped - connection->dropped_before);
     connection->drop_told = false;
-    connection->events.answered(connection->data);
+    connection->settings.answered(connection->settings.data);
 }
 
 /* OpenSSL, which the library has loaded, knows the details; it is not needed at build time. */
@@ -524,8 +522,7 @@ static void on_misc(struct ev_loop *loop, ev_timer *timer, int revents)
         check_result(connection, MOSQ_ERR_SUCCESS);
 }
 
-struct connection *connection_new(struct ev_loop *loop, const struct connection_settings *settings,
-                                  const struct connection_events *events, void *data)
+struct connection *connection_new(struct ev_loop *loop, const struct connection_settings *settings)
 {
     struct connection *connection = alloc_zeroed(1, sizeof *connection);
     if (mosquitto_lib_init() != MOSQ_ERR_SUCCESS ||
@@ -535,8 +532,6 @@ struct connection *connection_new(struct ev_loop *loop, const struct connection_
     }
     connection->loop = loop;
     connection->settings = *settings;
-    connection->events = *events;
-    connection->data = data;
     connection->down_since = clock_now();
     srandom((unsigned) (clock_now() * 1e6));
     ev_init(&connection->io, on_io);

@@ -18,8 +18,14 @@
 
 struct connection;
 
-/* All are called with `data`. None may free the connection. */
-struct connection_events {
+/* All texts are kept by reference. */
+struct connection_settings {
+    const struct mqtt_config *config;
+    const char *name; /* "mqtt home", for the log */
+    const char *client_id;
+    const char *will_topic, *will_payload; /* QoS 1 */
+    bool will_retained;
+    void *data; /* for the functions, none of which may free the connection: */
     /** The broker has accepted the connection; nothing is subscribed to. */
     void (*up)(void *data);
     void (*down)(void *data);
@@ -31,15 +37,6 @@ struct connection_events {
     void (*sent)(void *data, int mid);
     /** The broker has answered a knock: it reads. */
     void (*answered)(void *data);
-};
-
-/* All texts are kept by reference. */
-struct connection_settings {
-    const struct mqtt_config *config;
-    const char *name; /* "mqtt home", for the log */
-    const char *client_id;
-    const char *will_topic, *will_payload; /* QoS 1 */
-    bool will_retained;
 };
 
 /* How far the last attempt has come, or had when it failed. */
@@ -58,8 +55,7 @@ struct connection_counters {
 };
 
 /** Begins to connect. NULL: the address of the broker is malformed. */
-struct connection *connection_new(struct ev_loop *loop, const struct connection_settings *settings,
-                                  const struct connection_events *events, void *data);
+struct connection *connection_new(struct ev_loop *loop, const struct connection_settings *settings);
 void connection_free(struct connection *connection);
 
 bool connection_is_up(const struct connection *connection);

@@ -76,7 +76,7 @@ bool announce_topic(const struct announcer *announcer, const char *pack, unsigne
         return false;
     if (entity.key[0])
         text_format(&text, "%s/%s/%s_%s/config", announcer->prefix,
-                    entity_platform_name(entity.platform), device, entity.key);
+                    entity_platforms[entity.platform], device, entity.key);
     return true;
 }
 
@@ -146,7 +146,7 @@ static void put_ids(struct text *text, const struct announcer *announcer, const 
     text_format(&made, "%s_%s", device_id(announcer->id, pack, device), key);
     text_member(text, "uniq_id", id);
     made = text_in(id, sizeof id);
-    text_format(&made, "%s.", entity_platform_name(platform));
+    text_format(&made, "%s.", entity_platforms[platform]);
     entity_part(&made, pack ? pack : "packgate");
     text_add(&made, "_");
     entity_part(&made, key);
@@ -250,7 +250,7 @@ void announce_device(struct text *text, const struct announcer *announcer,
         if (!is_there && !entity_in(&gone, n))
             continue;
         text_json(text, entity.key, "{");
-        text_member(text, "p", entity_platform_name(entity.platform));
+        text_member(text, "p", entity_platforms[entity.platform]);
         if (is_there)
             put_component(text, announcer, source ? source->name : NULL, &entity);
         text_add(text, "}");

@@ -293,8 +293,4 @@ bool entity_read(const char *word, struct entity_set *set)
     return true;
 }
 
-const char *entity_platform_name(enum entity_platform platform)
-{
-    static const char *const names[] = {"sensor", "binary_sensor", "switch", "event"};
-    return names[platform];
-}
+const char *const entity_platforms[] = {"sensor", "binary_sensor", "switch", "event"};

@@ -58,4 +58,4 @@ const char *entity_word(struct entity_set set, char out[ENTITY_WORD_SIZE]);
 bool entity_read(const char *word, struct entity_set *set);
 
 /** "sensor", "binary_sensor", "switch", "event". */
-const char *entity_platform_name(enum entity_platform platform);
+extern const char *const entity_platforms[];

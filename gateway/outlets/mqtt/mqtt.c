@@ -61,11 +61,9 @@ static void on_changed(void *self, struct outlet_pack *known, unsigned changes, 
                          (allowed->configured && has_fallen(&pack->sent_allowed, allowed)) ||
                          changes & (SOURCE_SWITCHES | SOURCE_ALARMS);
     }
-    if (changes & SOURCE_IDENTITY && !mqtt_is_device(mqtt))
-        pack->todo |= INFO | ANNOUNCE;
     /* What the gateway has long known is new to a restarted outlet. */
-    if (!pack->heard && !mqtt_is_device(mqtt))
-        pack->todo |= INFO;
+    if (!mqtt_is_device(mqtt))
+        pack->todo |= changes & SOURCE_IDENTITY ? INFO | ANNOUNCE : pack->heard ? 0 : INFO;
     pack->heard = true;
     send_soon(mqtt);
 }
@@ -288,11 +286,6 @@ static void make_mqtt_packs(struct mqtt *mqtt)
 
 static void connect_broker(struct mqtt *mqtt)
 {
-    static const struct connection_events events = {.up = on_up,
-                                                    .down = on_down,
-                                                    .message = on_message,
-                                                    .sent = on_sent,
-                                                    .answered = on_answered};
     const struct connection_settings settings = {
         .config = mqtt->config,
         .name = mqtt->name,
@@ -300,6 +293,12 @@ static void connect_broker(struct mqtt *mqtt)
         .will_topic = mqtt->will_topic,
         .will_payload = mqtt->will,
         .will_retained = !mqtt_is_device(mqtt),
+        .data = mqtt,
+        .up = on_up,
+        .down = on_down,
+        .message = on_message,
+        .sent = on_sent,
+        .answered = on_answered,
     };
     struct text text = text_in(mqtt->will, sizeof mqtt->will);
     snprintf(mqtt->client_id, sizeof mqtt->client_id, "packgate-%s-%s", mqtt->id,
@@ -311,8 +310,7 @@ static void connect_broker(struct mqtt *mqtt)
         text_add(&text, "offline");
         topic_of(mqtt->place.topic, NULL, "status", mqtt->will_topic);
     }
-    mqtt->connection =
-        alloc_checked(connection_new(outlet_loop(mqtt->outlet), &settings, &events, mqtt));
+    mqtt->connection = alloc_checked(connection_new(outlet_loop(mqtt->outlet), &settings));
 }
 
 static void *start_mqtt(struct outlet *outlet)

@@ -18,14 +18,6 @@ void smartbms_status(struct text *text, bool answers, time_t now, unsigned secon
                 seconds, memory_bytes);
 }
 
-static void put_decimal(struct text *text, const char *key, double number, int decimals)
-{
-    if (isnan(number))
-        return;
-    text_key(text, key);
-    text_fixed(text, number, decimals);
-}
-
 /* The numbers of both forms. */
 // clang-format off
 static const struct {
@@ -51,10 +43,10 @@ void smartbms_extremes(struct text *text, const struct source *source)
     const double *value = source->values->value;
     text_add(text, "{");
     if (source->status.peak.percent >= 0)
-        put_decimal(text, "SCM", source->status.peak.percent, 0);
-    put_decimal(text, "MIC", value[CELL_MIN_MV], 0);
-    put_decimal(text, "MAC", value[CELL_MAX_MV], 0);
-    put_decimal(text, "RCP", value[REMAINING_AH], 0);
+        text_member_number(text, "SCM", source->status.peak.percent, 0);
+    text_member_number(text, "MIC", value[CELL_MIN_MV], 0);
+    text_member_number(text, "MAC", value[CELL_MAX_MV], 0);
+    text_member_number(text, "RCP", value[REMAINING_AH], 0);
     text_add(text, "}");
 }
 
@@ -87,7 +79,7 @@ static void put_cells(struct text *text, const struct source *source, const char
     for (unsigned i = 0; i < MAX_CELLS; i++) {
         struct text made = text_in(key, sizeof key);
         text_format(&made, "%s%u", prefix, i);
-        put_decimal(text, key, cell_mv(source, i), 0);
+        text_member_number(text, key, cell_mv(source, i), 0);
     }
 }
 
@@ -113,9 +105,9 @@ void smartbms_values(struct text *text, const struct source *source, enum mqtt_l
     text_json(text, "ALM", "\"");
     put_alarm_bytes(text, source);
     text_add(text, "\"");
-    put_decimal(text, "ALMF", has_alarm(source), 0);
-    put_decimal(text, "DMS", value[DISCHARGE_MOS], 0);
-    put_decimal(text, "CMS", value[CHARGE_MOS], 0);
+    text_member_number(text, "ALMF", has_alarm(source), 0);
+    text_member_number(text, "DMS", value[DISCHARGE_MOS], 0);
+    text_member_number(text, "CMS", value[CHARGE_MOS], 0);
     text_add(text, "}");
 }
 

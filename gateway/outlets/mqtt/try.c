@@ -92,8 +92,6 @@ static void on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
 
 int mqtt_test(const struct pipe_config *config)
 {
-    static const struct connection_events events = {
-        .up = on_up, .down = on_down, .message = on_message, .answered = on_answered};
     const struct mqtt_config *section = config->settings;
     struct trial trial = {.loop = ev_default_loop(0), .status = 1};
     char host[HOST_NAME_SIZE], base[TOPIC_SIZE], id[32];
@@ -105,8 +103,13 @@ int mqtt_test(const struct pipe_config *config)
                                                  .name = "try",
                                                  .client_id = id,
                                                  .will_topic = trial.topic,
-                                                 .will_payload = ""};
-    trial.connection = connection_new(trial.loop, &settings, &events, &trial);
+                                                 .will_payload = "",
+                                                 .data = &trial,
+                                                 .up = on_up,
+                                                 .down = on_down,
+                                                 .message = on_message,
+                                                 .answered = on_answered};
+    trial.connection = connection_new(trial.loop, &settings);
     if (!trial.connection)
         return trial.status;
     ev_timer_init(&trial.look, on_look, LOOK_S, LOOK_S);

@@ -428,7 +428,7 @@ TEST(levels)
     recent_init(&pack.recent, 100, false);
     struct influx_config config = {.interval_s = 10, .recent_s = 60, .minutes_s = 240};
     struct backlog backlog = {&config, &pack, 1, NOW, NOW + 10000};
-    struct batch batch = {.post = NULL};
+    struct batch batch = {.rows = 0};
     struct query *query = query_open(path, why, sizeof why);
     assert_non_null(query);
     static const struct {
@@ -504,7 +504,7 @@ TEST(short_memory)
         recent_add(&pack.recent, &values, &(struct map_status){.charged_wh = NAN}, NOW + s);
     const struct influx_config config = {.interval_s = 10};
     struct backlog backlog = {&config, &pack, 1, NOW + 60, NOW};
-    struct batch batch = {.post = NULL};
+    struct batch batch = {.rows = 0};
     const pid_t child = fork();
     if (child == 0) {
         until_short = 1;
@@ -540,7 +540,7 @@ TEST(memory)
     }
     const struct influx_config config = {.interval_s = 10, .recent_s = 3600, .minutes_s = 86400};
     struct backlog backlog = {&config, &pack, 1, NOW + 60, NOW};
-    struct batch batch = {.post = NULL};
+    struct batch batch = {.rows = 0};
     struct query *query = query_open(path, why, sizeof why);
     assert_int_equal(backlog_read(&backlog, query, NOW, NOW + 50, 1 << 20, &batch, why, sizeof why),
                      NOW + 50);

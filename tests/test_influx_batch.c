@@ -9,11 +9,7 @@
 
 #include "unit.h"
 
-struct post {
-    void (*done)(void *data, const struct post_outcome *outcome);
-    void *data;
-    char *lines; /* of the request in flight */
-};
+static char *in_flight; /* the lines of the request */
 
 static struct database {
     unsigned requests;
@@ -24,14 +20,8 @@ static struct database {
     char taken[2000];
 } database;
 
-struct post *post_new(struct transfers *transfers, const struct influx_config *config,
-                      const char *who, void (*done)(void *data, const struct post_outcome *outcome),
-                      void *data)
+void post_init(struct post *post, struct transfers *transfers)
 {
-    struct post *post = calloc(1, sizeof *post);
-    post->done = done;
-    post->data = data;
-    return post;
 }
 
 static void forget_proof(struct batch_proof *proof)
@@ -44,10 +34,10 @@ void post_release(struct post *post)
 {
 }
 
-bool post_send(struct post *post, const char *lines, size_t size, struct post_outcome *outcome)
+bool post_send(struct post *post, const char *lines, size_t size)
 {
-    free(post->lines);
-    post->lines = strndup(lines, size);
+    free(in_flight);
+    in_flight = strndup(lines, size);
     return true;
 }
 
@@ -103,12 +93,12 @@ static void send_rows(struct batch *batch, const char *rows)
     is_over = false;
     batch_send(batch);
     while (!is_over) {
-        char *lines = batch->post->lines;
-        batch->post->lines = NULL;
+        char *lines = in_flight;
+        in_flight = NULL;
         assert_non_null(lines);
-        const struct post_outcome outcome = judge(lines);
+        batch->post.outcome = judge(lines);
         free(lines);
-        batch->post->done(batch->post->data, &outcome);
+        batch->post.done(batch->post.data);
     }
 }
 
@@ -131,8 +121,8 @@ static int begin(void **state)
 static int end(void **state)
 {
     struct place *place = *state;
-    free(place->batch.post->lines);
-    free(place->batch.post);
+    free(in_flight);
+    in_flight = NULL;
     free(place->batch.text);
     free(place->batch.ends);
     forget_proof(&place->proof);
@@ -175,7 +165,7 @@ INFLUX_BATCH_TEST(gives_up_nothing_to_one_that_refuses_all)
     database.refuses_to = 1000;
     send_rows(batch, "a b c d e f g h");
     assert_int_equal(batch->state, BATCH_FAILED);
-    assert_int_equal(batch->last.result, POST_REFUSED);
+    assert_int_equal(batch->post.outcome.result, POST_REFUSED);
     database.refuses_to = 0;
     send_rows(batch, "a b c d e f g h");
     assert_int_equal(batch->state, BATCH_DONE);
@@ -184,7 +174,7 @@ INFLUX_BATCH_TEST(gives_up_nothing_to_one_that_refuses_all)
     database.refuses_to = 1000;
     send_rows(batch, "i j k l m n o p");
     assert_int_equal(batch->state, BATCH_FAILED);
-    assert_int_equal(batch->last.result, POST_REFUSED);
+    assert_int_equal(batch->post.outcome.result, POST_REFUSED);
     assert_true(database.requests <= 5); /* 8, 4, 2, 1 and the line that was accepted before */
     send_rows(batch, "q");
     assert_int_equal(batch->state, BATCH_FAILED);

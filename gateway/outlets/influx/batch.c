@@ -26,7 +26,7 @@ static char *row_at(const struct batch *batch, unsigned n)
 static void post_bytes(struct batch *batch, enum batch_turn turn, const char *bytes, size_t size)
 {
     batch->turn = turn;
-    if (!post_send(batch->post, bytes, size, &batch->last))
+    if (!post_send(&batch->post, bytes, size))
         finish_batch(batch, BATCH_FAILED);
 }
 
@@ -69,12 +69,12 @@ static unsigned rows_of_lines(const struct batch *batch, uint32_t dropped)
     return (unsigned) ((dropped * (uint64_t) batch->count + lines - 1) / lines);
 }
 
-static void on_outcome(void *data, const struct post_outcome *outcome)
+static void on_outcome(void *data)
 {
     struct batch *batch = data;
+    const struct post_outcome *outcome = &batch->post.outcome;
     const enum batch_turn turn = batch->turn;
     const bool proof = turn == TURN_PROOF || turn == TURN_LAST_PROOF;
-    batch->last = *outcome;
     if (outcome->words[0] && !proof)
         memcpy(batch->lost_words, outcome->words, sizeof batch->lost_words);
     if (outcome->result == POST_FAILED || (proof && outcome->result == POST_REFUSED)) {
@@ -112,12 +112,13 @@ static void on_outcome(void *data, const struct post_outcome *outcome)
 void batch_init(struct batch *batch, struct transfers *transfers,
                 const struct influx_config *config, const char *who)
 {
-    batch->post = post_new(transfers, config, who, on_outcome, batch);
+    batch->post = (struct post){.config = config, .who = who, .done = on_outcome, .data = batch};
+    post_init(&batch->post, transfers);
 }
 
 void batch_clear(struct batch *batch)
 {
-    post_release(batch->post);
+    post_release(&batch->post);
     free(batch->text);
     free(batch->ends);
     batch->text = NULL;

@@ -27,7 +27,7 @@ struct batch_proof {
 enum batch_turn { TURN_ROWS, TURN_PROOF, TURN_AGAIN, TURN_LAST_PROOF };
 
 struct batch {
-    struct post *post;
+    struct post post; /* `outcome` is of the last request */
     struct batch_proof *proof;
     char *text;
     size_t size, room;
@@ -44,8 +44,7 @@ struct batch {
     unsigned lost;         /* rows that it will never accept */
     char lost_words[POST_WORDS]; /* its message about one of them */
     enum batch_state state;
-    struct post_outcome last;
-    void (*done)(void *data); /* state, taken, lost and last have the result */
+    void (*done)(void *data); /* state, taken, lost and the outcome have the result */
     void *data;
 };
 

@@ -183,7 +183,7 @@ static void owe_recent_again(struct influx *influx)
 /* Counts what became of a batch; false: nothing of it arrived. */
 static bool settle(struct influx *influx, const struct batch *batch, double now)
 {
-    const struct post_outcome *outcome = &batch->last;
+    const struct post_outcome *outcome = &batch->post.outcome;
     if (batch->state != BATCH_FAILED) {
         count_rows(influx, batch, now);
         return true;
@@ -262,7 +262,8 @@ static void on_live(void *data)
     /* Memory may have only a part of the first interval. */
     if (influx->live_at >= influx->started)
         gaps_remove(&influx->gaps, influx->live_at, influx->live_at + influx->step);
-    if (influx->live.last.connected && influx->taken_at > -INFINITY && influx->step < REGRET_S)
+    if (influx->live.post.outcome.connected && influx->taken_at > -INFINITY &&
+        influx->step < REGRET_S)
         owe_recent_again(influx);
     note_success(influx, now);
     /* Drops rows that the database has confirmed, and frees the memory of the request: most of the
@@ -408,7 +409,7 @@ static void on_late(void *data)
     const double now = clock_now();
     const double retry_at = influx->retry_at;
     if (!settle(influx, &influx->late, now)) {
-        if (influx->late.last.result == POST_REFUSED) {
+        if (influx->late.post.outcome.result == POST_REFUSED) {
             influx->retry_at = retry_at;
             influx->late_at = now + REFUSED_S;
         }

@@ -16,16 +16,6 @@
 #define GZIP_MEMORY 8
 #define AGAIN_MOST_S 3600.0
 
-struct post {
-    const struct influx_config *config;
-    const char *who;
-    struct transfer transfer;
-    uint8_t *body;
-    bool access_told;
-    void (*done)(void *data, const struct post_outcome *outcome);
-    void *data;
-};
-
 /* Quotes {"error":"…"} and {"code":"…","message":"…"}, but no page of HTML. */
 static void quote_answer(const char *answer, char *out, size_t size)
 {
@@ -94,63 +84,54 @@ void post_judge(long status, const char *answer, struct post_outcome *outcome)
 static void on_done(void *data, CURLcode code, const char *words)
 {
     struct post *post = data;
-    struct post_outcome outcome = {.result = POST_FAILED};
+    struct post_outcome *outcome = &post->outcome;
     const long status = transfer_status(&post->transfer);
     long connects = 0;
     curl_off_t again = 0;
     curl_easy_getinfo(post->transfer.easy, CURLINFO_RETRY_AFTER, &again);
     curl_easy_getinfo(post->transfer.easy, CURLINFO_NUM_CONNECTS, &connects);
-    outcome.connected = connects > 0;
-    outcome.died = code != CURLE_OK || status >= 500;
+    outcome->connected = connects > 0;
+    outcome->died = code != CURLE_OK || status >= 500;
     if (code == CURLE_OK)
-        post_judge(status, post->transfer.answer, &outcome);
+        post_judge(status, post->transfer.answer, outcome);
     else
-        snprintf(outcome.words, sizeof outcome.words, "%s", words);
-    outcome.again_s = fmin(fmax((double) again, 0), AGAIN_MOST_S);
-    post->done(post->data, &outcome);
+        snprintf(outcome->words, sizeof outcome->words, "%s", words);
+    outcome->again_s = fmin(fmax((double) again, 0), AGAIN_MOST_S);
+    post->done(post->data);
 }
 
-struct post *post_new(struct transfers *transfers, const struct influx_config *config,
-                      const char *who, void (*done)(void *data, const struct post_outcome *outcome),
-                      void *data)
+void post_init(struct post *post, struct transfers *transfers)
 {
+    const struct influx_config *config = post->config;
     const struct transfer_tls tls = {config->ca_file, config->client_cert, config->client_key,
                                      config->verify};
-    struct post *post = alloc_zeroed(1, sizeof *post);
-    post->config = config;
-    post->who = who;
-    post->done = done;
-    post->data = data;
     transfer_init(&post->transfer, transfers, "http,https", LIMIT_S, &tls);
     post->transfer.done = on_done;
     post->transfer.data = post;
     transfer_set_url(&post->transfer, config->url);
     curl_easy_setopt(post->transfer.easy, CURLOPT_POST, 1L);
-    return post;
 }
 
 void post_release(struct post *post)
 {
-    if (!post)
-        return;
     free(post->body);
     post->body = NULL;
 }
 
 /* Files with secrets are read for each request, so that a replaced file counts at once. */
-static bool set_secret(struct post *post, const char *path, char *secret,
-                       struct post_outcome *outcome)
+static bool set_secret(struct post *post, const char *path, char *secret)
 {
     const char *why;
     secret_warn_of_readers(post->who, path, &post->access_told);
     if (secret_read(path, 0, secret, SECRET_SIZE, &why))
         return true;
-    snprintf(outcome->words, sizeof outcome->words, why ? "%s cannot be read: %s" : "%s is empty",
+    snprintf(post->outcome.words, sizeof post->outcome.words,
+             why ? "%s cannot be read: %s" : "%s is empty",
              post->config->token_file[0] ? "token_file" : "password_file", why);
     return false;
 }
 
-static bool set_headers(struct post *post, struct post_outcome *outcome)
+static bool set_headers(struct post *post)
 {
     const struct influx_config *config = post->config;
     char secret[SECRET_SIZE] = "", header[SECRET_SIZE + 40];
@@ -160,15 +141,13 @@ static bool set_headers(struct post *post, struct post_outcome *outcome)
     transfer_add_header(&post->transfer, "Expect:");
     transfer_add_header(&post->transfer, "Content-Encoding: gzip");
     if (config->token_file[0]) {
-        good = set_secret(post, config->token_file, secret, outcome);
+        good = set_secret(post, config->token_file, secret);
         /* A file that names the scheme itself ("Bearer …") is used as it is. */
         snprintf(header, sizeof header, "Authorization: %s%s", strchr(secret, ' ') ? "" : "Token ",
                  secret);
         transfer_add_header(&post->transfer, header);
     } else if (config->user[0]) {
-        good =
-            !config->password_file[0] || set_secret(post, config->password_file, secret, outcome);
-        curl_easy_setopt(post->transfer.easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+        good = !config->password_file[0] || set_secret(post, config->password_file, secret);
         curl_easy_setopt(post->transfer.easy, CURLOPT_USERNAME, config->user);
         curl_easy_setopt(post->transfer.easy, CURLOPT_PASSWORD, secret);
     }
@@ -196,10 +175,10 @@ static size_t compose(struct post *post, const char *lines, size_t size)
     return stream.total_out;
 }
 
-bool post_send(struct post *post, const char *lines, size_t size, struct post_outcome *outcome)
+bool post_send(struct post *post, const char *lines, size_t size)
 {
-    *outcome = (struct post_outcome){.result = POST_FAILED};
-    if (!set_headers(post, outcome))
+    post->outcome = (struct post_outcome){.result = POST_FAILED};
+    if (!set_headers(post))
         return false;
     const size_t body = compose(post, lines, size);
     curl_easy_setopt(post->transfer.easy, CURLOPT_POSTFIELDS, post->body);
@@ -211,29 +190,26 @@ bool post_send(struct post *post, const char *lines, size_t size, struct post_ou
 struct trial {
     struct ev_loop *loop;
     struct transfers *transfers;
-    struct post *post;
-    int status;
+    struct post post;
 };
 
-static void on_tried(void *data, const struct post_outcome *outcome)
+static void on_tried(void *data)
 {
-    struct trial *trial = data;
-    trial->status = outcome->result != POST_TAKEN;
-    printf("write %s %s\n", trial->status ? "failed" : "ok", outcome->words);
-    ev_break(trial->loop, EVBREAK_ALL);
+    ev_break(((struct trial *) data)->loop, EVBREAK_ALL);
 }
 
 int influx_test(const struct pipe_config *config)
 {
     static const char line[] = "# a trial of packgate\n";
-    static struct trial trial = {.status = 1}; /* as what the process has until its end */
-    struct post_outcome outcome;
+    static struct trial trial; /* as what the process has until its end */
     trial.loop = ev_default_loop(0);
     trial.transfers = transfers_new(trial.loop);
-    trial.post = post_new(trial.transfers, config->settings, "try", on_tried, &trial);
-    if (post_send(trial.post, line, sizeof line - 1, &outcome))
+    trial.post =
+        (struct post){.config = config->settings, .who = "try", .done = on_tried, .data = &trial};
+    post_init(&trial.post, trial.transfers);
+    if (post_send(&trial.post, line, sizeof line - 1))
         ev_run(trial.loop, 0);
-    else
-        printf("write failed %s\n", outcome.words);
-    return trial.status;
+    const bool taken = trial.post.outcome.result == POST_TAKEN;
+    printf("write %s %s\n", taken ? "ok" : "failed", trial.post.outcome.words);
+    return !taken;
 }

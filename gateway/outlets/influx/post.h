@@ -27,18 +27,26 @@ struct post_outcome {
     uint32_t dropped;       /* points that it reports as dropped */
 };
 
-struct post;
+/* One request at a time. */
+struct post {
+    const struct influx_config *config;
+    const char *who; /* for the log */
+    void (*done)(void *data);
+    void *data;
+    struct post_outcome outcome; /* of the last one */
+    struct transfer transfer;
+    uint8_t *body;
+    bool access_told;
+};
 
-/** `who` is for the log; all must outlive it. */
-struct post *post_new(struct transfers *transfers, const struct influx_config *config,
-                      const char *who, void (*done)(void *data, const struct post_outcome *outcome),
-                      void *data);
+/** Zeroed, with its first four members, which it keeps by reference. */
+void post_init(struct post *post, struct transfers *transfers);
 
 /** Sends lines, which are copied. `done` follows, never from within. False: `outcome` has the
  * error, and `done` is not called. */
-bool post_send(struct post *post, const char *lines, size_t size, struct post_outcome *outcome);
+bool post_send(struct post *post, const char *lines, size_t size);
 
-/** Frees the memory of the last request. Not while it is busy. NULL is fine. */
+/** Frees the memory of the last request. Not while it is busy. */
 void post_release(struct post *post);
 
 void post_judge(long status, const char *answer, struct post_outcome *outcome);

@@ -369,10 +369,6 @@ static void fill_gaps(struct influx *influx)
     if (influx->gaps.count == 0 || now < fmax(influx->retry_at, influx->late_at) ||
         influx->current == 0)
         return;
-    const struct gap *only = &influx->gaps.at[0];
-    if (influx->live.state == BATCH_UNDER_WAY && influx->gaps.count == 1 &&
-        only->from >= influx->live_at && only->to <= influx->live_at + influx->step)
-        return; /* only the interval in flight is owed */
     /* As far as memory reaches back; not while times occur a second time that the history already has. */
     const int64_t oldest =
         influx->current - (int64_t) influx->memory_s / influx->step * influx->step;

@@ -127,13 +127,11 @@ static void put_availability(struct text *text, const char *base, const char *pa
 {
     text_json(text, "avty", "[{");
     put_topic(text, "t", base, NULL, "status");
-    text_add(text, "}");
     if (pack) {
-        text_add(text, ",{");
+        text_add(text, "},{");
         put_topic(text, "t", base, pack, "status");
-        text_add(text, "}");
     }
-    text_add(text, "]");
+    text_add(text, "}]");
     if (pack)
         text_member(text, "avty_mode", "all");
 }

@@ -59,25 +59,23 @@ static bool is_intact(const uint8_t *bytes, size_t size)
            crc16_modbus(bytes, size - 2) == le16(bytes + size - 2);
 }
 
-static bool has_request_length(const uint8_t *bytes, size_t size)
+/* By function and length. RTU_NOTHING: a frame of this function has another one. */
+static enum rtu_kind kind_of(const uint8_t *bytes, size_t size)
 {
     const struct lengths *of = find_lengths(bytes[1]);
-    return of && length_of(of->request, bytes, size) == size;
-}
-
-static bool has_answer_length(const uint8_t *bytes, size_t size)
-{
-    const struct lengths *of = find_lengths(bytes[1]);
-    return bytes[1] & 0x80 ? size == 5 : of && length_of(of->answer, bytes, size) == size;
+    if (of && length_of(of->request, bytes, size) == size)
+        return RTU_REQUEST;
+    const bool answers =
+        bytes[1] & 0x80 ? size == 5 : of && length_of(of->answer, bytes, size) == size;
+    return answers ? RTU_ANSWER : RTU_NOTHING;
 }
 
 /* Classifies bytes with a valid CRC. A write request and its answer look alike: both count as
  * requests. Bytes of an unknown length count as a request, which the server rejects. */
 static enum rtu_kind classify_frame(const uint8_t *bytes, size_t size)
 {
-    if (has_request_length(bytes, size))
-        return RTU_REQUEST;
-    return has_answer_length(bytes, size) || bytes[1] & 0x80 ? RTU_ANSWER : RTU_REQUEST;
+    const enum rtu_kind kind = kind_of(bytes, size);
+    return kind != RTU_NOTHING ? kind : bytes[1] & 0x80 ? RTU_ANSWER : RTU_REQUEST;
 }
 
 /* A CRC alone proves little: between other bytes a frame has the length of its function. */
@@ -85,8 +83,7 @@ struct rtu_span rtu_find_last(const uint8_t *bytes, size_t size)
 {
     for (size_t at = 0; size - at >= ADU_MIN; at++)
         if (is_intact(bytes + at, size - at) &&
-            (at == 0 || has_request_length(bytes + at, size - at) ||
-             has_answer_length(bytes + at, size - at)))
+            (at == 0 || kind_of(bytes + at, size - at) != RTU_NOTHING))
             return (struct rtu_span){classify_frame(bytes + at, size - at), at, size - at};
     return (struct rtu_span){.kind = RTU_NOTHING};
 }

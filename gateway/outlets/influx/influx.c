@@ -211,15 +211,16 @@ static void write_live(struct influx *influx, struct influx_pack *pack, double n
     struct history_row row;
     struct pack values;
     const bool any = backlog_join(pack, influx->live_at, influx->live_at + influx->step, &row);
+    bool alarms_changed = false;
     if (any) {
         points_of_row(&row, &known->values, fresh, &values);
         /* What a BMS before this one has reported is over, even if this one cannot report it. */
         values.alarms_can_warn |= pack->warning;
         values.alarms_can_protect |= pack->protection;
         values.alarms_known |= pack->warning | pack->protection;
+        alarms_changed = values.alarms_warning != pack->warning ||
+                         values.alarms_protection != pack->protection;
     }
-    const bool alarms_changed = any && (values.alarms_warning != pack->warning ||
-                                        values.alarms_protection != pack->protection);
     const struct points points = {
         .tags = pack->tags,
         .layout = influx->config->layout,

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/*
- * Describes what is wrong with a server's certificate, and what to do. Pure.
- */
+/* Describes what is wrong with a server's certificate, and what to do. Pure. */
 #pragma once
 
 #include <stddef.h>

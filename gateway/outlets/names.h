@@ -7,8 +7,7 @@
  *   - a compromised outlet could connect to the gateway's own Modbus port, or a tunnel's, where `allow_write` accepts this host. The
  *     process only connects to the ports that the outlet has named before its first connection.
  *
- * The libraries of an outlet need no change: getaddrinfo, freeaddrinfo and connect of its program
- * are those in names.c.
+ * The libraries of an outlet need no change: names.c has getaddrinfo, freeaddrinfo and connect.
  */
 #pragma once
 

@@ -68,9 +68,8 @@ static struct pipe_message compose_values(struct process *process, unsigned n, u
                                        .changes = changes,
                                        .sequence = feed->sequence + 1,
                                        .at = now,
-                                       /* Values that wait in the pipe, or for room in it, are
-                                        * from when they were published, and more of that time may
-                                        * follow. */
+                                       /* Values that wait, in the pipe or for room in it, are from
+                                        * when they were published, and more may follow. */
                                        .wall = published       ? feed->published
                                                : owes(process) ? 0
                                                                : process->outlets->wall,

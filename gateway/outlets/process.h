@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/*
- * A running outlet, in a process of its own, as the gateway sees it. outlets.c decides which processes run.
- */
+/* A running outlet, in a process of its own, as the gateway sees it. outlets.c decides which processes run. */
 #pragma once
 
 #include "pipe.h"

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * Sends rows to the database: lines of many packs and times in one request. If the database rejects
- * them, the batch is bisected until the rejected rows are found, so that one bad line costs no
- * other row.
+ * Sends rows to the database: lines of many packs and times in one request. One that is rejected
+ * is bisected until the rejected rows are found, so that one bad line costs no other row.
  *
  * A database may reject everything for a while (a bucket that does not exist yet, a certificate
  * that a proxy no longer accepts), and begin or cease to do so between two requests. A row that was
  * rejected alone is therefore only dropped if a line that the database has accepted before is
- * accepted once more, then the row rejected again, and that line accepted again. Until then the
- * whole batch remains unsent.
+ * accepted once more, the row rejected again, and that line accepted again; else the batch remains.
  */
 #pragma once
 

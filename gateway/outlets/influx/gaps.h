@@ -3,9 +3,8 @@
  * The spans of time that the database has not confirmed yet, the oldest first and disjoint, and the
  * time up to which anything is known at all. Pure, except for the file in which it is stored.
  *
- * There is room for a few spans. If there are more, the two closest ones are joined: the time
- * between them is then sent a second time, which changes nothing in the database. This never
- * removes an unconfirmed span from the list.
+ * There is room for a few spans. If there are more, the two closest ones are joined, and the time
+ * between them is sent a second time, which changes nothing in the database.
  */
 #pragma once
 

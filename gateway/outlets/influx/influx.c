@@ -7,10 +7,7 @@
  * only a response that confirms it closes the gap. The latest interval is sent at once, even if
  * earlier ones are missing; older gaps are filled in order from the history and from memory, at a
  * limited rate. Both sources give a row the same time and compute it from the same polls, so rows
- * that are sent twice are stored once.
- *
- * The list of gaps is stored in a file beside the history, so that a killed process continues where
- * it was.
+ * that are sent twice are stored once. A file beside the history has the gaps for the next process.
  *
  * Only the history has what was polled before this process started, or was merged on the way to it.
  * The history says up to when it is complete (query_complete); until then such a gap stays open,
@@ -218,8 +215,8 @@ static void write_live(struct influx *influx, struct influx_pack *pack, double n
         values.alarms_can_warn |= pack->warning;
         values.alarms_can_protect |= pack->protection;
         values.alarms_known |= pack->warning | pack->protection;
-        alarms_changed = values.alarms_warning != pack->warning ||
-                         values.alarms_protection != pack->protection;
+        alarms_changed =
+            values.alarms_warning != pack->warning || values.alarms_protection != pack->protection;
     }
     const struct points points = {
         .tags = pack->tags,

@@ -45,9 +45,7 @@ int64_t backlog_first(const struct backlog *backlog, struct query *query);
 bool backlog_join(const struct influx_pack *pack, int64_t from, int64_t to,
                   struct history_row *row);
 
-/*
- * daily.c sends the health figures and findings of past days (docs/health.md), a few days in each request.
- */
+/* daily.c sends the health figures and findings of past days (docs/health.md), a few days in each request. */
 
 struct daily {
     struct batch batch;

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/*
- * One request to the database: compressed lines with credentials; and the meaning of the response.
- */
+/* One request to the database: compressed lines with credentials; and the meaning of the response. */
 #pragma once
 
 #include "config/outlet_config.h"

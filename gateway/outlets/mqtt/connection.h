@@ -2,9 +2,8 @@
 /*
  * The connection to a broker: libmosquitto under libev. This adds what the library lacks: a
  * deadline until the broker has accepted the login, growing pauses, a limit to the messages in its
- * queue, and a way to find out whether the broker reads at this moment. The library resolves names
- * itself and blocks; therefore a child process resolves them first and may take as long as it
- * needs.
+ * queue, and a way to find out whether the broker reads at this moment. The library blocks while it
+ * resolves a name: a child process, which may take as long as it needs, resolves it first.
  */
 #pragma once
 

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/*
- * Topics, the parsing of received ones, and the messages of all layouts, as JSON on one line. Pure.
- */
+/* Topics, the parsing of received ones, and the messages of all layouts, as JSON on one line. Pure. */
 #pragma once
 
 #include "base/text.h"
@@ -11,9 +9,7 @@
 
 #include <time.h>
 
-/*
- * messages.c: topics, and layout `packgate`.
- */
+/* messages.c: topics, and layout `packgate`. */
 
 #define TOPIC_SIZE 200 /* the longest: prefix, platform, two names, and what is between them */
 
@@ -83,8 +79,7 @@ const char *smartbms_flat(struct text *text, const struct source *source, unsign
  *
  * Oddities of the reader: it keeps values that a message omits, so each message contains every key
  * that was ever sent, with null for unknown values. But power, voltage and state of charge must be
- * numbers: null ends its updates for good. It drops its battery if no message arrives for its
- * `timeout`, by default 60 s.
+ * numbers: null ends its updates for good. Without a message for 60 s it drops its battery.
  */
 
 /** Writes the values; or with `last`, its three numbers, and that nothing is allowed, or of stale values

@@ -5,8 +5,6 @@
  * Nothing is queued except as bits of a pack that say what is to be sent. A message is composed
  * when the broker accepts one, from the values of that moment. A slow broker therefore gets fewer
  * messages but never old values, and after a lost connection everything is simply sent again.
- * Values are sent only while the door is open: right after the broker has answered a knock
- * (connection.h).
  */
 #include "mqtt.h"
 

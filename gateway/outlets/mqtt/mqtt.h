@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/*
- * A running section [mqtt]: the state that its parts share, and what each part does for the others.
- */
+/* A running section [mqtt]: the state that its parts share, and what each part does for the others. */
 #pragma once
 
 #include "connection.h"
@@ -102,9 +100,8 @@ static inline bool mqtt_announces(const struct mqtt *mqtt)
 /** Finds a pack by name; NULL: the section does not have it. */
 struct mqtt_pack *mqtt_find_pack(struct mqtt *mqtt, const char *name);
 
-/** Tries a broker before its section is saved: prints "STEP ok" or "STEP failed TEXT" for each of connect,
- * tls, login and subscribe. For the last it sends a message below the section's topic and waits for it. Returns the exit
- * status. */
+/** Tries a broker before its section is saved: prints "STEP ok" or "STEP failed TEXT" for each of connect, tls, login, subscribe;
+ * for the last it sends a message below the section's topic and waits for it. Returns the exit status. */
 int mqtt_test(const struct pipe_config *config);
 
 /*
@@ -131,9 +128,7 @@ void send_report(void *self, struct pipe_report *report);
 void send_on_flush(struct ev_loop *loop, ev_timer *timer, int revents);
 void send_on_second(void *self, double now);
 
-/*
- * learn.c: what a pack has, as far as its values have shown it: this is announced.
- */
+/* learn.c: what a pack has, as far as its values have shown it: this is announced. */
 
 /** The rows that the settings permit for a pack. */
 struct entity_set learn_allowed(const struct mqtt *mqtt, const struct mqtt_pack *pack);

@@ -33,10 +33,8 @@ static void drop_parcel(struct delivery *delivery, struct parcel *parcel)
 /* Whether the message accepted `limit` messages ago is an hour old. */
 static bool is_below_limit(const struct delivery *delivery, double now)
 {
-    return now -
-               delivery
-                   ->accepted[(delivery->at + DELIVERY_LIMIT - delivery->limit) % DELIVERY_LIMIT] >=
-           DELIVERY_HOUR_S;
+    const unsigned before = (delivery->at + DELIVERY_LIMIT - delivery->limit) % DELIVERY_LIMIT;
+    return now - delivery->accepted[before] >= DELIVERY_HOUR_S;
 }
 
 static bool queue_message(struct delivery *delivery, const struct message *message, unsigned pack,

@@ -2,8 +2,7 @@
 /*
  * Detects events of one pack that are worth a message: alarms, silence and thresholds. Each must
  * last for `hold` before it is reported, is repeated after `repeat` at the earliest, and its end is
- * reported when it has been over for `hold`; pauses shorter than that belong to it. Pure: time is
- * an argument.
+ * reported when it has been over for `hold`; shorter pauses belong to it. Pure: time is an argument.
  */
 #pragma once
 

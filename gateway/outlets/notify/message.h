@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/*
- * A message to people, and its fields for programs. Pure.
- */
+/* A message to people, and its fields for programs. Pure. */
 #pragma once
 
 #include "config/config.h"

@@ -154,6 +154,8 @@ void report_pack(struct text *text, const struct source *source, const struct ta
     text_format(text, "Without data: %s.\n", duration_words(round(tally->silent_s), silent));
 }
 
+#define NOON (12 * 60) /* minutes */
+
 /* Unix seconds of a minute of the local day of `time`. */
 static double local_minute(double time, int minute)
 {
@@ -165,11 +167,6 @@ static double local_minute(double time, int minute)
     local.tm_sec = 0;
     local.tm_isdst = -1;
     return (double) mktime(&local);
-}
-
-static double local_noon(double time)
-{
-    return local_minute(time, 12 * 60);
 }
 
 void report_name(const struct notify_reports *reports, unsigned n, char *out, size_t size)
@@ -190,7 +187,7 @@ double report_due(const struct notify_config *config, unsigned n, double time)
         return NAN;
     if (when == NOTIFY_AT_TIME)
         return local_minute(time, config->reports.at[n].minute);
-    const double noon = local_noon(time);
+    const double noon = local_minute(time, NOON);
     const double at = sun_crosses(when == NOTIFY_AT_SUNRISE ? SUN_RISES : SUN_SETS, noon,
                                   config->latitude, config->longitude);
     return isnan(at) ? noon : at;
@@ -198,7 +195,7 @@ double report_due(const struct notify_config *config, unsigned n, double time)
 
 void report_sun(struct text *text, const struct notify_config *config, double time)
 {
-    const double noon = local_noon(time);
+    const double noon = local_minute(time, NOON);
     const double rises = sun_crosses(SUN_RISES, noon, config->latitude, config->longitude);
     const double sets = sun_crosses(SUN_SETS, noon, config->latitude, config->longitude);
     char rise[32], set[32];

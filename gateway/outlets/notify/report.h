@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/*
- * The daily report: the counts of a day, when it is due, and its text for a pack. Pure.
- */
+/* The daily report: the counts of a day, when it is due, and its text for a pack. Pure. */
 #pragma once
 
 #include "message.h"

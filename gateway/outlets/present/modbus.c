@@ -81,15 +81,6 @@ static void set_limit(struct pack *told, size_t n, double number)
         told->value[limit_names[n].value] = number;
 }
 
-/* Index of a name; COUNT(limit_names): not a limit. */
-static size_t find_limit(const char *name)
-{
-    size_t n = 0;
-    while (n < COUNT(limit_names) && strcmp(limit_names[n].name, name) != 0)
-        n++;
-    return n;
-}
-
 static bool range_has(const struct mbap_range *range, unsigned address, unsigned size)
 {
     return address >= range->address && address + size <= range->address + range->count;
@@ -111,15 +102,20 @@ static bool read_map(const struct unit *unit, const struct mbap_range *range, st
     return any;
 }
 
-/* The first limit among the terms of a register. */
+/* The first limit among the terms of a register; COUNT(limit_names): none. */
 static size_t limit_of(const struct register_row *entry)
 {
     char name[VALUE_NAME_SIZE];
-    size_t n = COUNT(limit_names);
-    for (unsigned i = 0; entry->bit < 0 && i < entry->term_count && n == COUNT(limit_names); i++)
-        if (entry->terms[i].what == ROW_VALUE && entry->type != REG_STRING)
-            n = find_limit(value_format(&entry->terms[i].value, name));
-    return n;
+    for (unsigned i = 0; entry->bit < 0 && entry->type != REG_STRING && i < entry->term_count;
+         i++) {
+        if (entry->terms[i].what != ROW_VALUE)
+            continue;
+        value_format(&entry->terms[i].value, name);
+        for (size_t n = 0; n < COUNT(limit_names); n++)
+            if (strcmp(limit_names[n].name, name) == 0)
+                return n;
+    }
+    return COUNT(limit_names);
 }
 
 static bool range_has_copy(const struct view_fills *copies, const struct mbap_range *range,

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The outlet that answers masters on a port. It does not answer before the first whole fresh poll cycle. When values turn stale, it
- * sends an explicit stop for PRESENT_STOP_S, and then does not answer any more (present_state). The process outlives the gateway for as
- * long as that takes. It checks the age of the values itself, so the rule holds even if the gateway hangs, dies or is stopped.
+ * The outlet that answers masters on a port, by the rule of present_state. The process outlives the gateway for as long as it has to send
+ * a stop. It checks the age of the values itself, so the rule holds even if the gateway hangs, dies or is stopped.
  */
 #include "present.h"
 

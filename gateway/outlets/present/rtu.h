@@ -37,9 +37,7 @@ size_t rtu_compose(uint8_t address, const uint8_t *pdu, size_t pdu_size, uint8_t
 /** The silence between two frames, in seconds: 3.5 characters, or 1.75 ms above 19200 baud. */
 double rtu_silence_s(unsigned baud, const char framing[4]);
 
-/*
- * Function 8, diagnostics of a serial line: the counters of a device, and the answers to the sub-functions.
- */
+/* Function 8, diagnostics of a serial line: the counters of a device, and the answers to the sub-functions. */
 
 #define DIAGNOSTICS_FC 8
 #define DIAGNOSTICS_ANSWER 5 /* bytes of the PDU */

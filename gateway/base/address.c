@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Converts addresses to text and back. */
 #include "address.h"
 
 #include <arpa/inet.h>

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Parses the name of a Bluetooth device in a configuration. */
 #include "bluetooth.h"
 
 #include <ctype.h>

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Sends and receives CAN frames. */
 #include "can_socket.h"
 
 #include <errno.h>

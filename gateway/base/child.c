@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Child processes for work that may block. */
 #include "child.h"
 
 #include "timer.h"

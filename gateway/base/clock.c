@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Clocks for time-outs and ages. */
 #include "clock.h"
 
 #include <time.h>

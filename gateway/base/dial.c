@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Opens a TCP connection without blocking. */
 #include "dial.h"
 
 #include "clock.h"

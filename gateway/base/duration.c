@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Durations as text. */
 #include "duration.h"
 
 #include <math.h>

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Detects late turns of the loop. */
 #include "late_turn.h"
 
 #include "alloc.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Lists the serial ports of this host. */
 #include "port_list.h"
 
 #include <dirent.h>

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Resolves host names in a child process. */
 #include "resolver.h"
 
 #include <netdb.h>

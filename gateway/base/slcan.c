@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* CAN frames as lines of text. */
 #include "slcan.h"
 
 #include "bms/bytes.h"

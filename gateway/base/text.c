@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Builds text piece by piece. */
 #include "text.h"
 
 #include <math.h>

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The client side of the control socket. */
 #include "asking.h"
 #include "command.h"
 

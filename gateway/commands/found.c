@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Writes what a search has found as a configuration. */
 #include "found.h"
 
 #include "config/keys.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Prints text in columns. */
 #include "table.h"
 
 #include "base/alloc.h"

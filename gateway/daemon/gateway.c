@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The running gateway. */
 #include "gateway.h"
 
 #include "systemd.h"

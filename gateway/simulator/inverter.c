@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* A simulated inverter. */
 #include "inverter.h"
 
 #include "base/text.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Pseudo terminals that replace a serial port. */
 #include "pty.h"
 
 #include <errno.h>

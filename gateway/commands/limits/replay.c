@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Replays earlier values second by second. */
 #include "replay.h"
 
 #include <math.h>

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* BlueZ on the system bus. */
 #include "bluez.h"
 
 #include "base/timer.h"

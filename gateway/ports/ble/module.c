@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The serial lines of Bluetooth modules. */
 #include "module.h"
 
 #include "bms/count.h"

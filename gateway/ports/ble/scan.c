@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Which Bluetooth devices are in reach. */
 #include "scan.h"
 
 #include "bluez.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Turns at a Bluetooth adapter. */
 #include "turn.h"
 
 #include "base/timer.h"

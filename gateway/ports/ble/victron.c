@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Victron's advertisements, decrypted. */
 #include "victron.h"
 
 #include "base/secret.h"

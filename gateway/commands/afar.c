@@ -159,6 +159,12 @@ static enum found read_unit(struct afar *afar, modbus_t *bus, int id, json_t **o
     return FOUND;
 }
 
+static bool fail(struct afar *afar, const char *why)
+{
+    snprintf(afar->why, sizeof afar->why, "%s:%s: %s", afar->host, afar->port, why);
+    return false;
+}
+
 static int unit_in(const char *wanted)
 {
     char *end;
@@ -184,11 +190,8 @@ static bool read_units(struct afar *afar, modbus_t *bus, const char *const *want
         for (unsigned i = 0; i < count; i++)
             asked |= unit_in(wanted[i]) == id;
         json_t *object = NULL;
-        if (asked && read_unit(afar, bus, id, &object) == BROKEN) {
-            snprintf(afar->why, sizeof afar->why, "%s:%s: %s", afar->host, afar->port,
-                     modbus_strerror(errno));
-            return false;
-        }
+        if (asked && read_unit(afar, bus, id, &object) == BROKEN)
+            return fail(afar, modbus_strerror(errno));
         for (unsigned i = 0; object && i < count; i++)
             kept |= is_wanted(object, wanted[i]);
         if (object && kept)
@@ -205,10 +208,7 @@ static bool read_units(struct afar *afar, modbus_t *bus, const char *const *want
                  wanted[i]);
         return false;
     }
-    if (json_array_size(list) == 0)
-        snprintf(afar->why, sizeof afar->why, "%s:%s: no unit answers like packgate", afar->host,
-                 afar->port);
-    return json_array_size(list) > 0;
+    return json_array_size(list) > 0 || fail(afar, "no unit answers like packgate");
 }
 
 json_t *afar_read(struct afar *afar, const char *const *wanted, unsigned count)
@@ -218,8 +218,7 @@ json_t *afar_read(struct afar *afar, const char *const *wanted, unsigned count)
     /* libmodbus reports an unknown name as a refused connection. */
     const int unknown = getaddrinfo(afar->host, afar->port, &stream, &found);
     if (unknown) {
-        snprintf(afar->why, sizeof afar->why, "%s:%s: %s", afar->host, afar->port,
-                 gai_strerror(unknown));
+        fail(afar, gai_strerror(unknown));
         return NULL;
     }
     freeaddrinfo(found);
@@ -228,11 +227,9 @@ json_t *afar_read(struct afar *afar, const char *const *wanted, unsigned count)
     if (bus)
         modbus_set_response_timeout(bus, (uint32_t) afar->wait_s,
                                     (uint32_t) (fmod(afar->wait_s, 1) * 1e6));
-    bool good = bus && list && modbus_connect(bus) == 0;
-    if (!good)
-        snprintf(afar->why, sizeof afar->why, "%s:%s: %s", afar->host, afar->port,
-                 errno ? modbus_strerror(errno) : "cannot connect");
-    good = good && read_units(afar, bus, wanted, count, list);
+    const bool connected = bus && list && modbus_connect(bus) == 0;
+    const bool good = connected ? read_units(afar, bus, wanted, count, list)
+                                : fail(afar, errno ? modbus_strerror(errno) : "cannot connect");
     modbus_close(bus);
     modbus_free(bus);
     if (good)

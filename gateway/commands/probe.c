@@ -12,10 +12,9 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/port_list.h"
-#include "bms/count.h"
+#include "base/regular.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -214,49 +213,26 @@ static void on_done(void *data, const struct search_found *found, const char *wh
     ev_break(probing->loop, EVBREAK_ALL);
 }
 
-static bool deliver(const struct probing *probing, const char *text)
-{
-    if (!probing->arguments->output)
-        return fputs(text, stdout) >= 0;
-    const int fd = open(probing->arguments->output, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
-    bool good = file && fputs(text, file) >= 0;
-    good = file && fclose(file) == 0 && good;
-    if (!good)
-        fprintf(stderr, "packgate: %s: %s\n", probing->arguments->output, strerror(errno));
-    if (!good)
-        return false;
-    fprintf(stderr, "%u pack%s written to %s\n", probing->found.count,
-            probing->found.count == 1 ? "" : "s", probing->arguments->output);
-    return true;
-}
-
-/* The configuration as text, which the caller frees. */
-static char *found_text(const struct found *found, const struct config *beside)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = alloc_checked(open_memstream(&text, &size));
-    found_write(found, beside, out);
-    fclose(out);
-    return text;
-}
-
-/* Checks the result alone. After it is pasted into a configuration, `packgate check` checks both
- * together. */
+/* Prints the configuration, or writes it to the file of --output. */
 static bool print_found(const struct probing *probing, const struct config *beside)
 {
-    char *alone = found_text(&probing->found, NULL);
-    struct config *checked = config_parse(alone, "what was found", stderr);
+    const char *path = probing->arguments->output;
+    char *text = NULL;
+    size_t size = 0;
     /* The installed default file contains an example line: what is found replaces it, with its
      * name and unit. */
     if (beside && beside->line_count == 1 && strcmp(beside->lines[0].port, EXAMPLE_PORT) == 0 &&
         access(EXAMPLE_PORT + strlen("serial:"), F_OK) < 0)
         beside = NULL;
-    char *text = checked ? found_text(&probing->found, beside) : NULL;
-    const bool good = text && deliver(probing, text);
-    config_free(checked);
-    free(alone);
+    FILE *out = alloc_checked(open_memstream(&text, &size));
+    found_write(&probing->found, beside, out);
+    fclose(out);
+    const bool good = path ? regular_create(path, text, NULL) : fputs(text, stdout) >= 0;
+    if (path && good)
+        fprintf(stderr, "%u pack%s written to %s\n", probing->found.count,
+                probing->found.count == 1 ? "" : "s", path);
+    else if (path)
+        fprintf(stderr, "packgate: %s: %s\n", path, strerror(errno));
     free(text);
     return good;
 }

@@ -55,7 +55,6 @@ struct ear {
 struct slot {
     struct slot *next;
     double due;
-    size_t room; /* allocated bytes */
     size_t size;
     size_t sent;
     bool is_echo;
@@ -64,7 +63,8 @@ struct slot {
 
 struct connection {
     struct simulator *simulator;
-    int fd; /* a socket, or the master of a pty */
+    struct connection **place; /* in the simulator */
+    int fd;                    /* a socket, or the master of a pty */
     bool is_pty;
     uint64_t random;
     ev_io readable;
@@ -73,8 +73,7 @@ struct connection {
     ev_timer presence;  /* of a pty: checks for a client while there is none */
     struct slot *slots; /* in the order in which they are sent */
     unsigned count;
-    struct slot *spare; /* the largest slot sent so far, reused to avoid allocation; NULL: none */
-    struct ear ears[];  /* one per member */
+    struct ear ears[]; /* one per member */
 };
 
 struct simulator {
@@ -184,36 +183,32 @@ static bool happens(struct simulator *simulator, double probability)
     return prng_unit(&simulator->random) < probability;
 }
 
+static void remove_first_slot(struct connection *connection)
+{
+    struct slot *slot = connection->slots;
+    connection->slots = slot->next;
+    connection->count--;
+    free(slot);
+}
+
 static void clear_slots(struct connection *connection)
 {
-    for (struct slot *slot; (slot = connection->slots); free(slot))
-        connection->slots = slot->next;
-    connection->count = 0;
+    while (connection->slots)
+        remove_first_slot(connection);
     ev_timer_stop(connection->simulator->loop, &connection->speaker);
 }
 
-static void connection_free(struct connection *connection)
+static void remove_connection(struct connection *connection)
 {
-    if (!connection)
-        return;
     struct ev_loop *loop = connection->simulator->loop;
+    *connection->place = NULL;
     ev_io_stop(loop, &connection->readable);
     ev_timer_stop(loop, &connection->speaker);
     ev_timer_stop(loop, &connection->quiet);
     ev_timer_stop(loop, &connection->presence);
     clear_slots(connection);
-    free(connection->spare);
     close(connection->fd);
     free(connection);
-}
-
-static void remove_connection(struct connection *connection)
-{
-    struct simulator *simulator = connection->simulator;
-    for (int i = 0; i < CONNECTIONS; i++)
-        if (simulator->connections[i] == connection)
-            simulator->connections[i] = NULL;
-    connection_free(connection);
 }
 
 /* The size of the next piece of a slot, and how long the line is then busy or the sender pauses. */
@@ -232,16 +227,6 @@ static size_t next_piece(struct connection *connection, const struct slot *slot,
     piece = piece < left ? piece : left;
     *pause_s = fmax(options->baud > 0 ? (double) piece * 10 / options->baud : 0, hesitation_s);
     return piece;
-}
-
-/* Sends bytes. False: the peer is gone or does not read. A pty loses what no client reads. */
-static bool send_bytes(const struct connection *connection, const uint8_t *bytes, size_t size)
-{
-    if (!connection->is_pty)
-        return send(connection->fd, bytes, size, MSG_NOSIGNAL) == (ssize_t) size;
-    ssize_t sent = write(connection->fd, bytes, size);
-    (void) sent;
-    return true;
 }
 
 /* The end of the current stall: until then nothing is sent. */
@@ -263,25 +248,15 @@ static void arm_speaker(struct connection *connection)
     ev_timer_start(connection->simulator->loop, &connection->speaker);
 }
 
-static void remove_first_slot(struct connection *connection)
-{
-    struct slot *slot = connection->slots;
-    connection->slots = slot->next;
-    connection->count--;
-    struct slot *smaller = slot;
-    if (!connection->spare || connection->spare->room < slot->room) {
-        smaller = connection->spare;
-        connection->spare = slot;
-    }
-    free(smaller);
-}
-
-/* Sends one piece of a slot. False: the connection has ended. */
+/* Sends one piece of a slot. False: the connection has ended, or its peer does not read. A pty loses what no client reads. */
 static bool send_piece(struct connection *connection, struct slot *slot)
 {
     double pause_s;
-    size_t piece = next_piece(connection, slot, &pause_s);
-    if (!send_bytes(connection, slot->bytes + slot->sent, piece))
+    const size_t piece = next_piece(connection, slot, &pause_s);
+    const uint8_t *bytes = slot->bytes + slot->sent;
+    const ssize_t sent = connection->is_pty ? write(connection->fd, bytes, piece)
+                                            : send(connection->fd, bytes, piece, MSG_NOSIGNAL);
+    if (!connection->is_pty && sent != (ssize_t) piece)
         return false;
     slot->sent += piece;
     slot->due += pause_s;
@@ -312,15 +287,9 @@ static void queue_bytes(struct connection *connection, const uint8_t *bytes, siz
 {
     if (connection->count == SLOTS_MOST || !ev_is_active(&connection->readable))
         return; /* no client reads it */
-    struct slot *slot = connection->spare;
-    if (slot && slot->room >= size) {
-        connection->spare = NULL;
-    } else {
-        slot = malloc(sizeof *slot + size);
-        if (!slot)
-            return;
-        slot->room = size;
-    }
+    struct slot *slot = malloc(sizeof *slot + size);
+    if (!slot)
+        return;
     memcpy(slot->bytes, bytes, size);
     slot->size = size;
     slot->sent = 0;
@@ -370,32 +339,27 @@ static void discard_bytes(struct ear *ear, size_t size)
     memmove(ear->bytes, ear->bytes + size, ear->size);
 }
 
-/* Lets a BMS handle one frame of what it has received. False: it waits for more. */
-static bool listen_once(struct connection *connection, struct member *member, struct ear *ear)
-{
-    struct simulator *simulator = connection->simulator;
-    struct bms *bms = &member->bms;
-    double before[COMMANDED];
-    for (size_t i = 0; i < COMMANDED; i++)
-        before[i] = member->pack.value[commanded_ids[i]];
-    encode_time(member);
-    size_t used = bms_emulate(bms, &member->pack, ear->bytes, ear->size, &simulator->output);
-    apply_commands(member, before);
-    if (used == 0)
-        return false;
-    used = used < ear->size ? used : ear->size;
-    /* The bytes of the request take their time on the wire. */
-    double baud = simulator->options.baud;
-    double wire_s = baud > 0 ? (double) used * 10 / baud : 0;
-    send_delayed_reply(simulator, member, connection, wire_s + member->options.delay_ms / 1e3);
-    discard_bytes(ear, used);
-    return true;
-}
-
+/* Lets a BMS handle the frames that it has received, until it waits for more. */
 static void listen_in(struct connection *connection, struct member *member, struct ear *ear)
 {
-    while (ear->size > 0 && listen_once(connection, member, ear))
-        continue;
+    struct simulator *simulator = connection->simulator;
+    while (ear->size > 0) {
+        double before[COMMANDED];
+        for (size_t i = 0; i < COMMANDED; i++)
+            before[i] = member->pack.value[commanded_ids[i]];
+        encode_time(member);
+        size_t used =
+            bms_emulate(&member->bms, &member->pack, ear->bytes, ear->size, &simulator->output);
+        apply_commands(member, before);
+        if (used == 0)
+            return;
+        used = used < ear->size ? used : ear->size;
+        /* The bytes of the request take their time on the wire. */
+        double baud = simulator->options.baud;
+        double wire_s = baud > 0 ? (double) used * 10 / baud : 0;
+        send_delayed_reply(simulator, member, connection, wire_s + member->options.delay_ms / 1e3);
+        discard_bytes(ear, used);
+    }
 }
 
 /* A false start that fills the whole buffer must not block the BMS for good. */
@@ -566,6 +530,7 @@ bool simulator_attach(struct simulator *simulator, int fd)
         connection->presence.data = connection;
     ev_io_start(simulator->loop, &connection->readable);
     *place = connection;
+    connection->place = place;
     return true;
 }
 
@@ -622,7 +587,8 @@ void simulator_free(struct simulator *simulator)
         return;
     ev_timer_stop(simulator->loop, &simulator->tick);
     for (int i = 0; i < CONNECTIONS; i++)
-        connection_free(simulator->connections[i]);
+        if (simulator->connections[i])
+            remove_connection(simulator->connections[i]);
     free(simulator->text);
     free(simulator);
 }

@@ -14,28 +14,21 @@
 #define DIGITS "0123456789"
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
+static socklen_t size_of(const struct sockaddr *address)
+{
+    return address->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+}
+
 unsigned address_port(const struct sockaddr *address)
 {
-    struct sockaddr_in6 six;
-    struct sockaddr_in four;
-
-    switch (address->sa_family) {
-    case AF_INET:
-        memcpy(&four, address, sizeof four);
-        return ntohs(four.sin_port);
-    case AF_INET6:
-        memcpy(&six, address, sizeof six);
-        return ntohs(six.sin6_port);
-    default:
-        return 0;
-    }
+    char port[sizeof "65535"] = "";
+    getnameinfo(address, size_of(address), NULL, 0, port, sizeof port, NI_NUMERICSERV);
+    return (unsigned) strtoul(port, NULL, 10);
 }
 
 const char *address_format_host(const struct sockaddr *address, char text[ADDRESS_TEXT])
 {
-    const socklen_t size =
-        address->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-    if (getnameinfo(address, size, text, HOST_TEXT, NULL, 0, NI_NUMERICHOST) != 0)
+    if (getnameinfo(address, size_of(address), text, HOST_TEXT, NULL, 0, NI_NUMERICHOST) != 0)
         snprintf(text, ADDRESS_TEXT, "?");
     return text;
 }

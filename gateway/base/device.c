@@ -23,13 +23,17 @@ bool device_rate_fits(unsigned wanted, unsigned got)
     return apart <= wanted / 33; /* 3 %: beyond that, the last bits of a byte are sampled wrong */
 }
 
+static bool fail(char *why, size_t size, const char *reason)
+{
+    snprintf(why, size, "%s", reason);
+    return false;
+}
+
 static bool check_rate(int fd, unsigned baud, char *why, size_t size)
 {
     struct termios2 before;
-    if (ioctl(fd, TCGETS2, &before) < 0) {
-        snprintf(why, size, "%s", errno == ENOTTY ? "it is not a serial port" : strerror(errno));
-        return false;
-    }
+    if (ioctl(fd, TCGETS2, &before) < 0)
+        return fail(why, size, errno == ENOTTY ? "it is not a serial port" : strerror(errno));
     if (baud == 0 || before.c_ospeed == baud)
         return true;
     struct termios2 settings = before, after;
@@ -46,41 +50,29 @@ static bool check_rate(int fd, unsigned baud, char *why, size_t size)
     return got > 0 && device_rate_fits(baud, got);
 }
 
-static void explain(int error, char *why, size_t size)
+static const char *explain(int error)
 {
-    if (error == ENOENT)
-        snprintf(why, size, "it does not exist");
-    else if (error == EACCES)
-        snprintf(why, size,
-                 "this user may not open it; add the user to its group, usually dialout");
-    else
-        snprintf(why, size, "%s", strerror(error));
+    return error == ENOENT ? "it does not exist"
+           : error == EACCES
+               ? "this user may not open it; add the user to its group, usually dialout"
+               : strerror(error);
 }
 
 bool device_check(const char *path, unsigned baud, bool rs485, char *why, size_t size)
 {
     struct stat found;
-    if (stat(path, &found) < 0) {
-        explain(errno, why, size);
-        return false;
-    }
-    if (!S_ISCHR(found.st_mode)) {
-        snprintf(why, size, "it is not a serial port");
-        return false;
-    }
+    if (stat(path, &found) < 0)
+        return fail(why, size, explain(errno));
+    if (!S_ISCHR(found.st_mode))
+        return fail(why, size, "it is not a serial port");
     int fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-    const int error = errno;
-    if (fd < 0) {
-        explain(error, why, size);
-        return error == EBUSY; /* another program has opened it exclusively */
-    }
+    if (fd < 0) /* EBUSY: another program has opened it exclusively */
+        return errno == EBUSY || fail(why, size, explain(errno));
     struct serial_rs485 mode;
     const bool used = flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
     bool good = used || check_rate(fd, baud, why, size);
-    if (good && !used && rs485 && ioctl(fd, TIOCGRS485, &mode) < 0) {
-        snprintf(why, size, "its driver cannot switch RTS around each transmission");
-        good = false;
-    }
+    if (good && !used && rs485 && ioctl(fd, TIOCGRS485, &mode) < 0)
+        good = fail(why, size, "its driver cannot switch RTS around each transmission");
     close(fd);
     return good;
 }

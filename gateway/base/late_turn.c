@@ -59,16 +59,6 @@ static struct turns *new_turns(struct ev_loop *loop)
     return turns;
 }
 
-static void free_turns(struct ev_loop *loop, struct turns *turns)
-{
-    ev_ref(loop);
-    ev_check_stop(loop, &turns->check);
-    ev_ref(loop);
-    ev_timer_stop(loop, &turns->idle);
-    ev_set_userdata(loop, NULL);
-    free(turns);
-}
-
 void late_turn_watch(struct ev_loop *loop, struct late_turn_watcher *watcher)
 {
     struct turns *turns = ev_userdata(loop);
@@ -84,8 +74,14 @@ void late_turn_unwatch(struct ev_loop *loop, struct late_turn_watcher *watcher)
         return;
     TAILQ_REMOVE(&turns->watchers, watcher, entry);
     watcher->entry.link = NULL;
-    if (TAILQ_EMPTY(&turns->watchers))
-        free_turns(loop, turns);
+    if (!TAILQ_EMPTY(&turns->watchers))
+        return;
+    ev_ref(loop);
+    ev_check_stop(loop, &turns->check);
+    ev_ref(loop);
+    ev_timer_stop(loop, &turns->idle);
+    ev_set_userdata(loop, NULL);
+    free(turns);
 }
 
 bool late_turn_is_on(struct ev_loop *loop, double now)

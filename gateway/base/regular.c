@@ -33,19 +33,16 @@ char *regular_text(const char *path, size_t most, const char **why)
     char *text = malloc(most + 2);
     const size_t size = text ? fread(text, 1, most + 1, file) : 0;
     const bool is_text = text && !memchr(text, '\0', size) && size <= most;
-    int err = ferror(file) ? errno : text ? EFBIG : ENOMEM;
-    if (is_text && !ferror(file)) {
-        text[size] = '\0';
-        err = 0;
-    }
+    const int err = ferror(file) ? errno : is_text ? 0 : text ? EFBIG : ENOMEM;
     fclose(file);
-    *why = err == EFBIG ? "it is no text, or too large" : strerror(err);
-    if (err) {
-        free(text);
-        text = NULL;
+    if (!err) {
+        text[size] = '\0';
+        return text;
     }
+    *why = err == EFBIG ? "it is no text, or too large" : strerror(err);
+    free(text);
     errno = err;
-    return text;
+    return NULL;
 }
 
 bool write_fully(int fd, const void *bytes, size_t size)

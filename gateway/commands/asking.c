@@ -21,19 +21,6 @@
 
 #define PATIENCE_S 10
 
-/* The path on which the gateway of a configuration file listens: the value of `control`, even if the
- * file has mistakes elsewhere; the default if it has none, or cannot be read. "" for none. */
-static void find_control(const char *config, char out[PORT_SIZE])
-{
-    char *text = save_read(config);
-    char *value = text ? config_value(text, gateway_section.word, "", "control") : NULL;
-    const char *preset = gateway_section.keys[config_key_find(&gateway_section, "control")].preset;
-    const bool none = value && strcasecmp(value, "none") == 0;
-    snprintf(out, PORT_SIZE, "%s", none ? "" : value ? value : preset);
-    free(text);
-    free(value);
-}
-
 __attribute__((format(printf, 2, 3))) static bool set_why(struct asking *asking, const char *format,
                                                           ...)
 {
@@ -133,18 +120,23 @@ json_t *asking_request(struct asking *asking, json_t *request)
     return read_answer(asking);
 }
 
-/* The default file may be missing or unreadable if the gateway runs in a container; then the
- * default socket is used. A file that the user named must be readable, or the wrong gateway
- * might be asked. */
+/* Connects to the value of `control`, even if the file has mistakes elsewhere. The default file may be missing or unreadable
+ * if the gateway runs in a container; then the default socket is used. A file that the user named must be readable, or the
+ * wrong gateway might be asked. */
 static bool connect_gateway(struct asking *asking)
 {
-    char path[PORT_SIZE];
     if (asking->control)
         return connect_to(asking, asking->control);
     if (strcmp(asking->config, CONFIG_DEFAULT) != 0 && access(asking->config, R_OK) < 0)
         return set_why(asking, "%s: cannot be opened: %s", asking->config, strerror(errno));
-    find_control(asking->config, path);
-    return connect_to(asking, path);
+    char *text = save_read(asking->config);
+    char *value = text ? config_value(text, gateway_section.word, "", "control") : NULL;
+    const char *preset = gateway_section.keys[config_key_find(&gateway_section, "control")].preset;
+    const bool none = value && strcasecmp(value, "none") == 0;
+    const bool connected = connect_to(asking, none ? "" : value ? value : preset);
+    free(text);
+    free(value);
+    return connected;
 }
 
 void asking_close(struct asking *asking)

@@ -54,7 +54,9 @@ static const struct scenario {
 enum { SCENARIOS = sizeof scenarios / sizeof *scenarios };
 
 struct demo {
-    const struct scenario *scenario; /* NULL: none */
+    const struct scenario *scenario;  /* NULL: none */
+    const char *given_folder, **sets; /* as options give them */
+    unsigned set_count;
     char folder[PORT_SIZE];
     char path[PORT_SIZE]; /* of the configuration in it */
     char *text;
@@ -279,11 +281,10 @@ static void accompany(const struct demo *demo)
     _exit(getppid() == gateway ? run_inverter(demo) : EXIT_DONE);
 }
 
-static bool prepare_demo(struct demo *demo, const char *folder, const char **sets,
-                         unsigned set_count)
+static bool prepare_demo(struct demo *demo)
 {
     demo->text = alloc_checked(strdup(demo_config));
-    if (!make_folder(demo, folder))
+    if (!make_folder(demo, demo->given_folder))
         return false;
     bool good = edit_path(demo, "gateway", "control", "control") &&
                 edit_path(demo, "history", "file", "history.db") && add_scenario(demo);
@@ -293,8 +294,8 @@ static bool prepare_demo(struct demo *demo, const char *folder, const char **set
     if (container && *container)
         good = good && edit(demo, "gateway", "listen", "0.0.0.0:1502") &&
                edit(demo, "web", "listen", "0.0.0.0:8080");
-    for (unsigned i = 0; i < set_count; i++)
-        good = good && edit_by_option(demo, sets[i]);
+    for (unsigned i = 0; i < demo->set_count; i++)
+        good = good && edit_by_option(demo, demo->sets[i]);
     if (!good)
         return false;
     FILE *out = fopen(demo->path, "w");
@@ -308,13 +309,12 @@ static bool prepare_demo(struct demo *demo, const char *folder, const char **set
 }
 
 /* Returns -1, or the exit status if there is nothing to run. */
-static int parse(int argc, char **argv, struct demo *demo, const char **folder, const char **sets,
-                 unsigned *set_count)
+static int parse(int argc, char **argv, struct demo *demo)
 {
     const char *name = NULL;
     const struct option_row rows[] = {{"scenario", 0, .text = &name},
-                                      {"set", 0, .text = sets, .count = set_count},
-                                      {"folder", 0, .text = folder},
+                                      {"set", 0, .text = demo->sets, .count = &demo->set_count},
+                                      {"folder", 0, .text = &demo->given_folder},
                                       {0}};
     const int status = options_try(argc, argv, rows, 0);
     if (status >= 0)
@@ -335,12 +335,10 @@ static int parse(int argc, char **argv, struct demo *demo, const char **folder, 
 
 int command_demo(int argc, char **argv)
 {
-    static struct demo demo;
-    const char *folder = FOLDER;
-    unsigned set_count = 0;
-    const char **sets = alloc_zeroed((size_t) argc, sizeof *sets);
-    int status = parse(argc, argv, &demo, &folder, sets, &set_count);
-    if (status < 0 && !prepare_demo(&demo, folder, sets, set_count))
+    static struct demo demo = {.given_folder = FOLDER};
+    demo.sets = alloc_zeroed((size_t) argc, sizeof *demo.sets);
+    int status = parse(argc, argv, &demo);
+    if (status < 0 && !prepare_demo(&demo))
         status = EXIT_FAILED;
     if (status < 0) {
         make_past(demo.config);
@@ -351,6 +349,6 @@ int command_demo(int argc, char **argv)
     }
     config_free(demo.config);
     free(demo.text);
-    free((void *) sets);
+    free((void *) demo.sets);
     return status;
 }

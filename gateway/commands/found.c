@@ -42,22 +42,17 @@ void found_print_values(const struct pack *values, FILE *out)
 static bool has_unit(const struct config *beside, int unit)
 {
     bool any = false;
-    for (unsigned i = 0; beside && i < beside->pack_count; i++)
+    for (unsigned i = 0; i < beside->pack_count; i++)
         any |= beside->packs[i].unit == unit;
-    for (unsigned i = 0; beside && i < beside->bank_count; i++)
+    for (unsigned i = 0; i < beside->bank_count; i++)
         any |= beside->banks[i].unit == unit;
-    for (unsigned i = 0; beside && i < beside->view_count; i++) {
+    for (unsigned i = 0; i < beside->view_count; i++) {
         const struct view_config *view = &beside->views[i];
         /* One with an address of its own has units of its own. */
         for (unsigned n = 0; view->listen.count == 0 && n < view->units.count; n++)
             any |= (int) view->units.id[n] == unit;
     }
     return any;
-}
-
-static bool has(const struct config *beside, const struct config_section *section, const char *name)
-{
-    return beside && config_struct_find(beside, section, name);
 }
 
 static const struct pack_config *
@@ -117,13 +112,16 @@ static void write_line_section(const struct found *found, const char *name, FILE
 
 unsigned found_write(const struct found *found, const struct config *beside, FILE *out)
 {
+    static const struct config none;
+    if (!beside)
+        beside = &none;
     int unit = 0;
     unsigned last_line = 0, last_pack = 0;
     char line[NAME_SIZE], name[NAME_SIZE];
     unsigned written = 0;
-    const struct line_config *there = beside ? config_line_on(beside, found->port) : NULL;
+    const struct line_config *there = config_line_on(beside, found->port);
     snprintf(line, sizeof line, "%s", there ? there->name : "");
-    while (!there && (!line[0] || has(beside, &line_section, line)))
+    while (!there && (!line[0] || config_struct_find(beside, &line_section, line)))
         snprintf(line, sizeof line, "line-%u", ++last_line);
     for (unsigned i = 0; i < found->count; i++) {
         const struct found_pack *pack = &found->packs[i], *twin = found->packs;
@@ -153,7 +151,8 @@ unsigned found_write(const struct found *found, const struct config *beside, FIL
         const bool apart = is_apart(found, pack);
         do /* banks and packs share one set of names */
             snprintf(name, sizeof name, "pack-%u", ++last_pack);
-        while (has(beside, &pack_section, name) || has(beside, &bank_section, name));
+        while (config_struct_find(beside, &pack_section, name) ||
+               config_struct_find(beside, &bank_section, name));
         if (apart)
             fprintf(out, "; cannot share the line: protocol '%s' %s and needs a line of its own\n",
                     pack->driver->name,

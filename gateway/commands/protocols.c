@@ -34,8 +34,8 @@ static bool can_listen(const struct bms_driver *driver)
 static void print_makes(FILE *out)
 {
     fprintf(out, "| makes and boards | `protocol` | port |\n|---|---|---|\n");
-    for (size_t i = 0; driver_at(i); i++) {
-        const struct bms_driver *driver = driver_at(i);
+    const struct bms_driver *driver;
+    for (size_t i = 0; (driver = driver_at(i)); i++) {
         fprintf(out, "| %s | `%s` | %s", driver->guide.makes, driver->name, driver->guide.port);
         if (!driver->advertises) /* a device that only advertises has no baud rate */
             fprintf(out, ", %u", driver->line.baud);
@@ -70,8 +70,8 @@ static void print_page(FILE *out)
         "| `protocol` | port and wires | baud | in the maker's app or on the board | `address`; "
         "variants | switch | listen |\n"
         "|---|---|---|---|---|---|---|\n");
-    for (size_t i = 0; driver_at(i); i++) {
-        const struct bms_driver *driver = driver_at(i);
+    const struct bms_driver *driver;
+    for (size_t i = 0; (driver = driver_at(i)); i++) {
         fprintf(out, "| `%s` | %s | ", driver->name, driver->guide.wires);
         if (driver->advertises)
             fprintf(out, "- | ");
@@ -96,8 +96,8 @@ static void print_page(FILE *out)
 
 static void print_text(FILE *out)
 {
-    for (size_t i = 0; driver_at(i); i++) {
-        const struct bms_driver *driver = driver_at(i);
+    const struct bms_driver *driver;
+    for (size_t i = 0; (driver = driver_at(i)); i++) {
         fprintf(out, "%-16s %s\n%16s %s; ", driver->name, driver->guide.makes, "",
                 driver->guide.port);
         if (!driver->advertises)

@@ -22,6 +22,7 @@
 #include "bms/modbus/modbus.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -97,31 +98,28 @@ static void print_protocols(FILE *out)
             modbus_user_driver.address.min, modbus_user_driver.address.max);
 }
 
-static bool report_wrong(const char *what, const char *text, const char *expected)
+__attribute__((format(printf, 1, 2))) static bool reject(const char *format, ...)
 {
-    fprintf(stderr, "packgate simulate: %s '%s': %s (see --help)\n", what, text, expected);
-    return false;
-}
-
-static bool missing(const char *option, const char *why)
-{
-    fprintf(stderr, "packgate simulate: %s is missing: %s (see --help)\n", option, why);
+    va_list values;
+    va_start(values, format);
+    fputs("packgate simulate: ", stderr);
+    vfprintf(stderr, format, values);
+    fputs(" (see --help)\n", stderr);
+    va_end(values);
     return false;
 }
 
 /* Leaves the default for NULL: the option was not given. */
 static bool parse_number(const char *name, const char *text, double min, double max, double *out)
 {
-    char expected[80], *end;
+    char *end;
     if (!text)
         return true;
     const double value = strtod(text, &end);
-    if (end != text && *end == '\0' && value >= min && value <= max) {
-        *out = value;
-        return true;
-    }
-    snprintf(expected, sizeof expected, "expected a number from %.0f to %.0f", min, max);
-    return report_wrong(name, text, expected);
+    if (end == text || *end || !(value >= min && value <= max))
+        return reject("%s '%s': expected a number from %.0f to %.0f", name, text, min, max);
+    *out = value;
+    return true;
 }
 
 /* Each BMS has the address behind that of the one before. */
@@ -135,7 +133,7 @@ static bool parse_count(struct arguments *arguments)
         return false;
     arguments->bms_count = (unsigned) count;
     return count == arguments->bms_count ||
-           report_wrong("--count", arguments->count, "expected a whole number");
+           reject("--count '%s': expected a whole number", arguments->count);
 }
 
 static bool parse_tcp(const char *text, struct listen_list *list)
@@ -144,7 +142,7 @@ static bool parse_tcp(const char *text, struct listen_list *list)
     list->count = 1;
     snprintf(list->at[0], sizeof list->at[0], strchr(text, ':') ? "%s" : "127.0.0.1:%s", text);
     return (endpoint_parse(list->at[0], &endpoint) && endpoint.numeric) ||
-           report_wrong("--tcp", text, "expected a port or ADDRESS:PORT");
+           reject("--tcp '%s': expected a port or ADDRESS:PORT", text);
 }
 
 /* Checks the arguments; if they are valid, arguments->bms is the BMS to emulate. */
@@ -152,7 +150,7 @@ static bool check_order(struct arguments *arguments)
 {
     char error[200];
     if (!arguments->pack.protocol)
-        return missing("--protocol NAME", "nothing to emulate");
+        return reject("--protocol NAME is missing: nothing to emulate");
     arguments->config = options_config("simulate", &arguments->pack);
     if (!arguments->config)
         return false;
@@ -162,9 +160,9 @@ static bool check_order(struct arguments *arguments)
         (arguments->tcp && !parse_tcp(arguments->tcp, &arguments->listen)))
         return false;
     if (!simulator_check(arguments->options, error, sizeof error))
-        return report_wrong("--options", arguments->options, error);
+        return reject("--options '%s': %s", arguments->options, error);
     return arguments->tcp || arguments->pty || arguments->print_values ||
-           missing("--tcp PORT or --pty", "expected a place to serve it");
+           reject("--tcp PORT or --pty is missing: expected a place to serve it");
 }
 
 /* Returns -1, or the exit status if there is nothing to do. */
@@ -194,7 +192,7 @@ static int parse_simulate_options(int argc, char **argv, struct arguments *argum
     if (arguments->pty && !arguments->link && optind < argc)
         arguments->link = argv[optind++];
     if (optind != argc) {
-        report_wrong("argument", argv[optind], "expected options only");
+        reject("argument '%s': expected options only", argv[optind]);
         return EXIT_USAGE;
     }
     return check_order(arguments) ? -1 : EXIT_USAGE;

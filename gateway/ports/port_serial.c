@@ -21,17 +21,9 @@ static bool set_rts(int fd, enum rts_mode mode)
     const int rts = TIOCM_RTS;
     /* The kernel drives RTS around each transmission, which no program can do in time, and writes back what it has set. */
     struct serial_rs485 rs485 = {.flags = SER_RS485_ENABLED | SER_RS485_RTS_ON_SEND};
-    switch (mode) {
-    case RTS_ON:
-        return ioctl(fd, TIOCMBIS, &rts) == 0;
-    case RTS_OFF:
-        return ioctl(fd, TIOCMBIC, &rts) == 0;
-    case RTS_RS485:
+    if (mode == RTS_RS485)
         return ioctl(fd, TIOCSRS485, &rs485) == 0;
-    case RTS_DEFAULT:
-        break;
-    }
-    return true;
+    return mode == RTS_DEFAULT || ioctl(fd, mode == RTS_ON ? TIOCMBIS : TIOCMBIC, &rts) == 0;
 }
 
 /* Raw, without flow control, modem lines and their hanging up; to read nothing is not the end of the connection. */

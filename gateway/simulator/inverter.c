@@ -109,13 +109,6 @@ static size_t hear_frames(struct inverter *inverter, const uint8_t *bytes, size_
     return at;
 }
 
-static void hear_message(struct inverter *inverter, const struct can_message *frame, double now)
-{
-    if (table_read(inverter->table, frame->id, frame->data, frame->size, &inverter->told) &&
-        frame->id == 0x351)
-        apply_limits(inverter, now);
-}
-
 size_t inverter_hear(struct inverter *inverter, const uint8_t *bytes, size_t size, double now)
 {
     struct can_message frame;
@@ -123,8 +116,10 @@ size_t inverter_hear(struct inverter *inverter, const uint8_t *bytes, size_t siz
     if (inverter->kind != INVERTER_CAN)
         return hear_frames(inverter, bytes, size, now);
     while ((used = slcan_read(bytes + at, size - at, &frame)) > 0) {
-        if (frame.size <= 8)
-            hear_message(inverter, &frame, now);
+        if (frame.size <= 8 &&
+            table_read(inverter->table, frame.id, frame.data, frame.size, &inverter->told) &&
+            frame.id == 0x351)
+            apply_limits(inverter, now);
         at += used;
     }
     return at;

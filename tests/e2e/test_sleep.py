@@ -5,10 +5,12 @@ test_late_turn stops the gateway between the requests of a client, and test_late
 import contextlib
 import os
 import signal
+import ssl
+import tempfile
 import time
 
-from harness import PATIENCE, Program, main, outlet_pid, simulate
-from web_harness import Page
+from harness import PATIENCE, Program, main, outlet_pid, simulate, until
+from web_harness import Page, certificate
 
 
 def pack(url, more):
@@ -27,9 +29,7 @@ def drain(viewers, until_closed=False):
         try:
             while more := viewer.recv(1 << 16):
                 data += more
-        except BlockingIOError:
-            pass
-        except ConnectionResetError:
+        except (BlockingIOError, ssl.SSLWantReadError, ConnectionResetError):
             pass
         received.append(data)
     return received
@@ -37,10 +37,10 @@ def drain(viewers, until_closed=False):
 
 def stop_within_a_tick(outlet, viewers):
     """Stopped when it has sent new values to some of the viewers, and not to the others."""
-    inject = f"inject=sendto:signal=STOP:when={VIEWERS // 2}"
+    inject = f"inject=sendto,sendmsg:signal=STOP:when={VIEWERS // 2}"
     for _ in range(20):
         drain(viewers)
-        with Program("strace", "-e", "trace=sendto", "-e", inject, "-p", str(outlet)) as tracer:
+        with Program("strace", "-e", "trace=sendto,sendmsg", "-e", inject, "-p", str(outlet)) as tracer:
             tracer.wait_for("stopped by SIGSTOP")
         served = sum(b"event: pack" in data for data in drain(viewers))
         if 0 < served < VIEWERS:
@@ -49,17 +49,24 @@ def stop_within_a_tick(outlet, viewers):
     raise AssertionError("it cannot be caught")
 
 
-def a_page_that_is_stopped_within_a_tick():
-    """Viewers whose turn comes after the stop do not get values from before it as fresh ones."""
+def open_viewer(page, wrap):
+    """A viewer that has received fresh values; an error while there are none yet."""
+    viewer = wrap(page.raw())
+    viewer.sendall(f"GET /api/v1/events?detail=house HTTP/1.1\r\nHost: 127.0.0.1:{page.web}\r\n\r\n".encode())
+    received = b""
+    while b'"fresh":1' not in received:
+        more = viewer.recv(1 << 16)
+        if not more:
+            raise ConnectionError
+        received += more
+    return viewer
+
+
+def stop_a_page(settings="", wrap=lambda connection: connection):
     pack_of, url = simulate("topbms", "", "--variant", "pace")
-    limits = f"max_clients = {VIEWERS + 20}, {VIEWERS + 20}, {VIEWERS + 20}\n"
-    with pack_of, Page(limits, pack(url, "poll = 200ms\nstale_after = 2s"), listen="127.0.0.1:0") as page, contextlib.ExitStack() as opened:
-        page.await_fresh()
-        request = f"GET /api/v1/events?detail=house HTTP/1.1\r\nHost: 127.0.0.1:{page.web}\r\n\r\n".encode()
-        viewers = [opened.enter_context(page.raw(request)) for _ in range(VIEWERS)]
-        for viewer in viewers:
-            while b"event: pack" not in viewer.recv(1 << 16):
-                pass
+    settings += f"\nmax_clients = {VIEWERS + 20}, {VIEWERS + 20}, {VIEWERS + 20}"
+    with pack_of, Page(settings, pack(url, "poll = 200ms\nstale_after = 2s")) as page, contextlib.ExitStack() as opened:
+        viewers = [opened.enter_context(open_viewer(page, wrap)) for _ in range(VIEWERS)]
         outlet = outlet_pid(page, "web")
         stop_within_a_tick(outlet, viewers)
         try:
@@ -70,7 +77,20 @@ def a_page_that_is_stopped_within_a_tick():
         old = [data for data in drain(viewers, until_closed=True) if b'"fresh":1' in data]
         pack_of.process.send_signal(signal.SIGCONT)
         assert not old, (len(old), old[0])
-        page.await_fresh(bears=ConnectionError)  # whoever comes while it cuts the viewers is cut as well
+        # Who connects while it cuts the viewers is cut as well.
+        until(lambda: open_viewer(page, wrap), bears=OSError).close()
 
 
-main([a_page_that_is_stopped_within_a_tick])
+def a_page_that_is_stopped_within_a_tick():
+    """Viewers whose turn comes after the stop do not get values from before it as fresh ones."""
+    stop_a_page()
+
+
+def an_encrypted_page_that_is_stopped_within_a_tick():
+    with tempfile.TemporaryDirectory() as folder:
+        cert, key = certificate(folder)
+        context = ssl.create_default_context(cafile=cert)
+        stop_a_page(f"tls_cert = {cert}, {key}", lambda raw: context.wrap_socket(raw, server_hostname="127.0.0.1"))
+
+
+main([a_page_that_is_stopped_within_a_tick, an_encrypted_page_that_is_stopped_within_a_tick])

@@ -13,25 +13,16 @@ import subprocess
 import tempfile
 
 from harness import PACKGATE, PATIENCE, free_port, main, until
-from web_harness import PACKS, Page, read_all
+from web_harness import PACKS, Page, certificate, read_all
 
 NAME = "battery.example.net"
-
-
-def certificate(folder):
-    """(certificate, key) of NAME and 127.0.0.1, self-signed."""
-    cert, key = os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-                    "-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME},IP:127.0.0.1", "-keyout", key, "-out", cert], check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return cert, key
 
 
 class Nginx(contextlib.AbstractContextManager):
     """nginx with conf/nginx.conf, with other ports, certificate and target."""
 
     def __init__(self, folder, web, prefix=None):
-        cert, key = certificate(folder)
+        cert, key = certificate(folder, NAME)
         self.cert, self.port = cert, free_port()
         with open("conf/nginx.conf", encoding="utf-8") as file:
             site = file.read()

@@ -5,7 +5,9 @@ streams."""
 import http.client
 import contextlib
 import json
+import os
 import socket
+import subprocess
 
 from harness import Gateway, PATIENCE, until
 
@@ -29,6 +31,15 @@ poll = 200ms
 packs = shed, boat
 unit = 9
 """
+
+
+def certificate(folder, name="battery.example.net"):
+    """(certificate, key) of a name and 127.0.0.1, self-signed."""
+    cert, key = os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                    "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name},IP:127.0.0.1", "-keyout", key, "-out", cert], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return cert, key
 
 
 class Page(Gateway):

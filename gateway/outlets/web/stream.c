@@ -113,7 +113,7 @@ static bool append_bytes(struct viewer *viewer, const char *bytes, size_t size)
     size_t room = viewer->room ? viewer->room : BUFFER_FIRST;
     while (room < viewer->size + size)
         room *= 2;
-    if (room > STREAM_BUFFER_MAX)
+    if (room > HTTP_STREAM_MOST)
         return false;
     if (room > viewer->room)
         viewer->bytes = alloc_checked(realloc(viewer->bytes, room));
@@ -159,15 +159,9 @@ static void is_taken(struct viewer *viewer, size_t size)
     }
 }
 
-/* Sends the buffer, what the kernel does not accept through the library, which then asks for the packs that did not fit. */
+/* The library takes the buffer, and asks for the packs that did not fit. */
 static void hand_out(struct viewer *viewer)
 {
-    const size_t sent =
-        viewer->size == viewer->at || is_late(viewer->stream)
-            ? 0
-            : http_send(viewer->request, viewer->bytes + viewer->at, viewer->size - viewer->at);
-    if (sent > 0)
-        is_taken(viewer, sent);
     if (viewer->size > viewer->at || viewer->owed_count > 0)
         http_wake(viewer->request);
 }
@@ -300,7 +294,7 @@ void stream_open(struct stream *stream, struct http_request *request, const char
     }
     struct viewer *viewer = new_viewer(stream, request, detail);
     struct MHD_Response *response = alloc_checked(
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, on_taken, viewer, NULL));
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, HTTP_PIECE, on_taken, viewer, NULL));
     stream->ticks++; /* earlier renderings are older than this viewer */
     write_owed(viewer);
     TAILQ_INSERT_TAIL(&stream->viewers, viewer, entry);
@@ -308,7 +302,6 @@ void stream_open(struct stream *stream, struct http_request *request, const char
     http_dress(response, "text/event-stream");
     http_replace_header(response, "Cache-Control", "no-store, no-transform");
     MHD_add_response_header(response, "X-Accel-Buffering", "no");
-    /* No chunks: see http_send. */
     MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
     http_answer(request, MHD_HTTP_OK, response);
     http_is_stream(request, on_over, viewer);

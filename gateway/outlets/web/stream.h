@@ -10,8 +10,7 @@
 #include "http/http.h"
 #include "render.h"
 
-#define STREAM_BUFFER_MAX (64 * 1024) /* bytes per viewer */
-#define STREAM_STALL_S 20.0           /* a viewer that reads nothing for this long is cut */
+#define STREAM_STALL_S 20.0 /* a viewer that reads nothing for this long is cut */
 #define STREAM_BEAT_S 10.0
 
 struct stream;

@@ -28,7 +28,7 @@ enum client_state {
 };
 
 struct client {
-    TAILQ_ENTRY(client) entry;
+    TAILQ_ENTRY(client) entry, woken;
     int fd;
     enum client_state state;
     double since; /* of the state */
@@ -46,14 +46,14 @@ struct http {
     struct http_settings settings;
     struct listeners listeners;
     struct MHD_Daemon *daemon;
-    TAILQ_HEAD(, client) clients;
+    TAILQ_HEAD(, client) clients, woken; /* all; those that were paused, and may go on */
     ev_io readable;
     ev_prepare prepare;
     struct late_turn_watcher watcher;
     ev_timer due, second;
     struct http_counters counters;
     double refused_at;
-    bool woken; /* the library has to run, which its time-out does not say */
+    bool added; /* the library has to run, which its time-out does not say */
 };
 
 static struct client *client_of(const struct http_request *request)
@@ -62,10 +62,24 @@ static struct client *client_of(const struct http_request *request)
                                           offsetof(struct client, request));
 }
 
+/* Woken clients go on one after the other, each until the kernel has all that it sends. The library would
+ * take the data of all clients first, and send values from before a stop in between as fresh ones. */
 static void run_library(struct http *http)
 {
-    http->woken = false;
+    struct client *client;
+    MHD_UNSIGNED_LONG_LONG ms = 0;
+    http->added = false;
     MHD_run(http->daemon);
+    while ((client = TAILQ_FIRST(&http->woken))) {
+        TAILQ_REMOVE(&http->woken, client, woken);
+        MHD_resume_connection(client->request.connection);
+        /* Not for longer, as other clients may keep the library busy. */
+        for (int sent = 0; sent <= HTTP_STREAM_MOST; sent += HTTP_PIECE) {
+            MHD_run(http->daemon);
+            if (MHD_get_timeout(http->daemon, &ms) != MHD_YES || ms > 0)
+                break;
+        }
+    }
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
@@ -84,7 +98,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *prepare, int revents)
     struct http *http = prepare->data;
     MHD_UNSIGNED_LONG_LONG ms = 0;
     ev_timer_stop(loop, &http->due);
-    if (http->woken || MHD_get_timeout(http->daemon, &ms) == MHD_YES)
+    if (http->added || !TAILQ_EMPTY(&http->woken) || MHD_get_timeout(http->daemon, &ms) == MHD_YES)
         timer_restart(loop, &http->due, (double) ms / 1e3);
 }
 
@@ -221,7 +235,7 @@ static void pass_to_library(struct client *client)
                                                        : sizeof(struct sockaddr_in)) != MHD_YES &&
         (client = find_waiting(http, fd)))
         release_client(http, client);
-    http->woken = true;
+    http->added = true;
 }
 
 /* A client that speaks plain HTTP to an encrypted page gets a message instead of a closed
@@ -513,26 +527,13 @@ ssize_t http_pause(struct http_request *request)
     return 0;
 }
 
-/* A stream is not chunked, so that what the kernel did not take can follow through the library.
- * While it is paused the library buffers nothing: it asks for more only after everything was sent.
- */
-size_t http_send(struct http_request *request, const char *bytes, size_t size)
-{
-    const struct client *client = client_of(request);
-    if (!client->paused || client->cut || request->http->settings.tls_cert)
-        return 0;
-    const ssize_t sent = send(client->fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    return sent > 0 ? (size_t) sent : 0; /* the library detects an error at its next send */
-}
-
 void http_wake(struct http_request *request)
 {
     struct client *client = client_of(request);
     if (!client->paused)
         return;
     client->paused = false;
-    MHD_resume_connection(request->connection);
-    request->http->woken = true;
+    TAILQ_INSERT_TAIL(&request->http->woken, client, woken);
 }
 
 unsigned http_port(const struct http *http, unsigned n)
@@ -597,6 +598,7 @@ struct http *http_new(struct ev_loop *loop, const struct http_settings *settings
     http->loop = loop;
     http->settings = *settings;
     TAILQ_INIT(&http->clients);
+    TAILQ_INIT(&http->woken);
     ev_init(&http->readable, on_readable);
     ev_prepare_init(&http->prepare, on_prepare);
     http->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = http};

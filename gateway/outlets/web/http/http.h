@@ -20,8 +20,10 @@
 
 #define HTTP_REQUEST_S 10.0
 #define HTTP_IDLE_S 30.0
-#define HTTP_ANSWER_S 900.0       /* for a client to read an answer, unless it is a stream */
-#define HTTP_BODY_MAX (64 * 1024) /* bytes: the edits of a configuration with hundreds of keys */
+#define HTTP_ANSWER_S 900.0          /* for a client to read an answer, unless it is a stream */
+#define HTTP_BODY_MAX (64 * 1024)    /* bytes: the edits of a configuration with hundreds of keys */
+#define HTTP_STREAM_MOST (64 * 1024) /* bytes that a stream may have to send */
+#define HTTP_PIECE 4096              /* of these that it passes to the library at a time */
 #define HTTP_MEMORY (16 * 1024) /* bytes per connection: head of the request, piece of the answer */
 
 struct http;
@@ -115,10 +117,6 @@ void http_is_stream(struct http_request *request, void (*over)(void *data), void
  * must return. */
 ssize_t http_pause(struct http_request *request);
 void http_wake(struct http_request *request);
-/** Sends data of a paused stream at once. The library takes the data of all streams first and sends them later in the turn: after a
- * stop in between, values from before it would be sent as fresh ones. Returns how many bytes the kernel accepted, maybe 0; the
- * rest must go through the callback. */
-size_t http_send(struct http_request *request, const char *bytes, size_t size);
 /** Cuts the connection at once. `over` follows later. */
 void http_cut(struct http_request *request);
 

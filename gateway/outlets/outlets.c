@@ -120,16 +120,15 @@ static bool dismiss(const struct process *kept, struct process *process)
     return true;
 }
 
-/* A section was removed while the gateway was not running. The state file notes what it published
- * and how to reach the server: its outlet is started once, to withdraw that. */
-static void withdraw_former(struct outlets *outlets, const struct config_section *kind,
-                            const char *title)
+#define MQTT "mqtt "
+
+/* A section [mqtt] was removed while the gateway was not running. The state file notes what it published
+ * and how to reach the broker: its outlet is started once, to withdraw that. */
+static void withdraw_former(struct outlets *outlets, const char *title)
 {
-    struct outlet_config *section = alloc_zeroed(1, kind->size);
-    snprintf(section->name, sizeof section->name, "%s", title + strlen(kind->word) + 1);
-    section->pack_count = 1; /* the empty name matches no pack */
-    struct process *process = new_process(outlets, kind, section);
-    free(section);
+    struct mqtt_config section = {.outlet.pack_count = 1}; /* the empty name matches no pack */
+    snprintf(section.outlet.name, sizeof section.outlet.name, "%s", title + strlen(MQTT));
+    struct process *process = new_process(outlets, &mqtt_section, &section.outlet);
     log_info("outlet %s: its section was removed: withdrawing what it has published", title);
     push(&outlets->first, process);
     process->gone = true;
@@ -165,13 +164,9 @@ static void renew_processes(void *data, double now)
         }
     outlets->first = kept;
     for (const struct kept_note *note = NULL; (note = kept_next_note(outlets->kept, NULL, note));)
-        for (size_t i = 0; strcmp(note->key, "broker") == 0 && config_sections[i]; i++) {
-            const struct config_section *kind = config_sections[i];
-            const size_t size = strlen(kind->word);
-            if (kind->outlet && strncmp(note->outlet, kind->word, size) == 0 &&
-                note->outlet[size] == ' ' && !find_process(outlets, note->outlet, true))
-                withdraw_former(outlets, kind, note->outlet);
-        }
+        if (strcmp(note->key, "broker") == 0 && strncmp(note->outlet, MQTT, strlen(MQTT)) == 0 &&
+            !find_process(outlets, note->outlet, true))
+            withdraw_former(outlets, note->outlet);
     process_start_waiting(outlets);
 }
 

@@ -76,12 +76,9 @@ void program_put_file(const void *bytes, size_t size, char path[PROGRAM_FILE_SIZ
 bool program_put_section(const struct config *config, const char *kind, const char *name,
                          char path[PROGRAM_FILE_SIZE])
 {
-    struct pipe_config section = {.started_at = 0};
-    for (unsigned i = 0; config_sections[i]; i++)
-        if (strcmp(config_sections[i]->word, kind) == 0) {
-            section.settings = config_struct_find(config, config_sections[i], name);
-            section.settings_size = config_sections[i]->size;
-        }
+    const struct config_section *of = config_section_find(kind);
+    struct pipe_config section = {.settings = config_struct_find(config, of, name),
+                                  .settings_size = of->size};
     if (!section.settings)
         return false;
     snprintf(section.kind, sizeof section.kind, "%s", kind);

@@ -215,11 +215,6 @@ void process_tell_ordered(void *data, const struct source *source,
                 send_event(process, &message);
 }
 
-static void send_done(struct process *process, uint64_t ticket, enum order_result result)
-{
-    send_event(process, &(struct pipe_message){.type = PIPE_DONE, .done = {ticket, result}});
-}
-
 /* The process of a ticket, whose upper half is the pid; NULL: it has ended, and maybe been replaced. */
 static struct process *find_asker(const struct outlets *outlets, uint64_t ticket)
 {
@@ -233,7 +228,8 @@ static void on_order_over(void *data, uint64_t ticket, enum order_result result)
 {
     struct process *process = find_asker(data, ticket);
     if (process)
-        send_done(process, ticket & UINT32_MAX, result);
+        send_event(process, &(struct pipe_message){.type = PIPE_DONE,
+                                                   .done = {ticket & UINT32_MAX, result}});
 }
 
 /* An outlet sends orders only if its section permits it. One that sends them without permission
@@ -254,22 +250,22 @@ static void handle_order(struct process *process, const struct pipe_order *order
     struct outlets *outlets = process->outlets;
     if (order->pack >= process->source_count || order->ticket > UINT32_MAX)
         return;
-    if (!may_order(process, &order->what)) {
-        send_done(process, order->ticket, ORDER_NOT_ALLOWED);
-        return;
-    }
-    uint64_t ticket = (uint64_t) process->pid << 32 | order->ticket;
-    enum order_result result =
-        late ? ORDER_TOO_LATE
-             : packs_order(outlets->packs, process->sources[order->pack],
-                           &(struct order_request){order->what, process->title, on_order_over,
-                                                   outlets, ticket});
+    const uint64_t ticket = (uint64_t) process->pid << 32 | order->ticket;
+    const enum order_result result =
+        !may_order(process, &order->what) ? ORDER_NOT_ALLOWED
+        : late                            ? ORDER_TOO_LATE
+               : packs_order(outlets->packs, process->sources[order->pack],
+                             &(struct order_request){order->what, process->title, on_order_over,
+                                                     outlets, ticket});
     if (result != ORDER_PENDING)
-        send_done(process, order->ticket, result);
+        on_order_over(outlets, ticket, result);
 }
 
-static void send_answer(struct process *process, uint64_t ticket, const char *text)
+void process_answer(const struct outlets *outlets, uint64_t ticket, const char *text)
 {
+    struct process *process = find_asker(outlets, ticket);
+    if (!process)
+        return;
     const int fd = text ? pipe_text_file(text, strlen(text)) : -1;
     const struct pipe_message answer = {.type = PIPE_ANSWER, .answer = {ticket & UINT32_MAX}};
     /* If the pipe is full the answer is lost: the outlet gives up after OUTLET_ANSWER_S. */
@@ -277,13 +273,6 @@ static void send_answer(struct process *process, uint64_t ticket, const char *te
         process->refused++;
     if (fd >= 0)
         close(fd);
-}
-
-void process_answer(const struct outlets *outlets, uint64_t ticket, const char *text)
-{
-    struct process *process = find_asker(outlets, ticket);
-    if (process)
-        send_answer(process, ticket, text);
 }
 
 /* A late question may be one that opens a tunnel: it is not answered. */
@@ -300,7 +289,7 @@ static void handle_question(struct process *process, const struct pipe_question 
         outlets->asked(outlets->asked_data,
                        &(struct pipe_heard){process->title, process->may_order, text, ticket});
     else
-        send_answer(process, ticket, NULL);
+        process_answer(outlets, ticket, NULL);
     free(text);
 }
 

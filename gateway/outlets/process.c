@@ -331,9 +331,9 @@ static void close_pipe(struct process *process)
     process->event_count = 0;
 }
 
-/* Handles at most so many messages, now only until one took time. Returns as the last recv did. */
-static ssize_t handle_messages(struct process *process, int most, enum process_hearing how)
+ssize_t process_hear(struct process *process, enum process_hearing how)
 {
+    const int most = how == PROCESS_NOW ? TURN_MESSAGES : LAST_MESSAGES;
     ssize_t size = 1;
     bool through = false;
     for (int i = 0; i < most && process->fd >= 0 && size > 0 && !through; i++) {
@@ -348,16 +348,11 @@ static ssize_t handle_messages(struct process *process, int most, enum process_h
     return size;
 }
 
-void process_hear(struct process *process, enum process_hearing how)
-{
-    handle_messages(process, LAST_MESSAGES, how);
-}
-
 /* An outlet that floods its pipe gets its turn, then a pause, so that it cannot keep the gateway busy. */
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
     struct process *process = io->data;
-    const ssize_t size = handle_messages(process, TURN_MESSAGES, PROCESS_NOW);
+    const ssize_t size = process_hear(process, PROCESS_NOW);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (size <= 0) {

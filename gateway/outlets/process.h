@@ -93,7 +93,8 @@ bool process_send(struct process *process, const struct pipe_message *message);
 
 void process_answer(const struct outlets *outlets, uint64_t ticket, const char *text);
 
-/** Handles what is in the pipe: at the beginning of a turn that is late (base/late_turn.h), where orders are refused and
- * questions are not answered, or after the outlet ended or before its pipe is closed, where nobody hears an answer. */
+/** Handles what is in the pipe: a few messages, or up to one that took time; all, at the beginning of a turn that is late
+ * (base/late_turn.h), where orders are refused and questions are not answered, or after the outlet ended or before its pipe is closed,
+ * where nobody hears an answer. Returns as the last recv did. */
 enum process_hearing { PROCESS_NOW, PROCESS_LATE, PROCESS_LAST };
-void process_hear(struct process *process, enum process_hearing how);
+ssize_t process_hear(struct process *process, enum process_hearing how);

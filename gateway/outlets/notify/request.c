@@ -104,19 +104,13 @@ static bool add_header(struct transfer *transfer, const char *name, const char *
 
 static const char *tag_of(const struct message *message)
 {
+    static const char *const tags[NOTIFY_EVENTS] = {[NOTIFY_REPORT] = "bar_chart",
+                                                    [NOTIFY_FULL] = "battery",
+                                                    [NOTIFY_SWITCHED] = "information_source",
+                                                    [NOTIFY_STARTED] = "information_source"};
     if (message->level)
         return message->level == ALARM_PROTECTION ? "rotating_light" : "warning";
-    switch (message->event) {
-    case NOTIFY_REPORT:
-        return "bar_chart";
-    case NOTIFY_FULL:
-        return "battery";
-    case NOTIFY_SWITCHED:
-    case NOTIFY_STARTED:
-        return "information_source";
-    default:
-        return "white_check_mark";
-    }
+    return tags[message->event] ? tags[message->event] : "white_check_mark";
 }
 
 #define LINK_SIZE 300

@@ -52,14 +52,12 @@ struct modbus {
     uint8_t sent[RTU_ADU_MAX]; /* the last answer; size 0: its echo can no longer come */
 };
 
-/* The pack or bank of a unit; for a view the first one of the section. */
-static struct outlet_pack *pack_of(const struct modbus *modbus, const struct unit *unit)
+_Static_assert(offsetof(struct outlet_pack, source) == 0, "pack_of");
+
+/* The pack or bank of a unit, which begins with its source; for a view the first one of the section. */
+static const struct outlet_pack *pack_of(const struct modbus *modbus, const struct unit *unit)
 {
-    struct present *present = modbus->present;
-    if (unit->view)
-        return present->pack;
-    const char *name = unit->source->name;
-    return outlet_find(present->outlet, name, strlen(name));
+    return unit->view ? modbus->present->pack : (const struct outlet_pack *) unit->source;
 }
 
 static const struct {

@@ -493,6 +493,28 @@ POLLER_TEST(leaves_a_refused_step_alone)
     }
 }
 
+/* A refusal may be damage: a step that was answered before is requested again, and believed to be refused after two. */
+POLLER_TEST(doubts_a_single_refusal)
+{
+    struct world *world = *state;
+    struct bms_request request;
+    bool published;
+    for (unsigned refusals = 1; refusals <= 2; refusals++) {
+        assert_true(cycle(world));
+        unsigned asked = 0;
+        world->now = fmax(world->now, world->poller->pace.due);
+        while (next_request(world->poller, world->now, &request, &published)) {
+            const bool refuses = request.bytes[0] == CELLS && asked++ < refusals;
+            if (refuses)
+                refuse_request(world->poller, world->now);
+            else
+                answer(world, request.bytes[0]);
+        }
+        assert_int_equal(asked, 2);
+        assert_int_equal(world->poller->counters.refused, refusals - 1);
+    }
+}
+
 /* The next request may have to wait until the line is quiet; a cycle that needs no further request ends with its last
  * reply. A request that was built in between is counted once. */
 POLLER_TEST(ends_a_cycle_with_its_last_reply)

@@ -375,6 +375,28 @@ TEST(noise_after_a_rest)
     assert_true(believed > 900);
 }
 
+/* Readings that never agree show how far the value moves: three times the distance of half of them from their median. */
+TEST(learns_from_readings_that_never_agree)
+{
+    static const struct spike_rules noisy = {.limits = &usual, .weak = true, .noisy = true};
+    static const double cells[] = {3302, 3298, 3304, 3296, 3306, 3294, 3308};
+    struct spike spike = {.readings = UINT_MAX};
+    struct pack before, reading;
+    pack_clear(&before);
+    pack_set_cell(&before, 1, 3300);
+    for (size_t i = 0; i < COUNT(cells); i++) {
+        pack_clear(&reading);
+        pack_set_cell(&reading, 1, cells[i]);
+        enum spike_verdict verdict = spike_judge(&spike, &noisy, &before, &reading);
+        assert_int_equal(verdict, i + 1 < COUNT(cells) ? SPIKE_DOUBTED : SPIKE_UNSETTLED);
+    }
+    pack_set_cell(&reading, 1, 3320);
+    assert_int_equal(spike_judge(&spike, &noisy, &before, &reading), SPIKE_DOUBTED);
+    spike_drop(&spike);
+    pack_set_cell(&reading, 1, 3311);
+    assert_int_equal(spike_judge(&spike, &noisy, &before, &reading), SPIKE_BELIEVED);
+}
+
 /* Damaged readings that never agree, on a line with much damage: nothing is learned about a value if two of six
  * readings are wrong, so that small damage is still detected. */
 TEST(nothing_is_learned_from_damage)

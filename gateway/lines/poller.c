@@ -9,7 +9,6 @@
 #define ROUNDS_GOOD 2.5  /* rounds of a slow line that values are good for */
 #define ROUNDS_MOST_S 60 /* and no longer than that */
 #define SLOWEST_S 20     /* interval that silence leads to */
-#define ANSWERING_MOST 2 /* silent cycles, as long as something of the pack is intact */
 
 struct poller *poller_new(const struct pack_config *config)
 {
@@ -229,10 +228,9 @@ void poller_abandon_cycle(struct poller *poller, double now)
 {
     struct poller_presence *presence = &poller->presence;
     poller->cycle.vital_missed = true;
-    presence->silent_cycles++;
     /* A pack that refuses, or whose answers are doubtful, is present. */
-    if (presence->last_answer >= poller->cycle.started && presence->silent_cycles > ANSWERING_MOST)
-        presence->silent_cycles = ANSWERING_MOST;
+    const bool answers = presence->last_answer >= poller->cycle.started;
+    presence->silent_cycles = answers ? 1 : presence->silent_cycles + 1;
     if (!presence->forgotten && now - presence->last_answer > poller_stale_after(poller))
         forget_device(poller, false);
     poller->cycle.step = poller->config->driver->steps;

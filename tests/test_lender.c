@@ -14,6 +14,7 @@
 
 #define REPLY_S 0.5 /* reply_timeout */
 #define DELAY_S 0.1
+#define ANSWER_S 12 /* that an answer can take */
 
 static const uint8_t asked[] = {0xA5, 0x40, 0x90, 0x08, 0, 0, 0, 0, 0, 0, 0, 0, 0x7D};
 static const uint8_t to_nobody[] = {0xA5, 0x41, 0x90, 0x08, 0, 0, 0, 0, 0, 0, 0, 0, 0x7E};
@@ -53,7 +54,7 @@ static void on_done(void *data, enum loan_result result)
     bench->result = result;
 }
 
-static void open_bench(struct bench *bench, const char *more)
+static void start_bench(struct bench *bench, const char *more)
 {
     static const struct line_events events = {.published = on_published};
     *bench = (struct bench){.loop = ev_default_loop(0),
@@ -71,6 +72,11 @@ static void open_bench(struct bench *bench, const char *more)
     assert_non_null(bench->line);
     line_start(bench->line);
     ev_now_update(bench->loop);
+}
+
+static void open_bench(struct bench *bench, const char *more)
+{
+    start_bench(bench, more);
     while (bench->published < 2)
         ev_run(bench->loop, EVRUN_ONCE);
 }
@@ -164,7 +170,7 @@ TEST(gives_up_what_waits_for_too_long)
                         .queued_at = clock_now()};
     memcpy(late.bytes, asked, sizeof asked);
     assert_true(line_lend(bench.line, &late));
-    run_for(&bench, 4 * LOAN_VALID_S);
+    run_for(&bench, 4 * ORDER_VALID_S);
     assert_true(bench.ended_at == 0);
     const double begun_at = bench.began_at;
     line_take_back(bench.line, &bench.loan);
@@ -190,5 +196,18 @@ TEST(goes_on_without_the_borrower)
         ev_run(bench.loop, EVRUN_ONCE);
     assert_int_equal(bench.received, 0);
     assert_true(bench.ended_at == 0);
+    close_bench(&bench);
+}
+
+/* A pack that has answered nothing for as long as an answer can take is off: the program need not wait for the answer to the
+ * last poll. */
+TEST(does_not_wait_for_a_pack_that_is_off)
+{
+    struct bench bench;
+    start_bench(&bench, ",drop=1");
+    run_for(&bench, ANSWER_S + 2);
+    play(&bench, to_nobody, sizeof to_nobody);
+    assert_int_equal(bench.result, LOAN_UNANSWERED);
+    assert_true(bench.began_at - bench.loan.queued_at < 2 * REPLY_S);
     close_bench(&bench);
 }

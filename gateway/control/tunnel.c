@@ -56,7 +56,7 @@ struct tunnel {
     size_t in_size;
     struct {
         size_t end;
-        double whole_at; /* when it was complete: its answer is due LOAN_VALID_S later at most */
+        double whole_at; /* when it was complete: its answer is due ORDER_VALID_S later at most */
     } requests[CHUNKS_MAX];
     unsigned chunks;
     uint8_t out[OUT_ROOM];
@@ -242,7 +242,7 @@ static void proceed(struct tunnel *tunnel)
     if (!is_connected(tunnel) || late_turn_is_on(tunnel->tunnels->loop, now))
         return;
     /* Drops requests whose program has stopped waiting for the answer. */
-    for (; tunnel->chunks > 0 && now - tunnel->requests[0].whole_at > LOAN_VALID_S;
+    for (; tunnel->chunks > 0 && now - tunnel->requests[0].whole_at > ORDER_VALID_S;
          tunnel->dropped++)
         first_chunk(tunnel, NULL);
     if (!tunnel->config.share) {

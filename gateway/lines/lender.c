@@ -25,11 +25,11 @@ void lender_refuse(struct lender *lender)
     }
 }
 
-/* A pack that answered nothing for as long as an answer can take is switched off: a loan waits for its open requests no
- * longer than its replies usually take. */
+/* A silent pack that answered nothing for as long as an answer can take is switched off: a loan waits for its open requests
+ * no longer than its replies usually take. */
 static bool is_off(const struct poller *poller, double now)
 {
-    return poller->presence.silent_cycles > 1 && now - poller->presence.vain_since > ANSWER_MOST_S;
+    return poller_is_silent(poller) && now - poller->presence.vain_since > ANSWER_MOST_S;
 }
 
 /* A loan waits until nothing is open: makes another step due if that helps; other packs rest. */
@@ -72,7 +72,7 @@ double lender_next_at(struct lender *lender, double now)
 {
     for (struct loan *loan = TAILQ_FIRST(&lender->queue), *next; loan; loan = next) {
         next = TAILQ_NEXT(loan, entry);
-        if (loan->open_end || now - loan->queued_at <= LOAN_VALID_S)
+        if (loan->open_end || now - loan->queued_at <= ORDER_VALID_S)
             continue;
         TAILQ_REMOVE(&lender->queue, loan, entry);
         loan->done(loan->data, LOAN_TOO_LATE);
@@ -140,7 +140,7 @@ static double reply_s(const struct lender *lender)
 
 static void wait_until(struct lender *lender, double deadline, double now)
 {
-    lender->deadline = fmin(deadline, lender->begun_at + LOAN_VALID_S);
+    lender->deadline = fmin(deadline, lender->begun_at + ORDER_VALID_S);
     wire_wait(lender->asker->wire, lender->deadline, now);
 }
 
@@ -159,7 +159,7 @@ static void end(struct lender *lender, enum loan_result result, double now)
         asker_rest(asker, poller);
     }
     asker->quiet_since = asker->over_at = now;
-    lender->owed_s = fmin(now - lender->begun_at, LOAN_VALID_S);
+    lender->owed_s = fmin(now - lender->begun_at, ORDER_VALID_S);
     lender->lent = false;
     lender->borrower = NULL;
     if (borrower)

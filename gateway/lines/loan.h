@@ -9,8 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LOAN_BYTES 512             /* most that one loan can send at once */
-#define LOAN_VALID_S ORDER_VALID_S /* longest wait for its turn, and longest loan */
+#define LOAN_BYTES 512 /* most that one loan can send at once */
 
 enum loan_result {
     LOAN_ANSWERED,
@@ -30,6 +29,6 @@ struct loan {
     void (*received)(void *data, const uint8_t *bytes, size_t size); /* may take it back */
     void (*done)(void *data, enum loan_result result);
     void *data;
-    double queued_at;        /* has waited since then */
+    double queued_at;        /* has waited since then; it waits, and lasts, ORDER_VALID_S at most */
     TAILQ_ENTRY(loan) entry; /* in the line's queue */
 };

@@ -2,6 +2,8 @@
 /* How much of a line's time goes to packs that may not answer. */
 #include "lines/turns.h"
 
+#include <math.h>
+
 #include "unit.h"
 
 #define NOW 1000.0
@@ -60,6 +62,18 @@ TURNS_TEST(charges_what_came_to_nothing)
     assert_ptr_equal(turns_next(&bench->turns, NOW + 6)->poller, bench->pollers[1]);
     assert_true(turns_wait(&bench->turns, bench->pollers[1], NOW + 3));
     assert_false(turns_wait(&bench->turns, bench->pollers[1], NOW + 6));
+}
+
+/* It is logged when it has been missed for half of its stale_after. */
+TURNS_TEST(reports_silence_once_it_lasts)
+{
+    struct bench *bench = *state;
+    struct member *silent = &bench->turns.list[1];
+    bench->wire.health.started_at = NOW;
+    turns_report_miss(&bench->turns, silent, NOW + 4);
+    assert_true(isnan(silent->silent_since));
+    turns_report_miss(&bench->turns, silent, NOW + 6);
+    assert_true(silent->silent_since == NOW);
 }
 
 /* The silent pack gets less time than configured, but more than a quick one, and now and then all of it. */

@@ -28,8 +28,8 @@ enum order_result order_check(const struct bms_driver *driver, struct switches *
         return ORDER_NO_SETTING;
     double value = switches->value;
     double rounded = round(value / setting->step) * setting->step;
-    bool fits = value >= setting->min && value <= setting->max &&
-                (setting->step < 1 || fabs(rounded - value) < 1e-6);
+    bool fits =
+        value >= setting->min && value <= setting->max && (setting->step < 1 || rounded == value);
     if (!fits)
         return ORDER_OUT_OF_RANGE;
     switches->value = rounded;

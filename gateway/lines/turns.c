@@ -154,7 +154,7 @@ void turns_report_late(const struct turns *turns)
     log_warn("line %s: replies come %.1f s after the request, later than reply_timeout = %.1f s; "
              "set reply_timeout to at least %.1fs",
              line, late_s, turns_usual_s(wire, slowest),
-             patience_wait_s(&slowest->pace.patience, ANSWER_MOST_S) + 0.1);
+             patience_wait_s(&slowest->pace.patience, ANSWER_MOST_S));
     if (pack->stale_fixed && pack->stale_after_s <= late_s)
         log_warn("line %s: %s has a stale_after of %.1f s: its values are too old when they come",
                  line, pack->name, pack->stale_after_s);

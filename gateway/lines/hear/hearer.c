@@ -124,5 +124,5 @@ void hearer_init(struct hearer *hearer, struct turns *turns)
     lag_init(&hearer->lag, TALK_S, !talks);
     turns->listens = !talks;
     if (!talks)
-        hearer->listener = listener_new(turns, turns->wire->baud, &listener_events, hearer);
+        hearer->listener = listener_new(turns, wire_s(turns->wire, 1), &listener_events, hearer);
 }

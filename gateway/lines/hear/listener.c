@@ -12,7 +12,6 @@
 
 #define QUESTION_MOST 13 /* bytes; a longer one sets something, maybe a password */
 #define HEAD_SIZE 5      /* of a frame that identifies itself; counters may follow */
-#define KINDS BMS_PLAN_MAX
 #define LASTING_S 7200.0 /* for settings and the like, which packgate would poll once an hour */
 
 /* The answers to one request of the master. */
@@ -31,7 +30,7 @@ struct kind {
 /* One pack, as its master reads it. */
 struct rounds {
     struct poller *poller;
-    struct kind kinds[KINDS];
+    struct kind kinds[BMS_PLAN_MAX];
     unsigned count;
 };
 
@@ -58,7 +57,7 @@ struct listener {
     struct rounds rounds[];
 };
 
-struct listener *listener_new(const struct turns *turns, unsigned baud,
+struct listener *listener_new(const struct turns *turns, double byte_s,
                               const struct listener_events *events, void *data)
 {
     struct listener *listener =
@@ -66,7 +65,7 @@ struct listener *listener_new(const struct turns *turns, unsigned baud,
     listener->events = *events;
     listener->data = data;
     listener->count = turns->count;
-    listener->byte_s = 10.0 / baud;
+    listener->byte_s = byte_s;
     for (unsigned i = 0; i < turns->count; i++) {
         struct poller *poller = turns->list[i].poller;
         listener->rounds[i].poller = poller;
@@ -147,7 +146,7 @@ static struct kind *kind_of(struct rounds *rounds, uint32_t asked)
         if (rounds->kinds[i].at < oldest->at)
             oldest = &rounds->kinds[i];
     }
-    struct kind *kind = rounds->count < KINDS ? &rounds->kinds[rounds->count++] : oldest;
+    struct kind *kind = rounds->count < BMS_PLAN_MAX ? &rounds->kinds[rounds->count++] : oldest;
     *kind = (struct kind){.asked = asked, .at = -INFINITY, .asked_at = -INFINITY};
     return kind;
 }
@@ -166,7 +165,7 @@ static bool publish(struct rounds *rounds, double now)
 {
     struct poller *poller = rounds->poller;
     struct poller_pace *pace = &poller->pace;
-    struct kind *kinds[KINDS];
+    struct kind *kinds[BMS_PLAN_MAX];
     double oldest = INFINITY;
     for (unsigned i = 0, k; i < rounds->count; i++) {
         for (k = i; k > 0 && kinds[k - 1]->at > rounds->kinds[i].at; k--)

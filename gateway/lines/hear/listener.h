@@ -32,8 +32,8 @@ struct listener_events {
     mask_show *show;
 };
 
-/** For the packs of a line, which must outlive it. */
-struct listener *listener_new(const struct turns *turns, unsigned baud,
+/** For the packs of a line, which must outlive it. `byte_s`: what a byte takes on the wire. */
+struct listener *listener_new(const struct turns *turns, double byte_s,
                               const struct listener_events *events, void *data);
 void listener_free(struct listener *listener);
 

@@ -10,6 +10,7 @@
 #define PACK_Q "[pack q]\nline = a\nunit = 2\naddress = 2\n"
 #define BANK "[bank all]\npacks = p, q\nunit = 9\n"
 #define PUSH "[push plc]\ntarget = tcp://h:502\nwrite = p.soc_percent -> 40 u16\n"
+#define MAP(name) "protocol = modbus conf/maps/" name ".txt\n"
 
 static void note(void *data, enum config_change change, const char *text)
 {
@@ -49,6 +50,10 @@ static const struct {
     {LINE PACK PUSH, LINE PACK PUSH "write = p.voltage_v -> 41 u16\n",
      "section: [push plc] write: 'p.voltage_v -> 41 u16' is new\n"},
     {LINE PACK PUSH, LINE PACK PUSH "on_stale = 0\n", "section: [push plc] on_stale: 0, was skip\n"},
+    /* A map stands behind the protocol; one with the same content is the same map. */
+    {LINE PACK MAP("vatrer"), LINE PACK MAP("lipower"), "line: [pack p] map: conf/maps/lipower.txt, was conf/maps/vatrer.txt\n"},
+    {LINE PACK MAP("vatrer"), LINE PACK "protocol = modbus\nmap = conf/maps/vatrer.txt\n", ""},
+    {LINE PACK MAP("vatrer"), LINE PACK "protocol = daly\n", "line: [pack p] protocol: daly, was modbus conf/maps/vatrer.txt\n"},
     /* A line of the same name on another port. */
     {LINE PACK, "[line a]\nport = tcp://h:2\nprotocol = topbms\n" PACK, "line: [line a] port: tcp://h:2, was tcp://h:1\n"},
 };

@@ -2,6 +2,8 @@
 /* Compares two configurations by the table of keys. */
 #include "changes.h"
 
+#include "types.h"
+
 #include <stdarg.h>
 #include <string.h>
 
@@ -101,15 +103,30 @@ static void tell_value(const struct telling *telling, const struct config_key *k
                       key->otherwise, was);
 }
 
+/* Its path may stand behind the protocol, and its content may change under the same path. */
+static void tell_map(const struct telling *telling, const struct config_key *key,
+                     const struct pack_map *was, const struct pack_map *is)
+{
+    if (!was->path[0] || !is->path[0])
+        tell_value(telling, key);
+    else if (strcmp(was->path, is->path) == 0)
+        report_change(telling, key->on_change, "%s: %s has changed", key->name, is->path);
+    else
+        report_change(telling, key->on_change, "%s: %s, was %s", key->name, is->path, was->path);
+}
+
 /* A key that was not given before and is not given now has changed through another key, which is
  * reported. */
-static void tell_section(const struct telling *telling, const void *old, const void *fresh)
+static void tell_section(const struct telling *telling, const char *old, const char *fresh)
 {
     for (unsigned row = 0; row < telling->section->key_count; row++) {
         const struct config_key *key = &telling->section->keys[row];
         if (same_key(key, old, fresh))
             continue;
-        if (key->type->list)
+        if (key->type == &type_map)
+            tell_map(telling, key, (const void *) (old + key->offset),
+                     (const void *) (fresh + key->offset));
+        else if (key->type->list)
             tell_list(telling, key);
         else
             tell_value(telling, key);

@@ -96,7 +96,8 @@ def takes_over_a_changed_map():
             with open(path, "w") as file:
                 file.write(text.replace("s16    scale 0.01 ", "s16    scale -0.01 "))
             gateway.process.send_signal(signal.SIGHUP)
-            gateway.wait_for("the new configuration is in force")
+            gateway.wait_for(rf"\[pack house\] map: {re.escape(path)} has changed")
+            gateway.wait_for("the new configuration is in force$")
             gateway.wait_published("house")
             await_value(client, "current_a", 1, near(12.3))
             # A map with a mistake changes nothing.

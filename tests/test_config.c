@@ -557,6 +557,19 @@ TEST(variant)
     config_free(config);
 }
 
+/* A network without its prefix length would be a single address. */
+TEST(bare_networks)
+{
+    static const struct said cases[] = {
+        {"[gateway]\nallow = 192.168.1.0\n",
+         "warning: 'allow' has 192.168.1.0, which is one address; expected a prefix length behind "
+         "it if a network is meant, such as 192.168.1.0/24"},
+        {"[gateway]\nallow_write = ::1, fd00::\n", "warning: 'allow_write' has fd00::, which is"},
+        {"[gateway]\nallow = 10.0.0.0/8, 192.168.1.10, fd00::/8, ::1\n", NULL},
+    };
+    expect_said(GOOD, cases, COUNT(cases));
+}
+
 /* What an editor can do to a file without changing what it says. */
 TEST(same_file)
 {

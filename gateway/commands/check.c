@@ -21,6 +21,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LINE_MOST 512 /* bytes of the lines of a file; longer ones are checked in parts */
@@ -166,6 +167,32 @@ static void look_at_sharing(const struct report *report, const struct config_ent
     }
 }
 
+/* The path of a serial port; NULL: the entry is none. */
+static const char *serial_path(const struct config_entry *entry)
+{
+    return strcmp(entry->key->name, "port") == 0 && strncmp(entry->text, "serial:", 7) == 0
+               ? entry->text + 7
+               : NULL;
+}
+
+/* Two names of one device, such as its link below /dev/serial/by-id. Two equal ones are a mistake already. */
+static void look_at_names(const struct report *report, const struct config_entry *entry)
+{
+    struct stat device, taken;
+    const char *path = serial_path(entry);
+    if (!path || stat(path, &device) < 0)
+        return;
+    for (const struct config_entry *other = report->config->entries; other < entry; other++) {
+        const char *name = serial_path(other);
+        if (name && strcmp(name, path) != 0 && stat(name, &taken) == 0 &&
+            device.st_dev == taken.st_dev && device.st_ino == taken.st_ino)
+            warn(report, entry,
+                 "'port' has %s, which [%s %s] has already as %s; expected a port of its own for "
+                 "each line and each master",
+                 path, other->section->word, other->name, name);
+    }
+}
+
 static const char *judge_secret(const char *line)
 {
     return line[0] ? NULL : "its first line is empty; expected the secret there";
@@ -289,6 +316,7 @@ void check_host(const struct config *config, struct mistakes *mistakes)
     for (unsigned i = 0; i < config->entry_count; i++) {
         look_at_address(&report, &config->entries[i]);
         look_at_sharing(&report, &config->entries[i]);
+        look_at_names(&report, &config->entries[i]);
     }
 }
 

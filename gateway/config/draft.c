@@ -115,6 +115,14 @@ static bool allows_another(const struct config_draft *draft, const struct config
     return count < key->max;
 }
 
+/* Whether an address is that of a network, without its prefix length. */
+static bool is_bare_network(const char *text)
+{
+    const size_t size = strlen(text);
+    return !strchr(text, '/') && size > 2 &&
+           (strcmp(text + size - 2, ".0") == 0 || strcmp(text + size - 2, "::") == 0);
+}
+
 static bool set_value(struct config_draft *draft, const struct config_key *key, const char *text,
                       unsigned line)
 {
@@ -138,6 +146,11 @@ static bool set_value(struct config_draft *draft, const struct config_key *key, 
         return false;
     }
     keep_text(draft, key, text, line);
+    if (key->type == &type_allow && is_bare_network(text))
+        config_warn_at(draft, line,
+                       "'%s' has %s, which is one address; expected a prefix length behind it if a "
+                       "network is meant, such as %s/%d",
+                       key->name, text, text, strchr(text, ':') ? 64 : 24);
     return true;
 }
 

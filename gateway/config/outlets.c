@@ -117,6 +117,12 @@ static void check_influx(struct config_draft *draft)
         config_warn(draft, "url",
                     "the token or password goes over the network in the clear; https:// keeps it "
                     "secret");
+    const char *host = strstr(influx->url, "://");
+    const char *path = host ? host + 3 + strcspn(host + 3, "/?") : "/write";
+    if (strcspn(path, "?") < 2)
+        config_warn(draft, "url",
+                    "'url' has no path, and databases accept no values there; expected one such as "
+                    "https://HOST:8086/write?db=packgate");
     influx->verify &= strcmp(influx->ca_file, "any") != 0;
     if (!influx->gateway[0])
         snprintf(influx->gateway, sizeof influx->gateway, "%s",

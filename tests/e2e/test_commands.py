@@ -147,6 +147,19 @@ def check_warns_of_what_the_host_lacks():
     assert result.stderr == "standard input:7: warning: [line usb] /dev/null: it is not a serial port\n", result.stderr
 
 
+def check_warns_of_two_names_of_one_port():
+    with tempfile.TemporaryDirectory() as folder:
+        link = os.path.join(folder, "by-id")
+        os.symlink("/dev/null", link)
+        for name in link, "/dev/null", "/dev/zero":
+            text = "".join(f"[line {n}]\nport = serial:{path}\nprotocol = daly\n[pack {n}]\nline = {n}\nunit = {n}\n"
+                           for n, path in ((1, link), (2, name)))
+            result = call("check", "-", text=text)
+            assert (result.returncode, "is already the port" in result.stderr) == ((1, True) if name == link else (0, False)), result
+            expected = f"standard input:8: warning: 'port' has {name}, which [line 1] has already as {link}; expected a port of its own"
+            assert (expected in result.stderr) == (name == "/dev/null"), result
+
+
 def check_warns_of_an_outlet_that_is_not_installed():
     """The gateway alone, as in Debian's main package."""
     with tempfile.TemporaryDirectory() as folder:
@@ -273,6 +286,6 @@ def incomplete_output_is_a_failure():
         assert result.returncode == 0 and result.stderr == b"", (arguments, result)
 
 
-main([incomplete_output_is_a_failure, mistakes_have_their_priority_in_the_journal, check_prints_what_is_served, check_warns_of_what_the_host_lacks, check_warns_of_an_outlet_that_is_not_installed, suggests_a_command, read_says_what_is_missing, says_what_a_call_lacks,
+main([incomplete_output_is_a_failure, mistakes_have_their_priority_in_the_journal, check_prints_what_is_served, check_warns_of_what_the_host_lacks, check_warns_of_two_names_of_one_port, check_warns_of_an_outlet_that_is_not_installed, suggests_a_command, read_says_what_is_missing, says_what_a_call_lacks,
       asks_no_other_gateway_than_the_named_one, help_of_a_command, help_has_one_voice, speaks_of_options, knows_makes,
       check_opens_the_files_that_are_named, check_and_run_agree_on_low_ports, a_taken_port_names_its_key, messages_fit_what_is_wrong, decodes_by_the_variant])

@@ -43,11 +43,10 @@ static void tell_device(struct bluez *bluez, unsigned n, const char *name, int s
 /* Starts a scan. `remembered`: devices that BlueZ has cached. */
 static struct scan *begin(unsigned remembered)
 {
-    static const struct scan_events scan_events = {.done = on_done};
     loop = ev_default_loop(0);
     stub_begin();
     ended = false;
-    struct scan *scan = scan_new(loop, "", &scan_events, NULL);
+    struct scan *scan = scan_new(loop, "", on_done, NULL);
     assert_non_null(scan);
     struct stub_call *list = stub_await(loop, "list ");
     tell_adapter(list->bluez, 1);

@@ -17,8 +17,6 @@
 #define KEEPALIVE_S 10
 #define UNSENT_MS 10000 /* ms that sent data may stay unacknowledged: then the connection ends */
 
-static void try_next(struct dial *dial, int error);
-
 void dial_stop(struct dial *dial)
 {
     resolver_stop(&dial->resolver);
@@ -45,6 +43,35 @@ static void set_options(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &idle, sizeof idle);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unsent, sizeof unsent);
+}
+
+/* Starts to connect to one address. False with errno if that fails at once. */
+static bool start_connect(struct dial *dial, const struct resolver_address *address)
+{
+    const struct sockaddr *to = (const struct sockaddr *) &address->address;
+    dial->fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (dial->fd < 0)
+        return false;
+    set_options(dial->fd);
+    if (connect(dial->fd, to, address->size) < 0 && errno != EINPROGRESS)
+        return false;
+    ev_io_set(&dial->connecting, dial->fd, EV_WRITE);
+    ev_io_start(dial->loop, &dial->connecting);
+    timer_restart(dial->loop, &dial->timeout, CONNECT_S);
+    return true;
+}
+
+/* Tries the remaining addresses in turn; `error` is why the previous one failed. */
+static void try_next(struct dial *dial, int error)
+{
+    while (dial->next < dial->count) {
+        if (dial->fd >= 0)
+            close(dial->fd);
+        if (start_connect(dial, &dial->addresses[dial->next++]))
+            return;
+        error = errno;
+    }
+    report_failure(dial, strerror(error));
 }
 
 /* To a port of this host that nobody listens on, the kernel may choose that very port as the local
@@ -90,35 +117,6 @@ static void on_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
         report_failure(dial, "looking up the host name takes too long");
     else
         try_next(dial, ETIMEDOUT);
-}
-
-/* Starts to connect to one address. False with errno if that fails at once. */
-static bool start_connect(struct dial *dial, const struct resolver_address *address)
-{
-    const struct sockaddr *to = (const struct sockaddr *) &address->address;
-    dial->fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (dial->fd < 0)
-        return false;
-    set_options(dial->fd);
-    if (connect(dial->fd, to, address->size) < 0 && errno != EINPROGRESS)
-        return false;
-    ev_io_set(&dial->connecting, dial->fd, EV_WRITE);
-    ev_io_start(dial->loop, &dial->connecting);
-    timer_restart(dial->loop, &dial->timeout, CONNECT_S);
-    return true;
-}
-
-/* Tries the remaining addresses in turn; `error` is why the previous one failed. */
-static void try_next(struct dial *dial, int error)
-{
-    while (dial->next < dial->count) {
-        if (dial->fd >= 0)
-            close(dial->fd);
-        if (start_connect(dial, &dial->addresses[dial->next++]))
-            return;
-        error = errno;
-    }
-    report_failure(dial, strerror(error));
 }
 
 static void on_resolved(void *data, const struct resolver_address *addresses, unsigned count)

@@ -3,26 +3,21 @@
 
 #include "bms/bytes.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define NO_FRAME 9
 #define HEAD 5 /* t, identifier, size */
 
-static const char digits[] = "0123456789ABCDEF";
-
 size_t slcan_write(const struct can_message *frame, uint8_t out[SLCAN_LINE])
 {
-    size_t size = 0;
-    out[size++] = 't';
-    for (int shift = 8; shift >= 0; shift -= 4)
-        out[size++] = (uint8_t) digits[frame->id >> shift & 15];
-    out[size++] = (uint8_t) digits[frame->size];
-    for (unsigned i = 0; i < frame->size; i++) {
-        out[size++] = (uint8_t) digits[frame->data[i] >> 4];
-        out[size++] = (uint8_t) digits[frame->data[i] & 15];
-    }
-    out[size++] = '\r';
-    return size;
+    char line[SLCAN_LINE + 1];
+    int size = snprintf(line, sizeof line, "t%03X%u", frame->id & 0xFFFu, frame->size & 15u);
+    for (unsigned i = 0; i < frame->size; i++)
+        size += snprintf(line + size, 3, "%02X", frame->data[i]);
+    line[size++] = '\r';
+    memcpy(out, line, (size_t) size);
+    return (size_t) size;
 }
 
 /* Adapters may add a time stamp behind the data. */

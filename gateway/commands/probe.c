@@ -344,13 +344,12 @@ static bool is_scan(const char *port)
 
 static int scan_devices(const struct arguments *arguments)
 {
-    static const struct scan_events events = {.done = on_scanned};
     struct scanning scanning = {ev_default_loop(0), load_beside(arguments), EXIT_FAILED};
     char adapter[8] = "";
     snprintf(adapter, sizeof adapter, "%.*s", (int) strcspn(arguments->pack.port + 4, "/"),
              arguments->pack.port + 4);
     fprintf(stderr, "listening for %.0f s\n", SCAN_S);
-    struct scan *scan = scan_new(scanning.loop, adapter, &events, &scanning);
+    struct scan *scan = scan_new(scanning.loop, adapter, on_scanned, &scanning);
     ev_run(scanning.loop, 0);
     scan_free(scan);
     config_free(scanning.beside);

@@ -164,9 +164,8 @@ void setup_search(const char *port, bool all)
     struct report report = {
         .loop = ev_default_loop(0), .port = port, .tried = json_array(), .found = json_array()};
     if (strcmp(port, "ble:") == 0) {
-        static const struct scan_events events = {.done = on_scanned};
         report.devices = json_array();
-        struct scan *scan = scan_new(report.loop, "", &events, &report);
+        struct scan *scan = scan_new(report.loop, "", on_scanned, &report);
         ev_run(report.loop, 0);
         scan_free(scan);
     } else if (strchr(port, '\n') || !search(&report, all)) {

@@ -226,37 +226,6 @@ static void arm(struct bluez *bluez)
     timer_restart(bluez->loop, &bluez->due, at_once ? 0 : fmax(wait_s, 0));
 }
 
-static void list_on(struct bluez *bluez);
-
-static void process(struct bluez *bluez)
-{
-    int more = 1;
-    for (unsigned n = 0; n < AT_ONCE && more > 0 && !bluez->why[0]; n++)
-        if (bluez->list.answer)
-            list_on(bluez);
-        else
-            more = sd_bus_process(bluez->bus, NULL);
-    if (more < 0)
-        bluez_fail(bluez, BUS_ENDED);
-    bluez->events->settled(bluez->data);
-    if (bluez->bus && !bluez->why[0]) {
-        arm(bluez);
-    } else if (bluez->bus) { /* until it is closed */
-        ev_io_stop(bluez->loop, &bluez->ready);
-        ev_timer_stop(bluez->loop, &bluez->due);
-    }
-}
-
-static void on_ready(struct ev_loop *loop, ev_io *io, int revents)
-{
-    process(io->data);
-}
-
-static void on_due(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-    process(timer->data);
-}
-
 static void end_call(struct bluez_call *call, sd_bus_message *message)
 {
     struct bluez *bluez = call->bluez;
@@ -305,6 +274,35 @@ static void list_on(struct bluez *bluez)
     list->answer = NULL;
     end_call(list->call, answer);
     sd_bus_message_unref(answer);
+}
+
+static void process(struct bluez *bluez)
+{
+    int more = 1;
+    for (unsigned n = 0; n < AT_ONCE && more > 0 && !bluez->why[0]; n++)
+        if (bluez->list.answer)
+            list_on(bluez);
+        else
+            more = sd_bus_process(bluez->bus, NULL);
+    if (more < 0)
+        bluez_fail(bluez, BUS_ENDED);
+    bluez->events->settled(bluez->data);
+    if (bluez->bus && !bluez->why[0]) {
+        arm(bluez);
+    } else if (bluez->bus) { /* until it is closed */
+        ev_io_stop(bluez->loop, &bluez->ready);
+        ev_timer_stop(bluez->loop, &bluez->due);
+    }
+}
+
+static void on_ready(struct ev_loop *loop, ev_io *io, int revents)
+{
+    process(io->data);
+}
+
+static void on_due(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    process(timer->data);
 }
 
 static int on_objects(sd_bus_message *message, void *data, sd_bus_error *unused)

@@ -30,7 +30,7 @@ size_t victron_decrypt(const uint8_t *record, size_t size, const uint8_t key[VIC
 
 struct scan {
     struct ev_loop *loop;
-    const struct scan_events *events;
+    scan_done *done;
     void *data;
     ev_timer end;
 };
@@ -38,14 +38,13 @@ struct scan {
 static void on_end(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct scan *scan = timer->data;
-    scan->events->done(scan->data, NULL, 0, "this packgate was built without Bluetooth");
+    scan->done(scan->data, NULL, 0, "this packgate was built without Bluetooth");
 }
 
-struct scan *scan_new(struct ev_loop *loop, const char *adapter, const struct scan_events *events,
-                      void *data)
+struct scan *scan_new(struct ev_loop *loop, const char *adapter, scan_done *done, void *data)
 {
     struct scan *scan = alloc_zeroed(1, sizeof *scan);
-    *scan = (struct scan){.loop = loop, .events = events, .data = data};
+    *scan = (struct scan){.loop = loop, .done = done, .data = data};
     ev_timer_init(&scan->end, on_end, 0, 0);
     scan->end.data = scan;
     ev_timer_start(loop, &scan->end);

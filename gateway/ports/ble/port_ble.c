@@ -180,8 +180,33 @@ static void go(struct ble *ble, enum step step, double limit_s)
         ev_timer_stop(ble->port->loop, &ble->limit);
 }
 
-static void connect_device(struct ble *ble);
-static void subscribe(struct ble *ble);
+static void on_connected(void *data, const struct bluez_error *error)
+{
+    struct ble *ble = data;
+    if (error) {
+        char why[BLUEZ_WHY];
+        snprintf(why, sizeof why, "it does not let us connect: %s", bluez_explain(error));
+        lose_link(ble, why);
+    } else if (ble->step == CONNECTING) {
+        go(ble, RESOLVING, RESOLVE_S);
+    }
+}
+
+static void connect_device(struct ble *ble)
+{
+    if (ble->victron) {
+        bluez_fail(&ble->bluez, "it is a Victron device, which is heard and not connected to: "
+                                "protocol victron-ble, and a key_file");
+        return;
+    }
+    if (!bluez_claim(&ble->bluez, ble->device)) {
+        bluez_fail(&ble->bluez, "another packgate of this host uses it");
+        return;
+    }
+    go(ble, CONNECTING, CONNECT_S);
+    ble->resolved &= ble->connected;
+    bluez_call(&ble->bluez, ble->device, BLUEZ_DEVICE, "Connect", 2 * CONNECT_S, on_connected);
+}
 
 static void on_scanning(void *data, const struct bluez_error *error)
 {
@@ -236,34 +261,6 @@ static void look(struct ble *ble)
     bluez_list(&ble->bluez, on_listed);
 }
 
-static void on_connected(void *data, const struct bluez_error *error)
-{
-    struct ble *ble = data;
-    if (error) {
-        char why[BLUEZ_WHY];
-        snprintf(why, sizeof why, "it does not let us connect: %s", bluez_explain(error));
-        lose_link(ble, why);
-    } else if (ble->step == CONNECTING) {
-        go(ble, RESOLVING, RESOLVE_S);
-    }
-}
-
-static void connect_device(struct ble *ble)
-{
-    if (ble->victron) {
-        bluez_fail(&ble->bluez, "it is a Victron device, which is heard and not connected to: "
-                                "protocol victron-ble, and a key_file");
-        return;
-    }
-    if (!bluez_claim(&ble->bluez, ble->device)) {
-        bluez_fail(&ble->bluez, "another packgate of this host uses it");
-        return;
-    }
-    go(ble, CONNECTING, CONNECT_S);
-    ble->resolved &= ble->connected;
-    bluez_call(&ble->bluez, ble->device, BLUEZ_DEVICE, "Connect", 2 * CONNECT_S, on_connected);
-}
-
 /* Once its firmware has changed, BlueZ may remember services that a device no longer has, or none. What
  * was paired is left alone: its owner would have to pair it again. */
 static void give_up_module(struct ble *ble)
@@ -279,6 +276,8 @@ static void give_up_module(struct ble *ble)
                    : "it has none of the serial lines that are known (if it was paired: "
                      "bluetoothctl remove, then pair it again)");
 }
+
+static void subscribe(struct ble *ble);
 
 static void on_subscribed(void *data, const struct bluez_error *error)
 {
@@ -350,8 +349,36 @@ static void end_line(struct ble *ble)
     port_end_pair(ble->port);
 }
 
-static void open_ble(void *state);
-static void close_ble(void *state);
+static void open_ble(void *state)
+{
+    struct ble *ble = state;
+    if (bluez_open(&ble->bluez))
+        look(ble);
+    else
+        port_failed(ble->port, "the system bus (D-Bus) does not run");
+}
+
+/* BlueZ would keep the link, and the device would stay away from everybody else. */
+static void close_ble(void *state)
+{
+    struct ble *ble = state;
+    ev_timer_stop(ble->port->loop, &ble->limit);
+    if (ble->bluez.bus && ble->step >= CONNECTING && ble->device[0]) {
+        bluez_disconnect(&ble->bluez, ble->device);
+        ble->left_at = clock_now();
+    }
+    if (ble->step == OPEN && !ble->proven && ble->unanswered > 0)
+        ble->first_pair = ble->pair + 1;
+    bluez_close(&ble->bluez);
+    turn_end(&ble->turn);
+    end_line(ble);
+    ble->step = CLOSED;
+    ble->device[0] = ble->watched[0] = ble->refused[0] = '\0';
+    ble->early = ble->again = false;
+    ble->waited = ble->bonded = ble->writing = ble->heard = ble->victron = false;
+    ble->pending_size = 0;
+    ble->unanswered = ble->in_vain = 0;
+}
 
 static void on_settled(void *data)
 {
@@ -480,37 +507,6 @@ static void *create(struct port *port, const struct port_simulated *simulated)
     ev_init(&ble->limit, on_limit);
     ble->readable.data = ble->limit.data = ble;
     return ble;
-}
-
-static void open_ble(void *state)
-{
-    struct ble *ble = state;
-    if (bluez_open(&ble->bluez))
-        look(ble);
-    else
-        port_failed(ble->port, "the system bus (D-Bus) does not run");
-}
-
-/* BlueZ would keep the link, and the device would stay away from everybody else. */
-static void close_ble(void *state)
-{
-    struct ble *ble = state;
-    ev_timer_stop(ble->port->loop, &ble->limit);
-    if (ble->bluez.bus && ble->step >= CONNECTING && ble->device[0]) {
-        bluez_disconnect(&ble->bluez, ble->device);
-        ble->left_at = clock_now();
-    }
-    if (ble->step == OPEN && !ble->proven && ble->unanswered > 0)
-        ble->first_pair = ble->pair + 1;
-    bluez_close(&ble->bluez);
-    turn_end(&ble->turn);
-    end_line(ble);
-    ble->step = CLOSED;
-    ble->device[0] = ble->watched[0] = ble->refused[0] = '\0';
-    ble->early = ble->again = false;
-    ble->waited = ble->bonded = ble->writing = ble->heard = ble->victron = false;
-    ble->pending_size = 0;
-    ble->unanswered = ble->in_vain = 0;
 }
 
 const struct port_kind port_ble_kind = {

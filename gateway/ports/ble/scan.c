@@ -16,7 +16,7 @@
 
 struct scan {
     struct ev_loop *loop;
-    const struct scan_events *events;
+    scan_done *done;
     void *data;
     struct bluez bluez;
     ev_timer end;
@@ -104,31 +104,6 @@ static void on_object(void *data, const struct bluez_object *object)
         note_device(data, object);
 }
 
-static void finish(struct scan *scan, const char *why);
-
-static void on_settled(void *data)
-{
-    struct scan *scan = data;
-    if (bluez_why(&scan->bluez))
-        finish(scan, bluez_why(&scan->bluez));
-}
-
-static void on_begun(void *data, const struct bluez_error *error)
-{
-    struct scan *scan = data;
-    if (error)
-        bluez_fail(&scan->bluez, bluez_explain(error));
-    timer_restart(scan->loop, &scan->end, SCAN_S);
-}
-
-static void on_listed(void *data)
-{
-    struct scan *scan = data;
-    scan->begun = true;
-    bluez_watch(&scan->bluez, scan->bluez.adapter, true);
-    bluez_discover(&scan->bluez, on_begun);
-}
-
 static int compare(const void *a, const void *b)
 {
     const struct scan_device *left = a, *right = b;
@@ -159,7 +134,30 @@ static void finish(struct scan *scan, const char *why)
     ev_timer_stop(scan->loop, &scan->end);
     bluez_close(&scan->bluez);
     const unsigned count = why ? 0 : sort_out(scan);
-    scan->events->done(scan->data, scan->devices, count, why ? text : NULL);
+    scan->done(scan->data, scan->devices, count, why ? text : NULL);
+}
+
+static void on_settled(void *data)
+{
+    struct scan *scan = data;
+    if (bluez_why(&scan->bluez))
+        finish(scan, bluez_why(&scan->bluez));
+}
+
+static void on_begun(void *data, const struct bluez_error *error)
+{
+    struct scan *scan = data;
+    if (error)
+        bluez_fail(&scan->bluez, bluez_explain(error));
+    timer_restart(scan->loop, &scan->end, SCAN_S);
+}
+
+static void on_listed(void *data)
+{
+    struct scan *scan = data;
+    scan->begun = true;
+    bluez_watch(&scan->bluez, scan->bluez.adapter, true);
+    bluez_discover(&scan->bluez, on_begun);
 }
 
 static void on_end(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -171,13 +169,12 @@ static void on_end(struct ev_loop *loop, ev_timer *timer, int revents)
         finish(scan, scan->begun ? NULL : "the system bus (D-Bus) does not answer");
 }
 
-struct scan *scan_new(struct ev_loop *loop, const char *adapter, const struct scan_events *events,
-                      void *data)
+struct scan *scan_new(struct ev_loop *loop, const char *adapter, scan_done *done, void *data)
 {
     static const struct bluez_events bluez_events = {.object = on_object, .settled = on_settled};
     struct scan *scan = alloc_zeroed(1, sizeof *scan);
     scan->loop = loop;
-    scan->events = events;
+    scan->done = done;
     scan->data = data;
     bluez_init(&scan->bluez, loop, adapter, &bluez_events, scan);
     const bool open = bluez_open(&scan->bluez);

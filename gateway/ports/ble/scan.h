@@ -23,13 +23,11 @@ struct scan_device {
 
 struct scan;
 
-struct scan_events {
-    /** The scan is over; the devices are in the order of their signal, those with a guess first. `why` is why there
-     * are none; NULL: nothing went wrong. The scan may be freed from within. */
-    void (*done)(void *data, const struct scan_device *devices, unsigned count, const char *why);
-};
+/** The scan is over; the devices are in the order of their signal, those with a guess first. `why` is why there
+ * are none; NULL: nothing went wrong. The scan may be freed from within. */
+typedef void scan_done(void *data, const struct scan_device *devices, unsigned count,
+                       const char *why);
 
 /** Listens for SCAN_S on an adapter; "": the first one. */
-struct scan *scan_new(struct ev_loop *loop, const char *adapter, const struct scan_events *events,
-                      void *data);
+struct scan *scan_new(struct ev_loop *loop, const char *adapter, scan_done *done, void *data);
 void scan_free(struct scan *scan);

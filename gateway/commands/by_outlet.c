@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * `packgate export`: prints the history as CSV. packgate-outlet-history reads the database; this
- * command only finds the database, and asks a running gateway to write what it still has in
- * memory.
+ * The commands that programs of outlets carry out: `packgate export`, `notify` and `password`. packgate-outlet-history reads
+ * the database, packgate-outlet-notify implements the services, packgate-outlet-web writes the password file.
  */
 #include "asking.h"
 #include "command.h"
@@ -90,5 +89,51 @@ int command_export(int argc, char **argv)
     memcpy(list + count, argv + 1, (size_t) argc * sizeof *list);
     program_execute("history", list, "packgate");
     free(list);
+    return EXIT_FAILED;
+}
+
+static const char notify_usage[] =
+    "usage: packgate notify --test NAME [-c FILE]\n\n"
+    "Sends a test message by the section [notify NAME], as the gateway would, and reports whether "
+    "the service\n"
+    "has accepted it.\n\n"
+    "  -t, --test NAME     the section\n"
+    "  -c, --config FILE   the configuration, " CONFIG_DEFAULT " by default\n"
+    "  -h, --help\n"
+    "Exit status: 0 when it was sent, 1 when not, 2 for a wrong call.\n";
+
+int command_notify(int argc, char **argv)
+{
+    const char *path = CONFIG_DEFAULT, *name = NULL;
+    char file[PROGRAM_FILE_SIZE];
+    const struct option_row rows[] = {
+        {"test", 't', .text = &name}, {"config", 'c', .text = &path}, {0}};
+    options_parse(argc, argv, rows, argc, notify_usage);
+    if (!name || optind < argc) {
+        fprintf(stderr,
+                "packgate notify: expected --test and the NAME of a section [notify NAME]\n\n%s",
+                notify_usage);
+        return EXIT_USAGE;
+    }
+    struct config *config = config_load(path, stderr);
+    const bool found = config && program_put_section(config, "notify", name, file);
+    if (config && !found) {
+        fprintf(stderr, "packgate: %s has no [notify %s]%s", path, name,
+                config->notify_count ? "; there is" : "\n");
+        for (unsigned i = 0; i < config->notify_count; i++)
+            fprintf(stderr, "%s %s%s", i ? "," : "", config->notifies[i].outlet.name,
+                    i + 1 == config->notify_count ? "\n" : "");
+    }
+    config_free(config);
+    if (found)
+        program_execute("notify", (const char *[]){NULL, "test", file, NULL}, "packgate");
+    return EXIT_FAILED;
+}
+
+int command_password(int argc, char **argv)
+{
+    const char *list[] = {NULL, argv[0], argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL,
+                          NULL};
+    program_execute("web", list, "packgate");
     return EXIT_FAILED;
 }

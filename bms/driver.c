@@ -5,6 +5,8 @@
 #include "bytes.h"
 
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #define CELL_MV_MAX 6000
@@ -102,6 +104,17 @@ size_t bms_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, siz
     out->size = 0;
     return size > 0 || bms_talks(bms->driver) ? bms->driver->emulate(bms, pack, bytes, size, out)
                                               : 0;
+}
+
+void bms_print(struct bms_output *out, const char *format, ...)
+{
+    const size_t room = sizeof out->bytes - out->size;
+    va_list arguments;
+    va_start(arguments, format);
+    const int size = vsnprintf((char *) out->bytes + out->size, room, format, arguments);
+    va_end(arguments);
+    if (size > 0)
+        out->size += (size_t) size < room ? (size_t) size : room - 1;
 }
 
 bool bms_talks(const struct bms_driver *driver)

@@ -305,6 +305,10 @@ bool bms_cells_fit(const uint8_t *cells, unsigned count, double volts);
 size_t bms_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                    struct bms_output *out);
 
+/** Appends text to a reply, as printf. */
+void bms_print(struct bms_output *out, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /** Whether the device sends without being polled. */
 bool bms_talks(const struct bms_driver *driver);
 

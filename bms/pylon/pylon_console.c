@@ -9,7 +9,6 @@
 #include "pylon_text.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -537,18 +536,6 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 
 /* ---- emulator: a US5000, which shows its switches ---- */
 
-static void __attribute__((format(printf, 2, 3)))
-append_text(struct bms_output *out, const char *format, ...)
-{
-    va_list arguments;
-    size_t room = sizeof out->bytes - out->size;
-    va_start(arguments, format);
-    int size = vsnprintf((char *) out->bytes + out->size, room, format, arguments);
-    va_end(arguments);
-    if (size > 0)
-        out->size += (size_t) size < room ? (size_t) size : room - 1;
-}
-
 static long told(const struct pack *pack, enum pack_value id, double per_unit)
 {
     return pack_known(pack, id) ? lround(pack->value[id] * per_unit) : 0;
@@ -569,7 +556,7 @@ static void say_events(struct bms_output *out, const char *label, bool of_cells,
         size_t at = strlen(names);
         snprintf(names + at, sizeof names - at, " %s", events[i].name);
     }
-    append_text(out, " %-16s: 0x%X%s\r\r\n", label, bits, names);
+    bms_print(out, " %-16s: 0x%X%s\r\r\n", label, bits, names);
 }
 
 static void say_pwr(struct bms_output *out, int number, const struct pack *pack)
@@ -577,22 +564,21 @@ static void say_pwr(struct bms_output *out, int number, const struct pack *pack)
     static const char rule[] = " ----------------------------";
     static const char *const states[] = {
         [FLOW_IDLE] = "Idle", [FLOW_CHARGING] = "Charge", [FLOW_DISCHARGING] = "Dischg"};
-    append_text(out, " CFetState:%s\r\r\n DFetState:%s\r\r\n",
-                pack->value[CHARGE_MOS] > 0 ? "ON" : "OFF",
-                pack->value[DISCHARGE_MOS] > 0 ? "ON" : "OFF");
-    append_text(out, "%s\r\r\n Power  %d\r\r\n\r\r\n", rule, number);
-    append_text(out, " Voltage         : %-11ld mV\r\r\n", told(pack, VOLTAGE_V, 1000));
-    append_text(out, " Current         : %-11ld mA\r\r\n", told(pack, CURRENT_A, 1000));
-    append_text(out, " Temperature     : 25000       mC\r\r\n");
-    append_text(out, " Coulomb         : %-11ld %%\r\r\n", told(pack, SOC_PERCENT, 1));
-    append_text(out, " Total Coulomb   : %-11ld mAH\r\r\n", told(pack, RATED_AH, 1000));
-    append_text(out, " Real Coulomb    : %-11ld mAH\r\r\n", told(pack, FULL_AH, 1000));
-    append_text(out, " Basic Status    : %s\r\r\n", states[pack_flow(pack)]);
+    bms_print(out, " CFetState:%s\r\r\n DFetState:%s\r\r\n",
+              pack->value[CHARGE_MOS] > 0 ? "ON" : "OFF",
+              pack->value[DISCHARGE_MOS] > 0 ? "ON" : "OFF");
+    bms_print(out, "%s\r\r\n Power  %d\r\r\n\r\r\n", rule, number);
+    bms_print(out, " Voltage         : %-11ld mV\r\r\n", told(pack, VOLTAGE_V, 1000));
+    bms_print(out, " Current         : %-11ld mA\r\r\n", told(pack, CURRENT_A, 1000));
+    bms_print(out, " Temperature     : 25000       mC\r\r\n");
+    bms_print(out, " Coulomb         : %-11ld %%\r\r\n", told(pack, SOC_PERCENT, 1));
+    bms_print(out, " Total Coulomb   : %-11ld mAH\r\r\n", told(pack, RATED_AH, 1000));
+    bms_print(out, " Real Coulomb    : %-11ld mAH\r\r\n", told(pack, FULL_AH, 1000));
+    bms_print(out, " Basic Status    : %s\r\r\n", states[pack_flow(pack)]);
     say_events(out, "Bat Events", true, pack);
     say_events(out, "Power Events", false, pack);
-    append_text(out, " System Fault    : 0x%X\r\r\n",
-                pack->alarms_protection >> HARDWARE_FAULT & 1);
-    append_text(out, "%s\r\n", rule);
+    bms_print(out, " System Fault    : 0x%X\r\r\n", pack->alarms_protection >> HARDWARE_FAULT & 1);
+    bms_print(out, "%s\r\n", rule);
 }
 
 /* Fewer sensors than cells: several cells share one. */
@@ -627,9 +613,9 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
         return used;
     if (!known && bms_address(bms) != 1)
         return used; /* the first pack answers for all */
-    append_text(out, "%.*s\n\r@\r\r\n", (int) line.size, line.at);
+    bms_print(out, "%.*s\n\r@\r\r\n", (int) line.size, line.at);
     if (!known)
-        append_text(out, "Unknown command '%.*s' - try 'help'\r\n", (int) line.size, line.at);
+        bms_print(out, "Unknown command '%.*s' - try 'help'\r\n", (int) line.size, line.at);
     else if (command.step == STEP_PWR)
         say_pwr(out, (int) command.number, &derived);
     else if (command.step == STEP_BAT) {
@@ -638,32 +624,30 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
                              : 0;
         uint64_t mask =
             pack_known(&derived, BALANCE_MASK) ? (uint64_t) derived.value[BALANCE_MASK] : 0;
-        append_text(out,
-                    "Battery  Volt     Curr     Tempr    Base State   Volt. State  Curr. State  "
-                    "Temp. State  SOC          Coulomb      BAL\r\r\n");
+        bms_print(out, "Battery  Volt     Curr     Tempr    Base State   Volt. State  Curr. State  "
+                       "Temp. State  SOC          Coulomb      BAL\r\r\n");
         for (unsigned n = 0; n < cells; n++)
-            append_text(
-                out,
-                "%-8u %-8ld %-8ld %-8ld Idle         Normal       Normal       Normal       "
-                "%ld%%         %ld mAH      %c%s",
-                n, told(&derived, CELL_MV + n, 1), told(&derived, CURRENT_A, 1000),
-                cell_temp(&derived, n, cells), told(&derived, SOC_PERCENT, 1),
-                told(&derived, REMAINING_AH, 1000) + (long) n, mask >> n & 1 ? 'Y' : 'N',
-                n + 1 < cells ? "\r\r\n" : "\r\n");
+            bms_print(out,
+                      "%-8u %-8ld %-8ld %-8ld Idle         Normal       Normal       Normal       "
+                      "%ld%%         %ld mAH      %c%s",
+                      n, told(&derived, CELL_MV + n, 1), told(&derived, CURRENT_A, 1000),
+                      cell_temp(&derived, n, cells), told(&derived, SOC_PERCENT, 1),
+                      told(&derived, REMAINING_AH, 1000) + (long) n, mask >> n & 1 ? 'Y' : 'N',
+                      n + 1 < cells ? "\r\r\n" : "\r\n");
     } else if (command.step == STEP_INFO) {
-        append_text(out, "Device address      : %d\r\n\rManufacturer        : Pylon\r\n\r",
-                    (int) command.number);
-        append_text(out, "Device name         : %s\r\n\rMain Soft version   : %s\r\n\r",
-                    derived.text[MODEL], derived.text[FIRMWARE]);
-        append_text(out, "Barcode             : %s\r\n\r\rCell Number         : %ld\r\n",
-                    derived.text[SERIAL], told(&derived, CELL_COUNT, 1));
+        bms_print(out, "Device address      : %d\r\n\rManufacturer        : Pylon\r\n\r",
+                  (int) command.number);
+        bms_print(out, "Device name         : %s\r\n\rMain Soft version   : %s\r\n\r",
+                  derived.text[MODEL], derived.text[FIRMWARE]);
+        bms_print(out, "Barcode             : %s\r\n\r\rCell Number         : %ld\r\n",
+                  derived.text[SERIAL], told(&derived, CELL_COUNT, 1));
     } else {
-        append_text(out, "Device address %11d\r\r\nData Items      :      109\r\r\n",
-                    (int) command.number);
-        append_text(out, "CYCLE Times     : %8ld\r\r\nSOH             : %8ld\r\n",
-                    told(&derived, CYCLES, 1), told(&derived, SOH_PERCENT, 1));
+        bms_print(out, "Device address %11d\r\r\nData Items      :      109\r\r\n",
+                  (int) command.number);
+        bms_print(out, "CYCLE Times     : %8ld\r\r\nSOH             : %8ld\r\n",
+                  told(&derived, CYCLES, 1), told(&derived, SOH_PERCENT, 1));
     }
-    append_text(out, "%s\r$$\r\n\rpylon>", known ? "\rCommand completed successfully\r\n" : "");
+    bms_print(out, "%s\r$$\r\n\rpylon>", known ? "\rCommand completed successfully\r\n" : "");
     return used;
 }
 

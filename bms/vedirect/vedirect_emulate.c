@@ -3,12 +3,11 @@
 #include "vedirect.h"
 
 #include "bms/bytes.h"
+#include "bms/checksum.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
-#define DEFAULT_PRODUCT 0xA389
 #define FIRMWARE_WORD 0x0416
 #define ASYNC_EVERY 5 /* main blocks to one with a HEX record inside */
 
@@ -17,56 +16,26 @@ struct memory {
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
-struct writer {
-    struct bms_output *out;
-    uint8_t sum; /* of the text since the last checksum */
-};
-
-static void put_bytes(struct bms_output *out, const void *bytes, size_t size)
-{
-    if (out->size + size > sizeof out->bytes)
-        return;
-    memcpy(out->bytes + out->size, bytes, size);
-    out->size += size;
-}
-
-static void put_summed_text(struct writer *writer, const char *text)
-{
-    put_bytes(writer->out, text, strlen(text));
-    for (; *text; text++)
-        writer->sum = (uint8_t) (writer->sum + (uint8_t) *text);
-}
-
-static void put_field(struct writer *writer, const char *label, const char *value)
-{
-    put_summed_text(writer, "\r\n");
-    put_summed_text(writer, label);
-    put_summed_text(writer, "\t");
-    put_summed_text(writer, value);
-}
-
 /* Rounded; "---" for what is not known. */
-static void put_number_field(struct writer *writer, const char *label, double number)
+static void put_number(struct bms_output *out, const char *label, double number)
 {
-    char text[32] = "---";
-    if (!isnan(number))
-        snprintf(text, sizeof text, "%.0f", number == 0 ? 0.0 : round(number));
-    put_field(writer, label, text);
-}
-
-static void end_block(struct writer *writer)
-{
-    put_field(writer, "Checksum", "");
-    uint8_t check = (uint8_t) -writer->sum;
-    put_bytes(writer->out, &check, 1);
-    writer->sum = 0;
+    if (isnan(number))
+        bms_print(out, "\r\n%s\t---", label);
+    else
+        bms_print(out, "\r\n%s\t%.0f", label, number == 0 ? 0.0 : round(number));
 }
 
 static void put_record(struct bms_output *out, uint8_t command, const uint8_t *data, size_t size)
 {
-    uint8_t record[VEDIRECT_RECORD_MAX];
-    size_t written = vedirect_write_record(command, data, size, record);
-    put_bytes(out, record, written);
+    out->size += vedirect_write_record(command, data, size, out->bytes + out->size);
+}
+
+/* Ends the block from `start` on; `passed`: the sum of the records in it, which are no part of its text. */
+static void end_block(struct bms_output *out, size_t start, uint32_t passed)
+{
+    bms_print(out, "\r\nChecksum\t");
+    const uint32_t sum = sum_bytes(out->bytes + start, out->size - start);
+    out->bytes[out->size++] = (uint8_t) (passed - sum);
 }
 
 /* Whole Ah, as configured in a shunt; NaN if the pack has none. */
@@ -83,14 +52,11 @@ static double consumed_of(const struct pack *pack)
 
 static const struct vedirect_product *product_of_pack(const struct pack *pack)
 {
-    const struct vedirect_product *standard = &vedirect_products[0];
-    for (size_t i = 0; i < VEDIRECT_PRODUCTS; i++) {
+    static const struct vedirect_product usual = {0xA389, "SmartShunt 500A/50mV"};
+    for (size_t i = 0; i < VEDIRECT_PRODUCTS; i++)
         if (strcmp(vedirect_products[i].name, pack->text[MODEL]) == 0)
             return &vedirect_products[i];
-        if (vedirect_products[i].id == DEFAULT_PRODUCT)
-            standard = &vedirect_products[i];
-    }
-    return standard;
+    return &usual;
 }
 
 static bool is_bmv(const struct pack *pack)
@@ -108,37 +74,47 @@ static size_t put_value(const struct vedirect_number *row, const struct pack *pa
     return row->size;
 }
 
-static void put_main(struct memory *memory, const struct pack *pack, struct writer *writer)
+static void put_main(struct memory *memory, const struct pack *pack, struct bms_output *out)
 {
     const struct vedirect_product *product = product_of_pack(pack);
-    bool bmv = is_bmv(pack);
-    char text[16];
-    snprintf(text, sizeof text, "0x%X", product->id);
-    put_field(writer, "PID", text);
-    put_number_field(writer, "V", pack->value[VOLTAGE_V] * 1000);
+    const bool bmv = is_bmv(pack);
+    const double current_a = pack->value[CURRENT_A];
+    uint32_t passed = 0;
+    bms_print(out, "\r\nPID\t0x%X", product->id);
+    put_number(out, "V", pack->value[VOLTAGE_V] * 1000);
     if (pack_known(pack, TEMP_C))
-        put_number_field(writer, "T", pack->value[TEMP_C]);
-    put_number_field(writer, "I", pack->value[CURRENT_A] * 1000);
-    put_number_field(writer, "P", pack->value[VOLTAGE_V] * pack->value[CURRENT_A]);
+        put_number(out, "T", pack->value[TEMP_C]);
+    put_number(out, "I", current_a * 1000);
+    put_number(out, "P", pack->value[VOLTAGE_V] * current_a);
     if (++memory->blocks % ASYNC_EVERY == 0) {
         const struct vedirect_number *row = vedirect_find_number(VEDIRECT_VOLTAGE);
         uint8_t data[7] = {(uint8_t) row->id, (uint8_t) (row->id >> 8)};
-        put_record(writer->out, VEDIRECT_IS_ASYNC, data, 3 + put_value(row, pack, data + 3));
+        const size_t at = out->size;
+        put_record(out, VEDIRECT_IS_ASYNC, data, 3 + put_value(row, pack, data + 3));
+        passed = sum_bytes(out->bytes + at, out->size - at);
     }
-    put_number_field(writer, "CE", consumed_of(pack) * 1000);
-    put_number_field(writer, "SOC", pack->value[SOC_PERCENT] * 10);
-    double current_a = pack->value[CURRENT_A];
-    put_number_field(writer, "TTG",
-                     current_a < 0 ? fmin(-60 * pack->value[REMAINING_AH] / current_a, 14400) : -1);
-    put_field(writer, "Alarm", vedirect_told_reasons(pack) ? "ON" : "OFF");
-    if (bmv)
-        put_field(writer, "Relay", "OFF");
-    put_number_field(writer, "AR", vedirect_told_reasons(pack));
-    put_field(writer, "BMV", product->name + (bmv ? 4 : 0));
-    snprintf(text, sizeof text, "%04X", FIRMWARE_WORD);
-    put_field(writer, "FW", text);
-    put_field(writer, "MON", "0");
-    end_block(writer);
+    put_number(out, "CE", consumed_of(pack) * 1000);
+    put_number(out, "SOC", pack->value[SOC_PERCENT] * 10);
+    put_number(out, "TTG",
+               current_a < 0 ? fmin(-60 * pack->value[REMAINING_AH] / current_a, 14400) : -1);
+    bms_print(out, "\r\nAlarm\t%s%s", vedirect_told_reasons(pack) ? "ON" : "OFF",
+              bmv ? "\r\nRelay\tOFF" : "");
+    put_number(out, "AR", vedirect_told_reasons(pack));
+    bms_print(out, "\r\nBMV\t%s\r\nFW\t%04X\r\nMON\t0", product->name + (bmv ? 4 : 0),
+              FIRMWARE_WORD);
+    end_block(out, 0, passed);
+}
+
+/* The history of a simulated shunt is empty but for its cycles. */
+static void put_history(const struct pack *pack, struct bms_output *out)
+{
+    const size_t start = out->size;
+    for (unsigned n = 1; n <= 18; n++)
+        if (n == 4)
+            put_number(out, "H4", pack->value[CYCLES]);
+        else if (n != 13 && n != 14)
+            bms_print(out, "\r\nH%u\t0", n);
+    end_block(out, start, 0);
 }
 
 static size_t put_padded(const char *text, size_t size, uint8_t *bytes)
@@ -228,16 +204,9 @@ static void write_reply(const struct pack *pack, const struct vedirect_record *a
 size_t vedirect_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                         struct bms_output *out)
 {
-    struct writer writer = {out, 0};
     if (size == 0) {
-        put_main(bms_memory(bms), pack, &writer);
-        /* The history of a simulated shunt is empty but for its cycles. */
-        static const char *const labels[] = {"H1", "H2",  "H3",  "H4",  "H5",  "H6",  "H7",  "H8",
-                                             "H9", "H10", "H11", "H12", "H15", "H16", "H17", "H18"};
-        for (size_t i = 0; i < COUNT(labels); i++)
-            put_number_field(&writer, labels[i],
-                             strcmp(labels[i], "H4") == 0 ? pack->value[CYCLES] : 0);
-        end_block(&writer);
+        put_main(bms_memory(bms), pack, out);
+        put_history(pack, out);
         return 0;
     }
     if (bytes[0] != ':') {

@@ -50,7 +50,8 @@ static const struct bms_setting *setting_of(const struct order *order)
 
 static bool is_too_late(const struct order *order, double now)
 {
-    return now - order->queued_at > (order->switches.sets ? SETTING_VALID_S : ORDER_VALID_S);
+    /* A setting is read before it is written. */
+    return now - order->queued_at > (order->switches.sets ? 2 * ORDER_VALID_S : ORDER_VALID_S);
 }
 
 /* Within half a step: a reading is a whole number of steps and cannot be nearer. */

@@ -25,8 +25,7 @@
 #include "base/queue.h"
 #include "bms/switching.h"
 
-#define ORDER_LOOKS 3                       /* cycles until the new state must show */
-#define SETTING_VALID_S (2 * ORDER_VALID_S) /* a setting is read before it is written */
+#define ORDER_LOOKS 3 /* cycles until the new state must show */
 #define SETTING_LOOKS 5
 #define SETTING_RETURNS 3 /* how often the last of its requests is sent while nothing answers it */
 

@@ -6,9 +6,8 @@
 
 #include <math.h>
 
-#define ROUNDS_GOOD 2.5  /* rounds of a slow line that values are good for */
-#define ROUNDS_MOST_S 60 /* and no longer than that */
-#define SLOWEST_S 20     /* interval that silence leads to */
+#define ROUNDS_GOOD 2.5 /* rounds of a slow line that values are good for */
+#define SLOWEST_S 20    /* interval that silence leads to */
 
 struct poller *poller_new(const struct pack_config *config)
 {
@@ -80,7 +79,7 @@ double poller_stale_after(const struct poller *poller)
     if (poller->config->stale_fixed)
         return configured;
     double round_s = fmax(poller->pace.round_s, poller->pace.expected_s);
-    return fmax(configured, fmin(ROUNDS_GOOD * round_s, ROUNDS_MOST_S));
+    return fmax(configured, fmin(ROUNDS_GOOD * round_s, LATELY_S));
 }
 
 bool poller_stale(const struct poller *poller, double now)

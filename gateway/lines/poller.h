@@ -15,7 +15,7 @@
 #include "bms/driver.h"
 #include "config/config.h"
 
-#define LATELY_S 60 /* how long an answer, or damage, counts as recent */
+#define LATELY_S 60 /* an answer, damage, or values of a slow line are recent for so long */
 
 /* One step of the driver's plan for this pack. */
 struct poller_step {

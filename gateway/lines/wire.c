@@ -15,10 +15,9 @@
 
 #define BACKOFF_FIRST_S 0.5
 #define BACKOFF_MOST_S 30.0
-#define AWAY_S 5.0        /* after longer than this: warn, and expect another device */
-#define BLOCK 2048        /* bytes; after a full block more follow, */
-#define PAUSE_S 0.0125    /* read after this pause: 160 kB/s is more than any wire has */
-#define BLOCKS_AT_ONCE 32 /* more than a serial port's buffer holds */
+#define AWAY_S 5.0       /* after longer than this: warn, and expect another device */
+#define PAUSE_S 0.025    /* after a read of a longest frame; 174 kB/s is more than any wire has */
+#define READS_AT_ONCE 16 /* of a longest frame; more than a serial port's buffer holds */
 
 /* Passes bytes that may be shown to the log and to observers. */
 static void show(void *data, char direction, const uint8_t *bytes, size_t size)
@@ -162,7 +161,7 @@ bool wire_send(struct wire *wire, const uint8_t *bytes, size_t size, const uint8
 /* As read(2). */
 static ssize_t receive(struct wire *wire)
 {
-    uint8_t bytes[BLOCK];
+    uint8_t bytes[BMS_FRAME_MAX];
     errno = 0;
     const ssize_t size = read(wire->fd, bytes, sizeof bytes);
     if (size > 0) {
@@ -186,7 +185,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
     struct wire *wire = io->data;
     const ssize_t size = receive(wire);
-    if (!judge(wire, size, clock_now()) || size < BLOCK || wire->fd < 0)
+    if (!judge(wire, size, clock_now()) || size < BMS_FRAME_MAX || wire->fd < 0)
         return;
     ev_io_stop(loop, io);
     timer_restart(loop, &wire->pause, PAUSE_S);
@@ -200,8 +199,8 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int revents)
 
 bool wire_receive(struct wire *wire, double now)
 {
-    ssize_t size = BLOCK;
-    for (unsigned i = 0; i < BLOCKS_AT_ONCE && size > 0 && wire->fd >= 0; i++)
+    ssize_t size = BMS_FRAME_MAX;
+    for (unsigned i = 0; i < READS_AT_ONCE && size > 0 && wire->fd >= 0; i++)
         size = receive(wire);
     return wire->fd >= 0 && judge(wire, size, now);
 }

@@ -88,7 +88,6 @@ static ssize_t put_some(const char *text, size_t size)
     }
 }
 
-/* Returns how many bytes were written. */
 static size_t write_bytes(const char *text, size_t size)
 {
     size_t done = 0;

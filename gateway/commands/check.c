@@ -51,7 +51,6 @@ static const struct bms_driver *driver_of_line(const struct config *config,
     return NULL;
 }
 
-/* Where the warnings go. */
 struct report {
     struct mistakes *mistakes;
     const struct config *config;
@@ -319,8 +318,6 @@ void check_host(const struct config *config, struct mistakes *mistakes)
         look_at_names(&report, &config->entries[i]);
     }
 }
-
-/* Each writes a row of its table. */
 
 static void write_line(const struct config *config, const void *settings, FILE *out)
 {

@@ -103,7 +103,6 @@ static bool edit(struct demo *demo, const char *section, const char *key, const 
     return true;
 }
 
-/* Changes a key by "SECTION.KEY=VALUE". */
 static bool edit_by_option(struct demo *demo, const char *set)
 {
     char section[NAME_SIZE * 2], key[NAME_SIZE * 2];
@@ -125,7 +124,6 @@ static bool edit_path(struct demo *demo, const char *section, const char *key, c
     return edit(demo, section, key, path);
 }
 
-/* Appends the script of the scenario to the options of its line. */
 static bool add_scenario(struct demo *demo)
 {
     struct config *config = config_parse(demo->text, "demo.ini", stderr);

@@ -22,7 +22,6 @@
 #define AD_MAKER 0xFF
 #define AD_VICTRON 0x02E1
 
-/* The parser's position, and its error message. */
 struct reader {
     struct exchange *exchange;
     unsigned line;

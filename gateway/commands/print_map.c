@@ -420,35 +420,33 @@ static unsigned gather(const struct view_config *view, struct row *rows)
     return count;
 }
 
-static void print_md(const struct view_config *view, const struct row *rows, unsigned count,
-                     FILE *out)
+static void print_md(const struct view_config *view, const struct row *rows, unsigned count)
 {
-    fprintf(out, "# View %s\n\nUnit ", view->name);
+    printf("# View %s\n\nUnit ", view->name);
     for (unsigned i = 0; i < view->units.count; i++)
-        fprintf(out, "%s%u", i > 0 ? ", " : "", view->units.id[i]);
+        printf("%s%u", i > 0 ? ", " : "", view->units.id[i]);
     for (unsigned i = 0; i < view->listen.count; i++)
-        fprintf(out, "%s%s", i > 0 ? ", " : " on ", view->listen.at[i]);
+        printf("%s%s", i > 0 ? ", " : " on ", view->listen.at[i]);
     if (view->source[0])
-        fprintf(out, "; values are those of %s unless a row names another", view->source);
-    fprintf(out, ". Functions 3 and 4, addresses from 0; all others are rejected with "
-                 "exception 2.\n\n"
-                 "| address | registers | type | bit | what | unit | |\n"
-                 "|---|---|---|---|---|---|---|\n");
+        printf("; values are those of %s unless a row names another", view->source);
+    printf(". Functions 3 and 4, addresses from 0; all others are rejected with "
+           "exception 2.\n\n"
+           "| address | registers | type | bit | what | unit | |\n"
+           "|---|---|---|---|---|---|---|\n");
     for (const struct row *row = rows; row < rows + count; row++) {
-        fprintf(out, "| %u | %u | %s%s%s | ", row->address, row->count, row->type,
-                row->word_order[0] ? ", " : "", row->word_order);
+        printf("| %u | %u | %s%s%s | ", row->address, row->count, row->type,
+               row->word_order[0] ? ", " : "", row->word_order);
         if (row->bit >= 0)
-            fprintf(out, "%d", row->bit);
-        fputs(" | ", out);
+            printf("%d", row->bit);
+        printf(" | ");
         /* A vertical bar would end the table cell. */
         for (const char *c = row->name; *c; c++)
-            fprintf(out, *c == '|' ? "\\%c" : "%c", *c);
-        fprintf(out, " | %s | %s |\n", row->unit, row->meaning);
+            printf(*c == '|' ? "\\%c" : "%c", *c);
+        printf(" | %s | %s |\n", row->unit, row->meaning);
     }
 }
 
-static void print_json(const struct view_config *view, const struct row *rows, unsigned count,
-                       FILE *out)
+static void print_json(const struct view_config *view, const struct row *rows, unsigned count)
 {
     json_t *array = json_array(), *units = json_array();
     for (unsigned i = 0; i < view->units.count; i++)
@@ -463,37 +461,34 @@ static void print_json(const struct view_config *view, const struct row *rows, u
             json_object_set_new(object, "bit", json_integer(row->bit));
         json_array_append_new(array, object);
     }
-    json_dumpf(array, out, JSON_INDENT(2));
-    fputc('\n', out);
+    json_dumpf(array, stdout, JSON_INDENT(2));
+    putchar('\n');
     json_decref(units);
     json_decref(array);
 }
 
 /* Doubles quotation marks. */
-static void print_quoted(const char *text, FILE *out)
+static void print_quoted(const char *text)
 {
-    fputc('"', out);
+    putchar('"');
     for (; *text; text++)
-        fprintf(out, *text == '"' ? "\"%c" : "%c", *text);
-    fputc('"', out);
+        printf(*text == '"' ? "\"%c" : "%c", *text);
+    putchar('"');
 }
 
-static void print_csv(const struct view_config *view, const struct row *rows, unsigned count,
-                      FILE *out)
+static void print_csv(const struct view_config *view, const struct row *rows, unsigned count)
 {
-    fputs(
-        "table,block,address,name,type,bit,count,unit,scale,shift,access,word_order,description\n",
-        out);
+    puts("table,block,address,name,type,bit,count,unit,scale,shift,access,word_order,description");
     for (const struct row *row = rows; row < rows + count; row++) {
-        fprintf(out, "holding,%s,%u,", view->name, row->address);
-        print_quoted(row->name, out);
-        fprintf(out, ",%s,", row->type);
+        printf("holding,%s,%u,", view->name, row->address);
+        print_quoted(row->name);
+        printf(",%s,", row->type);
         if (row->bit >= 0)
-            fprintf(out, "%d", row->bit);
-        fprintf(out, ",%u,\"%s\",%g,%g,r,%s,", row->count, row->unit, row->scale, row->shift,
-                row->word_order);
-        print_quoted(row->meaning, out);
-        fputc('\n', out);
+            printf("%d", row->bit);
+        printf(",%u,\"%s\",%g,%g,r,%s,", row->count, row->unit, row->scale, row->shift,
+               row->word_order);
+        print_quoted(row->meaning);
+        putchar('\n');
     }
 }
 
@@ -501,8 +496,7 @@ static int print_view(const struct config *config, const char *format, const cha
 {
     static const struct {
         const char *format;
-        void (*print)(const struct view_config *view, const struct row *rows, unsigned count,
-                      FILE *out);
+        void (*print)(const struct view_config *view, const struct row *rows, unsigned count);
     } printers[] = {{"md", print_md}, {"json", print_json}, {"csv", print_csv}};
     const struct view_config *view = config_struct_find(config, &view_section, name);
     size_t i = 0;
@@ -521,7 +515,7 @@ static int print_view(const struct config *config, const char *format, const cha
         return EXIT_USAGE;
     }
     struct row *rows = alloc_zeroed(view->register_count + 2 * VIEW_FILLS, sizeof *rows);
-    printers[i].print(view, rows, gather(view, rows), stdout);
+    printers[i].print(view, rows, gather(view, rows));
     free(rows);
     return EXIT_DONE;
 }

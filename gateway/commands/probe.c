@@ -213,7 +213,6 @@ static void on_done(void *data, const struct search_found *found, const char *wh
     ev_break(probing->loop, EVBREAK_ALL);
 }
 
-/* Prints the configuration, or writes it to the file of --output. */
 static bool print_found(const struct probing *probing, const struct config *beside)
 {
     const char *path = probing->arguments->output;

@@ -31,33 +31,31 @@ static bool can_listen(const struct bms_driver *driver)
     return bms_talks(driver) || driver->question;
 }
 
-static void print_makes(FILE *out)
+static void print_makes(void)
 {
-    fprintf(out, "| makes and boards | `protocol` | port |\n|---|---|---|\n");
+    printf("| makes and boards | `protocol` | port |\n|---|---|---|\n");
     const struct bms_driver *driver;
     for (size_t i = 0; (driver = driver_at(i)); i++) {
-        fprintf(out, "| %s | `%s` | %s", driver->guide.makes, driver->name, driver->guide.port);
+        printf("| %s | `%s` | %s", driver->guide.makes, driver->name, driver->guide.port);
         if (!driver->advertises) /* a device that only advertises has no baud rate */
-            fprintf(out, ", %u", driver->line.baud);
-        fprintf(out, " |\n");
+            printf(", %u", driver->line.baud);
+        printf(" |\n");
     }
 }
 
-static void print_page(FILE *out)
+static void print_page(void)
 {
-    fprintf(out,
-            "# Packs and protocols\n"
-            "\n"
-            "<!-- Written by `packgate protocols --format md` (make docs): edit the drivers. -->\n"
-            "\n"
-            "Makes and boards are on the left; the middle column is the value for `protocol`. Many "
-            "batteries contain a BMS of another make:\n"
-            "look for the name of the maker's app. [wiring.md](wiring.md) describes ports, "
-            "adapters and serial servers.\n"
-            "\n");
-    print_makes(out);
-    fprintf(
-        out,
+    printf("# Packs and protocols\n"
+           "\n"
+           "<!-- Written by `packgate protocols --format md` (make docs): edit the drivers. -->\n"
+           "\n"
+           "Makes and boards are on the left; the middle column is the value for `protocol`. Many "
+           "batteries contain a BMS of another make:\n"
+           "look for the name of the maker's app. [wiring.md](wiring.md) describes ports, "
+           "adapters and serial servers.\n"
+           "\n");
+    print_makes();
+    printf(
         "\n"
         "## Wires and settings\n"
         "\n"
@@ -72,44 +70,43 @@ static void print_page(FILE *out)
         "|---|---|---|---|---|---|---|\n");
     const struct bms_driver *driver;
     for (size_t i = 0; (driver = driver_at(i)); i++) {
-        fprintf(out, "| `%s` | %s | ", driver->name, driver->guide.wires);
+        printf("| `%s` | %s | ", driver->name, driver->guide.wires);
         if (driver->advertises)
-            fprintf(out, "- | ");
+            printf("- | ");
         else
-            fprintf(out, "%u | ", driver->line.baud);
-        fprintf(out, "%s | ", driver->guide.setting ? driver->guide.setting : "-");
+            printf("%u | ", driver->line.baud);
+        printf("%s | ", driver->guide.setting ? driver->guide.setting : "-");
         if (bms_is_alone(driver))
-            fprintf(out, "one per line");
+            printf("one per line");
         else
-            fprintf(out, "%d…%d", driver->address.min, driver->address.max);
+            printf("%d…%d", driver->address.min, driver->address.max);
         if (driver->guide.address)
-            fprintf(out, "%s%s", bms_is_alone(driver) ? ". " : "; ", driver->guide.address);
+            printf("%s%s", bms_is_alone(driver) ? ". " : "; ", driver->guide.address);
         /* Limits of a variant are in the note of the protocol. */
         const char *switching = driver->guide.switching ? driver->guide.switching : "yes";
-        fprintf(out, " | %s | %s |\n", driver->control ? switching : "no",
-                can_listen(driver) ? "yes" : "no");
+        printf(" | %s | %s |\n", driver->control ? switching : "no",
+               can_listen(driver) ? "yes" : "no");
     }
-    fprintf(out, "\n"
-                 "The CAN port and the inverter port of a BMS are not supported. For Bluetooth "
-                 "modules of Daly, JBD and JK packs see [bluetooth.md](bluetooth.md).\n");
+    printf("\n"
+           "The CAN port and the inverter port of a BMS are not supported. For Bluetooth "
+           "modules of Daly, JBD and JK packs see [bluetooth.md](bluetooth.md).\n");
 }
 
-static void print_text(FILE *out)
+static void print_text(void)
 {
     const struct bms_driver *driver;
     for (size_t i = 0; (driver = driver_at(i)); i++) {
-        fprintf(out, "%-16s %s\n%16s %s; ", driver->name, driver->guide.makes, "",
-                driver->guide.port);
+        printf("%-16s %s\n%16s %s; ", driver->name, driver->guide.makes, "", driver->guide.port);
         if (!driver->advertises)
-            fprintf(out, "%u baud; ", driver->line.baud);
+            printf("%u baud; ", driver->line.baud);
         if (bms_is_alone(driver))
-            fprintf(out, "one per line");
+            printf("one per line");
         else
-            fprintf(out, "address %d to %d", driver->address.min, driver->address.max);
+            printf("address %d to %d", driver->address.min, driver->address.max);
         for (unsigned v = 0; driver->variants && driver->variants[v]; v++)
-            fprintf(out, "%s%s", v == 0 ? "; variant " : ", ", driver->variants[v]);
-        fprintf(out, "%s%s\n", driver->control ? "; switches" : "",
-                can_listen(driver) ? "; can be listened to" : "");
+            printf("%s%s", v == 0 ? "; variant " : ", ", driver->variants[v]);
+        printf("%s%s\n", driver->control ? "; switches" : "",
+               can_listen(driver) ? "; can be listened to" : "");
     }
 }
 
@@ -148,25 +145,25 @@ static json_t *json_of_driver(const struct bms_driver *driver)
     return object;
 }
 
-static void print_json(FILE *out)
+static void print_json(void)
 {
     json_t *list = json_array();
     for (size_t i = 0; driver_at(i); i++)
         json_array_append_new(list, json_of_driver(driver_at(i)));
-    json_print(out, list, true);
+    json_print(stdout, list, true);
 }
 
 int command_protocols(int argc, char **argv)
 {
     static const struct {
         const char *name;
-        void (*print)(FILE *out);
+        void (*print)(void);
     } formats[] = {
         {"text", print_text}, {"json", print_json}, {"md", print_page}, {"makes", print_makes}};
     const char *format = "text";
     const struct option_row rows[] = {{"format", 'f', .text = &format}, {0}};
     options_parse(argc, argv, rows, 0, usage);
-    void (*print)(FILE * out) = NULL;
+    void (*print)(void) = NULL;
     for (size_t i = 0; i < COUNT(formats); i++)
         if (strcmp(format, formats[i].name) == 0)
             print = formats[i].print;
@@ -174,6 +171,6 @@ int command_protocols(int argc, char **argv)
         fprintf(stderr, "packgate: unknown format '%s'\n\n%s", format, usage);
         return EXIT_USAGE;
     }
-    print(stdout);
+    print();
     return EXIT_DONE;
 }

@@ -50,7 +50,6 @@ static const char usage[] =
     "Exit status: 0, 1 when a pack did not answer in time or the configuration is wrong, 2 for a "
     "wrong call.\n";
 
-/* The command line. */
 struct arguments {
     const char *config;
     struct option_pack pack; /* without a port: of the configuration */

@@ -37,7 +37,6 @@ static const char usage[] =
     "      --debug        logs the frames on the lines\n"
     "Exit status: 0 after a signal, 1 when it cannot start, 2 for a wrong call.\n";
 
-/* The running gateway and its configuration. */
 struct running {
     const char *path;
     struct overview_host host;
@@ -48,7 +47,6 @@ struct running {
     ev_timer watchdog;
 };
 
-/* Mistakes are logged like all messages. */
 static struct config *load_from(struct running *running, const char *path)
 {
     struct config *config = config_file_load(&running->file, path, clock_now());

@@ -62,7 +62,6 @@ static const char inverter_usage[] =
 
 #define ROOM 4096 /* bytes of an answer to the inverter */
 
-/* The command line. */
 struct arguments {
     struct option_pack pack;
     const char *count, *tcp, *link, *options;
@@ -81,21 +80,21 @@ struct simulation {
     const char *link;   /* the link that was created; NULL: none */
 };
 
-static void print_protocols(FILE *out)
+static void print_protocols(void)
 {
-    fputs("\nProtocols, their addresses and variants:\n", out);
+    puts("\nProtocols, their addresses and variants:");
     for (size_t i = 0; bms_drivers[i]; i++) {
         const struct bms_driver *driver = bms_drivers[i];
         char range[40] = "";
         if (bms_has_address(driver))
             snprintf(range, sizeof range, "%d-%d", driver->address.min, driver->address.max);
-        fprintf(out, "  %-16s %-8s", driver->name, range);
+        printf("  %-16s %-8s", driver->name, range);
         for (const char *const *name = driver->variants; name && *name; name++)
-            fprintf(out, " %s", *name);
-        fputc('\n', out);
+            printf(" %s", *name);
+        putchar('\n');
     }
-    fprintf(out, "  %-16s %d-%d     with --map\n", modbus_user_driver.name,
-            modbus_user_driver.address.min, modbus_user_driver.address.max);
+    printf("  %-16s %d-%d     with --map\n", modbus_user_driver.name,
+           modbus_user_driver.address.min, modbus_user_driver.address.max);
 }
 
 __attribute__((format(printf, 1, 2))) static bool reject(const char *format, ...)
@@ -182,7 +181,7 @@ static int parse_simulate_options(int argc, char **argv, struct arguments *argum
     if (status >= 0)
         fputs(usage, status == EXIT_DONE ? stdout : stderr);
     if (status == EXIT_DONE) {
-        print_protocols(stdout);
+        print_protocols();
         fputs("\nOptions: key, range, default, meaning:\n", stdout);
         simulator_options_print(stdout);
     }

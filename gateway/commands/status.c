@@ -57,7 +57,6 @@ static void write_since(FILE *out, const json_t *object, const char *name, doubl
     fprintf(out, "\t%s", duration_words(fmax(now - asking_number(object, name), 0), span));
 }
 
-/* The last error and its age. */
 static void write_error(FILE *out, const json_t *object, double now)
 {
     const char *words = asking_text(object, "error");

@@ -61,7 +61,6 @@ enum { NUMBERS = sizeof numbers / sizeof numbers[0] };
 
 #define ALARM_PREFIX "alarm."
 
-/* The text being parsed, and where to report an error. */
 struct parser {
     struct simulator_options *options;
     double after_s, until_s; /* options of these times are set, the others are only checked */

@@ -37,7 +37,6 @@
 #define PIECE_MOST 32    /* bytes of a piece, for a reply that comes in pieces */
 #define PIECE_MOST_MS 10
 
-/* One BMS on the bus. */
 struct member {
     struct bms bms;
     struct battery battery;
@@ -51,7 +50,6 @@ struct ear {
     uint8_t bytes[EAR_SIZE];
 };
 
-/* Bytes to be sent. */
 struct slot {
     struct slot *next;
     double due;
@@ -462,7 +460,6 @@ static void send_unsolicited(struct simulator *simulator, struct member *member)
                                member->options.delay_ms / 1e3);
 }
 
-/* Sets the options whose time has come. */
 static void change_options(struct simulator *simulator, double after_s, double until_s)
 {
     simulator_options_change(simulator->text, -1, after_s, until_s, &simulator->options);

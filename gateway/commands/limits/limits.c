@@ -249,7 +249,6 @@ static bool past_next(void *data, struct past_row *row)
     return true;
 }
 
-/* What to print, and how. */
 struct print {
     const struct limits_config *limits;
     const struct bank_config *bank; /* NULL: of a pack */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "port_list.h"
 
-#include <dirent.h>
+#include <glob.h>
 #include <libserialport.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -81,45 +81,28 @@ static void copy_text(char out[PORT_TEXT], const char *text)
     snprintf(out, PORT_TEXT, "%s", text ? text : "");
 }
 
-static int is_link(const struct dirent *entry)
-{
-    return entry->d_name[0] != '.';
-}
-
-/* Sets `name` to the first link in `folder` that points to the device. False: there is none. */
-static bool find_link(struct port_listed *port, const char *folder)
-{
-    struct dirent **entries;
-    const int count = scandir(folder, &entries, is_link, alphasort);
-    char *device = realpath(port->device, NULL);
-    bool found = false;
-    for (int i = 0; i < count; i++) {
-        char path[PATH_MAX + sizeof entries[i]->d_name];
-        snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
-        char *target = found || !device ? NULL : realpath(path, NULL);
-        if (target && strcmp(target, device) == 0 && strlen(path) < sizeof port->name) {
-            snprintf(port->name, sizeof port->name, "%.*s", (int) sizeof port->name - 1, path);
-            found = true;
-        }
-        free(target);
-        free(entries[i]);
-    }
-    if (count >= 0)
-        free(entries);
-    free(device);
-    return found;
-}
-
 void port_list_name(struct port_listed *port, const char *folder)
 {
     static const char *const kinds[] = {"by-id", "by-path"};
+    char *device = realpath(port->device, NULL);
+    glob_t links = {0};
     snprintf(port->name, sizeof port->name, "%s", port->device);
     for (size_t i = 0; i < COUNT(kinds); i++) {
-        char path[PATH_MAX];
-        snprintf(path, sizeof path, "%s/%s", folder, kinds[i]);
-        if (find_link(port, path))
-            return;
+        char pattern[PATH_MAX];
+        snprintf(pattern, sizeof pattern, "%s/%s/*", folder, kinds[i]);
+        glob(pattern, i > 0 ? GLOB_APPEND : 0, NULL, &links);
     }
+    bool found = !device;
+    for (size_t i = 0; i < links.gl_pathc && !found; i++) {
+        char *target = realpath(links.gl_pathv[i], NULL);
+        found =
+            target && strcmp(target, device) == 0 && strlen(links.gl_pathv[i]) < sizeof port->name;
+        if (found)
+            strcpy(port->name, links.gl_pathv[i]);
+        free(target);
+    }
+    globfree(&links);
+    free(device);
 }
 
 static void describe_port(struct port_listed *port, const struct sp_port *known)

@@ -154,39 +154,22 @@ static void tell_interfaces(struct bluez *bluez, sd_bus_message *message, const 
 }
 
 /* Every user of the bus may send us a signal that claims to be BlueZ'. */
-static bool is_from_bluez(const struct bluez *bluez, sd_bus_message *message)
-{
-    const char *sender = sd_bus_message_get_sender(message);
-    return bluez->owner[0] && sender && strcmp(sender, bluez->owner) == 0;
-}
-
-static int on_added(sd_bus_message *message, void *data, sd_bus_error *unused)
-{
-    struct bluez *bluez = data;
-    const char *path;
-    if (is_from_bluez(bluez, message) && sd_bus_message_read_basic(message, 'o', &path) > 0)
-        tell_interfaces(bluez, message, path, NULL);
-    return 0;
-}
-
-static int on_removed(sd_bus_message *message, void *data, sd_bus_error *unused)
-{
-    struct bluez *bluez = data;
-    const char *path;
-    if (is_from_bluez(bluez, message) && sd_bus_message_read_basic(message, 'o', &path) > 0)
-        bluez_report_gone(bluez, path);
-    return 0;
-}
-
-static int on_changed(sd_bus_message *message, void *data, sd_bus_error *unused)
+static int on_signal(sd_bus_message *message, void *data, sd_bus_error *unused)
 {
     struct bluez *bluez = data;
     struct bluez_object object = {.path = sd_bus_message_get_path(message)};
-    if (!is_from_bluez(bluez, message) ||
-        sd_bus_message_read_basic(message, 's', &object.interface) <= 0)
+    const char *sender = sd_bus_message_get_sender(message), *path;
+    if (!bluez->owner[0] || !sender || strcmp(sender, bluez->owner) != 0)
         return 0;
-    read_properties(message, &object);
-    bluez_report(bluez, &object);
+    if (sd_bus_message_read_basic(message, 's', &object.interface) > 0) {
+        read_properties(message, &object);
+        bluez_report(bluez, &object);
+    } else if (sd_bus_message_read_basic(message, 'o', &path) > 0) {
+        if (sd_bus_message_is_signal(message, MANAGER, "InterfacesAdded"))
+            tell_interfaces(bluez, message, path, NULL);
+        else
+            bluez_report_gone(bluez, path);
+    }
     return 0;
 }
 
@@ -373,7 +356,7 @@ void bluez_watch(struct bluez *bluez, const char *path, bool below)
              "type='signal',sender='" SERVICE "',interface='" PROPERTIES
              "',member='PropertiesChanged',%s='%s'",
              below ? "path_namespace" : "path", path);
-    match(bluez, rule, on_changed);
+    match(bluez, rule, on_signal);
     arm(bluez);
 }
 
@@ -495,12 +478,7 @@ bool bluez_open(struct bluez *bluez)
           "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
           "member='NameOwnerChanged',arg0='" SERVICE "'",
           on_owner);
-    match(bluez,
-          "type='signal',sender='" SERVICE "',interface='" MANAGER "',member='InterfacesAdded'",
-          on_added);
-    match(bluez,
-          "type='signal',sender='" SERVICE "',interface='" MANAGER "',member='InterfacesRemoved'",
-          on_removed);
+    match(bluez, "type='signal',sender='" SERVICE "',interface='" MANAGER "'", on_signal);
     arm(bluez);
     return true;
 }

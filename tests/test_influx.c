@@ -427,7 +427,7 @@ TEST(levels)
     pack = (struct influx_pack){.pack = &known, .tags = "packgate,pack=shed"};
     recent_init(&pack.recent, 100, false);
     struct influx_config config = {.interval_s = 10, .recent_s = 60, .minutes_s = 240};
-    struct backlog backlog = {&config, &pack, 1, NOW, NOW + 10000};
+    struct backlog backlog = {&config, &pack, 1, NOW, NOW + 10000, NULL, NULL};
     struct batch batch = {.rows = 0};
     struct query *query = query_open(path, why, sizeof why);
     assert_non_null(query);
@@ -503,7 +503,7 @@ TEST(short_memory)
     for (int s = 0; s < 60; s++)
         recent_add(&pack.recent, &values, &(struct map_status){.charged_wh = NAN}, NOW + s);
     const struct influx_config config = {.interval_s = 10};
-    struct backlog backlog = {&config, &pack, 1, NOW + 60, NOW};
+    struct backlog backlog = {&config, &pack, 1, NOW + 60, NOW, NULL, NULL};
     struct batch batch = {.rows = 0};
     const pid_t child = fork();
     if (child == 0) {
@@ -539,7 +539,7 @@ TEST(memory)
         recent_add(&pack.recent, &values, &(struct map_status){.charged_wh = NAN}, NOW + s);
     }
     const struct influx_config config = {.interval_s = 10, .recent_s = 3600, .minutes_s = 86400};
-    struct backlog backlog = {&config, &pack, 1, NOW + 60, NOW};
+    struct backlog backlog = {&config, &pack, 1, NOW + 60, NOW, NULL, NULL};
     struct batch batch = {.rows = 0};
     struct query *query = query_open(path, why, sizeof why);
     assert_int_equal(backlog_read(&backlog, query, NOW, NOW + 50, 1 << 20, &batch, why, sizeof why),

@@ -4,26 +4,18 @@
 #include <math.h>
 #include <stdio.h>
 
-/* Reads rows of one pack into the batch. */
-struct reading {
-    struct backlog *backlog;
-    struct influx_pack *pack;
-    struct batch *batch;
-    int64_t from, to;
-};
-
 static int64_t round_down(int64_t t, int64_t step)
 {
     return t - t % step;
 }
 
-static void write_row(struct reading *reading, const struct history_row *row)
+static void write_row(const struct backlog *backlog, const struct history_row *row)
 {
     struct pack values;
-    points_of_row(row, &reading->pack->pack->values, false, &values);
+    points_of_row(row, &backlog->pack->pack->values, false, &values);
     const struct points points = {
-        .tags = reading->pack->tags,
-        .layout = reading->backlog->config->layout,
+        .tags = backlog->pack->tags,
+        .layout = backlog->config->layout,
         .t = row->t,
         .values = &values,
         .allowed = points_allowed(row),
@@ -31,19 +23,19 @@ static void write_row(struct reading *reading, const struct history_row *row)
         .age_s = NAN,
         .all_alarms = row->t % 60 == 0,
     };
-    points_write(batch_row(reading->batch), &points);
-    batch_end_row(reading->batch);
+    points_write(batch_row(backlog->batch), &points);
+    batch_end_row(backlog->batch);
 }
 
 /* Rows of memory (`query` NULL), or of a level of the history; several are joined if values are sent less often. False: they
  * cannot be read. */
-static bool write_rows(struct reading *reading, struct query *query, enum history_level level,
+static bool write_rows(const struct backlog *backlog, struct query *query, enum history_level level,
                        int64_t from, int64_t to)
 {
     const int64_t step = query ? history_levels[level].step : 1;
-    const int64_t width = later((int64_t) reading->backlog->config->interval_s, step);
+    const int64_t width = later((int64_t) backlog->config->interval_s, step);
     struct recent_reader rows;
-    struct query_ask ask = {.pack = reading->pack->pack->source.name,
+    struct query_ask ask = {.pack = backlog->pack->pack->source.name,
                             .level = level,
                             .from = round_down(from, step),
                             .to = to};
@@ -51,19 +43,20 @@ static bool write_rows(struct reading *reading, struct query *query, enum histor
         return true;
     query_want_all(&ask, MAX_CELLS, true);
     ask.wanted[ROW_FLAGS] = true;
-    recent_begin(&rows, &reading->pack->recent, query, &ask, query ? INT64_MAX : from, width);
+    recent_begin(&rows, &backlog->pack->recent, query, &ask, query ? INT64_MAX : from, width);
     for (const struct history_row *row; (row = recent_next(&rows));)
-        write_row(reading, row);
+        write_row(backlog, row);
     return !rows.failed;
 }
 
 /* Reads each level as far back as it reaches, the coarse and oldest ones first. */
-static bool read_history(struct reading *reading, struct query *query)
+static bool read_history(const struct backlog *backlog, struct query *query, int64_t from,
+                         int64_t to)
 {
-    const char *pack = reading->pack->pack->source.name;
-    const struct influx_config *config = reading->backlog->config;
+    const char *pack = backlog->pack->pack->source.name;
+    const struct influx_config *config = backlog->config;
     const bool minutes = config->interval_s >= 60;
-    const int64_t from = reading->from, to = reading->to, now = reading->backlog->now;
+    const int64_t now = backlog->now;
     /* Rows too young to have been deleted that are missing never existed; a coarser row that
      * begins before them would count their time twice. */
     const int64_t recent =
@@ -74,34 +67,26 @@ static bool read_history(struct reading *reading, struct query *query)
     const int64_t minutes_to = minutes ? to : earlier(recent, to);
     const int64_t minutes_from = later(from, hours_to);
     const int64_t recent_from = later(from, minutes_to);
-    return write_rows(reading, query, LEVEL_HOUR, from, hours_to) &&
-           write_rows(reading, query, LEVEL_MINUTE, minutes_from, minutes_to) &&
-           (minutes || write_rows(reading, query, LEVEL_RECENT, recent_from, to));
-}
-
-static bool read_pack(struct backlog *backlog, struct query *query, struct influx_pack *pack,
-                      int64_t from, int64_t to, struct batch *batch, char *why, size_t size)
-{
-    const int64_t memory = later(from, earlier(to, backlog->memory_from));
-    struct reading reading = {
-        .backlog = backlog, .pack = pack, .batch = batch, .from = from, .to = memory};
-    if (query && !read_history(&reading, query)) {
-        snprintf(why, size, "%s", query_why(query));
-        return false;
-    }
-    write_rows(&reading, NULL, LEVEL_RECENT, memory, to);
-    return true;
+    return write_rows(backlog, query, LEVEL_HOUR, from, hours_to) &&
+           write_rows(backlog, query, LEVEL_MINUTE, minutes_from, minutes_to) &&
+           (minutes || write_rows(backlog, query, LEVEL_RECENT, recent_from, to));
 }
 
 int64_t backlog_read(struct backlog *backlog, struct query *query, int64_t from, int64_t to,
                      size_t most, struct batch *batch, char *why, size_t size)
 {
     const int64_t step = (int64_t) backlog->config->interval_s;
+    backlog->batch = batch;
     for (;;) {
+        const int64_t memory = later(from, earlier(to, backlog->memory_from));
         batch_clear(batch);
         for (unsigned i = 0; i < backlog->count; i++) {
-            if (!read_pack(backlog, query, &backlog->packs[i], from, to, batch, why, size))
+            backlog->pack = &backlog->packs[i];
+            if (query && !read_history(backlog, query, from, memory)) {
+                snprintf(why, size, "%s", query_why(query));
                 return -1;
+            }
+            write_rows(backlog, NULL, LEVEL_RECENT, memory, to);
             /* Detects early that the span is too long. */
             if (batch->size > 2 * most && to - from > step)
                 break;

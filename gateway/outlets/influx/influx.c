@@ -29,7 +29,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -580,8 +579,8 @@ static void begin_gaps(struct influx *influx)
     const int64_t now = round_down(clock_wall(), influx->step);
     const bool known = influx->path[0] && gaps_load(&influx->gaps, influx->path);
     influx->started = has_history(influx) ? now + influx->step : now;
-    influx->backlog =
-        (struct backlog){influx->config, influx->packs, influx->count, now, influx->started};
+    influx->backlog = (struct backlog){influx->config,  influx->packs, influx->count, now,
+                                       influx->started, NULL,          NULL};
     if (known)
         return;
     influx->gaps.until = now;

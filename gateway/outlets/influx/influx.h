@@ -31,6 +31,8 @@ struct backlog {
     int64_t now; /* UTC in seconds */
     int64_t
         memory_from; /* memory has all rows that begin then or later; a multiple of the interval */
+    struct influx_pack *pack; /* whose rows are read, */
+    struct batch *batch;      /* to here */
 };
 
 /** Appends the rows of from … to to `batch`, and returns the time that it reached: it stops after

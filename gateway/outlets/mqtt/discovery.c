@@ -97,8 +97,8 @@ static void put_device(struct text *text, const struct announcer *announcer,
     const struct pack *pack = source ? source->values : NULL;
     const bool is_pack = source && !source->members;
     const char *title = is_pack ? source->status.driver_title : "packgate";
-    struct text make = text_in(maker, sizeof maker);
-    text_format(&make, "%.*s", title ? (int) strcspn(title, ", ") : 0, title ? title : "");
+    snprintf(maker, sizeof maker, "%.*s", title ? (int) strcspn(title, ", ") : 0,
+             title ? title : "");
     text_json(text, "dev", "{");
     text_json(text, "ids", "[");
     text_quote(text, device_id(announcer->id, source ? source->name : NULL, device));
@@ -156,10 +156,9 @@ static void put_ids(struct text *text, const struct announcer *announcer, const 
 static void put_template(struct text *text, const struct announcer *announcer, const char *field)
 {
     char template[128];
-    struct text made = text_in(template, sizeof template);
-    text_format(&made,
-                announcer->single ? "{{ value_json.%s }}" : "{{ value_json.%s | default('None') }}",
-                field);
+    snprintf(template, sizeof template,
+             announcer->single ? "{{ value_json.%s }}" : "{{ value_json.%s | default('None') }}",
+             field);
     text_member(text, "val_tpl", template);
 }
 
@@ -215,8 +214,7 @@ static void put_component(struct text *text, const struct announcer *announcer, 
     }
     if (entity->platform == SWITCH) {
         char leaf[ENTITY_KEY_SIZE + 8];
-        struct text made = text_in(leaf, sizeof leaf);
-        text_format(&made, "set/%s", entity->field);
+        snprintf(leaf, sizeof leaf, "set/%s", entity->field);
         put_topic(text, "cmd_t", announcer->topic, pack, leaf);
         text_member(text, "stat_on", "1");
         text_member(text, "stat_off", "0");

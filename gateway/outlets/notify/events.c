@@ -26,7 +26,8 @@ const char *events_watch_name(unsigned watch)
     return watch < PACK_ALARM_COUNT ? pack_alarm_name((enum pack_alarm) watch)
            : watch == WATCH_STALE   ? "stale"
            : watch == WATCH_SOC     ? "soc_below"
-                                    : "cell_delta";
+           : watch == WATCH_CELLS   ? "cell_delta"
+                                    : "full";
 }
 
 /* The current level: 0, or at least 1. */

@@ -54,7 +54,7 @@ unsigned events_look(struct events *events, const struct notify_config *config,
                      const struct seen *seen, double now, double time, int day,
                      struct happening out[WATCHES + 1]);
 
-/** The name of a watch for notes: "soc_low", "stale", "soc_below", "cell_delta". */
+/** The name of a watch for notes: "soc_low", "stale", "soc_below", "cell_delta", "full". */
 const char *events_watch_name(unsigned watch);
 
 /** Writes a watch as a line, and reads it back, so that a restart does not repeat a report. False:

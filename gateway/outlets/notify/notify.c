@@ -65,9 +65,7 @@ static int local_day(double time)
 static void note_key(const struct notify_pack *pack, unsigned note, char key[PIPE_KEY_SIZE])
 {
     snprintf(key, PIPE_KEY_SIZE, "%s.%s", pack->pack->source.name,
-             note < WATCHES    ? events_watch_name(note)
-             : note == WATCHES ? "full"
-                               : "day");
+             note == NOTE_DAY ? "day" : events_watch_name(note));
 }
 
 static void note_watch(struct notify *notify, const struct notify_pack *pack, unsigned watch)

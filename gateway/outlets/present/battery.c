@@ -10,7 +10,6 @@
 #include "bms/inverter/pylon_system.h"
 #include "base/alloc.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 struct battery {

@@ -14,7 +14,6 @@
 #include "ports/port.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/timerfd.h>
 #include <termios.h>

@@ -14,7 +14,6 @@
 #include "bms/inverter/can.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 _Static_assert(CAN_PERIOD_S == 1.0, "the period of the timer in present.c");

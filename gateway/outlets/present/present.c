@@ -18,7 +18,6 @@
 #include "bms/count.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 bool present_has_gateway(const struct present *present, double now)

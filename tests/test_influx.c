@@ -215,12 +215,13 @@ TEST(points)
 
 TEST(gateway_points)
 {
-    char room[512];
+    char room[512], tags[POINTS_TAGS];
     struct text text = text_in(room, sizeof room);
-    points_gateway(&text, "hut 1", 1763800000, 7500, false);
+    assert_true(points_tags("hut 1", NULL, tags));
+    points_gateway(&text, tags, 1763800000, 7500, false);
     assert_string_equal(room, "packgate,gateway=hut\\ 1 behind_s=7500 1763800000000000000\n");
     text = text_in(room, sizeof room);
-    points_gateway(&text, "hut", 1763800020, 0, true);
+    points_gateway(&text, "packgate,gateway=hut", 1763800020, 0, true);
     assert_string_equal(room, "packgate,gateway=hut behind_s=0 1763800020000000000\n"
                               "packgate,gateway=hut,version=" PACKGATE_VERSION
                               " build_info=1 1763800020000000000\n");

@@ -9,11 +9,12 @@
 #define DAY_S 86400
 
 /* A few days at a time; continues with the oldest that had to wait, of any pack. */
-static void write_days(struct daily *daily, struct query *query, const struct influx_pack *pack,
-                       int64_t current, int64_t confirmed, enum influx_layout layout,
-                       struct health_day *days)
+static void write_days(struct daily *daily, struct query *query, const struct backlog *of,
+                       const struct influx_pack *pack, int64_t confirmed, struct health_day *days)
 {
+    const enum influx_layout layout = of->config->layout;
     const char *name = pack->pack->source.name;
+    const int64_t current = of->now;
     const int64_t from = later(confirmed + 1, current - CHECKUP_BACK_DAYS * (int64_t) DAY_S);
     const unsigned count = query_health(query, name, from, current, days, CHECKUP_BACK_DAYS);
     unsigned written = 0;
@@ -43,16 +44,15 @@ static void write_days(struct daily *daily, struct query *query, const struct in
     batch_end_row(&daily->batch);
 }
 
-void daily_write(struct daily *daily, struct query *query, const struct influx_pack *packs,
-                 unsigned count, int64_t current, int64_t confirmed, enum influx_layout layout)
+void daily_write(struct daily *daily, struct query *query, const struct backlog *of,
+                 int64_t confirmed)
 {
     struct health_day *days = alloc_zeroed(CHECKUP_BACK_DAYS, sizeof *days);
     batch_clear(&daily->batch);
     daily->done = -DAY_S;
     daily->waits = false;
     /* A day ahead was written while the clock was wrong. */
-    for (unsigned i = 0; query && i < count; i++)
-        write_days(daily, query, &packs[i], current, confirmed < current ? confirmed : 0, layout,
-                   days);
+    for (unsigned i = 0; query && i < of->count; i++)
+        write_days(daily, query, of, &of->packs[i], confirmed < of->now ? confirmed : 0, days);
     free(days);
 }

@@ -61,7 +61,7 @@ struct influx {
     struct transfers *transfers;
     struct influx_pack *packs;
     unsigned count;
-    char gateway[INFLUX_GATEWAY_SIZE + 64]; /* its name */
+    char tags[POINTS_TAGS]; /* of the gateway */
     const char *who;
     char path[OUTLET_PATH_SIZE + 2 * NAME_SIZE]; /* of the gaps; empty: none */
     int64_t step;                                /* the interval */
@@ -242,7 +242,7 @@ static void send_live(struct influx *influx, int64_t t, double now)
     influx->live_at = t;
     batch_clear(&influx->live);
     /* For the operator of many gateways: whether older values are still missing. */
-    points_gateway(batch_row(&influx->live), influx->gateway, t, t - oldest_owed(influx, t),
+    points_gateway(batch_row(&influx->live), influx->tags, t, t - oldest_owed(influx, t),
                    t % MINUTE_S == 0);
     batch_end_row(&influx->live);
     for (unsigned i = 0; i < influx->count; i++)
@@ -370,7 +370,6 @@ static void fill_gaps(struct influx *influx)
     const int64_t oldest =
         influx->current - (int64_t) influx->memory_s / influx->step * influx->step;
     const bool twice = has_history(influx) && influx->current < influx->back_until;
-    influx->backlog.now = influx->current;
     influx->backlog.memory_from = twice ? INT64_MAX : later(influx->started, oldest);
     struct query *query = open_history(influx);
     bool again = true;
@@ -422,8 +421,7 @@ static void send_health(struct influx *influx, double now)
         return;
     influx->look_at = now + LOOK_DAYS_S;
     struct query *query = open_history(influx);
-    daily_write(&influx->daily, query, influx->packs, influx->count, influx->current,
-                influx->gaps.health, influx->config->layout);
+    daily_write(&influx->daily, query, &influx->backlog, influx->gaps.health);
     query_close(query);
     if (influx->daily.batch.rows > 0)
         batch_send(&influx->daily.batch);
@@ -489,7 +487,7 @@ static void begin_interval(struct influx *influx, int64_t current, double now)
     }
     /* Without a history nobody has rows from before the start; they do not count as lost. */
     gap_begins(influx, has_history(influx) ? from : later(from, influx->started), current);
-    influx->gaps.until = influx->current = current;
+    influx->gaps.until = influx->backlog.now = influx->current = current;
     if (!first)
         send_live(influx, before, now);
 }
@@ -556,8 +554,8 @@ static void make_batch(struct influx *influx, struct batch *batch, void (*done)(
 /* False: the name of the gateway does not fit into the lines. */
 static bool prepare_influx(struct influx *influx)
 {
-    char host[HOST_NAME_SIZE];
-    struct text name = text_in(influx->gateway, sizeof influx->gateway);
+    char host[HOST_NAME_SIZE], gateway[INFLUX_GATEWAY_SIZE + 64];
+    struct text name = text_in(gateway, sizeof gateway);
     text_expand(&name, influx->config->gateway, host_own_name(host)); /* %h */
     influx->packs = alloc_zeroed(influx->count, sizeof *influx->packs);
     influx->transfers = transfers_new(outlet_loop(influx->outlet));
@@ -568,10 +566,10 @@ static bool prepare_influx(struct influx *influx)
         struct influx_pack *pack = &influx->packs[i];
         pack->pack = outlet_pack(influx->outlet, i);
         recent_init(&pack->recent, influx->memory_s, true);
-        if (!points_tags(influx->gateway, &pack->pack->source, pack->tags))
+        if (!points_tags(gateway, &pack->pack->source, pack->tags))
             return false;
     }
-    return true;
+    return points_tags(gateway, NULL, influx->tags);
 }
 
 static void begin_gaps(struct influx *influx)

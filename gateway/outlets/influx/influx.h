@@ -56,6 +56,6 @@ struct daily {
     bool waits; /* there are more days */
 };
 
-/** Fills the batch with the days of all packs after `confirmed`, up to `current`. `query`: the history; NULL: none. */
-void daily_write(struct daily *daily, struct query *query, const struct influx_pack *packs,
-                 unsigned count, int64_t current, int64_t confirmed, enum influx_layout layout);
+/** Fills the batch with the days of all packs after `confirmed`, up to now. `query`: the history; NULL: none. */
+void daily_write(struct daily *daily, struct query *query, const struct backlog *of,
+                 int64_t confirmed);

@@ -29,9 +29,10 @@ bool points_tags(const char *gateway, const struct source *source, char out[POIN
     struct text text = text_in(out, POINTS_TAGS);
     text_add(&text, "packgate");
     add_tag(&text, "gateway", gateway);
-    if (source->line)
+    if (source && source->line)
         add_tag(&text, "line", source->line);
-    add_tag(&text, "pack", source->name);
+    if (source)
+        add_tag(&text, "pack", source->name);
     return !text.cut;
 }
 
@@ -215,17 +216,12 @@ void points_write(struct text *text, const struct points *points)
     text_format(text, " pack_info=1%s", writing.end);
 }
 
-void points_gateway(struct text *text, const char *name, int64_t t, int64_t behind_s, bool version)
+void points_gateway(struct text *text, const char *tags, int64_t t, int64_t behind_s, bool version)
 {
-    text_add(text, "packgate");
-    add_tag(text, "gateway", name);
-    text_format(text, " behind_s=%" PRId64 " %" PRId64 "000000000\n", behind_s, t);
-    if (!version)
-        return;
-    text_add(text, "packgate");
-    add_tag(text, "gateway", name);
-    add_tag(text, "version", PACKGATE_VERSION);
-    text_format(text, " build_info=1 %" PRId64 "000000000\n", t);
+    text_format(text, "%s behind_s=%" PRId64 " %" PRId64 "000000000\n", tags, behind_s, t);
+    if (version)
+        text_format(text, "%s,version=%s build_info=1 %" PRId64 "000000000\n", tags,
+                    PACKGATE_VERSION, t);
 }
 
 void points_health(struct text *text, const char *tags, enum influx_layout layout,

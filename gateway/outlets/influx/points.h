@@ -22,7 +22,7 @@
 #define POINTS_ROOM (64 * 1024) /* no pack at one moment needs more */
 #define POINTS_TAGS 512
 
-/** "packgate,gateway=hut,line=a,pack=shed", escaped. False: does not fit. */
+/** "packgate,gateway=hut,line=a,pack=shed", escaped; `source` NULL: of the gateway. False: does not fit. */
 bool points_tags(const char *gateway, const struct source *source, char out[POINTS_TAGS]);
 
 struct points {
@@ -40,9 +40,9 @@ struct points {
 /** Appends all their lines. Unknown values are omitted. */
 void points_write(struct text *text, const struct points *points);
 
-/** Appends two lines about the gateway itself, `name`: how far the database is behind (`behind_s`),
+/** Appends two lines about the gateway itself: how far the database is behind (`behind_s`),
  * and, with `version`, the running version (`build_info`). */
-void points_gateway(struct text *text, const char *name, int64_t t, int64_t behind_s, bool version);
+void points_gateway(struct text *text, const char *tags, int64_t t, int64_t behind_s, bool version);
 
 /** Appends the findings of a day (docs/health.md), at its midnight. */
 void points_health(struct text *text, const char *tags, enum influx_layout layout,

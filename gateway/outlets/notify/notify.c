@@ -414,12 +414,10 @@ static void on_tried(void *data, enum outcome outcome, const char *why)
     trial->status = outcome == OUTCOME_SENT && !why[0] ? 0 : 1;
     if (trial->status == 0)
         printf("notify %s: the message was sent\n", trial->name);
-    else if (outcome == OUTCOME_SENT)
-        fprintf(stderr,
-                "packgate: notify %s: the message was sent, but not to all recipients: %s\n",
-                trial->name, why);
     else
-        fprintf(stderr, "packgate: notify %s: %s\n", trial->name, why);
+        fprintf(stderr, "packgate: notify %s: %s%s\n", trial->name,
+                outcome == OUTCOME_SENT ? "the message was sent, but not to all recipients: " : "",
+                why);
     ev_break(trial->loop, EVBREAK_ALL);
 }
 

@@ -17,10 +17,9 @@
 #define FRAME_SIZE 13
 #define CURRENT_ZERO 30000
 #define CELLS_PER_FRAME 3
-#define TEMPS_PER_FRAME 7
-#define TEXT_PER_FRAME 7
-#define TEXT_FRAMES 2   /* of the versions, 0x62 and 0x63 */
-#define FIRST_YEAR 2025 /* an earlier clock was never set */
+#define BYTES_PER_FRAME 7 /* temperatures, characters */
+#define VERSION_SIZE 14   /* characters, in two frames, of 0x62 and 0x63 */
+#define FIRST_YEAR 2025   /* an earlier clock was never set */
 #define LAST_YEAR 2099
 
 enum command {
@@ -61,15 +60,14 @@ struct memory {
     uint8_t cell_count;              /* of 0x94; 0: not answered yet */
     uint8_t temp_count;
     /* The multi-frame reply being received (section 7). */
-    uint8_t collecting; /* its command */
-    int first, last;    /* frame numbers: 0 or 1 for the first one; -1: none yet */
-    uint32_t seen;      /* bit n: the n-th frame of the reply was received */
-    bool began_at_0;    /* it contains a frame 0 */
-    bool counts_from_0; /* a whole reply of this board did */
-    uint16_t cell_mv[MAX_CELLS];
-    uint8_t text[TEXT_FRAMES * TEXT_PER_FRAME];
-    uint8_t heartbeat;  /* of the emulator */
-    bool soft_switched; /* of the emulator: a command opened a MOS (0x98 byte 6 bit 4) */
+    uint8_t collecting;          /* its command */
+    int first, last;             /* frame numbers: 0 or 1 for the first one; -1: none yet */
+    uint32_t seen;               /* bit n: the n-th frame of the reply was received */
+    bool began_at_0;             /* it contains a frame 0 */
+    bool counts_from_0;          /* a whole reply of this board did */
+    uint8_t data[2 * MAX_CELLS]; /* of its frames */
+    uint8_t heartbeat;           /* of the emulator */
+    bool soft_switched;          /* of the emulator: a command opened a MOS (0x98 byte 6 bit 4) */
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
@@ -90,7 +88,14 @@ static uint8_t host_byte(struct bms *bms)
     return bluetooth ? HOST_BLUETOOTH : (uint8_t) (0x3F + bms_address(bms));
 }
 
-static void put_frame(uint8_t *out, uint8_t address, uint8_t command, const uint8_t data[8])
+/* The board that a host's address byte calls: 0x20 and 0x80 are used by the GPRS module and the app
+ * to reach board 1. */
+static unsigned board_of(uint8_t host)
+{
+    return host >= 0x40 && host <= 0x4F ? host - 0x3Fu : 1;
+}
+
+static size_t put_frame(uint8_t *out, uint8_t address, uint8_t command, const uint8_t data[8])
 {
     out[0] = 0xA5;
     out[1] = address;
@@ -98,13 +103,7 @@ static void put_frame(uint8_t *out, uint8_t address, uint8_t command, const uint
     out[3] = 8;
     memcpy(out + 4, data, 8);
     out[12] = (uint8_t) sum_bytes(out, FRAME_SIZE - 1);
-}
-
-static void make_request(struct bms *bms, uint8_t command, uint8_t first,
-                         struct bms_request *request)
-{
-    put_frame(request->bytes, host_byte(bms), command, (const uint8_t[8]){first});
-    request->size = FRAME_SIZE;
+    return FRAME_SIZE;
 }
 
 /* Values that change quickly are read in each cycle; the others are spread out, so that pack,
@@ -145,7 +144,7 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
         memory->other_way = memory->asked == PATIENCE;
         memory->asked = memory->other_way ? 0 : (uint8_t) (memory->asked + 1);
     }
-    make_request(bms, command, 0, request);
+    request->size = put_frame(request->bytes, host_byte(bms), command, (const uint8_t[8]){0});
     return true;
 }
 
@@ -174,12 +173,16 @@ static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes
     if (span.kind == BMS_FRAME && bytes[1] < 0x20)
         span.kind = BMS_SKIP;
     if (span.kind == BMS_FRAME)
-        *address = bytes[1] >= 0x40 && bytes[1] <= 0x4F ? bytes[1] - 0x3F : 1;
+        *address = (int) board_of(bytes[1]);
     return span;
 }
 
 // clang-format off
-/* Numbers at fixed places, also of simulated packs:
+/* How a number is read: always; unless it is 0 or FFFF, which is a limit that is not set; never, because a simulated
+ * pack only tells it. */
+enum reading { NUMBER, LIMIT, TOLD };
+
+/* Numbers at fixed places: raw = value * factor + zero.
  *   A5 01 90 08 | 02 14   | 00 00    | 75 45   | 03 78 | 89      53.2 V, raw current 30021, 88.8 %
  *               | voltage | not used | current | SOC   | sum
  *   A5 01 91 08 | 0D 1E   | 03   | 0C F8  | 07   | 00 00 | 78     3358 mV in cell 3, 3320 mV in cell 7
@@ -189,33 +192,44 @@ static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes
  *   A5 01 94 08 | 10    | 01      | 00      | 00   | 00  | 00 03  | 40 | 96      16 cells, 1 sensor, 3 cycles
  *               | cells | sensors | charger | load | I/O | cycles | -  | sum
  * Section 11: of the limits, all of 16 bits, 0x59 to 0x5B have high 1, high 2, low 1, low 2, and the second one
- * switches off. 0 and FFFF: not set. */
+ * switches off. */
 static const struct field {
     uint8_t command, at, size;
-    bool is_limit;
+    uint8_t reading; /* enum reading */
     uint8_t id;
-    uint16_t divisor;
+    double factor, zero;
 } fields[] = {
-    {READ_PACK,        6, 2, false, SOC_PERCENT,               10},
-    {READ_EXTREMES,    0, 2, false, CELL_MAX_MV,               1},
-    {READ_EXTREMES,    2, 1, false, CELL_MAX_INDEX,            1},
-    {READ_EXTREMES,    3, 2, false, CELL_MIN_MV,               1},
-    {READ_EXTREMES,    5, 1, false, CELL_MIN_INDEX,            1},
-    {READ_STATE,       0, 1, false, FLOW,                      1},
-    {READ_STATE,       1, 1, false, CHARGE_MOS,                1},
-    {READ_STATE,       2, 1, false, DISCHARGE_MOS,             1},
-    {READ_STATE,       4, 4, false, REMAINING_AH,              1000},
-    {READ_STATUS,      0, 1, false, CELL_COUNT,                1},
-    {READ_STATUS,      1, 1, false, TEMP_COUNT,                1},
-    {READ_STATUS,      5, 2, false, CYCLES,                    1},
-    {READ_RATED,       0, 4, false, RATED_AH,                  1000},
-    {READ_CELL_LIMITS, 2, 2, true,  SET_CELL_HIGH_MV,          1},
-    {READ_CELL_LIMITS, 6, 2, true,  SET_CELL_LOW_MV,           1},
-    {READ_PACK_LIMITS, 2, 2, true,  SET_PACK_HIGH_V,           10},
-    {READ_PACK_LIMITS, 6, 2, true,  SET_PACK_LOW_V,            10},
-    {READ_DIFFERENCES, 2, 2, true,  SET_CELL_DIFFERENCE_MV,    1},
-    {READ_BALANCING,   0, 2, true,  SET_BALANCE_START_MV,      1},
-    {READ_BALANCING,   2, 2, true,  SET_BALANCE_DIFFERENCE_MV, 1},
+    {READ_PACK,           0, 2, TOLD,   VOLTAGE_V,                 10,   0},
+    {READ_PACK,           4, 2, TOLD,   CURRENT_A,                 -10,  CURRENT_ZERO},
+    {READ_PACK,           6, 2, NUMBER, SOC_PERCENT,               10,   0},
+    {READ_EXTREMES,       0, 2, NUMBER, CELL_MAX_MV,               1,    0},
+    {READ_EXTREMES,       2, 1, NUMBER, CELL_MAX_INDEX,            1,    0},
+    {READ_EXTREMES,       3, 2, NUMBER, CELL_MIN_MV,               1,    0},
+    {READ_EXTREMES,       5, 1, NUMBER, CELL_MIN_INDEX,            1,    0},
+    {READ_STATE,          0, 1, NUMBER, FLOW,                      1,    0},
+    {READ_STATE,          1, 1, NUMBER, CHARGE_MOS,                1,    0},
+    {READ_STATE,          2, 1, NUMBER, DISCHARGE_MOS,             1,    0},
+    {READ_STATE,          4, 4, NUMBER, REMAINING_AH,              1000, 0},
+    {READ_STATUS,         0, 1, NUMBER, CELL_COUNT,                1,    0},
+    {READ_STATUS,         1, 1, NUMBER, TEMP_COUNT,                1,    0},
+    {READ_STATUS,         5, 2, NUMBER, CYCLES,                    1,    0},
+    {READ_RATED,          0, 4, NUMBER, RATED_AH,                  1000, 0},
+    {READ_CELL_LIMITS,    0, 2, TOLD,   SET_CELL_HIGH_MV,          1,    -50},
+    {READ_CELL_LIMITS,    2, 2, LIMIT,  SET_CELL_HIGH_MV,          1,    0},
+    {READ_CELL_LIMITS,    4, 2, TOLD,   SET_CELL_LOW_MV,           1,    100},
+    {READ_CELL_LIMITS,    6, 2, LIMIT,  SET_CELL_LOW_MV,           1,    0},
+    {READ_PACK_LIMITS,    0, 2, TOLD,   SET_PACK_HIGH_V,           10,   -5},
+    {READ_PACK_LIMITS,    2, 2, LIMIT,  SET_PACK_HIGH_V,           10,   0},
+    {READ_PACK_LIMITS,    4, 2, TOLD,   SET_PACK_LOW_V,            10,   10},
+    {READ_PACK_LIMITS,    6, 2, LIMIT,  SET_PACK_LOW_V,            10,   0},
+    {READ_CURRENT_LIMITS, 0, 2, TOLD,   SET_CHARGE_CURRENT_A,      -10,  CURRENT_ZERO + 50},
+    {READ_CURRENT_LIMITS, 2, 2, TOLD,   SET_CHARGE_CURRENT_A,      -10,  CURRENT_ZERO},
+    {READ_CURRENT_LIMITS, 4, 2, TOLD,   SET_DISCHARGE_CURRENT_A,   10,   CURRENT_ZERO - 50},
+    {READ_CURRENT_LIMITS, 6, 2, TOLD,   SET_DISCHARGE_CURRENT_A,   10,   CURRENT_ZERO},
+    {READ_DIFFERENCES,    0, 2, TOLD,   SET_CELL_DIFFERENCE_MV,    0.5,  0},
+    {READ_DIFFERENCES,    2, 2, LIMIT,  SET_CELL_DIFFERENCE_MV,    1,    0},
+    {READ_BALANCING,      0, 2, LIMIT,  SET_BALANCE_START_MV,      1,    0},
+    {READ_BALANCING,      2, 2, LIMIT,  SET_BALANCE_DIFFERENCE_MV, 1,    0},
 };
 // clang-format on
 
@@ -240,75 +254,49 @@ static int take_number(struct memory *memory, int number)
     return position;
 }
 
-/* A single frame numbered 0 may be damaged; several are not. */
-static enum bms_result reply_state(struct memory *memory, int frames)
-{
-    uint32_t all = (uint32_t) ((1ull << frames) - 1);
-    if ((memory->seen & all) != all)
-        return BMS_PARTIAL;
-    memory->counts_from_0 |= frames > 1 && memory->first == 0;
-    return BMS_DONE;
-}
-
-/* 0x95, cell voltages:
+/* Replies of several frames: 0x95 cell voltages, 0x96 temperatures, 0x62 and 0x63 versions.
  *   A5 01 95 08 | 01     | 0C FD  | 0C FE    | 0C FE    | 40 | A1      cells 1, 2, 3
  *               | number | cell n | cell n+1 | cell n+2 | -  | sum
- * Slots after the last cell contain left-overs that look like good voltages. If the frame is lost
- * that shows where the numbers start, all others would be off by three cells: nothing is set before
- * the first (0) or last (from 1) has arrived. */
-static enum bms_result decode_cells(struct memory *memory, const uint8_t d[8], struct pack *pack)
-{
-    int frames = (memory->cell_count + CELLS_PER_FRAME - 1) / CELLS_PER_FRAME;
-    int position = take_number(memory, d[0]);
-    if (position < 0 || position >= frames)
-        return BMS_PARTIAL;
-    for (int slot = 0; slot < CELLS_PER_FRAME; slot++)
-        memory->cell_mv[position * CELLS_PER_FRAME + slot] = be16(d + 1 + 2 * slot);
-    bool settled = memory->first == 0 || memory->last == frames;
-    for (int i = 0; settled && i < memory->cell_count; i++) {
-        uint16_t mv = memory->cell_mv[i];
-        if (memory->seen >> i / CELLS_PER_FRAME & 1)
-            pack_set_cell(pack, (unsigned) i + 1, mv > 0 && mv <= 5000 ? mv : NAN);
-    }
-    enum bms_result result = reply_state(memory, frames);
-    if (result == BMS_DONE)
-        pack_unset(pack, CELLS_UNREAD);
-    else
-        pack_set(pack, CELLS_UNREAD, 1);
-    return result;
-}
-
-/* 0x96, temperatures:
  *   A5 02 96 08 | 01     | 35 36 FF FF FF FF FF | AC      13 and 14 °C
  *               | number | seven sensors, + 40  | sum
- * Sensors that are missing read 00 or FF. */
-static enum bms_result decode_temps(struct memory *memory, const uint8_t d[8], struct pack *pack)
+ * Cell slots after the last cell contain left-overs that look like good voltages. If the frame is
+ * lost that shows where the numbers start, all others would be off by three cells: no cell is set
+ * before the first (0) or last (from 1) has arrived. Sensors that are missing read 00 or FF. */
+static enum bms_result decode_frames(struct memory *memory, uint8_t command, const uint8_t d[8],
+                                     struct pack *pack)
 {
-    int frames = (memory->temp_count + TEMPS_PER_FRAME - 1) / TEMPS_PER_FRAME;
-    int position = take_number(memory, d[0]);
+    const bool cells = command == READ_CELLS, temps = command == READ_TEMPS;
+    const int count = cells ? memory->cell_count : temps ? memory->temp_count : VERSION_SIZE;
+    const int per_frame = cells ? CELLS_PER_FRAME : BYTES_PER_FRAME;
+    const int frames = (count + per_frame - 1) / per_frame;
+    const int position = take_number(memory, d[0]);
     if (position < 0 || position >= frames)
         return BMS_PARTIAL;
-    for (int slot = 0; slot < TEMPS_PER_FRAME; slot++) {
-        int sensor = position * TEMPS_PER_FRAME + slot + 1;
-        uint8_t raw = d[1 + slot];
-        if (sensor <= memory->temp_count && raw != 0x00 && raw != 0xFF)
-            pack_set_temp(pack, (unsigned) sensor, raw - 40);
+    const size_t size = cells ? 2 * CELLS_PER_FRAME : BYTES_PER_FRAME;
+    memcpy(memory->data + (size_t) position * size, d + 1, size);
+    const uint32_t all = (uint32_t) ((1ull << frames) - 1);
+    const bool complete = (memory->seen & all) == all;
+    /* A single frame numbered 0 may be damaged; several are not. */
+    memory->counts_from_0 |= complete && frames > 1 && memory->first == 0;
+    const bool settled = memory->first == 0 || memory->last == frames;
+    for (int i = 0; i < count; i++) {
+        const uint16_t mv = be16(memory->data + 2 * i);
+        const uint8_t raw = memory->data[i];
+        if (!(memory->seen >> i / per_frame & 1))
+            continue;
+        if (cells && settled)
+            pack_set_cell(pack, (unsigned) i + 1, mv > 0 && mv <= 5000 ? mv : NAN);
+        else if (temps && raw != 0x00 && raw != 0xFF)
+            pack_set_temp(pack, (unsigned) i + 1, raw - 40);
     }
-    return reply_state(memory, frames);
-}
-
-/* 0x62 and 0x63, versions: number and 7 characters, twice. */
-static enum bms_result collect_text(struct memory *memory, const uint8_t d[8], struct pack *pack,
-                                    enum pack_text text)
-{
-    int position = take_number(memory, d[0]);
-    if (position < 0 || position >= TEXT_FRAMES)
-        return BMS_PARTIAL;
-    memcpy(memory->text + position * TEXT_PER_FRAME, d + 1, TEXT_PER_FRAME);
-    enum bms_result result = reply_state(memory, TEXT_FRAMES);
-    if (result == BMS_DONE)
-        pack_set_text(pack, text, memory->text, sizeof memory->text);
-    return result;
+    if (cells && complete)
+        pack_unset(pack, CELLS_UNREAD);
+    else if (cells)
+        pack_set(pack, CELLS_UNREAD, 1);
+    else if (!temps && complete)
+        pack_set_text(pack, command == READ_FIRMWARE ? FIRMWARE : MODEL, memory->data,
+                      VERSION_SIZE);
+    return complete ? BMS_DONE : BMS_PARTIAL;
 }
 
 /* What is not, or not only, a number at a fixed place. BMS_FOREIGN: nothing of this command. */
@@ -334,9 +322,10 @@ static enum bms_result decode_message(struct memory *memory, uint8_t command, co
         memory->temp_count = d[1];
         return BMS_DONE;
     case READ_CELLS:
-        return decode_cells(memory, d, pack);
     case READ_TEMPS:
-        return decode_temps(memory, d, pack);
+    case READ_FIRMWARE:
+    case READ_HARDWARE:
+        return decode_frames(memory, command, d, pack);
     case READ_BALANCE: /* 48 bits, bit 0 of byte 0 is cell 1 */
         pack_set(pack, BALANCE_MASK, (double) get_sized(d, 6, false));
         return BMS_DONE;
@@ -353,9 +342,6 @@ static enum bms_result decode_message(struct memory *memory, uint8_t command, co
                          (raw < 0 ? -raw : raw) / 10.0);
         }
         return BMS_DONE;
-    case READ_FIRMWARE:
-    case READ_HARDWARE:
-        return collect_text(memory, d, pack, command == READ_FIRMWARE ? FIRMWARE : MODEL);
     }
     return BMS_FOREIGN;
 }
@@ -366,13 +352,8 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     if (request->size > 0 && request->size < FRAME_SIZE) /* a partial request asks for nothing */
         return BMS_FOREIGN;
     uint8_t command = frame[2];
-    /* The board that must answer; 0: any. 0x20 and 0x80 are used by the GPRS module and the app to
-     * reach board 1. */
-    const unsigned called = request->bytes[1];
-    const unsigned board = request->size == 0                 ? 0
-                           : called >= 0x40 && called <= 0x4F ? called - 0x3F
-                                                              : 1;
-    /* An echo carries the host's address, which no board has. */
+    /* The board that must answer; 0: any. An echo carries the host's address, which no board has. */
+    const unsigned board = request->size == 0 ? 0 : board_of(request->bytes[1]);
     if (board ? frame[1] != board || command != request->bytes[2] : frame[1] < 1 || frame[1] > 16)
         return BMS_FOREIGN;
     struct memory *memory = bms_memory(bms);
@@ -402,8 +383,8 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
         if (field->command != command)
             continue;
         result = BMS_DONE;
-        if (!field->is_limit || (raw != 0 && raw != 0xFFFF))
-            pack_set(pack, field->id, (double) raw / field->divisor);
+        if (field->reading == NUMBER || (field->reading == LIMIT && raw != 0 && raw != 0xFFFF))
+            pack_set(pack, field->id, (double) raw / field->factor);
     }
     return result;
 }
@@ -419,7 +400,9 @@ static void finish(struct bms *bms, struct pack *pack)
 static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
                          struct bms_request *request)
 {
-    make_request(bms, which == BMS_CHARGE_MOS ? WRITE_CHARGE : WRITE_DISCHARGE, on, request);
+    request->size =
+        put_frame(request->bytes, host_byte(bms),
+                  which == BMS_CHARGE_MOS ? WRITE_CHARGE : WRITE_DISCHARGE, (const uint8_t[8]){on});
     return true;
 }
 
@@ -436,72 +419,35 @@ static bool build_setting(struct bms *bms, enum pack_value id, double value, uns
     uint8_t data[8] = {(uint8_t) (now->year - 2000), (uint8_t) now->month,  (uint8_t) now->day,
                        (uint8_t) now->hour,          (uint8_t) now->minute, (uint8_t) now->second};
     put_be16(data + 6, (uint32_t) lround(value * 10));
-    put_frame(request->bytes, host_byte(bms), WRITE_SOC, data);
-    request->size = FRAME_SIZE;
+    request->size = put_frame(request->bytes, host_byte(bms), WRITE_SOC, data);
     return true;
 }
 
 /* ---- emulator ---- */
 
-static void write_reply(struct bms_output *out, uint8_t board, uint8_t command,
-                        const uint8_t data[8])
-{
-    put_frame(out->bytes + out->size, board, command, data);
-    out->size += FRAME_SIZE;
-}
-
 /* Fills in the data bytes of a one-frame reply; false: this board does not answer the command. */
 static bool emulate_simple(struct memory *memory, struct pack *pack, uint8_t command, uint8_t d[8])
 {
-    bool known = true;
-    switch (command) {
-    case READ_PACK:
-        put_be16(d, pack_raw(pack, VOLTAGE_V, 10, 0));
-        put_be16(d + 4, pack_raw(pack, CURRENT_A, -10, CURRENT_ZERO));
-        break;
-    case READ_STATE:
-        d[3] = memory->heartbeat++;
-        break;
-    case READ_BALANCE:
-        put_sized(d, (uint64_t) pack_value_or(pack, BALANCE_MASK, 0), 8, false);
-        break;
-    case READ_FAULTS:
-        put_sized(d, daly_alarm_word(pack), 8, false);
-        if (memory->soft_switched)
-            d[6] |= 1 << 4;
-        break;
-    case READ_CELL_LIMITS:
-        put_be16(d, pack_raw(pack, SET_CELL_HIGH_MV, 1, -50));
-        put_be16(d + 4, pack_raw(pack, SET_CELL_LOW_MV, 1, 100));
-        break;
-    case READ_PACK_LIMITS:
-        put_be16(d, pack_raw(pack, SET_PACK_HIGH_V, 10, -5));
-        put_be16(d + 4, pack_raw(pack, SET_PACK_LOW_V, 10, 10));
-        break;
-    case READ_CURRENT_LIMITS:
-        put_be16(d, pack_raw(pack, SET_CHARGE_CURRENT_A, -10, CURRENT_ZERO + 50));
-        put_be16(d + 2, pack_raw(pack, SET_CHARGE_CURRENT_A, -10, CURRENT_ZERO));
-        put_be16(d + 4, pack_raw(pack, SET_DISCHARGE_CURRENT_A, 10, CURRENT_ZERO - 50));
-        put_be16(d + 6, pack_raw(pack, SET_DISCHARGE_CURRENT_A, 10, CURRENT_ZERO));
-        break;
-    case READ_DIFFERENCES:
-        put_be16(d, pack_raw(pack, SET_CELL_DIFFERENCE_MV, 0.5, 0));
-        break;
-    case READ_RATED:
-        put_be32(d + 4, 3200);
-        break;
-    default:
-        known = false;
-    }
+    bool known = command == READ_BALANCE || command == READ_FAULTS;
     for (size_t i = 0; i < COUNT(fields); i++) {
         const struct field *field = &fields[i];
         if (field->command != command)
             continue;
-        put_sized(d + field->at, pack_raw(pack, field->id, field->divisor, 0), field->size, true);
+        put_sized(d + field->at, pack_raw(pack, field->id, field->factor, field->zero), field->size,
+                  true);
         known = true;
     }
-    if (command == READ_STATE)
+    if (command == READ_STATE) {
         d[0] = (uint8_t) pack_flow(pack);
+        d[3] = memory->heartbeat++;
+    } else if (command == READ_BALANCE) {
+        put_sized(d, (uint64_t) pack_value_or(pack, BALANCE_MASK, 0), 8, false);
+    } else if (command == READ_FAULTS) {
+        put_sized(d, daly_alarm_word(pack), 8, false);
+        d[6] |= memory->soft_switched ? 1 << 4 : 0;
+    } else if (command == READ_RATED) {
+        put_be32(d + 4, 3200);
+    }
     return known;
 }
 
@@ -511,7 +457,7 @@ static bool emulate_frames(const struct pack *pack, uint8_t board, uint8_t comma
                            struct bms_output *out)
 {
     uint8_t data[2 * MAX_CELLS] = {0};
-    size_t per_frame = TEXT_PER_FRAME, frames = 0;
+    size_t per_frame = BYTES_PER_FRAME, frames = 0;
     if (command == READ_CELLS) {
         const unsigned count = pack_raw(pack, CELL_COUNT, 1, 0);
         per_frame = 2 * CELLS_PER_FRAME;
@@ -523,20 +469,20 @@ static bool emulate_frames(const struct pack *pack, uint8_t board, uint8_t comma
                 memcpy(data + 2 * i, data + 2 * (i - CELLS_PER_FRAME), 2);
     } else if (command == READ_TEMPS) {
         const unsigned count = pack_raw(pack, TEMP_COUNT, 1, 0);
-        frames = (count + TEMPS_PER_FRAME - 1) / TEMPS_PER_FRAME;
+        frames = (count + BYTES_PER_FRAME - 1) / BYTES_PER_FRAME;
         for (unsigned i = 0; i < count; i++)
             data[i] = (uint8_t) pack_raw(pack, TEMP_C + i, 1, 40);
     } else if (command == READ_FIRMWARE || command == READ_HARDWARE) {
         const char *text = pack->text[command == READ_FIRMWARE ? FIRMWARE : MODEL];
-        frames = text[0] ? TEXT_FRAMES : 0;
-        memcpy(data, text, strnlen(text, TEXT_FRAMES * TEXT_PER_FRAME));
+        frames = text[0] ? VERSION_SIZE / BYTES_PER_FRAME : 0;
+        memcpy(data, text, strnlen(text, VERSION_SIZE));
     } else {
         return false;
     }
     for (size_t i = 0; i < frames; i++) {
         uint8_t d[8] = {(uint8_t) (i + 1)};
         memcpy(d + 1, data + i * per_frame, per_frame);
-        write_reply(out, board, command, d);
+        out->size += put_frame(out->bytes + out->size, board, command, d);
     }
     return true;
 }
@@ -558,13 +504,13 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     uint8_t board = (uint8_t) bms_address(bms);
     uint8_t command = bytes[2];
     uint8_t d[8] = {0};
+    bool known = true;
     if (emulate_frames(pack, board, command, bytes[1] == HOST_BLUETOOTH, out))
         return FRAME_SIZE;
     if (command == WRITE_CHARGE || command == WRITE_DISCHARGE) {
         d[0] = bytes[4];
         pack_set(pack, command == WRITE_CHARGE ? CHARGE_MOS : DISCHARGE_MOS, d[0]);
         memory->soft_switched = d[0] == 0;
-        write_reply(out, board, command, d);
     } else if (command == WRITE_SOC) {
         /* Values above 100 % and invalid dates are rejected. */
         const uint8_t *date = bytes + 4;
@@ -572,10 +518,10 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
                date[2] <= 31 && date[3] < 24 && date[4] < 60 && date[5] < 60;
         if (d[0])
             pack_set(pack, SOC_PERCENT, be16(bytes + 10) / 10.0);
-        write_reply(out, board, command, d);
-    } else if (emulate_simple(memory, pack, command, d)) {
-        write_reply(out, board, command, d);
+    } else {
+        known = emulate_simple(memory, pack, command, d);
     }
+    out->size = known ? put_frame(out->bytes, board, command, d) : 0;
     return FRAME_SIZE;
 }
 

@@ -32,9 +32,9 @@ static const char *const variants[] = {"auto", "32s", "24s", NULL};
 struct memory {
     struct jk_notes notes;
     /* Of the last settings frame, which does not come with every status. */
-    uint32_t rated_mah; /* 0: none yet */
-    uint8_t without;    /* statuses without settings since then */
-    float settings[SETTINGS_END - SETTINGS_FIRST];
+    double rated_ah; /* 0: none yet */
+    uint8_t without; /* statuses without settings since then */
+    double settings[SETTINGS_END - SETTINGS_FIRST];
     bool status_awaited; /* requested and not received since */
     uint8_t counter;     /* of the emulator: frame counter */
     bool introduced;     /* of the emulator: the about record was requested, so it streams */
@@ -44,7 +44,7 @@ _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit")
 static const uint8_t header[HEADER_SIZE] = {0xAA, 0x55, 0x90, 0xEB};
 
 /* Section 2: header, command, number of value bytes, 13 bytes of value, sum. */
-static void put_request(uint8_t out[REQUEST_SIZE], uint8_t command, uint8_t length, uint8_t value)
+static size_t put_request(uint8_t out[REQUEST_SIZE], uint8_t command, uint8_t length, uint8_t value)
 {
     memset(out, 0, REQUEST_SIZE);
     memcpy(out, header, HEADER_SIZE);
@@ -52,13 +52,7 @@ static void put_request(uint8_t out[REQUEST_SIZE], uint8_t command, uint8_t leng
     out[5] = length;
     out[6] = value;
     out[REQUEST_SIZE - 1] = (uint8_t) sum_bytes(out, REQUEST_SIZE - 1);
-}
-
-static void make_request(uint8_t command, uint8_t length, uint8_t value,
-                         struct bms_request *request)
-{
-    put_request(request->bytes, command, length, value);
-    request->size = REQUEST_SIZE;
+    return REQUEST_SIZE;
 }
 
 enum step { STEP_ABOUT, STEP_WAKE, STEP_STATUS, STEPS };
@@ -78,7 +72,8 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
         return false;
     if (step == STEP_STATUS)
         memory->status_awaited = true;
-    make_request(step == STEP_STATUS ? READ_STREAM : READ_ABOUT, 0, 0, request);
+    request->size =
+        put_request(request->bytes, step == STEP_STATUS ? READ_STREAM : READ_ABOUT, 0, 0);
     return true;
 }
 
@@ -115,21 +110,19 @@ static enum bms_result decode_record(struct bms *bms, const struct jk_record *re
          * without settings, the kept ones may be outdated. */
         bool came = pack_known(pack, RATED_AH);
         memory->without = came ? 0 : (uint8_t) (memory->without + 1);
-        if (memory->without > SETTINGS_KEPT) {
-            memory->rated_mah = 0;
-            memory->without = 0;
-        }
+        if (memory->without > SETTINGS_KEPT)
+            memory->rated_ah = memory->without = 0;
         for (unsigned i = 0; i < COUNT(memory->settings); i++) {
             double *value = &pack->value[SETTINGS_FIRST + i];
             if (came)
-                memory->settings[i] = (float) *value;
-            else if (memory->rated_mah != 0 && isnan(*value))
+                memory->settings[i] = *value;
+            else if (memory->rated_ah > 0 && isnan(*value))
                 *value = memory->settings[i];
         }
         if (came)
-            memory->rated_mah = (uint32_t) (pack->value[RATED_AH] * 1000 + 0.5);
-        else if (memory->rated_mah != 0)
-            pack_set(pack, RATED_AH, memory->rated_mah / 1000.0);
+            memory->rated_ah = pack->value[RATED_AH];
+        else if (memory->rated_ah > 0)
+            pack_set(pack, RATED_AH, memory->rated_ah);
         memory->status_awaited = false;
     }
     return last ? BMS_DONE : BMS_PARTIAL;
@@ -173,7 +166,7 @@ static bool build_setting(struct bms *bms, enum pack_value id, double value, uns
                           const struct bms_moment *now, struct bms_request *request)
 {
     const uint8_t command = (uint8_t) bms_code_of(switches, COUNT(switches), id);
-    make_request(command, 4, value > 0, request);
+    request->size = put_request(request->bytes, command, 4, value > 0);
     return true;
 }
 
@@ -188,12 +181,6 @@ static void write_reply(struct bms *bms, const struct pack *pack, enum jk_type t
     out->size += JK_RECORD_SIZE;
 }
 
-static void acknowledge(struct bms_output *out)
-{
-    put_request(out->bytes + out->size, ACKNOWLEDGE, 1, 1);
-    out->size += REQUEST_SIZE;
-}
-
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
@@ -204,26 +191,23 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
      * module. A board streams only after a request for the about record. */
     static const uint8_t module_says[] = {'A', 'T', 0x0D, 0x0A};
     struct memory *memory = bms_memory(bms);
-    switch (bytes[COMMAND_AT]) {
-    case READ_ABOUT:
+    const uint8_t command = bytes[COMMAND_AT];
+    const struct bms_code *written = bms_code_find(switches, COUNT(switches), command);
+    if (written && bytes[5] == 4 && le32(bytes + 6) <= 1)
+        pack_set(pack, written->id, bytes[6]);
+    if (command == READ_ABOUT) {
         memory->introduced = true;
         write_reply(bms, pack, JK_ABOUT, out);
-        acknowledge(out);
-        break;
-    case READ_STREAM:
-        acknowledge(out);
+    }
+    if (written || command == READ_ABOUT || command == READ_STREAM)
+        out->size += put_request(out->bytes + out->size, ACKNOWLEDGE, 1, 1);
+    if (command == READ_STREAM) {
         write_reply(bms, pack, JK_SETTINGS, out);
         memcpy(out->bytes + out->size, module_says, sizeof module_says);
         out->size += sizeof module_says;
         if (memory->introduced)
             write_reply(bms, pack, JK_STATUS, out);
-        break;
     }
-    const struct bms_code *written = bms_code_find(switches, COUNT(switches), bytes[COMMAND_AT]);
-    if (written && bytes[5] == 4 && le32(bytes + 6) <= 1)
-        pack_set(pack, written->id, bytes[6]);
-    if (written) /* even if nothing changed */
-        acknowledge(out);
     return span.size;
 }
 

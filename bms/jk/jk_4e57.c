@@ -492,11 +492,9 @@ static uint32_t raw_number(const struct pack *pack, uint8_t code)
 {
     switch (code) {
     case MOS_TEMP:
-        return raw_temperature(pack, MOS_TEMP_C);
     case TEMP_1:
-        return raw_temperature(pack, TEMP_C);
     case TEMP_2:
-        return raw_temperature(pack, TEMP_C + 1);
+        return raw_temperature(pack, code == MOS_TEMP ? MOS_TEMP_C : TEMP_C + code - TEMP_1);
     case CURRENT: {
         double amps = pack_value_or(pack, CURRENT_A, 0);
         uint32_t amount = (uint32_t) fmin(round(fabs(amps) * 100), 0x7FFF);

@@ -52,33 +52,21 @@ struct memory {
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
-enum step {
-    STEP_ABOUT,
-    STEP_SETTINGS,
-    STEP_READ_ABOUT,
-    STEP_READ_SETTINGS,
-    STEP_READ_LIMITS,
-    STEP_WAKE,
-    STEP_STATUS,
-    STEP_READ_CELLS,
-    STEP_READ_VALUES,
-    STEP_READ_TEMPS,
-    STEPS
-};
+enum { STEP_WAKE = 5 };
 
 // clang-format off
 /* Sections 2 and 3. Steps that read no registers write a trigger. */
-static const struct bms_step plan[STEPS] = {
-    [STEP_ABOUT]         = {.name = "about",               .every_s = 3600, .read.start = 0x161C},
-    [STEP_SETTINGS]      = {.name = "settings",            .every_s = 300,  .read.start = 0x161E},
-    [STEP_READ_ABOUT]    = {.name = "about registers",     .every_s = 3600, .read = {MODBUS_HOLDING, 0x1400, ABOUT_WORDS}},
-    [STEP_READ_SETTINGS] = {.name = "settings registers",  .every_s = 300,  .read = {MODBUS_HOLDING, 0x106C, 10}},
-    [STEP_READ_LIMITS]   = {.name = "limit registers",     .every_s = 3600, .read = {MODBUS_HOLDING, 0x1004, 66}},
-    [STEP_WAKE]          = {.name = "wake-up",                                .read.start = 0x161E},
-    [STEP_STATUS]        = {.name = "status",              .vital = true,   .read.start = 0x1620},
-    [STEP_READ_CELLS]    = {.name = "cell registers",      .vital = true,   .read = {MODBUS_HOLDING, 0x1200, 37}},
-    [STEP_READ_VALUES]   = {.name = "value registers",     .vital = true,   .read = {MODBUS_HOLDING, 0x128A, 36}},
-    [STEP_READ_TEMPS]    = {.name = "temperatures 3 to 5",                  .read = {MODBUS_HOLDING, 0x12F8, 3}},
+static const struct bms_step plan[] = {
+    {.name = "about",               .every_s = 3600, .read.start = 0x161C},
+    {.name = "settings",            .every_s = 300,  .read.start = 0x161E},
+    {.name = "about registers",     .every_s = 3600, .read = {MODBUS_HOLDING, 0x1400, ABOUT_WORDS}},
+    {.name = "settings registers",  .every_s = 300,  .read = {MODBUS_HOLDING, 0x106C, 10}},
+    {.name = "limit registers",     .every_s = 3600, .read = {MODBUS_HOLDING, 0x1004, 66}},
+    [STEP_WAKE] = {.name = "wake-up",                .read.start = 0x161E},
+    {.name = "status",              .vital = true,   .read.start = 0x1620},
+    {.name = "cell registers",      .vital = true,   .read = {MODBUS_HOLDING, 0x1200, 37}},
+    {.name = "value registers",     .vital = true,   .read = {MODBUS_HOLDING, 0x128A, 36}},
+    {.name = "temperatures 3 to 5",                  .read = {MODBUS_HOLDING, 0x12F8, 3}},
 };
 // clang-format on
 
@@ -96,15 +84,14 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     if (step == STEP_WAKE ? !wake_is_due
                           : (read->count > 0) != (bms->options.variant == VARIANT_REGISTERS))
         return false;
-    if (step == STEP_STATUS || step == STEP_READ_CELLS) {
+    if (read->start == sources[JK_STATUS].trigger || read->start == sources[JK_STATUS].block) {
         if (memory->status_awaited && !memory->status_led && memory->lone_misses < WAKE_AFTER)
             memory->lone_misses++;
         memory->status_awaited = true;
         memory->status_led = memory->led;
         memory->led = false;
     }
-    if (step == STEP_SETTINGS || step == STEP_WAKE)
-        memory->led = true;
+    memory->led |= read->start == sources[JK_SETTINGS].trigger;
     memory->acknowledged = false;
     if (read->count > 0)
         modbus_read(address, read->function, read->start, read->count, request);

@@ -59,26 +59,16 @@ static bool is_whole(const struct jk_record *record)
     return holds(record, CELLS, JK_RECORD_SIZE - CELLS);
 }
 
-/* False, and nothing is read, if the field is not in this part of the record. */
-static bool get(const struct jk_record *record, size_t at, enum kind kind, int64_t *value)
+#define ABSENT INT64_MIN /* no field has this value */
+
+/* The field's value, or `absent` if it is not in this part of the record. */
+static int64_t get(const struct jk_record *record, size_t at, enum kind kind, int64_t absent)
 {
     if (!holds(record, at, kind_size[kind]))
-        return false;
+        return absent;
     const uint8_t *b = record->bytes + (at - record->first);
-    *value = (int64_t) get_sized(b, kind_size[kind], record->big_endian);
-    if (kind == S16)
-        *value = (int16_t) *value;
-    else if (kind == S32)
-        *value = (int32_t) *value;
-    return true;
-}
-
-/* The field's value, or 0 if it is not in this part. */
-static int64_t get_or_0(const struct jk_record *record, size_t at, enum kind kind)
-{
-    int64_t value = 0;
-    get(record, at, kind, &value);
-    return value;
+    const uint64_t raw = get_sized(b, kind_size[kind], record->big_endian);
+    return kind == S16 ? (int16_t) raw : kind == S32 ? (int32_t) raw : (int64_t) raw;
 }
 
 struct field {
@@ -178,19 +168,18 @@ static void decode_fields(const struct bms *bms, const struct jk_record *record,
 {
     for (size_t i = 0; i < count; i++) {
         const struct field *field = &fields[i];
-        int64_t raw;
-        if (!get(record, layout == JK_24S ? field->at_24s : field->at_32s, field->kind, &raw))
-            continue;
+        const int64_t raw =
+            get(record, layout == JK_24S ? field->at_24s : field->at_32s, field->kind, ABSENT);
         bool no_sensor = field->id == MOS_TEMP_C && raw == NOT_FITTED;
         bool no_capacity = (field->id == FULL_AH || field->id == RATED_AH) && raw == 0;
-        if (!no_sensor && !no_capacity)
+        if (raw != ABSENT && !no_sensor && !no_capacity)
             bms_set(bms, pack, field->id, (double) raw / field->divisor);
     }
 }
 
 static uint16_t cell_mv(const struct jk_record *record, unsigned index)
 {
-    return (uint16_t) get_or_0(record, CELLS + 2u * index, U16);
+    return (uint16_t) get(record, CELLS + 2u * index, U16, 0);
 }
 
 /* Bit n: cell n + 1 reads more than 0. */
@@ -211,11 +200,11 @@ static enum jk_layout guess_without_cells(const struct jk_record *record)
     const struct places *at = &places[JK_24S];
     bool blank = true;
     for (size_t i = RESISTANCE_24; i < RESISTANCES_END; i++)
-        blank &= get_or_0(record, i, U8) == 0;
+        blank &= get(record, i, U8, 0) == 0;
     if (blank)
         return JK_32S;
     bool mos =
-        get_or_0(record, at->charge_mos, U8) <= 1 && get_or_0(record, at->discharge_mos, U8) <= 1;
+        get(record, at->charge_mos, U8, 0) <= 1 && get(record, at->discharge_mos, U8, 0) <= 1;
     return mos ? JK_24S : JK_LAYOUT_AUTO;
 }
 
@@ -229,7 +218,7 @@ static enum jk_layout choose_layout(const struct jk_notes *notes, const struct j
     if (must_guess(notes, record)) {
         /* Guesses the layout without an about record (section 4, rule 2): the cell mask of the
          * 24-cell layout is where the other one has cells 25 and 26. JK_LAYOUT_AUTO: unknown. */
-        uint32_t word = (uint32_t) get_or_0(record, places[JK_24S].mask, U32);
+        uint32_t word = (uint32_t) get(record, places[JK_24S].mask, U32, 0);
         uint32_t read = cells_read(record, places[JK_24S].cells);
         if (read == 0)
             return word == 0 ? guess_without_cells(record) : JK_LAYOUT_AUTO;
@@ -246,7 +235,7 @@ static enum jk_layout choose_layout(const struct jk_notes *notes, const struct j
  * an alarm; this is only accepted if the layout is certain. */
 static bool is_coherent(const struct jk_record *record, const struct places *at, bool guessed)
 {
-    uint64_t mask = (uint64_t) get_or_0(record, at->mask, U32);
+    uint64_t mask = (uint64_t) get(record, at->mask, U32, 0);
     uint32_t read = cells_read(record, at->cells);
     int64_t sum = 0;
     if (mask >> at->cells != 0 || (mask != read && (mask == 0 || guessed)))
@@ -257,9 +246,9 @@ static bool is_coherent(const struct jk_record *record, const struct places *at,
             return false;
         sum += mask >> i & 1 ? mv : 0;
     }
-    bool told = get_or_0(record, at->alarms, at->alarm_kind) >> CELL_COUNT_BIT & 1;
+    bool told = get(record, at->alarms, at->alarm_kind, 0) >> CELL_COUNT_BIT & 1;
     bool gap = (mask & (mask + 1)) != 0 || (mask & read) != mask;
-    int64_t voltage = get_or_0(record, at->voltage, U32);
+    int64_t voltage = get(record, at->voltage, U32, 0);
     int64_t off = voltage > sum ? voltage - sum : sum - voltage;
     return mask == 0 || told || gap || off <= 500 || off * 50 <= voltage;
 }
@@ -273,8 +262,8 @@ static void decode_temps(struct jk_notes *notes, const struct jk_record *record,
     unsigned number = 0;
     bool any = false;
     for (unsigned i = 0; i < at->sensors; i++) {
-        int64_t tenths;
-        if (!get(record, at->temps[i], S16, &tenths)) {
+        const int64_t tenths = get(record, at->temps[i], S16, ABSENT);
+        if (tenths == ABSENT) {
             number += i < 2 && !(notes->sensors_absent >> i & 1);
             continue;
         }
@@ -313,36 +302,35 @@ static enum bms_result decode_status(const struct bms *bms, struct jk_notes *not
     /* The count reaches to the last cell that is present: if one in between has lost its wire,
      * those behind it keep their numbers. If the mask was not read, every voltage above 0 is a
      * cell. */
-    int64_t mask = 0;
-    bool masked = get(record, at->mask, U32, &mask);
+    const int64_t mask = get(record, at->mask, U32, ABSENT);
     unsigned last = 0;
     for (unsigned i = 0; i < at->cells; i++) {
         bool present = mask >> i & 1;
         uint16_t mv = cell_mv(record, i);
         if (present)
             last = i + 1;
-        if (mv != 0 && (present || !masked))
+        if (mv != 0 && (present || mask == ABSENT))
             pack_set_cell(pack, i + 1, mv);
     }
-    if (masked)
+    if (mask != ABSENT)
         pack_set(pack, CELL_COUNT, last);
     decode_temps(notes, record, at, pack);
-    int64_t word;
-    if (get(record, at->alarms, at->alarm_kind, &word)) {
+    const int64_t word = get(record, at->alarms, at->alarm_kind, ABSENT);
+    if (word != ABSENT) {
         pack_clear_alarms(pack);
         pack_alarm_bits(pack, alarm_rows, COUNT(alarm_rows), (uint64_t) word);
         if (at->alarm_kind == U32)
             jk_alarm_by_direction(pack, CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE,
                                   ALARM_WARNING, word >> BATTERY_HOT_BIT & 1,
-                                  get_or_0(record, at->charge_mos, U8) != 0,
-                                  get_or_0(record, at->discharge_mos, U8) != 0);
+                                  get(record, at->charge_mos, U8, 0) != 0,
+                                  get(record, at->discharge_mos, U8, 0) != 0);
         pack_raw_alarm(pack, (uint16_t) word);
         if (at->alarm_kind == U32)
             pack_raw_alarm(pack, (uint16_t) (word >> 16));
     }
     /* 0 off, 1 charging a cell, 2 discharging one. */
-    int64_t state;
-    if (get(record, at->balancing, U8, &state) && state <= 2)
+    const int64_t state = get(record, at->balancing, U8, ABSENT);
+    if (state >= 0 && state <= 2)
         pack_set(pack, BALANCING, state != 0);
     /* Section 10: one firmware sends a constant remaining capacity. If it contradicts the SOC,
      * the SOC is right. */
@@ -385,7 +373,7 @@ static void decode_version(const struct jk_record *record, size_t at, uint8_t *v
 static bool is_question(const struct jk_record *record)
 {
     for (size_t at = CELLS; at < JK_RECORD_SIZE - 1; at++)
-        if (get_or_0(record, at, U8) != 0)
+        if (get(record, at, U8, 0) != 0)
             return false;
     return is_whole(record);
 }
@@ -394,7 +382,7 @@ static bool is_question(const struct jk_record *record)
  * absurd. */
 static bool limit_fits(const struct jk_record *record)
 {
-    const double mv = (double) get_or_0(record, CELL_HIGH, U32);
+    const double mv = (double) get(record, CELL_HIGH, U32, 0);
     return mv > 0 && mv <= pack_value_info(SET_CELL_HIGH_MV)->max;
 }
 

@@ -103,10 +103,8 @@ static size_t put_frame(uint8_t *b, uint8_t function, uint16_t reg, uint8_t n, s
 /* 7E A1 01 00 00 BE 18 55 AA 55 */
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
-    if (step == 0)
-        request->size = put_frame(request->bytes, READ, IDENTITY, IDENTITY_SIZE, 0);
-    else
-        request->size = put_frame(request->bytes, STATUS, 0, STATUS_SIZE, 0);
+    request->size = step == 0 ? put_frame(request->bytes, READ, IDENTITY, IDENTITY_SIZE, 0)
+                              : put_frame(request->bytes, STATUS, 0, STATUS_SIZE, 0);
     return true;
 }
 
@@ -145,17 +143,6 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
 
 /* ---- status (section 3) ---- */
 
-/* Sets the highest or lowest cell as the board reports it, which ignores open inputs, if its
- * number is one of `cells`. */
-static void set_extreme(struct pack *pack, bool highest, unsigned mv, unsigned number,
-                        unsigned cells)
-{
-    if (number < 1 || number > cells)
-        return;
-    pack_set(pack, highest ? CELL_MAX_MV : CELL_MIN_MV, mv);
-    pack_set(pack, highest ? CELL_MAX_INDEX : CELL_MIN_INDEX, number);
-}
-
 /* 7E A1 11 00 00 | 8E | level state | T N | protection warning push | N cells | T sensors | … */
 static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, struct pack *pack)
 {
@@ -187,8 +174,14 @@ static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, st
         pack_set(pack, FULL_AH, le32(b + 50) / 1e6);
     pack_set(pack, REMAINING_AH, le32(b + 54) / 1e6);
     pack_set(pack, BALANCE_MASK, le32(b + 70));
-    set_extreme(pack, true, le16(b + 74), le16(b + 76), cells);
-    set_extreme(pack, false, le16(b + 78), le16(b + 80), cells);
+    /* Voltage and number of the highest and of the lowest cell, which ignore open inputs. */
+    for (unsigned i = 0; i < 2; i++) {
+        const unsigned number = le16(b + 76 + 4 * i);
+        if (number >= 1 && number <= cells) {
+            pack_set(pack, CELL_MAX_MV + i, le16(b + 74 + 4 * i));
+            pack_set(pack, CELL_MAX_INDEX + i, number);
+        }
+    }
     pack_set(pack, CELL_DELTA_MV, le16(b + 82));
     pack_set(pack, CELL_AVG_MV, le16(b + 84));
     return BMS_DONE;

@@ -12,7 +12,7 @@
 #define ANT_ABSENT_C (-40) /* °C, reported for a sensor that is not fitted */
 
 /* Codes of a switch; all others mean that it is off for another reason. */
-enum { ANT_OFF = 0, ANT_ON = 1, ANT_OFF_BY_HAND = 15 };
+enum { ANT_ON = 1, ANT_OFF_BY_HAND = 15 };
 
 /** Sets the temperature of a sensor, unless it is not fitted. */
 static inline void ant_set_temp(struct pack *pack, enum pack_value id, int celsius)

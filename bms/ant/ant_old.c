@@ -40,31 +40,30 @@ _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit")
 static const struct bms_step plan[] = {{.name = "status", .vital = true}};
 
 // clang-format off
-/* Section 3: reasons why the charge switch (byte 103) and the discharge switch (104) are off. */
-static const struct reason {
-    uint8_t code, alarm;
-} charge_reasons[] = {
-    { 2, CELL_OVER_VOLTAGE},
-    { 3, CHARGE_OVER_CURRENT},
-    { 5, PACK_OVER_VOLTAGE},
-    { 6, CHARGE_OVER_TEMPERATURE},
-    { 7, MOS_OVER_TEMPERATURE},
-    { 9, VOLTAGE_SENSOR_FAULT},
-    {10, MOS_OVER_TEMPERATURE},
-    {12, CHARGE_MOS_FAULT},
-    {13, DISCHARGE_MOS_FAULT},
+/* Section 3: reasons why the charge switch (byte 103) and the discharge switch (104) are off, each as
+ * the bit that its code numbers. */
+static const struct alarm_bit charge_reasons[] = {
+    { 2, CELL_OVER_VOLTAGE,          PROT},
+    { 3, CHARGE_OVER_CURRENT,        PROT},
+    { 5, PACK_OVER_VOLTAGE,          PROT},
+    { 6, CHARGE_OVER_TEMPERATURE,    PROT},
+    { 7, MOS_OVER_TEMPERATURE,       PROT},
+    { 9, VOLTAGE_SENSOR_FAULT,       PROT},
+    {10, MOS_OVER_TEMPERATURE,       PROT},
+    {12, CHARGE_MOS_FAULT,           PROT},
+    {13, DISCHARGE_MOS_FAULT,        PROT},
 }, discharge_reasons[] = {
-    { 2, CELL_UNDER_VOLTAGE},
-    { 3, DISCHARGE_OVER_CURRENT},
-    { 4, DISCHARGE_OVER_CURRENT}, /* second level */
-    { 5, PACK_UNDER_VOLTAGE},
-    { 6, DISCHARGE_OVER_TEMPERATURE},
-    { 7, MOS_OVER_TEMPERATURE},
-    { 9, VOLTAGE_SENSOR_FAULT},
-    {10, MOS_OVER_TEMPERATURE},
-    {12, SHORT_CIRCUIT},
-    {13, DISCHARGE_MOS_FAULT},
-    {14, DISCHARGE_MOS_FAULT},
+    { 2, CELL_UNDER_VOLTAGE,         PROT},
+    { 3, DISCHARGE_OVER_CURRENT,     PROT},
+    { 4, DISCHARGE_OVER_CURRENT,     PROT}, /* second level */
+    { 5, PACK_UNDER_VOLTAGE,         PROT},
+    { 6, DISCHARGE_OVER_TEMPERATURE, PROT},
+    { 7, MOS_OVER_TEMPERATURE,       PROT},
+    { 9, VOLTAGE_SENSOR_FAULT,       PROT},
+    {10, MOS_OVER_TEMPERATURE,       PROT},
+    {12, SHORT_CIRCUIT,              PROT},
+    {13, DISCHARGE_MOS_FAULT,        PROT},
+    {14, DISCHARGE_MOS_FAULT,        PROT},
 };
 // clang-format on
 
@@ -133,12 +132,6 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
 
 /* ---- status (section 3) ---- */
 
-static void take_reason(struct pack *pack, const struct reason *rows, size_t count, unsigned code)
-{
-    for (size_t i = 0; i < count; i++)
-        pack_alarm_at(pack, rows[i].alarm, ALARM_PROTECTION, rows[i].code == code);
-}
-
 static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, struct pack *pack)
 {
     unsigned cells = b[123];
@@ -165,8 +158,9 @@ static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, st
     pack_set(pack, CHARGE_MOS, b[103] == ANT_ON);
     pack_set(pack, DISCHARGE_MOS, b[104] == ANT_ON);
     pack_clear_alarms(pack);
-    take_reason(pack, charge_reasons, COUNT(charge_reasons), b[103]);
-    take_reason(pack, discharge_reasons, COUNT(discharge_reasons), b[104]);
+    pack_alarm_bits(pack, charge_reasons, COUNT(charge_reasons), b[103] < 64 ? 1ull << b[103] : 0);
+    pack_alarm_bits(pack, discharge_reasons, COUNT(discharge_reasons),
+                    b[104] < 64 ? 1ull << b[104] : 0);
     pack_raw_alarm(pack, be16(b + 103));
     pack_raw_alarm(pack, b[105]);
     pack_set(pack, BALANCE_MASK, be32(b + 132));
@@ -207,14 +201,14 @@ static void mask(uint8_t *frame, size_t size)
 /* ---- emulator ---- */
 
 /* On, or the reason why not; of several alarms the first. */
-static uint8_t told_code(const struct pack *told, enum pack_value id, const struct reason *rows,
+static uint8_t told_code(const struct pack *told, enum pack_value id, const struct alarm_bit *rows,
                          size_t count)
 {
     if (told->value[id] > 0)
         return ANT_ON;
     for (size_t i = 0; i < count; i++)
         if (told->alarms_protection >> rows[i].alarm & 1)
-            return rows[i].code;
+            return rows[i].bit;
     return ANT_OFF_BY_HAND;
 }
 

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Polls the packs of a line. */
 #include "asker.h"
 
 #include "plan.h"

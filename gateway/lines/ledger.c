@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The open requests of a line. */
 #include "ledger.h"
 
 #include <math.h>

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Lending the line. */
 #include "lender.h"
 
 #include "plan.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* A line: one port with one or more packs on it. */
 #include "line.h"
 
 #include "asker.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* What may be shown of the bytes that pass on a line. */
 #include "mask.h"
 
 #include <string.h>

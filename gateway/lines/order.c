@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Switching the MOS of a pack, and writing its settings. */
 #include "order.h"
 
 #include "plan.h"

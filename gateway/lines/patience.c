@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* How long replies take. */
 #include "patience.h"
 
 #include <math.h>

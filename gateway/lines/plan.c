@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Selects the next request to a pack. */
 #include "plan.h"
 
 #include "ledger.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* One pack that is polled: its state, and from the parts of a poll cycle to its values. */
 #include "poller.h"
 
 #include "base/alloc.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* From received bytes to whole frames. */
 #include "reply.h"
 
 #include <string.h>

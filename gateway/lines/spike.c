@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Decides which readings to believe. */
 #include "spike.h"
 
 #include <math.h>

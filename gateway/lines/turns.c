@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The packs on one line. */
 #include "turns.h"
 
 #include "ledger.h"

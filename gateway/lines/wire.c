@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The life of a line's port. */
 #include "wire.h"
 
 #include "base/alloc.h"

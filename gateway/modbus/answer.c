@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Answers one request. */
 #include "answer.h"
 
 #include "identity.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The connections to the Modbus TCP servers that are written to, and the turns of their pushes. */
 #include "push.h"
 
 #include "push_plan.h"

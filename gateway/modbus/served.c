@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The Modbus units of all packs, banks and views, and the servers that serve them. */
 #include "served.h"
 
 #include "base/address.h"

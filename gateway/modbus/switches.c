@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Decides on a Modbus write, and translates it into orders for the switches and settings of a pack. */
 #include "switches.h"
 
 #include "bms/bytes.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Detects alarms that begin and end. */
 #include "alarms.h"
 
 #include <math.h>

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Combines several packs into one. */
 #include "bank.h"
 
 #include <math.h>

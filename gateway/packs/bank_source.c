@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Turns the packs of a bank into a source. */
 #include "bank_source.h"
 
 #include "base/log.h"

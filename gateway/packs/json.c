@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Writes a pack's values as JSON. */
 #include "json.h"
 
 #include <math.h>

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The state file: reads it, sets a damaged one aside, writes it, also once a minute. */
 #include "kept.h"
 
 #include "base/alloc.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* What is kept over a restart, and its text: INI with a checksum at its end. */
 #include "kept_state.h"
 
 #include "config/ini/inifile.h"

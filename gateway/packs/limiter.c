@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Limits in the running gateway. */
 #include "limiter.h"
 
 #include "base/log.h"

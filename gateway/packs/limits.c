@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Computes the limits of a pack or a bank. */
 #include "limits.h"
 
 #include <math.h>

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Time to full and time to empty. */
 #include "outlook.h"
 
 #include <math.h>

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Finds the packs with `protocol = auto`. */
 #include "pack_search.h"
 
 #include "base/alloc.h"

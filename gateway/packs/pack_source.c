@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Turns a pack into a source. */
 #include "pack_source.h"
 
 #include "base/alloc.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* All packs and banks of the configuration. */
 #include "packs.h"
 
 #include "bank_source.h"

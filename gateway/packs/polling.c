@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* All lines and packs of a configuration, polled. */
 #include "polling.h"
 
 #include "config/changes.h"

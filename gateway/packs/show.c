@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Converts a pack or a bank to the values that inverters receive. */
 #include "show.h"
 
 #include "bms/count.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Summarizes a pack or a bank in one line of the log. */
 #include "summary.h"
 
 #include "base/log.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* A line on which we send no requests. */
 #include "hearer.h"
 
 #include "lines/plan.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* How late bytes may come. */
 #include "lag.h"
 
 #include <math.h>

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* What is said on a line that has a master already. */
 #include "listener.h"
 
 #include "lines/ledger.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* What a search tries, and in which order. */
 #include "search_attempts.h"
 
 #include <math.h>

@@ -292,11 +292,6 @@ TEST(options)
         if (good != !cases[i].error || (cases[i].error && !strstr(error, cases[i].error)))
             fail_msg("'%s': %s, '%s'", cases[i].options, good ? "accepted" : "refused", error);
     }
-    struct bms bms;
-    bms_init(&bms, &parrot);
-    struct ev_loop *loop = ev_loop_new(0);
-    assert_null(simulator_new(loop, &bms, 1, "cells=49"));
-    ev_loop_destroy(loop);
 }
 
 /* The help names each option of the parser; a default must be a valid value. */

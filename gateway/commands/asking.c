@@ -6,6 +6,7 @@
 #include "config/ini/edit.h"
 #include "config/ini/save.h"
 #include "config/keys.h"
+#include "base/alloc.h"
 
 #include <errno.h>
 #include <math.h>
@@ -106,11 +107,7 @@ json_t *asking_next(struct asking *asking)
 
 json_t *asking_request(struct asking *asking, json_t *request)
 {
-    char *text = json_text(request);
-    if (!text) {
-        set_why(asking, "out of memory");
-        return NULL;
-    }
+    char *text = alloc_checked(json_text(request));
     struct iovec parts[] = {{text, strlen(text)}, {(char[]){'\n'}, 1}};
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
     /* A rejected client gets an error message, and may find the connection closed already. */

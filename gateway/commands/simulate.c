@@ -253,7 +253,7 @@ static struct simulator *make_simulator(struct ev_loop *loop, const struct argum
         bms[i].options.address = bms_address(&arguments->bms) + (int) i;
     }
     struct simulator *simulator =
-        alloc_checked(simulator_new(loop, bms, arguments->bms_count, arguments->options));
+        simulator_new(loop, bms, arguments->bms_count, arguments->options);
     free(bms);
     return simulator;
 }
@@ -413,8 +413,7 @@ static int run_inverter(struct run *run, const struct port_settings *settings)
     signals_end(run->loop);
     ev_run(run->loop, 0);
     close_port(run);
-    if (run->port)
-        port_free(run->port);
+    port_free(run->port);
     return EXIT_DONE;
 }
 

@@ -180,8 +180,7 @@ static void doubt_found_packs(struct gateway *gateway, double now)
 static void tick(struct gateway *gateway, double now)
 {
     packs_tick(gateway->packs, now);
-    if (gateway->outlets)
-        outlets_tick(gateway->outlets);
+    outlets_tick(gateway->outlets);
     watch_staleness(gateway, now);
     doubt_found_packs(gateway, now);
     char words[STATUS_WORDS];

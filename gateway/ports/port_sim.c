@@ -27,11 +27,12 @@ static void destroy(void *state)
 
 static void *create(struct port *port, const struct port_simulated *simulated)
 {
-    const unsigned count = simulated ? simulated->count : 0; /* an inverter simulates no packs */
+    if (!simulated || simulated->count == 0)
+        return NULL; /* an inverter simulates no packs */
+    const unsigned count = simulated->count;
     struct sim *sim = alloc_zeroed(1, sizeof *sim);
     struct bms *bms = alloc_zeroed(count, sizeof *bms);
-    if (count > 0)
-        memcpy(bms, simulated->bms, count * sizeof *bms);
+    memcpy(bms, simulated->bms, count * sizeof *bms);
     sim->port = port;
     sim->maps = alloc_zeroed(count, sizeof *sim->maps);
     for (unsigned i = 0; i < count; i++)
@@ -39,12 +40,9 @@ static void *create(struct port *port, const struct port_simulated *simulated)
             sim->maps[i] = *bms[i].options.map;
             bms[i].options.map = &sim->maps[i];
         }
-    sim->simulator = count > 0 ? simulator_new(port->loop, bms, count, port->address) : NULL;
+    sim->simulator = simulator_new(port->loop, bms, count, port->address);
     free(bms);
-    if (sim->simulator)
-        return sim;
-    destroy(sim);
-    return NULL;
+    return sim;
 }
 
 static void open_sim(void *state)

@@ -10,6 +10,7 @@
 #include "options.h"
 #include "pty.h"
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "bms/battery.h"
 #include "bms/count.h"
@@ -555,16 +556,10 @@ struct simulator *simulator_new(struct ev_loop *loop, const struct bms *bms, uns
                                 const char *options)
 {
     char error[200];
-    struct simulator *simulator = calloc(1, sizeof *simulator + count * sizeof(struct member));
-    if (!simulator)
-        return NULL;
-    simulator->text = strdup(options);
-    if (!simulator->text ||
-        !simulator_options_parse(options, -1, &simulator->options, error, sizeof error)) {
-        free(simulator->text);
-        free(simulator);
-        return NULL;
-    }
+    struct simulator *simulator =
+        alloc_zeroed(1, sizeof *simulator + count * sizeof(struct member));
+    simulator->text = alloc_checked(strdup(options));
+    simulator_options_parse(options, -1, &simulator->options, error, sizeof error);
     simulator->loop = loop;
     simulator->random = (uint64_t) simulator->options.seed;
     simulator->started_at = simulator->moved_at = clock_now();
@@ -580,8 +575,6 @@ struct simulator *simulator_new(struct ev_loop *loop, const struct bms *bms, uns
 
 void simulator_free(struct simulator *simulator)
 {
-    if (!simulator)
-        return;
     ev_timer_stop(simulator->loop, &simulator->tick);
     for (int i = 0; i < CONNECTIONS; i++)
         if (simulator->connections[i])

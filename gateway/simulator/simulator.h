@@ -19,8 +19,7 @@ struct simulator;
 bool simulator_check(const char *options, char *error, size_t error_size);
 
 /** Creates a bus with `count` BMS (drivers and options from `bms`), all with the same options
- * except for the seed and those of their address. NULL: out of memory, or options that
- * simulator_check rejects. */
+ * except for the seed and those of their address; simulator_check accepts them. */
 struct simulator *simulator_new(struct ev_loop *loop, const struct bms *bms, unsigned count,
                                 const char *options);
 void simulator_free(struct simulator *simulator);

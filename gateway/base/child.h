@@ -38,8 +38,7 @@ struct child {
     ev_timer deadline;
     char *bytes; /* received so far */
     size_t size;
-    void (*received)(
-        struct child *child); /* more of them; NULL: only all of them are of interest */
+    void (*received)(struct child *child); /* more of them; NULL: only all of them count */
     /** The output has ended, or is too long, or the deadline has passed. Not called after child_stop. */
     void (*over)(struct child *child, enum child_end end);
     void *data;

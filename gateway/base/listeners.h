@@ -23,8 +23,7 @@ typedef void listeners_accepted(void *data, int fd, const struct sockaddr_storag
 struct listeners {
     struct ev_loop *loop;
     ev_io sockets[MAX_LISTEN];
-    double waited_since
-        [MAX_LISTEN]; /* clients have waited there since then at the earliest; INFINITY: none waits */
+    double waited_since[MAX_LISTEN]; /* by clients, at the earliest; INFINITY: none waits */
     unsigned count;
     ev_timer pause; /* runs while no client can be accepted, because descriptors ran out */
     bool starved;   /* the last attempt to accept failed for this reason */

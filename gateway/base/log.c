@@ -47,8 +47,7 @@ static struct {
     int fd;
     struct ev_loop *loop; /* NULL: writing a message blocks */
     ev_io writable;       /* runs while output is pending */
-    char rest
-        [LINE_SIZE]; /* of a line that was written in part: it is written before anything else */
+    char rest[LINE_SIZE]; /* of a line that was written in part: goes before anything else */
     size_t rest_size;
     unsigned long lost;
 } output = {.how = WAITING, .fd = STDERR_FILENO};

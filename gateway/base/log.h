@@ -4,8 +4,7 @@
  * so that `journalctl -p warning` finds it; anywhere else it starts with "error: ", "warning: ",
  * "debug: " or nothing (info).
  *
- * A daemon calls log_with_time and log_never_wait: its lines begin with date and time unless the
- * journal adds them, and lines that cannot be written without waiting are dropped and counted.
+ * A daemon calls log_with_time and log_never_wait.
  *
  * Log one message per change of state: what happened, to which line or pack, what to do about it.
  * Log repeats at debug level.

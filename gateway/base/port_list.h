@@ -11,12 +11,10 @@
 /* One port; unknown texts are empty. */
 struct port_listed {
     char device[PORT_TEXT]; /* "/dev/ttyUSB0" */
-    char name
-        [PORT_NAME]; /* "/dev/serial/by-id/…"; by-path where adapters have the same id; else the device */
+    char name[PORT_NAME];   /* for a configuration, as port_list_name finds it */
     char maker[PORT_TEXT], product[PORT_TEXT], serial[PORT_TEXT]; /* as the adapter reports them */
     int vendor_id, product_id;                                    /* of USB; 0: not a USB adapter */
-    const char *
-        seems; /* what kind of adapter this is, by its USB ids or the device's name; NULL: unknown */
+    const char *seems; /* kind of adapter, by its USB ids or the device's name; NULL: unknown */
 };
 
 /** Lists at most `room` ports; returns their number. */

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define SECRET_SIZE                                                                                \
-    1026 /* a line of a secret, with its newline and the NUL: as long as a browser may enter, and tokens may be */
+/* Bytes of a line with a secret, its newline and the NUL: as much as a browser may enter. */
+#define SECRET_SIZE 1026
 
 /** Reads line `n` of a file, counted from 0, without its newline. False: `out` is empty and *why is the reason, such as a line of `size`
  * bytes or more, NULL if the file has no such line. */

@@ -116,11 +116,10 @@ static void look_at_page(const struct report *report)
     const struct config *config = report->config;
     unsigned least = 1024;
     FILE *file = fopen("/proc/sys/net/ipv4/ip_unprivileged_port_start", "re");
-    if (file) {
-        if (fscanf(file, "%u", &least) != 1)
-            least = 1024;
+    if (file && fscanf(file, "%u", &least) != 1)
+        least = 1024;
+    if (file)
         fclose(file);
-    }
     for (unsigned i = 0; config->web && i < config->web->listen.count; i++) {
         struct endpoint endpoint;
         if (endpoint_parse(config->web->listen.at[i], &endpoint) && endpoint.port > 0 &&
@@ -444,11 +443,6 @@ static void print_tables(const struct config *config)
     }
 }
 
-static void print_count(unsigned count, const char *what)
-{
-    printf("%u %s%s, ", count, what, count == 1 ? "" : "s");
-}
-
 int command_check(int argc, char **argv)
 {
     const char *path = CONFIG_DEFAULT, *section = NULL;
@@ -474,15 +468,18 @@ int command_check(int argc, char **argv)
     mistakes_print(&lacks, config_file_name(path), stderr);
     mistakes_free(&lacks);
     print_tables(config);
+    const struct {
+        unsigned count;
+        const char *what;
+    } counts[] = {{config->line_count, "line"},
+                  {config->pack_count, "pack"},
+                  {config->bank_count, "bank"},
+                  {config->push_count, "push target"},
+                  {config->view_count, "view"}};
     printf("%s: ", path);
-    print_count(config->line_count, "line");
-    print_count(config->pack_count, "pack");
-    if (config->bank_count)
-        print_count(config->bank_count, "bank");
-    if (config->push_count)
-        print_count(config->push_count, "push target");
-    if (config->view_count)
-        print_count(config->view_count, "view");
+    for (size_t i = 0; i < COUNT(counts); i++)
+        if (counts[i].count > 0 || i < 2)
+            printf("%u %s%s, ", counts[i].count, counts[i].what, counts[i].count == 1 ? "" : "s");
     printf("no mistakes\n");
     config_free(config);
     return EXIT_DONE;

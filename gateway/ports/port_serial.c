@@ -57,8 +57,7 @@ static const char *open_device(struct port *port)
         return strerror(errno);
     if (flock(port->fd, LOCK_EX | LOCK_NB) < 0) {
         const int err = errno;
-        close(
-            port->fd); /* without close_serial, which would discard what the other program sends */
+        close(port->fd); /* close_serial would discard what the other program sends */
         port->fd = -1;
         return err == EWOULDBLOCK ? "another program uses it" : strerror(err);
     }

@@ -383,10 +383,10 @@ static void put(struct store *store, enum history_level level, struct history_ro
 TEST(checkup)
 {
     char path[] = "/tmp/packgate-health-XXXXXX", why[200];
-    const struct store_limits limits = {{0}};
+    const int64_t limits[LEVEL_DAY] = {0};
     close(mkstemp(path));
     unlink(path);
-    struct store *store = store_new(path, &limits);
+    struct store *store = store_new(path, limits);
     /* Ten days, full at noon of each; all ten-second rows of the last but one, a few of the last one. */
     for (int n = 0; n < 10; n++) {
         put(store, LEVEL_DAY, energy(START + n * DAY_S, 24 * 100, 24 * 90, 1000));

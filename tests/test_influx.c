@@ -404,10 +404,10 @@ static const char *voltages(const struct batch *batch)
 TEST(levels)
 {
     char path[] = "/tmp/packgate-backlog-XXXXXX", why[200];
-    const struct store_limits limits = {{0}};
+    const int64_t limits[LEVEL_DAY] = {0};
     close(mkstemp(path));
     unlink(path);
-    struct store *store = store_new(path, &limits);
+    struct store *store = store_new(path, limits);
     /* Rows of three hours, of the minutes of the last one, and of the ten-second intervals of the last minute. */
     for (int i = 0; i < 3; i++) {
         const struct history_row row = row_at(NOW - 3600 * (3 - i), 50000 + i);
@@ -520,10 +520,10 @@ TEST(short_memory)
 TEST(memory)
 {
     char path[] = "/tmp/packgate-memory-XXXXXX", why[200];
-    const struct store_limits limits = {{0}};
+    const int64_t limits[LEVEL_DAY] = {0};
     close(mkstemp(path));
     unlink(path);
-    struct store *store = store_new(path, &limits);
+    struct store *store = store_new(path, limits);
     struct outlet_pack known = {.source = {.name = "shed"}};
     struct pack values = cleared_pack();
     pack_clear(&known.values);

@@ -7,7 +7,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define DAY_S 86400
 #define RUN_DAYS 6         /* longest discharge, in days */
 #define EFFICIENCY_DAYS 31 /* days that are looked back for the efficiency */
 #define APART_DAYS 7       /* least days between two times at which the pack was full */
@@ -21,12 +20,7 @@ static int64_t next_midnight(int64_t midnight)
 
 int64_t checkup_due(struct query *query, const char *pack, int64_t now)
 {
-    char name[64];
-    int64_t last = INT64_MIN; /* of any pack */
-    for (unsigned n = 0; query_pack(query, n, name, sizeof name); n++) {
-        const int64_t found = query_last_before(query, name, LEVEL_RECENT, now + 1);
-        last = found > last ? found : last;
-    }
+    const int64_t last = query_last_before(query, NULL, LEVEL_RECENT, now + 1);
     const int64_t first = query_first(query, pack, LEVEL_HOUR);
     const int64_t checked = query_checked(query, pack, now);
     if (last == INT64_MIN || first == INT64_MAX)
@@ -39,7 +33,7 @@ int64_t checkup_due(struct query *query, const char *pack, int64_t now)
     return next_midnight(next) <= last ? next : 0;
 }
 
-static bool read_cells(struct query *query, const struct query_ask *day, struct health_day *result)
+static void read_cells(struct query *query, const struct query_ask *day, struct health_day *result)
 {
     struct query_ask ask = *day;
     struct query_rows rows;
@@ -51,10 +45,9 @@ static bool read_cells(struct query *query, const struct query_ask *day, struct 
         health_row(work, row);
     health_result(work, result);
     free(work);
-    return !query_why(query)[0];
 }
 
-static bool read_capacity(struct query *query, const struct query_ask *day,
+static void read_capacity(struct query *query, const struct query_ask *day,
                           struct health_day *result)
 {
     struct query_ask ask = *day;
@@ -69,15 +62,15 @@ static bool read_capacity(struct query *query, const struct query_ask *day,
         if (!isnan(capacity) && row->t >= day->from)
             result->capacity_ah = capacity;
     }
-    return !query_why(query)[0];
 }
 
-/* The energy and the silence of the day, and from when to when the pack was full, if it was, in the days up to it. */
-static bool read_days(struct query *query, const struct query_ask *day, struct health_day *result,
-                      int64_t *first_full, int64_t *last_full)
+/* The energy and the silence of the day. Between two times at which the pack is full its charge is the same: the energy that
+ * is missing was lost. */
+static void read_energy(struct query *query, const struct query_ask *day, struct health_day *result)
 {
     struct query_ask ask = *day;
     struct query_rows rows;
+    int64_t first_full = 0, last_full = 0, in_mwh = 0, out_mwh = 0;
     double fresh_s = 0;
     ask.level = LEVEL_DAY;
     ask.wanted[ROW_CHARGED] = ask.wanted[ROW_DISCHARGED] = ask.wanted[ROW_FRESH_S] = true;
@@ -86,8 +79,8 @@ static bool read_days(struct query *query, const struct query_ask *day, struct h
     query_begin(&rows, query, &ask);
     for (const struct history_row *row; (row = query_next(&rows));) {
         if (row->soc_peak >= FULL_PERMILLE) {
-            *first_full = *first_full ? *first_full : row->soc_peak_at;
-            *last_full = row->soc_peak_at;
+            first_full = first_full ? first_full : row->soc_peak_at;
+            last_full = row->soc_peak_at;
         }
         if (row->from != day->from)
             continue;
@@ -98,22 +91,9 @@ static bool read_days(struct query *query, const struct query_ask *day, struct h
     /* Silence counts only after the first row. */
     if (query_first(query, day->pack, LEVEL_HOUR) < day->from)
         result->silent_s = fmax((double) (day->to - day->from) - fresh_s, 0);
-    return !query_why(query)[0];
-}
-
-/* Between two times at which the pack is full its charge is the same: the energy that is missing
- * was lost. */
-static bool read_energy(struct query *query, const struct query_ask *day, struct health_day *result)
-{
-    struct query_ask ask = *day;
-    struct query_rows rows;
-    int64_t first_full = 0, last_full = 0, in_mwh = 0, out_mwh = 0;
-    if (!read_days(query, day, result, &first_full, &last_full))
-        return false;
     if (last_full - first_full < APART_DAYS * (int64_t) DAY_S || last_full < day->from)
-        return true;
+        return;
     ask.level = LEVEL_HOUR;
-    ask.wanted[ROW_CHARGED] = ask.wanted[ROW_DISCHARGED] = true;
     ask.from = history_start(LEVEL_HOUR, first_full) + 3600;
     ask.to = history_start(LEVEL_HOUR, last_full) + 3600;
     query_begin(&rows, query, &ask);
@@ -124,7 +104,6 @@ static bool read_energy(struct query *query, const struct query_ask *day, struct
     const double efficiency = (double) out_mwh / (double) in_mwh;
     if (in_mwh > 0 && efficiency > 0.3 && efficiency <= 1)
         result->efficiency = efficiency;
-    return !query_why(query)[0];
 }
 
 bool checkup_day(struct query *query, const char *pack, int64_t midnight, struct health_day *day)
@@ -133,8 +112,10 @@ bool checkup_day(struct query *query, const char *pack, int64_t midnight, struct
     health_clear(day);
     day->from = midnight;
     day->day = history_day(midnight);
-    return read_cells(query, &ask, day) && read_capacity(query, &ask, day) &&
-           read_energy(query, &ask, day);
+    read_cells(query, &ask, day);
+    read_capacity(query, &ask, day);
+    read_energy(query, &ask, day);
+    return !query_why(query)[0];
 }
 
 unsigned checkup_judge(struct query *query, const char *pack, int64_t now,

@@ -14,11 +14,12 @@
 
 #define BUSY_MS 2000
 #define SQL_SIZE 16384
+#define CSV_LINE_MOST 4096
 #define OF_PACK "pack = (SELECT id FROM pack WHERE name = ?1)"
 
 struct query {
     sqlite3 *db;
-    char why[200]; /* the rows begun last could not be read; empty: they could */
+    char why[200]; /* rows could not be read; empty: all could */
 };
 
 struct query *query_open(const char *path, char *why, size_t size)
@@ -120,7 +121,6 @@ void query_begin(struct query_rows *rows, struct query *query, const struct quer
     /* Days: the day of `to` is included unless `to` is its midnight. */
     rows->statement = prepare(query, room, ask->pack, days ? history_day(ask->from) : ask->from,
                               days ? history_day(ask->to - 1) + 1 : ask->to);
-    query->why[0] = '\0';
 }
 
 static int64_t number_at(sqlite3_stmt *statement, int column, enum history_value value)
@@ -174,7 +174,9 @@ int64_t query_last_before(struct query *query, const char *pack, enum history_le
                           int64_t before)
 {
     char sql[200];
-    snprintf(sql, sizeof sql, "SELECT max(t) FROM %s WHERE " OF_PACK " AND t < ?2",
+    snprintf(sql, sizeof sql,
+             "SELECT max((SELECT max(t) FROM %s WHERE pack = id AND t < ?2)) FROM pack "
+             "WHERE ?1 IS NULL OR name = ?1",
              history_levels[level].name);
     return file_number(prepare(query, sql, pack, before, 0), NULL, INT64_MIN);
 }
@@ -193,9 +195,10 @@ static const char *format_time(int64_t at, char out[CSV_TIME_SIZE])
     return out;
 }
 
-size_t csv_line(const struct query_ask *ask, const struct history_row *row, char *line)
+void csv_print(FILE *out, const struct query_ask *ask, const struct history_row *row)
 {
-    struct text text = text_in(line, CSV_LINE_MOST);
+    char line[CSV_LINE_MOST];
+    struct text text = text_in(line, sizeof line);
     char time[CSV_TIME_SIZE], name[HISTORY_NAME_SIZE];
     text_add(&text, row ? format_time(row->from, time) : "time");
     for (enum history_value v = 0; v < ROW_FIELDS; v++)
@@ -209,7 +212,7 @@ size_t csv_line(const struct query_ask *ask, const struct history_row *row, char
                 text_fixed(&text, (double) number / scale, history_decimals(v));
         }
     text_add(&text, "\r\n");
-    return text.size;
+    fwrite(line, 1, text.size, out);
 }
 
 int64_t query_checked(struct query *query, const char *pack, int64_t now)

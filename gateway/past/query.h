@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 struct query;
 
@@ -50,20 +51,18 @@ void query_begin(struct query_rows *rows, struct query *query, const struct quer
 /** The next row, the oldest first; valid until the call after it. Values that were not requested, or are not kept at that level,
  * are ROW_UNKNOWN. NULL: no more, or they cannot be read. */
 const struct history_row *query_next(struct query_rows *rows);
-/** Why the rows that were begun last could not be read; empty: they could. */
+/** Why rows could not be read; empty: all could. */
 const char *query_why(const struct query *query);
 
-#define CSV_LINE_MOST 4096
-
-/** A row as CSV (RFC 4180), or the heading (NULL), with its line end: how many bytes; `line` has room for CSV_LINE_MOST. The
- * first column is the time as ISO 8601 with its zone, the others have the names of the map. Unknown values are empty. */
-size_t csv_line(const struct query_ask *ask, const struct history_row *row, char *line);
+/** Prints a row as CSV (RFC 4180), or the heading (NULL), with its line end. The first column is the time as ISO 8601 with
+ * its zone, the others have the names of the map. Unknown values are empty. */
+void csv_print(FILE *out, const struct query_ask *ask, const struct history_row *row);
 
 /** Start of the oldest row of a pack and level; INT64_MAX: none. */
 int64_t query_first(struct query *query, const char *pack, enum history_level level);
 
-/** Start of the newest one that begins before a time, as a wrong clock may have left rows in the
- * future; INT64_MIN: none. Not for days. */
+/** Start of the newest row of a pack, or of any (NULL), that begins before a time, as a wrong clock may have left rows
+ * in the future; INT64_MIN: none. Not for days. */
 int64_t query_last_before(struct query *query, const char *pack, enum history_level level,
                           int64_t before);
 

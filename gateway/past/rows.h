@@ -26,6 +26,7 @@ extern const struct history_level_info history_levels[HISTORY_LEVELS];
 /** False: no level has this name. */
 bool history_level_find(const char *name, enum history_level *level);
 #define RECENT_S 10
+#define DAY_S 86400 /* a local day may have an hour more or less */
 
 enum history_value {
     ROW_VOLTAGE,

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define DAY_S 86400
 #define POLL_S 10
 #define COMMIT_S 600
 #define COMMITS_TO_PRUNE 6
@@ -60,7 +59,7 @@ static long long written(void)
 int main(int argc, char **argv)
 {
     const unsigned count = argc == 3 ? (unsigned) atoi(argv[2]) : 0;
-    const struct store_limits limits = {.keep_s = {[LEVEL_RECENT] = DAY_S}};
+    const int64_t limits[LEVEL_DAY] = {[LEVEL_RECENT] = DAY_S};
     const time_t end = time(NULL) / COMMIT_S * COMMIT_S, middle = end - DAY_S;
     long long before = 0;
     if (count == 0) {
@@ -68,7 +67,7 @@ int main(int argc, char **argv)
         return 2;
     }
     setenv("TZ", ":/etc/localtime", 0); /* or mktime() looks that file up again for each poll */
-    struct store *store = store_new(argv[1], &limits);
+    struct store *store = store_new(argv[1], limits);
     struct kept *packs = alloc_zeroed(count, sizeof *packs);
     for (unsigned i = 0; i < count; i++) {
         const struct battery_settings settings = {

@@ -12,8 +12,6 @@
 #include <string.h>
 #include <time.h>
 
-#define DAY_S 86400
-
 enum { DONE, FAILED, USAGE }; /* exit statuses of packgate */
 
 struct export
@@ -84,14 +82,6 @@ static bool parse_time(const char *name, const char *text, int64_t *at)
     return false;
 }
 
-/* NULL: the heading. */
-static void print_row(const struct query_ask *ask, const struct history_row *row)
-{
-    char line[CSV_LINE_MOST];
-    const size_t size = csv_line(ask, row, line);
-    fwrite(line, 1, size, stdout);
-}
-
 /* Finds the pack by its name, or the only one. */
 static bool find_pack(struct query *query, struct export *export, char *only, size_t size)
 {
@@ -158,7 +148,7 @@ int history_export(int argc, char **argv)
         const struct history_row *row = NULL;
         query_begin(&rows, query, &export.ask);
         do
-            print_row(&export.ask, row);
+            csv_print(stdout, &export.ask, row);
         while (!ferror(stdout) && (row = query_next(&rows)));
         good = !query_why(query)[0];
         if (!good)

@@ -197,11 +197,11 @@ static void *start_history(struct outlet *outlet)
     history->outlet = outlet;
     history->count = outlet_config(outlet)->pack_count;
     const struct history_config *config = config_of(history);
-    const struct store_limits limits = {.keep_s = {[LEVEL_RECENT] = (int64_t) config->recent_s,
-                                                   [LEVEL_MINUTE] = (int64_t) config->minutes_s,
-                                                   [LEVEL_HOUR] = (int64_t) config->hours_s}};
+    const int64_t keep_s[LEVEL_DAY] = {[LEVEL_RECENT] = (int64_t) config->recent_s,
+                                       [LEVEL_MINUTE] = (int64_t) config->minutes_s,
+                                       [LEVEL_HOUR] = (int64_t) config->hours_s};
     history->packs = alloc_zeroed(history->count, sizeof *history->packs);
-    history->store = store_new(config->file, &limits);
+    history->store = store_new(config->file, keep_s);
     for (unsigned i = 0; i < history->count; i++) {
         history_series_init(&history->packs[i].series);
         history->packs[i].series.alarms =

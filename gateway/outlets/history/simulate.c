@@ -33,7 +33,6 @@
 
 #define PACKS_MOST 80
 #define TEMPS 4
-#define DAY_S 86400
 #define RECENT_KEPT_S (48 * 3600)
 #define COARSE_S 60 /* between two polls before that */
 #define FINE_S 10
@@ -310,11 +309,10 @@ int history_simulate(int argc, char **argv)
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         if (snprintf(beside, sizeof beside, "%s%s", argv[1], ends[i]) < (int) sizeof beside)
             unlink(beside);
-    const struct store_limits limits = {{0}};
     setenv("TZ", ":/etc/localtime", 0); /* or mktime() looks that file up again for each poll */
     past.now = time(NULL);
     past.zone_s = clock_zone((double) past.now);
-    past.store = store_new(argv[1], &limits);
+    past.store = store_new(argv[1], (int64_t[LEVEL_DAY]){0});
     good = make_past(&past, days, minutes);
     store_free(past.store);
     if (!good)

@@ -39,7 +39,7 @@ struct waiting_event {
 
 struct store {
     char *path;
-    struct store_limits limits;
+    int64_t keep_s[LEVEL_DAY];
     sqlite3 *db; /* NULL: not open */
     struct stat opened;
     sqlite3_stmt *put[HISTORY_LEVELS]; /* NULL: not prepared */
@@ -51,7 +51,6 @@ struct store {
     int64_t complete; /* 0: not known */
     unsigned failures;
     bool failing;
-    unsigned prune_level;
 };
 
 /* Of the database of another program, whose path was configured by mistake. */
@@ -168,11 +167,11 @@ static bool open_file(struct store *store)
     return false;
 }
 
-struct store *store_new(const char *path, const struct store_limits *limits)
+struct store *store_new(const char *path, const int64_t keep_s[LEVEL_DAY])
 {
     struct store *store = alloc_zeroed(1, sizeof *store);
     store->path = alloc_checked(strdup(path));
-    store->limits = *limits;
+    memcpy(store->keep_s, keep_s, sizeof store->keep_s);
     TAILQ_INIT(&store->rows);
     TAILQ_INIT(&store->events);
     return store;
@@ -436,18 +435,15 @@ bool store_prune(struct store *store, int64_t now)
 {
     if (!store->db)
         return false;
-    for (; store->prune_level < HISTORY_LEVELS; store->prune_level++) {
-        const enum history_level level = (enum history_level) store->prune_level;
-        if (store->limits.keep_s[level] == 0)
-            continue;
+    for (enum history_level level = 0; level < LEVEL_DAY; level++) {
         char sql[512];
-        const char *time = history_levels[level].time_column, *table = history_levels[level].name;
-        const int64_t before = now - store->limits.keep_s[level];
+        const char *table = history_levels[level].name;
+        if (store->keep_s[level] == 0)
+            continue;
         snprintf(sql, sizeof sql,
-                 "DELETE FROM %s WHERE (pack, %s) IN (SELECT r.pack, r.%s FROM pack "
-                 "CROSS JOIN %s r ON r.pack = pack.id AND r.%s < %lld LIMIT %d)",
-                 table, time, time, table, time,
-                 (long long) (level == LEVEL_DAY ? history_day(before) : before), PRUNE_STEP);
+                 "DELETE FROM %s WHERE (pack, t) IN (SELECT r.pack, r.t FROM pack "
+                 "CROSS JOIN %s r ON r.pack = pack.id AND r.t < %lld LIMIT %d)",
+                 table, table, (long long) (now - store->keep_s[level]), PRUNE_STEP);
         if (!file_run(store->db, sql))
             break;
         if (sqlite3_changes(store->db) == PRUNE_STEP)
@@ -455,7 +451,6 @@ bool store_prune(struct store *store, int64_t now)
     }
     if (prune_events(store))
         return true;
-    store->prune_level = 0;
     /* Free pages are reused by the next rows. Shrinking the file means moving pages, which is done
      * only if the file is far too large. */
     if (file_ask(store->db, "PRAGMA freelist_count", NULL, 0) * 4 >

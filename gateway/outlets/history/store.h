@@ -19,11 +19,6 @@
 
 struct store;
 
-/* How long rows of a level are kept, in seconds; 0: for ever. */
-struct store_limits {
-    int64_t keep_s[HISTORY_LEVELS];
-};
-
 struct store_event {
     int64_t t;
     const char *pack; /* NULL: of the gateway */
@@ -35,8 +30,8 @@ struct store_event {
 
 #define EVENT_NO_LEVEL (-1)
 
-/** For a file that may not exist yet. */
-struct store *store_new(const char *path, const struct store_limits *limits);
+/** For a file that may not exist yet. `keep_s`: for how many seconds rows of each level but days are kept; 0 and days: for ever. */
+struct store *store_new(const char *path, const int64_t keep_s[LEVEL_DAY]);
 void store_free(struct store *store);
 
 /** Keeps a row or an event until the next commit. If writing fails for an hour, the oldest rows of

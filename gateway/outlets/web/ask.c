@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DAY_S 86400
 #define VALUES_SIZE 4096
 #define TIME_SIZE 64
 

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #define DAYS_PRESET 186
-#define DAY_S 86400
 #define NAME_ROOM 24
 
 /* A number of each day, null if it is unknown; left out if no day has it. `offset`: in struct health_day. */

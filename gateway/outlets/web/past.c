@@ -12,7 +12,6 @@
 
 /* Seconds by which the rows in memory overlap the database, because a commit may be late. */
 #define OVERLAP_S 120.0
-#define DAY_S 86400
 #define WORKERS_MOST 4 /* more would only compete for the disk and the cores */
 #define LONGEST_S 10.0
 #define DOWNLOAD_PIECE 262144 /* approximate bytes of a download that are in memory */
@@ -263,22 +262,14 @@ struct piece {
     bool begun, over;
 };
 
-static size_t write_line(FILE *out, const struct query_ask *ask, const struct history_row *row)
-{
-    char line[CSV_LINE_MOST];
-    const size_t size = csv_line(ask, row, line);
-    return fwrite(line, 1, size, out);
-}
-
 static bool write_rows(struct piece *piece, struct query *query, FILE *out)
 {
     struct query_ask *ask = &piece->asked.ask.query;
     struct recent_reader rows;
     const struct history_row *row;
-    size_t size = 0;
     past_begin(&rows, piece->asked.past, piece->asked.pack->index, query, ask);
-    while ((row = recent_next(&rows)) && size < DOWNLOAD_PIECE)
-        size += write_line(out, ask, row);
+    while ((row = recent_next(&rows)) && ftell(out) < DOWNLOAD_PIECE)
+        csv_print(out, ask, row);
     piece->over = !row;
     if (row)
         ask->from = row->from;
@@ -301,7 +292,7 @@ static void work_piece(void *data, struct worker_result *result)
         ask->query.wanted[ROW_CHARGED] = ask->query.wanted[ROW_DISCHARGED] = true;
         ask->query.wanted[ROW_SOC_PEAK] = false;
         ask->query.from = history_start(ask->query.level, ask->query.from);
-        write_line(out, &ask->query, NULL);
+        csv_print(out, &ask->query, NULL);
     }
     good = good && write_rows(piece, query, out);
     close_file(query, result);

@@ -6,7 +6,6 @@
 
 #include <math.h>
 
-#define DAY_S 86400
 #define HALF_HOUR_S 1800
 #define FINE_MOST 8 /* packs and banks whose minutes can be read within 20 ms */
 

@@ -12,8 +12,7 @@
 struct recent_row {
     int64_t t;
     unsigned values; /* how many of each kind */
-    uint8_t *
-        bytes; /* the row up to its means; these and, unless only these are kept, lowest and highest */
+    uint8_t *bytes;  /* the row up to its means; these and, unless only these are kept, extremes */
 };
 
 #define HEAD offsetof(struct history_row, mean)
@@ -39,30 +38,25 @@ static void keep_recent(void *data, enum history_level level, const struct histo
     unsigned values = ROW_VALUES;
     while (values > ROW_CELL && row->mean[values - 1] == ROW_UNKNOWN)
         values--;
-    const size_t size = values * sizeof *row->mean;
-    if (!kept->bytes || kept->values != values) {
-        free(kept->bytes);
-        kept->bytes = alloc_checked(malloc(HEAD + (recent->means_only ? 1 : 3) * size));
-    }
+    const size_t size = values * sizeof *row->mean, kinds = recent->means_only ? 1 : 3;
+    const int32_t *const of_kind[] = {row->mean, row->min, row->max};
+    if (!kept->bytes || kept->values != values)
+        kept->bytes = alloc_checked(realloc(kept->bytes, HEAD + kinds * size));
     kept->values = values;
     kept->t = row->t;
     memcpy(kept->bytes, row, HEAD);
-    memcpy(kept->bytes + HEAD, row->mean, size);
+    for (size_t i = 0; i < kinds; i++)
+        memcpy(kept->bytes + HEAD + i * size, of_kind[i], size);
     recent->count++;
-    if (recent->means_only)
-        return;
-    memcpy(kept->bytes + HEAD + size, row->min, size);
-    memcpy(kept->bytes + HEAD + 2 * size, row->max, size);
 }
 
 void recent_add(struct recent *recent, const struct pack *pack, const struct map_status *status,
                 double wall)
 {
-    history_add(&recent->series, pack, status, wall, keep_recent, recent);
-}
-
-void recent_silent(struct recent *recent, double wall)
-{
+    if (pack) {
+        history_add(&recent->series, pack, status, wall, keep_recent, recent);
+        return;
+    }
     history_silent(&recent->series);
     history_pass(&recent->series, wall, keep_recent, recent);
 }
@@ -83,13 +77,11 @@ static bool read_row(const struct recent *recent, unsigned n, struct history_row
         return n == recent->count && history_so_far(&recent->series, row);
     const struct recent_row *kept = &recent->rows[(recent->first + n) % recent->room];
     const size_t size = kept->values * sizeof *row->mean;
+    int32_t *const of_kind[] = {row->mean, row->min, row->max};
     *row = history_empty(kept->t);
     memcpy(row, kept->bytes, HEAD);
-    memcpy(row->mean, kept->bytes + HEAD, size);
-    if (!recent->means_only) {
-        memcpy(row->min, kept->bytes + HEAD + size, size);
-        memcpy(row->max, kept->bytes + HEAD + 2 * size, size);
-    }
+    for (size_t i = 0; i < (recent->means_only ? 1 : 3); i++)
+        memcpy(of_kind[i], kept->bytes + HEAD + i * size, size);
     return true;
 }
 

@@ -16,10 +16,9 @@ struct recent {
 /** Keeps rows for `span_s`. */
 void recent_init(struct recent *recent, double span_s, bool means_only);
 
+/** A poll cycle was published at `wall`, or the pack is silent (NULL). */
 void recent_add(struct recent *recent, const struct pack *pack, const struct map_status *status,
                 double wall);
-/** The pack is silent. */
-void recent_silent(struct recent *recent, double wall);
 
 /** Frees rows that begin before a time, up to the first that does not. */
 void recent_forget(struct recent *recent, int64_t before);

@@ -250,8 +250,7 @@ void history_silent(struct history_series *series)
     series->fresh_from = 0;
 }
 
-/* The ten seconds are over: adds them to the coarser levels, and closes those that are over as
- * well. */
+/* The ten seconds are over: adds them to the coarser levels, of which history_pass has closed what was over before. */
 static void close_recent(struct history_series *series, history_keep *keep, void *data)
 {
     struct history_interval *recent = &series->levels[LEVEL_RECENT];
@@ -260,11 +259,9 @@ static void close_recent(struct history_series *series, history_keep *keep, void
     close_interval(recent, LEVEL_RECENT, keep, data);
     for (int level = LEVEL_MINUTE; level < HISTORY_LEVELS; level++) {
         struct history_interval *interval = &series->levels[level];
-        const int64_t from = history_start((enum history_level) level, recent->row.t);
-        if (interval->open && interval->row.from != from)
-            close_interval(interval, (enum history_level) level, keep, data);
         if (!interval->open)
-            open_interval(interval, (enum history_level) level, from);
+            open_interval(interval, (enum history_level) level,
+                          history_start((enum history_level) level, recent->row.t));
         add_row(interval, &recent->row);
     }
 }

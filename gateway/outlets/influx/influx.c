@@ -535,7 +535,7 @@ static void on_changed(void *self, struct outlet_pack *known, unsigned changes, 
     }
     pack->sequence = sequence;
     if (!outlet_fresh(influx->outlet, known, now)) {
-        recent_silent(&pack->recent, clock_wall());
+        recent_add(&pack->recent, NULL, NULL, clock_wall());
     } else if (changes & SOURCE_PUBLISHED) {
         pack->polled = known->last.wall;
         /* The message was delayed: its interval was sent without it. */

@@ -202,12 +202,11 @@ static void *start_web(struct outlet *outlet)
     web->outlet = outlet;
     web->config = outlet_config(outlet)->settings;
     TAILQ_INIT(&web->setup.waiting);
-    while (outlet_pack(outlet, web->count))
-        web->count++;
+    web->count = outlet_config(outlet)->pack_count;
     web->packs = alloc_zeroed(web->count, sizeof *web->packs);
     for (unsigned n = 0; n < web->count; n++)
         web->packs[n].pack = outlet_pack(outlet, n);
-    web->stream = stream_new(outlet, web->packs, web->count, web->config->max_streams);
+    web->stream = stream_new(outlet, web->packs, web->count);
     if (web->config->history[0])
         web->past =
             past_new(outlet_loop(outlet), web->count, web->config->history, web->config->commit_s);

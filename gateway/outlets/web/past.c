@@ -373,10 +373,7 @@ void past_answer_csv(struct past_asked *asked)
 void past_add(struct past *past, unsigned pack, const struct pack *values,
               const struct map_status *status, double wall)
 {
-    if (values)
-        recent_add(&past->recents[pack], values, status, wall);
-    else
-        recent_silent(&past->recents[pack], wall);
+    recent_add(&past->recents[pack], values, status, wall);
 }
 
 struct workers *past_workers(struct past *past)

@@ -70,7 +70,10 @@ static void get_events(struct web *web, struct web_request *request)
     }
     if (!http_argument(request->http, "detail", detail, sizeof detail))
         detail[0] = '\0';
-    stream_open(web->stream, request->http, detail);
+    if (http_counters(web->http).streams < web->config->max_streams)
+        stream_open(web->stream, request->http, detail);
+    else
+        http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "too many pages are open");
 }
 
 /* Every page sends this request, so a missing history is not an error: the answer is empty. */

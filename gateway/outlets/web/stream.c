@@ -12,8 +12,6 @@
 #include <time.h>
 
 #define TICK_S 1.0
-#define BUFFER_FIRST 2048
-#define BUFFER_KEEP 8192 /* bytes; a larger buffer is freed after it was sent */
 #define BEAT_TICKS ((unsigned) (STREAM_BEAT_S / TICK_S))
 /* Viewers served at a tick; with more, each is served only at every second or third one. */
 #define TURN_VIEWERS 250
@@ -31,8 +29,8 @@ struct viewer {
     TAILQ_ENTRY(viewer) entry;
     struct stream *stream;
     struct http_request *request;
-    char *bytes; /* bytes from `at` to `size` are still unsent */
-    size_t at, size, room;
+    char *bytes; /* HTTP_STREAM_MOST, of which those from `at` to `size` are still unsent */
+    size_t at, size;
     double taken_at;
     unsigned number; /* decides at which ticks it is served if there are many viewers */
     bool beat_owed;
@@ -46,7 +44,7 @@ struct viewer {
 struct stream {
     struct outlet *outlet;
     const struct render_pack *packs;
-    unsigned count, max_viewers, viewer_count;
+    unsigned count, viewer_count;
     char beat[64];
     size_t beat_size;
     uint64_t ticks; /* ticks at which values were rendered */
@@ -110,14 +108,8 @@ static bool append_bytes(struct viewer *viewer, const char *bytes, size_t size)
         viewer->size -= viewer->at;
         viewer->at = 0;
     }
-    size_t room = viewer->room ? viewer->room : BUFFER_FIRST;
-    while (room < viewer->size + size)
-        room *= 2;
-    if (room > HTTP_STREAM_MOST)
+    if (size > HTTP_STREAM_MOST - viewer->size)
         return false;
-    if (room > viewer->room)
-        viewer->bytes = alloc_checked(realloc(viewer->bytes, room));
-    viewer->room = room;
     memcpy(viewer->bytes + viewer->size, bytes, size);
     viewer->size += size;
     return true;
@@ -145,20 +137,6 @@ static void owe_pack(struct viewer *viewer, unsigned n)
     viewer->packs[n].owed = true;
 }
 
-static void is_taken(struct viewer *viewer, size_t size)
-{
-    viewer->at += size;
-    viewer->taken_at = clock_now();
-    if (viewer->at < viewer->size)
-        return;
-    viewer->at = viewer->size = 0;
-    if (viewer->room > BUFFER_KEEP) {
-        free(viewer->bytes);
-        viewer->bytes = NULL;
-        viewer->room = 0;
-    }
-}
-
 /* The library takes the buffer, and asks for the packs that did not fit. */
 static void hand_out(struct viewer *viewer)
 {
@@ -175,7 +153,8 @@ static ssize_t on_taken(void *data, uint64_t position, char *room, size_t most)
     if (size == 0 || is_late(viewer->stream))
         return http_pause(viewer->request);
     memcpy(room, viewer->bytes + viewer->at, size);
-    is_taken(viewer, size);
+    viewer->at += size;
+    viewer->taken_at = clock_now();
     return (ssize_t) size;
 }
 
@@ -268,6 +247,7 @@ static struct viewer *new_viewer(struct stream *stream, struct http_request *req
     struct viewer *viewer = alloc_zeroed(1, sizeof *viewer + stream->count * sizeof *viewer->packs);
     viewer->stream = stream;
     viewer->request = request;
+    viewer->bytes = alloc_checked(malloc(HTTP_STREAM_MOST));
     viewer->number = stream->opened++;
     char hello[96];
     size_t size = (size_t) snprintf(hello, sizeof hello, "retry: 3000\n\n");
@@ -288,10 +268,6 @@ static struct viewer *new_viewer(struct stream *stream, struct http_request *req
 
 void stream_open(struct stream *stream, struct http_request *request, const char *detail)
 {
-    if (http_counters(request->http).streams >= stream->max_viewers) {
-        http_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "too many pages are open");
-        return;
-    }
     struct viewer *viewer = new_viewer(stream, request, detail);
     struct MHD_Response *response = alloc_checked(
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, HTTP_PIECE, on_taken, viewer, NULL));
@@ -307,14 +283,12 @@ void stream_open(struct stream *stream, struct http_request *request, const char
     http_is_stream(request, on_over, viewer);
 }
 
-struct stream *stream_new(struct outlet *outlet, const struct render_pack *packs, unsigned count,
-                          unsigned max_viewers)
+struct stream *stream_new(struct outlet *outlet, const struct render_pack *packs, unsigned count)
 {
     struct stream *stream = alloc_zeroed(1, sizeof *stream + count * sizeof *stream->shown);
     stream->outlet = outlet;
     stream->packs = packs;
     stream->count = count;
-    stream->max_viewers = max_viewers;
     TAILQ_INIT(&stream->viewers);
     ev_timer_init(&stream->tick, on_tick, TICK_S, TICK_S);
     stream->tick.data = stream;

@@ -15,9 +15,8 @@
 
 struct stream;
 
-/** For `count` packs, which must outlive it, and at most `max_viewers`. */
-struct stream *stream_new(struct outlet *outlet, const struct render_pack *packs, unsigned count,
-                          unsigned max_viewers);
+/** For `count` packs, which must outlive it. */
+struct stream *stream_new(struct outlet *outlet, const struct render_pack *packs, unsigned count);
 
 /** Answers a request with the stream. `detail`: comma-separated names of packs of which all values
  * are sent; for the others only those of the overview. */

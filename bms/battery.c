@@ -214,29 +214,22 @@ static void enter(struct battery *battery, enum battery_phase phase)
 static double cycle_a(struct battery *battery)
 {
     const double rated = battery->rated_ah;
-    switch (battery->phase) {
-    case BATTERY_DISCHARGING:
+    const bool rested = battery->rest_s <= 0;
+    if (battery->phase == BATTERY_RESTING_EMPTY && rested) {
+        enter(battery, BATTERY_CHARGING);
+    } else if (battery->phase == BATTERY_RESTING_FULL && rested) {
+        enter(battery, BATTERY_DISCHARGING);
+    } else if (battery->phase == BATTERY_DISCHARGING) {
         if (soc_percent(battery) <= DISCHARGE_TO || protection_opened(&battery->discharge))
             enter(battery, BATTERY_RESTING_EMPTY);
-        break;
-    case BATTERY_RESTING_EMPTY:
-        if (battery->rest_s <= 0)
-            enter(battery, BATTERY_CHARGING);
-        break;
-    case BATTERY_CHARGING:
+    } else if (battery->phase == BATTERY_CHARGING) {
         /* Voltage reached and hardly any current left: a BMS takes this as full, whatever it has
          * counted. */
-        if (charger_a(battery) <= TAIL_C * rated) {
+        const bool full = charger_a(battery) <= TAIL_C * rated;
+        if (full)
             battery->remaining_ah = battery->full_ah;
+        if (full || protection_opened(&battery->charge))
             enter(battery, BATTERY_RESTING_FULL);
-        } else if (protection_opened(&battery->charge)) {
-            enter(battery, BATTERY_RESTING_FULL);
-        }
-        break;
-    case BATTERY_RESTING_FULL:
-        if (battery->rest_s <= 0)
-            enter(battery, BATTERY_DISCHARGING);
-        break;
     }
     const double ripple =
         1 + 0.03 * sin(2 * PI * battery->clock_s / 37) + 0.01 * prng_unit(&battery->random);
@@ -275,14 +268,43 @@ static void move(struct battery *battery, double seconds)
     battery->clock_s += seconds;
 }
 
-/* Typical settings of an installer for such a pack of LFP cells. */
-static void publish_settings(const struct battery *battery, struct pack *pack)
+static void publish(struct battery *battery, struct pack *pack)
 {
-    const double count = battery->settings.cells;
+    pack_clear(pack);
+    const unsigned count = battery->settings.cells;
+    double sum_mv = 0;
+    for (unsigned i = 0; i < count; i++) {
+        double mv = cell_mv(&battery->cells[i], battery->current_a);
+        if (battery->settings.profile != BATTERY_FIXED) /* two readings of a cell differ a little */
+            mv += 2 * prng_unit(&battery->random) - 1;
+        mv = round(mv);
+        pack_set_cell(pack, i + 1, mv);
+        sum_mv += mv;
+    }
+    const double limit_a = round_to(LIMIT_C * battery->rated_ah, 0.1);
     const struct {
         enum pack_value id;
         double value;
     } rows[] = {
+        {CELL_COUNT, count},
+        {VOLTAGE_V, sum_mv / 1000},
+        {BALANCE_MASK, (double) battery->balance_mask},
+        {CHARGE_VOLTAGE_LIMIT_V, round_to(3.55 * count, 0.01)},
+        {DISCHARGE_VOLTAGE_LIMIT_V, round_to(2.8 * count, 0.01)},
+        {CURRENT_A, round_to(battery->current_a, 0.01)},
+        {CHARGE_MOS, battery->charge.closed},
+        {DISCHARGE_MOS, battery->discharge.closed},
+        {CHARGE_CURRENT_LIMIT_A, battery->charge.closed ? limit_a : 0},
+        {DISCHARGE_CURRENT_LIMIT_A, battery->discharge.closed ? limit_a : 0},
+        {SOC_PERCENT, round_to(soc_percent(battery), 0.1)},
+        {SOH_PERCENT, battery->soh_percent},
+        {REMAINING_AH, round_to(battery->remaining_ah, 0.01)},
+        {FULL_AH, round_to(battery->full_ah, 0.01)},
+        {RATED_AH, battery->rated_ah},
+        {CYCLES, battery->cycles_before + floor(battery->discharged_ah / battery->rated_ah)},
+        {TEMP_COUNT, battery->settings.temps},
+        {MOS_TEMP_C, round_to(mos_c(battery), 0.1)},
+        /* Typical settings of an installer for such a pack of LFP cells. */
         {SET_CELL_HIGH_MV, 3650},
         {SET_CELL_HIGH_RELEASE_MV, 3450},
         {SET_CELL_LOW_MV, 2600},
@@ -306,47 +328,11 @@ static void publish_settings(const struct battery *battery, struct pack *pack)
         {SET_BALANCE_DIFFERENCE_MV, 10},
         {SET_BALANCER, battery->balances},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    for (size_t i = 0; i < COUNT(rows); i++)
         pack_set(pack, rows[i].id, rows[i].value);
-}
-
-static void publish(struct battery *battery, struct pack *pack)
-{
-    pack_clear(pack);
-    const unsigned count = battery->settings.cells;
-    double sum_mv = 0;
-    for (unsigned i = 0; i < count; i++) {
-        double mv = cell_mv(&battery->cells[i], battery->current_a);
-        if (battery->settings.profile != BATTERY_FIXED) /* two readings of a cell differ a little */
-            mv += 2 * prng_unit(&battery->random) - 1;
-        mv = round(mv);
-        pack_set_cell(pack, i + 1, mv);
-        sum_mv += mv;
-    }
-    pack_set(pack, CELL_COUNT, count);
-    pack_set(pack, VOLTAGE_V, sum_mv / 1000);
-    pack_set(pack, BALANCE_MASK, (double) battery->balance_mask);
-    pack_set(pack, CHARGE_VOLTAGE_LIMIT_V, round_to(3.55 * count, 0.01));
-    pack_set(pack, DISCHARGE_VOLTAGE_LIMIT_V, round_to(2.8 * count, 0.01));
-    const double limit_a = round_to(LIMIT_C * battery->rated_ah, 0.1);
-    pack_set(pack, CURRENT_A, round_to(battery->current_a, 0.01));
     pack_set(pack, FLOW, pack_flow(pack));
-    pack_set(pack, CHARGE_MOS, battery->charge.closed);
-    pack_set(pack, DISCHARGE_MOS, battery->discharge.closed);
-    pack_set(pack, CHARGE_CURRENT_LIMIT_A, battery->charge.closed ? limit_a : 0);
-    pack_set(pack, DISCHARGE_CURRENT_LIMIT_A, battery->discharge.closed ? limit_a : 0);
-    pack_set(pack, SOC_PERCENT, round_to(soc_percent(battery), 0.1));
-    pack_set(pack, SOH_PERCENT, battery->soh_percent);
-    pack_set(pack, REMAINING_AH, round_to(battery->remaining_ah, 0.01));
-    pack_set(pack, FULL_AH, round_to(battery->full_ah, 0.01));
-    pack_set(pack, RATED_AH, battery->rated_ah);
-    pack_set(pack, CYCLES,
-             battery->cycles_before + floor(battery->discharged_ah / battery->rated_ah));
-    publish_settings(battery, pack);
-    pack_set(pack, TEMP_COUNT, battery->settings.temps);
     for (unsigned i = 0; i < battery->settings.temps; i++)
         pack_set_temp(pack, i + 1, round_to(sensor_c(battery, i), 0.1));
-    pack_set(pack, MOS_TEMP_C, round_to(mos_c(battery), 0.1));
     for (int i = 0; i < PACK_ALARM_COUNT; i++)
         pack_alarm(pack, (enum pack_alarm) i, 0);
     for (unsigned i = 0; i < COUNT(limits); i++)

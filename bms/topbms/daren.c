@@ -66,11 +66,11 @@ static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes
     struct bms_span span = ydt_frame(bms, NULL, bytes, size);
     if (span.kind != BMS_FRAME)
         return span;
-    bool asks = ydt_parse(bytes, span.size, &frame) && is_daren(&frame.head) &&
-                !is_return_code(frame.head.code);
-    if (!asks)
-        return (struct bms_span){BMS_SKIP, span.size};
-    *address = frame.head.address;
+    if (ydt_parse(bytes, span.size, &frame) && is_daren(&frame.head) &&
+        !is_return_code(frame.head.code))
+        *address = frame.head.address;
+    else
+        span.kind = BMS_SKIP;
     return span;
 }
 
@@ -312,52 +312,46 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 
 /* ---- emulator ---- */
 
-static uint16_t scaled(const struct pack *pack, enum pack_value id, double factor)
+/* A value in 16 bits; 0 if it is unknown. */
+static void put_value(uint8_t *d, const struct pack *pack, enum pack_value id, double factor)
 {
-    double raw = pack_known(pack, id) ? round(pack->value[id] * factor) : 0;
-    return (uint16_t) (int) fmax(-32768, fmin(65535, raw));
-}
-
-static size_t put_word(uint8_t *d, size_t at, unsigned word)
-{
-    put_be16(d + at, word & 0xFFFF);
-    return at + 2;
+    const double raw = round(pack_value_or(pack, id, 0) * factor);
+    put_be16(d, (uint32_t) (int32_t) fmax(-32768, fmin(65535, raw)));
 }
 
 static size_t put_live(const struct pack *pack, uint8_t *d)
 {
-    const unsigned cells =
-        scaled(pack, CELL_COUNT, 1) > CELLS_MOST ? CELLS_MOST : scaled(pack, CELL_COUNT, 1);
-    const unsigned sensors = scaled(pack, TEMP_COUNT, 1);
-    size_t at = 1;
-    at = put_word(d, at, scaled(pack, SOC_PERCENT, 100));
-    at = put_word(d, at, scaled(pack, VOLTAGE_V, 100));
-    d[at++] = (uint8_t) cells;
+    const unsigned cells = pack_scaled(pack, CELL_COUNT, 1, 0, CELLS_MOST);
+    const unsigned sensors = pack_scaled(pack, TEMP_COUNT, 1, 0, SENSORS_MOST);
+    uint8_t *behind = d + 6 + 2 * cells, *rest = behind + 7 + 2 * sensors;
+    uint8_t *states = rest + STATES_AT;
+    put_value(d + 1, pack, SOC_PERCENT, 100);
+    put_value(d + 3, pack, VOLTAGE_V, 100);
+    d[5] = (uint8_t) cells;
     for (unsigned i = 0; i < cells; i++)
-        at = put_word(d, at, scaled(pack, CELL_MV + i, 1));
-    at = put_word(d, at, 250);
-    at = put_word(d, at, scaled(pack, TEMP_AVG_C, 10));
-    at = put_word(d, at, scaled(pack, MOS_TEMP_C, 10));
-    d[at++] = (uint8_t) sensors;
+        put_value(d + 6 + 2 * i, pack, CELL_MV + i, 1);
+    put_be16(behind, 250);
+    put_value(behind + 2, pack, TEMP_AVG_C, 10);
+    put_value(behind + 4, pack, MOS_TEMP_C, 10);
+    behind[6] = (uint8_t) sensors;
     for (unsigned i = 0; i < sensors; i++)
-        at = put_word(d, at, scaled(pack, TEMP_C + i, 10));
-    at = put_word(d, at, scaled(pack, CURRENT_A, 100));
-    at = put_word(d, at, 0);
-    at = put_word(d, at, scaled(pack, SOH_PERCENT, 1));
-    d[at++] = 1;
-    at = put_word(d, at, scaled(pack, FULL_AH, 100));
-    at = put_word(d, at, scaled(pack, REMAINING_AH, 100));
-    at = put_word(d, at, scaled(pack, CYCLES, 1));
+        put_value(behind + 7 + 2 * i, pack, TEMP_C + i, 10);
+    put_value(rest + CURRENT_AT, pack, CURRENT_A, 100);
+    put_value(rest + SOH_AT, pack, SOH_PERCENT, 1);
+    rest[6] = 1;
+    put_value(rest + FULL_AT, pack, FULL_AH, 100);
+    put_value(rest + REMAINING_AT, pack, REMAINING_AH, 100);
+    put_value(rest + CYCLES_AT, pack, CYCLES, 1);
     const uint64_t word = pack_alarm_word(pack, alarms, COUNT(alarms), true);
-    const double mask = pack_known(pack, BALANCE_MASK) ? pack->value[BALANCE_MASK] : 0;
+    const uint64_t mask = (uint64_t) pack_value_or(pack, BALANCE_MASK, 0);
     const unsigned fet = (pack->value[CHARGE_MOS] > 0 ? FET_CHARGE : 0u) |
                          (pack->value[DISCHARGE_MOS] > 0 ? FET_DISCHARGE : 0u) | 0x20;
     for (unsigned i = 0; i < FET_STATE; i++)
-        put_be16(d + at + 2 * i, (uint32_t) (word >> 16 * i) & 0xFFFF);
-    put_be16(d + at + 2 * FET_STATE, fet);
-    put_be16(d + at + 2 * BALANCE_LOW, (uint32_t) fmod(mask, 65536));
-    put_be16(d + at + 2 * BALANCE_HIGH, (uint32_t) fmod(floor(mask / 65536), 65536));
-    return at + STATE_SIZE;
+        put_be16(states + 2 * i, (uint32_t) (word >> 16 * i));
+    put_be16(states + 2 * FET_STATE, fet);
+    put_be16(states + 2 * BALANCE_LOW, (uint32_t) mask);
+    put_be16(states + 2 * BALANCE_HIGH, (uint32_t) (mask >> 16));
+    return (size_t) (states + STATE_SIZE - d);
 }
 
 static size_t put_module(const struct pack *pack, const uint8_t *asked, uint8_t *d)
@@ -370,9 +364,9 @@ static size_t put_module(const struct pack *pack, const uint8_t *asked, uint8_t 
         return MODULE_HEAD + 0x71;
     }
     d[5] = 0x12;
-    put_word(d, MODULE_HEAD, scaled(pack, REMAINING_AH, 100));
-    put_word(d, MODULE_HEAD + 2, scaled(pack, FULL_AH, 100));
-    put_word(d, MODULE_HEAD + 4, scaled(pack, RATED_AH, 100));
+    put_value(d + MODULE_HEAD, pack, REMAINING_AH, 100);
+    put_value(d + MODULE_HEAD + 2, pack, FULL_AH, 100);
+    put_value(d + MODULE_HEAD + 4, pack, RATED_AH, 100);
     return MODULE_HEAD + 0x12;
 }
 
@@ -396,13 +390,13 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     if (frame.head.code == LIVE) {
         length = put_live(pack, d);
     } else if (frame.head.code == PARAMETERS) {
-        put_word(d, 1, scaled(pack, SET_CELL_HIGH_MV, 1));
-        put_word(d, 3, scaled(pack, SET_CELL_LOW_MV, 1));
-        put_word(d, 5, 60);
-        put_word(d, 7, 0xFFFB);
-        put_word(d, 9, scaled(pack, SET_CHARGE_CURRENT_A, 100));
-        put_word(d, 15, scaled(pack, CELL_COUNT, 1));
-        put_word(d, 17, scaled(pack, SET_CHARGE_CURRENT_A, 100));
+        put_value(d + 1, pack, SET_CELL_HIGH_MV, 1);
+        put_value(d + 3, pack, SET_CELL_LOW_MV, 1);
+        put_be16(d + 5, 60);
+        put_be16(d + 7, 0xFFFB);
+        put_value(d + 9, pack, SET_CHARGE_CURRENT_A, 100);
+        put_value(d + 15, pack, CELL_COUNT, 1);
+        put_value(d + 17, pack, SET_CHARGE_CURRENT_A, 100);
         length = PARAMETERS_SIZE;
     } else if (frame.head.code == IDENTITY) {
         memcpy(d, "T1", 2);

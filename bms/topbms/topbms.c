@@ -172,7 +172,7 @@ static bool ask(struct bms *bms, uint8_t command, bool names_pack, struct bms_re
 
 /* Many packs never answer these requests, and each of them costs a timeout: send a few, then one in
  * RARELY cycles. */
-static bool ask_slowly(struct bms *bms, enum step step, uint8_t command, bool names_pack,
+static bool ask_slowly(struct bms *bms, unsigned step, uint8_t command, bool names_pack,
                        struct bms_request *request)
 {
     struct memory *memory = bms_memory(bms);
@@ -190,42 +190,38 @@ static bool ask_slowly(struct bms *bms, enum step step, uint8_t command, bool na
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     struct memory *memory = bms_memory(bms);
-    bool turn = step == STEP_ANALOG && memory->awaiting && memory->woken;
-    if (step == STEP_ANALOG && memory->awaiting)
-        memory->woken = true;
+    const bool again = step == STEP_ANALOG && memory->awaiting, turn = again && memory->woken;
+    memory->woken |= again;
     if (memory->variant == ID_AUTO && !find_dialect(bms, turn))
         return false;
+    const bool named = names_pack(&dialects[memory->dialect]);
     if (step == STEP_ANALOG) {
         memory->asked++;
         memory->awaiting = true;
-        return ask(bms, TOPBMS_ANALOG, names_pack(&dialects[memory->dialect]), request);
+        return ask(bms, TOPBMS_ANALOG, named, request);
     }
     enum topbms_id id = known_variant(bms);
     if (id == ID_AUTO)
         return false;
     const struct topbms_variant *variant = &topbms_variants[id];
-    if (step == STEP_STATUS)
-        return variant->tails[0].size > 0 &&
-               ask(bms, TOPBMS_STATUS, variant->names_pack && !dialects[memory->dialect].bare,
-                   request);
-    if (step == STEP_IDENTITY) {
-        if (!ask_slowly(bms, STEP_IDENTITY, variant->identity, variant->identity == TOPBMS_PRODUCT,
-                        request))
+    switch ((enum step) step) {
+    case STEP_STATUS:
+        return variant->tails[0].size > 0 && ask(bms, TOPBMS_STATUS, named, request);
+    case STEP_IDENTITY:
+        if (!ask_slowly(bms, step, variant->identity, variant->identity == TOPBMS_PRODUCT, request))
             return false;
-        if (variant->identity == TOPBMS_BOARD)
-            memory->board.answered = false;
+        memory->board.answered &= variant->identity != TOPBMS_BOARD;
         return true;
-    }
-    if (step == STEP_SERIAL) {
+    case STEP_SERIAL:
         if (variant->serial == TOPBMS_SERIAL && !memory->product_refused)
             return false; /* F1H tells it */
         /* The replies to C1H and C2H can look alike: request C2H only after C1H was answered. */
         if (variant->serial == TOPBMS_SERIALS && !memory->board.answered)
             return false;
-        return ask_slowly(bms, STEP_SERIAL, variant->serial, variant->serial != TOPBMS_SERIALS,
-                          request);
+        return ask_slowly(bms, step, variant->serial, variant->serial != TOPBMS_SERIALS, request);
+    default:
+        return ask_slowly(bms, step, variant->limits, true, request);
     }
-    return ask_slowly(bms, STEP_LIMITS, variant->limits, true, request);
 }
 
 /* Section 8.4: PACE only; INFO 00 is on. The request has no pack number: it must never be sent to a
@@ -390,17 +386,15 @@ static void correct_capacities(struct pack *pack, const struct topbms_layout *la
         pack_set(pack, REMAINING_AH, 10 * pack->value[REMAINING_AH]);
 }
 
-static enum bms_result decode_analog(struct bms *bms, struct topbms_reply *reply, struct pack *pack)
+static void decode_analog(struct bms *bms, const struct topbms_reply *reply,
+                          const struct topbms_layout *layout, struct pack *pack)
 {
-    struct topbms_layout layout;
-    if (!topbms_find_layout(reply, KIND_ANALOG, &layout))
-        return reject(reply);
     struct memory *memory = bms_memory(bms);
     memory->awaiting = false;
     memory->analog_answered = true;
-    memory->variant = (uint8_t) layout.id;
+    memory->variant = (uint8_t) layout->id;
     struct ydt_head unasked = {.device = reply->frame.head.device};
-    memory->dialect = dialect_of(layout.id, reply->unasked ? &unasked : &reply->asked,
+    memory->dialect = dialect_of(layout->id, reply->unasked ? &unasked : &reply->asked,
                                  !reply->unasked && !reply->names_pack);
     bms->way = (uint8_t) (memory->dialect + 1);
     /* Clears the values of an earlier reply: some are derived, others may be missing in this
@@ -409,22 +403,18 @@ static enum bms_result decode_analog(struct bms *bms, struct topbms_reply *reply
                                              FULL_AH,   RATED_AH,    CYCLES,      MOS_TEMP_C};
     for (size_t i = 0; i < COUNT(analog); i++)
         pack_unset(pack, analog[i]);
-    for (unsigned i = 0; i < MAX_CELLS; i++)
-        pack_unset(pack, CELL_MV + i);
-    for (unsigned i = 0; i < MAX_TEMPS; i++)
-        pack_unset(pack, TEMP_C + i);
-    pack_set(pack, CELL_COUNT, layout.cell_count);
-    for (unsigned i = 0; i < layout.cell_count; i++) {
-        if (be16(layout.cells + 2 * i) > 0)
-            pack_set_cell(pack, i + 1, be16(layout.cells + 2 * i));
-    }
-    decode_sensors(pack, &layout, reply->is_tdt ? TDT_MOS_SENSOR : mos_sensor(&layout));
-    decode_fields(bms, pack, &layout);
-    correct_capacities(pack, &layout);
+    for (unsigned id = CELL_MV; id < PACK_VALUES; id++)
+        pack_unset(pack, id);
+    pack_set(pack, CELL_COUNT, layout->cell_count);
+    for (unsigned i = 0; i < layout->cell_count; i++)
+        if (be16(layout->cells + 2 * i) > 0)
+            pack_set_cell(pack, i + 1, be16(layout->cells + 2 * i));
+    decode_sensors(pack, layout, reply->is_tdt ? TDT_MOS_SENSOR : mos_sensor(layout));
+    decode_fields(bms, pack, layout);
+    correct_capacities(pack, layout);
     double percent = capacity_percent(pack);
-    if (layout.variant->soc_by_capacities && !pack_known(pack, SOC_PERCENT) && !isnan(percent))
+    if (layout->variant->soc_by_capacities && !pack_known(pack, SOC_PERCENT) && !isnan(percent))
         pack_set(pack, SOC_PERCENT, percent);
-    return BMS_DONE;
 }
 
 /* ---- 44H ---- */
@@ -443,30 +433,25 @@ static void decode_raw_words(struct pack *pack, const uint8_t *d, size_t size)
 /* Alarms, switches and balancing. The raw words are all bytes after the sensors, then the item
  * bytes of the sensors, two per word. What a shorter status of older firmware lacks stays unknown.
  */
-static enum bms_result decode_status(struct bms *bms, struct topbms_reply *reply, struct pack *pack)
+static void decode_status(const struct topbms_layout *layout, struct pack *pack)
 {
-    struct memory *memory = bms_memory(bms);
-    struct topbms_layout layout;
-    if (!topbms_find_layout(reply, KIND_STATUS, &layout))
-        return reject(reply);
-    memory->status_answered = true;
-    const struct topbms_variant *variant = layout.variant;
-    const uint8_t *status = layout.rest + layout.tail->status_at;
+    const struct topbms_variant *variant = layout->variant;
+    const uint8_t *status = layout->rest + layout->tail->status_at;
     pack_clear_alarms(pack);
     /* Section 5: 01 below the lower limit, 02 above the upper limit, F0 another fault. */
-    for (unsigned i = 0; i < layout.cell_count; i++) {
-        uint8_t item = layout.cells[i];
+    for (unsigned i = 0; i < layout->cell_count; i++) {
+        uint8_t item = layout->cells[i];
         pack_alarm_at(pack, CELL_UNDER_VOLTAGE, ALARM_WARNING, item == 1);
         pack_alarm_at(pack, CELL_OVER_VOLTAGE, ALARM_WARNING, item == 2);
         pack_alarm_at(pack, VOLTAGE_SENSOR_FAULT, ALARM_PROTECTION, item == 0xF0);
     }
-    for (unsigned i = 0; i < layout.sensor_count; i++)
-        pack_alarm_at(pack, TEMP_SENSOR_FAULT, ALARM_PROTECTION, layout.sensors[i] == 0xF0);
-    pack_alarm_at(pack, PACK_UNDER_VOLTAGE, ALARM_WARNING, layout.rest[1] == 1);
-    pack_alarm_at(pack, PACK_OVER_VOLTAGE, ALARM_WARNING, layout.rest[1] == 2);
+    for (unsigned i = 0; i < layout->sensor_count; i++)
+        pack_alarm_at(pack, TEMP_SENSOR_FAULT, ALARM_PROTECTION, layout->sensors[i] == 0xF0);
+    pack_alarm_at(pack, PACK_UNDER_VOLTAGE, ALARM_WARNING, layout->rest[1] == 1);
+    pack_alarm_at(pack, PACK_OVER_VOLTAGE, ALARM_WARNING, layout->rest[1] == 2);
     for (unsigned i = 0; i < variant->alarm_count; i++) {
         const struct alarm_bit *row = &variant->alarms[i];
-        if (row->bit / 8 < layout.tail->status_size)
+        if (row->bit / 8 < layout->tail->status_size)
             pack_alarm_at(pack, row->alarm, row->level, status_bit(status, row->bit));
     }
     pack_set(pack, CHARGE_MOS, status_bit(status, variant->charge_mos));
@@ -474,11 +459,10 @@ static enum bms_result decode_status(struct bms *bms, struct topbms_reply *reply
     if (variant->balance_at != NOWHERE) {
         const uint64_t mask = get_sized(status + variant->balance_at, variant->balance_size,
                                         variant->balance_big_endian);
-        set_balance(pack, (double) mask, layout.cell_count);
+        set_balance(pack, (double) mask, layout->cell_count);
     }
-    decode_raw_words(pack, layout.rest, layout.rest_size);
-    decode_raw_words(pack, layout.sensors, layout.sensor_count);
-    return BMS_DONE;
+    decode_raw_words(pack, layout->rest, layout->rest_size);
+    decode_raw_words(pack, layout->sensors, layout->sensor_count);
 }
 
 static void note_answer(struct bms *bms, uint8_t command)
@@ -526,19 +510,22 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
         return BMS_FOREIGN;
     if (reply.frame.head.code != RTN_OK)
         return decode_refusal(bms, &reply);
-    if (reply.unasked) {
-        /* Decodes a reply whose request is unknown, which is identified by its structure alone. */
-        struct topbms_layout layout;
-        if (topbms_find_layout(&reply, KIND_ANALOG, &layout))
-            return decode_analog(bms, &reply, pack);
-        return topbms_find_layout(&reply, KIND_STATUS, &layout) ? decode_status(bms, &reply, pack)
-                                                                : BMS_FOREIGN;
-    }
-    if (reply.asked.code == TOPBMS_ANALOG)
-        return decode_analog(bms, &reply, pack);
-    if (reply.asked.code == TOPBMS_STATUS)
-        return decode_status(bms, &reply, pack);
+    /* A reply whose request is unknown is identified by its structure alone. */
+    const bool analog = reply.unasked || reply.asked.code == TOPBMS_ANALOG;
+    const bool status = reply.unasked || reply.asked.code == TOPBMS_STATUS;
     struct memory *memory = bms_memory(bms);
+    struct topbms_layout layout;
+    if (analog && topbms_find_layout(&reply, KIND_ANALOG, &layout)) {
+        decode_analog(bms, &reply, &layout, pack);
+        return BMS_DONE;
+    }
+    if (status && topbms_find_layout(&reply, KIND_STATUS, &layout)) {
+        memory->status_answered = true;
+        decode_status(&layout, pack);
+        return BMS_DONE;
+    }
+    if (analog || status)
+        return reply.unasked ? BMS_FOREIGN : reject(&reply);
     enum bms_result result = topbms_take_message(&memory->board, &reply, pack);
     if (result == BMS_DONE)
         note_answer(bms, reply.asked.code);

@@ -187,18 +187,16 @@ static void answer_analog(struct answer *answer)
         if (i + 1 == mos_sensor(answer, count))
             celsius = pack_value_or(answer->pack, MOS_TEMP_C, celsius);
         double raw = round(celsius / variant->sensor_unit) + variant->sensor_zero;
-        if (variant->sensor_signed) {
+        raw = isnan(raw) ? 0 : fmin(fmax(raw, variant->sensor_min), variant->sensor_max);
+        if (variant->sensor_signed)
             put_number(answer, fmax(celsius, -0.1 * variant->sensor_min), variant->sensor_unit, 2,
                        true);
-            continue;
-        }
-        put_number(answer,
-                   isnan(raw) ? 0 : fmin(fmax(raw, variant->sensor_min), variant->sensor_max), 1, 2,
-                   false);
+        else
+            put_uint(answer, (uint32_t) raw, 2);
     }
-    size_t end = answer->size + answer->variant->lengths[0].size;
-    for (unsigned i = 0; i < answer->variant->field_count; i++) {
-        const struct topbms_field *field = &answer->variant->fields[i];
+    size_t end = answer->size + variant->lengths[0].size;
+    for (unsigned i = 0; i < variant->field_count; i++) {
+        const struct topbms_field *field = &variant->fields[i];
         bool optional = field->id == FIELD_PACE_SOC || field->id == FIELD_PACE_SOH;
         if (!optional && field->count <= count_byte(answer))
             put_field(answer, field);
@@ -232,13 +230,11 @@ static void answer_status(struct answer *answer)
 {
     const struct topbms_variant *variant = answer->variant;
     const struct pack *pack = answer->pack;
-    uint8_t rest[64] = {0};
-    uint8_t *status = rest + variant->tails[0].status_at;
+    unsigned cells = count_cells(pack), highest = 0, lowest = 0;
     put_group(answer);
-    put_uint(answer, count_cells(pack), 1);
+    put_uint(answer, cells, 1);
     /* One item byte per cell: for an over-voltage alarm the highest cell is above its limit, for an
      * under-voltage alarm the lowest one is below it. */
-    unsigned cells = count_cells(pack), highest = 0, lowest = 0;
     uint8_t *items = answer->info + answer->size;
     for (unsigned i = 0; i < cells; i++) {
         put_uint(answer, 0, 1);
@@ -252,18 +248,18 @@ static void answer_status(struct answer *answer)
     if (cells > 0 && pack_alarm_active(pack, VOLTAGE_SENSOR_FAULT))
         items[0] = 0xF0;
     unsigned count = count_sensors(answer);
-    put_uint(answer, count - answer->variant->uncounted_sensors, 1);
+    put_uint(answer, count - variant->uncounted_sensors, 1);
     for (unsigned i = 0; i < count; i++)
-        put_uint(answer, i == 0 && pack_alarm_active(answer->pack, TEMP_SENSOR_FAULT) ? 0xF0 : 0,
-                 1);
+        put_uint(answer, i == 0 && pack_alarm_active(pack, TEMP_SENSOR_FAULT) ? 0xF0 : 0, 1);
+    uint8_t *rest = answer->info + answer->size, *status = rest + variant->tails[0].status_at;
     rest[1] = pack_alarm_active(pack, PACK_OVER_VOLTAGE)    ? 2
               : pack_alarm_active(pack, PACK_UNDER_VOLTAGE) ? 1
                                                             : 0;
     if (variant->tail_count_at != NOWHERE)
         rest[variant->tail_count_at] = variant->tail_count;
     for (unsigned alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
-        const struct alarm_bit *warning = find_bit(answer->variant, alarm, ALARM_WARNING);
-        const struct alarm_bit *protection = find_bit(answer->variant, alarm, ALARM_PROTECTION);
+        const struct alarm_bit *warning = find_bit(variant, alarm, ALARM_WARNING);
+        const struct alarm_bit *protection = find_bit(variant, alarm, ALARM_PROTECTION);
         bool louder = warning && warning->level != ALARM_WARNING;
         /* Item bytes report the warnings of these alarms. */
         if (warning && pack->alarms_warning >> alarm & 1 &&
@@ -280,7 +276,6 @@ static void answer_status(struct answer *answer)
         set_bit(status, variant->charge_mos);
     if (pack_value_or(pack, DISCHARGE_MOS, 1) > 0)
         set_bit(status, variant->discharge_mos);
-    memcpy(answer->info + answer->size, rest, variant->tails[0].size);
     answer->size += variant->tails[0].size;
 }
 
@@ -395,16 +390,13 @@ static const struct service {
 
 static enum ydt_return check_info(const struct answer *answer, const struct service *service)
 {
-    bool numbered = service->info == INFO_NUMBER ||
-                    (service->info == INFO_AS_VARIANT && answer->variant->names_pack);
-    size_t size = numbered || service->info == INFO_SWITCH;
-    if (answer->asked_size != size)
+    const bool values = service->info == INFO_AS_VARIANT;
+    const bool numbered = service->info == INFO_NUMBER || (values && answer->variant->names_pack);
+    if (answer->asked_size != (numbered || service->info == INFO_SWITCH))
         return RTN_FORMAT;
-    bool values = service->info == INFO_AS_VARIANT;
-    if (numbered && answer->asked[0] != answer->number &&
-        !(values && answer->asked[0] == TOPBMS_ALL_PACKS))
-        return RTN_DATA;
-    return RTN_OK;
+    const bool called =
+        answer->asked[0] == answer->number || (values && answer->asked[0] == TOPBMS_ALL_PACKS);
+    return numbered && !called ? RTN_DATA : RTN_OK;
 }
 
 static enum ydt_return serve_frame(struct answer *answer, const struct ydt_frame *asked,

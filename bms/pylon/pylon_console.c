@@ -538,7 +538,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 
 static long told(const struct pack *pack, enum pack_value id, double per_unit)
 {
-    return pack_known(pack, id) ? lround(pack->value[id] * per_unit) : 0;
+    return lround(pack_value_or(pack, id, 0) * per_unit);
 }
 
 static void say_events(struct bms_output *out, const char *label, bool of_cells,
@@ -548,13 +548,13 @@ static void say_events(struct bms_output *out, const char *label, bool of_cells,
     char names[200] = "";
     for (size_t i = 0; i < COUNT(events); i++) {
         uint32_t active = pack_alarms_at(pack, events[i].level);
-        bool cells = strchr("B", events[i].name[0]) != NULL;
-        bool second = strcmp(events[i].name, "COC2") == 0 || strcmp(events[i].name, "DOC2") == 0;
-        if (cells != of_cells || second || !(active >> events[i].alarm & 1))
+        const char *name = events[i].name;
+        bool second = strcmp(name, "COC2") == 0 || strcmp(name, "DOC2") == 0;
+        if ((name[0] == 'B') != of_cells || second || !(active >> events[i].alarm & 1))
             continue;
         bits |= 1u << i;
         size_t at = strlen(names);
-        snprintf(names + at, sizeof names - at, " %s", events[i].name);
+        snprintf(names + at, sizeof names - at, " %s", name);
     }
     bms_print(out, " %-16s: 0x%X%s\r\r\n", label, bits, names);
 }
@@ -564,30 +564,30 @@ static void say_pwr(struct bms_output *out, int number, const struct pack *pack)
     static const char rule[] = " ----------------------------";
     static const char *const states[] = {
         [FLOW_IDLE] = "Idle", [FLOW_CHARGING] = "Charge", [FLOW_DISCHARGING] = "Dischg"};
-    bms_print(out, " CFetState:%s\r\r\n DFetState:%s\r\r\n",
+    bms_print(out, " CFetState:%s\r\r\n DFetState:%s\r\r\n%s\r\r\n Power  %d\r\r\n\r\r\n",
               pack->value[CHARGE_MOS] > 0 ? "ON" : "OFF",
-              pack->value[DISCHARGE_MOS] > 0 ? "ON" : "OFF");
-    bms_print(out, "%s\r\r\n Power  %d\r\r\n\r\r\n", rule, number);
-    bms_print(out, " Voltage         : %-11ld mV\r\r\n", told(pack, VOLTAGE_V, 1000));
-    bms_print(out, " Current         : %-11ld mA\r\r\n", told(pack, CURRENT_A, 1000));
-    bms_print(out, " Temperature     : 25000       mC\r\r\n");
-    bms_print(out, " Coulomb         : %-11ld %%\r\r\n", told(pack, SOC_PERCENT, 1));
-    bms_print(out, " Total Coulomb   : %-11ld mAH\r\r\n", told(pack, RATED_AH, 1000));
-    bms_print(out, " Real Coulomb    : %-11ld mAH\r\r\n", told(pack, FULL_AH, 1000));
-    bms_print(out, " Basic Status    : %s\r\r\n", states[pack_flow(pack)]);
+              pack->value[DISCHARGE_MOS] > 0 ? "ON" : "OFF", rule, number);
+    bms_print(out,
+              " Voltage         : %-11ld mV\r\r\n"
+              " Current         : %-11ld mA\r\r\n"
+              " Temperature     : 25000       mC\r\r\n"
+              " Coulomb         : %-11ld %%\r\r\n"
+              " Total Coulomb   : %-11ld mAH\r\r\n"
+              " Real Coulomb    : %-11ld mAH\r\r\n"
+              " Basic Status    : %s\r\r\n",
+              told(pack, VOLTAGE_V, 1000), told(pack, CURRENT_A, 1000), told(pack, SOC_PERCENT, 1),
+              told(pack, RATED_AH, 1000), told(pack, FULL_AH, 1000), states[pack_flow(pack)]);
     say_events(out, "Bat Events", true, pack);
     say_events(out, "Power Events", false, pack);
-    bms_print(out, " System Fault    : 0x%X\r\r\n", pack->alarms_protection >> HARDWARE_FAULT & 1);
-    bms_print(out, "%s\r\n", rule);
+    bms_print(out, " System Fault    : 0x%X\r\r\n%s\r\n",
+              pack->alarms_protection >> HARDWARE_FAULT & 1, rule);
 }
 
 /* Fewer sensors than cells: several cells share one. */
 static long cell_temp(const struct pack *pack, unsigned n, unsigned cells)
 {
-    unsigned temps = pack_known(pack, TEMP_COUNT) ? (unsigned) pack->value[TEMP_COUNT] : 0;
-    if (temps == 0)
-        return 25000;
-    return told(pack, TEMP_C + n * temps / cells, 1000);
+    const unsigned temps = (unsigned) pack_value_or(pack, TEMP_COUNT, 0);
+    return temps == 0 ? 25000 : told(pack, TEMP_C + n * temps / cells, 1000);
 }
 
 /* A line of a host, up to its end; half a line waits for the rest. */
@@ -605,47 +605,43 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     struct pylon_text line = pylon_trim((struct pylon_text){(const char *) bytes, length});
     if (line.size == 0 || line.size > BMS_REQUEST_MAX || !pylon_is_printable(line))
         return used;
-    struct pack derived = *pack;
-    pack_derive(&derived);
-    struct command command;
+    struct command command = {.number = 0};
     bool known = parse_command(line, &command) && command.number != 0;
     if (known && command.number != bms_address(bms))
         return used;
     if (!known && bms_address(bms) != 1)
         return used; /* the first pack answers for all */
+    const int number = (int) command.number;
     bms_print(out, "%.*s\n\r@\r\r\n", (int) line.size, line.at);
     if (!known)
         bms_print(out, "Unknown command '%.*s' - try 'help'\r\n", (int) line.size, line.at);
     else if (command.step == STEP_PWR)
-        say_pwr(out, (int) command.number, &derived);
+        say_pwr(out, number, pack);
     else if (command.step == STEP_BAT) {
-        unsigned cells = pack_known(&derived, CELL_COUNT)
-                             ? (unsigned) fmin(derived.value[CELL_COUNT], CELLS_MOST)
-                             : 0;
-        uint64_t mask =
-            pack_known(&derived, BALANCE_MASK) ? (uint64_t) derived.value[BALANCE_MASK] : 0;
+        const unsigned cells = (unsigned) fmin(pack_value_or(pack, CELL_COUNT, 0), CELLS_MOST);
+        const uint64_t mask = (uint64_t) pack_value_or(pack, BALANCE_MASK, 0);
         bms_print(out, "Battery  Volt     Curr     Tempr    Base State   Volt. State  Curr. State  "
                        "Temp. State  SOC          Coulomb      BAL\r\r\n");
         for (unsigned n = 0; n < cells; n++)
             bms_print(out,
                       "%-8u %-8ld %-8ld %-8ld Idle         Normal       Normal       Normal       "
                       "%ld%%         %ld mAH      %c%s",
-                      n, told(&derived, CELL_MV + n, 1), told(&derived, CURRENT_A, 1000),
-                      cell_temp(&derived, n, cells), told(&derived, SOC_PERCENT, 1),
-                      told(&derived, REMAINING_AH, 1000) + (long) n, mask >> n & 1 ? 'Y' : 'N',
+                      n, told(pack, CELL_MV + n, 1), told(pack, CURRENT_A, 1000),
+                      cell_temp(pack, n, cells), told(pack, SOC_PERCENT, 1),
+                      told(pack, REMAINING_AH, 1000) + (long) n, mask >> n & 1 ? 'Y' : 'N',
                       n + 1 < cells ? "\r\r\n" : "\r\n");
     } else if (command.step == STEP_INFO) {
-        bms_print(out, "Device address      : %d\r\n\rManufacturer        : Pylon\r\n\r",
-                  (int) command.number);
-        bms_print(out, "Device name         : %s\r\n\rMain Soft version   : %s\r\n\r",
-                  derived.text[MODEL], derived.text[FIRMWARE]);
-        bms_print(out, "Barcode             : %s\r\n\r\rCell Number         : %ld\r\n",
-                  derived.text[SERIAL], told(&derived, CELL_COUNT, 1));
+        bms_print(out,
+                  "Device address      : %d\r\n\rManufacturer        : Pylon\r\n\r"
+                  "Device name         : %s\r\n\rMain Soft version   : %s\r\n\r"
+                  "Barcode             : %s\r\n\r\rCell Number         : %ld\r\n",
+                  number, pack->text[MODEL], pack->text[FIRMWARE], pack->text[SERIAL],
+                  told(pack, CELL_COUNT, 1));
     } else {
-        bms_print(out, "Device address %11d\r\r\nData Items      :      109\r\r\n",
-                  (int) command.number);
-        bms_print(out, "CYCLE Times     : %8ld\r\r\nSOH             : %8ld\r\n",
-                  told(&derived, CYCLES, 1), told(&derived, SOH_PERCENT, 1));
+        bms_print(out,
+                  "Device address %11d\r\r\nData Items      :      109\r\r\n"
+                  "CYCLE Times     : %8ld\r\r\nSOH             : %8ld\r\n",
+                  number, told(pack, CYCLES, 1), told(pack, SOH_PERCENT, 1));
     }
     bms_print(out, "%s\r$$\r\n\rpylon>", known ? "\rCommand completed successfully\r\n" : "");
     return used;

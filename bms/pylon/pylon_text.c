@@ -34,7 +34,7 @@ struct pylon_text pylon_trim(struct pylon_text text)
 
 bool pylon_is(struct pylon_text text, const char *expected)
 {
-    return text.size == strlen(expected) && memcmp(text.at, expected, text.size) == 0;
+    return text.size == strlen(expected) && pylon_starts(text, expected);
 }
 
 bool pylon_starts(struct pylon_text text, const char *start)
@@ -85,13 +85,12 @@ struct pylon_text pylon_word(struct pylon_text *line)
 
 bool pylon_label(struct pylon_text line, struct pylon_text *label, struct pylon_text *value)
 {
-    size_t colon = 0;
-    while (colon < line.size && line.at[colon] != ':')
-        colon++;
-    if (colon == line.size)
+    const char *colon = memchr(line.at, ':', line.size);
+    if (!colon)
         return false;
-    *label = pylon_trim((struct pylon_text){line.at, colon});
-    *value = pylon_trim((struct pylon_text){line.at + colon + 1, line.size - colon - 1});
+    *label = pylon_trim((struct pylon_text){line.at, (size_t) (colon - line.at)});
+    advance(&line, (size_t) (colon + 1 - line.at));
+    *value = pylon_trim(line);
     return true;
 }
 

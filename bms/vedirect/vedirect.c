@@ -188,13 +188,15 @@ static bool decode_register(struct bms *bms, const struct hex_value *value, stru
         vedirect_set_product(notes, pack, le16(value->bytes + 1));
         return true;
     }
-    if (!value->reading)
-        return true;
     const struct vedirect_number *row = vedirect_find_number(value->id);
+    const bool consumed = value->id == VEDIRECT_CONSUMED;
+    const bool synchronised = value->id == VEDIRECT_SYNCHRONISED;
     struct vedirect_fact raw;
+    if (!value->reading || !(row || consumed || synchronised || value->id == VEDIRECT_REASONS))
+        return true;
+    if (!read_raw(value, row ? row->is_signed : consumed, &raw))
+        return false;
     if (row) {
-        if (!read_raw(value, row->is_signed, &raw))
-            return false;
         if (row->id == VEDIRECT_CURRENT)
             notes->fine_current = raw.known;
         if (row->id == VEDIRECT_COARSE_CURRENT && notes->fine_current)
@@ -202,23 +204,14 @@ static bool decode_register(struct bms *bms, const struct hex_value *value, stru
         pack_unset(pack, row->value);
         if (raw.known)
             vedirect_set_value(bms, pack, row->value, raw.value * row->unit + row->zero);
-        return true;
-    }
-    if (value->id == VEDIRECT_CONSUMED) {
-        if (!read_raw(value, true, &notes->consumed_ah))
-            return false;
-        notes->consumed_ah.value /= 10;
+    } else if (consumed) {
+        notes->consumed_ah = (struct vedirect_fact){raw.known, raw.value / 10};
         vedirect_set_capacity(bms, pack);
-        return true;
-    }
-    if (value->id != VEDIRECT_REASONS && value->id != VEDIRECT_SYNCHRONISED)
-        return true;
-    if (!read_raw(value, false, &raw))
-        return false;
-    if (value->id == VEDIRECT_SYNCHRONISED)
+    } else if (synchronised) {
         notes->unsynchronised = raw.known && raw.value == 0;
-    else if (raw.known)
+    } else if (raw.known) {
         vedirect_set_alarms(pack, (uint16_t) (uint32_t) raw.value);
+    }
     return true;
 }
 
@@ -390,21 +383,17 @@ static void decode_main(struct bms *bms, const struct vedirect_block *block, str
         notes->cycles.known = false;
     if (notes->cycles.known)
         pack_set(pack, CYCLES, notes->cycles.value);
-    const char *firmware = vedirect_value(block, "FW");
-    const char *long_firmware = vedirect_value(block, "FWE");
-    const char *serial = vedirect_value(block, "SER#");
-    unsigned id = product_of(block);
-    const char *name = product_name(id);
+    const char *const firmware[] = {vedirect_value(block, "FW"), vedirect_value(block, "FWE")};
+    const char *serial = vedirect_value(block, "SER#"), *name = product_name(product_of(block));
     char unnamed[32] = "";
-    if (id > 0)
-        snprintf(unnamed, sizeof unnamed, "VE.Direct 0x%X", id);
+    if (product_of(block) > 0)
+        snprintf(unnamed, sizeof unnamed, "VE.Direct 0x%X", product_of(block));
     if (!name)
         name = vedirect_value(block, "BMV");
     set_text(pack, MODEL, name ? name : unnamed);
-    if (firmware)
-        set_firmware(pack, firmware);
-    if (long_firmware)
-        set_firmware(pack, long_firmware);
+    for (size_t i = 0; i < COUNT(firmware); i++) /* the longer one counts */
+        if (firmware[i])
+            set_firmware(pack, firmware[i]);
     set_text(pack, SERIAL, serial ? serial : notes->serial);
     notes->has_text = true;
 }

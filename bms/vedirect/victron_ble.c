@@ -145,19 +145,12 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
         return size; /* it accepts no requests */
     struct vedirect_notes *notes = bms_memory(bms);
     const unsigned nonce = ++notes->blocks;
-    const uint8_t head[HEAD + RECORD] = {'V',
-                                         'A',
-                                         RECORD + VALUES,
-                                         PRODUCT,
-                                         2,
-                                         SMARTSHUNT & 0xFF,
-                                         SMARTSHUNT >> 8,
-                                         BATTERY_MONITOR,
-                                         (uint8_t) nonce,
-                                         (uint8_t) (nonce >> 8),
-                                         0};
+    const uint8_t head[HEAD + RECORD] = {'V', 'A', RECORD + VALUES, PRODUCT, 2};
+    uint8_t *record = out->bytes + HEAD, *values = record + RECORD;
     memcpy(out->bytes, head, sizeof head);
-    uint8_t *values = out->bytes + sizeof head;
+    put_le16(record + 2, SMARTSHUNT);
+    record[4] = BATTERY_MONITOR;
+    put_le16(record + NONCE, nonce);
     memset(values, 0xFF, VALUES);
     put_bits(values, 16, 16, raw_of(pack, VOLTAGE_V, 0.01, 16, VOLTAGE_UNKNOWN));
     put_bits(values, 32, 16, vedirect_told_reasons(pack));

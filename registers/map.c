@@ -313,9 +313,8 @@ unsigned map_size(const struct map_settings *settings)
     struct span spans[MAX_SPANS];
     unsigned count = list_spans(settings, spans);
     unsigned size = 0;
-    for (unsigned n = 0; n < count; n++)
-        if (last(&spans[n]) >= size)
-            size = last(&spans[n]) + 1;
+    while (count-- > 0)
+        size = last(&spans[count]) >= size ? last(&spans[count]) + 1 : size;
     return size;
 }
 
@@ -397,12 +396,6 @@ unsigned map_row_size(const struct map_row *row)
 bool map_row_high_first(const struct map_settings *settings, const struct map_row *row)
 {
     return row->type == REG_U32_HIGH || settings->big_floats;
-}
-
-const char *map_row_unit(const struct map_settings *settings, const struct map_row *row)
-{
-    bool shown = row->source == OF_STATE && row->id == SHOWN_TEMP_AVG;
-    return shown && settings->fahrenheit ? "°F" : row->unit;
 }
 
 /* Settings are written where they are read, if the pack's protocol can write them. */

@@ -171,9 +171,6 @@ unsigned map_row_size(const struct map_row *row);
 /** Whether the words of a row have the high word first. */
 bool map_row_high_first(const struct map_settings *settings, const struct map_row *row);
 
-/** The served unit: °F if the settings ask for it. */
-const char *map_row_unit(const struct map_settings *settings, const struct map_row *row);
-
 /** "r" or "rw". */
 const char *map_access(const struct map_settings *settings, enum map_class class);
 const char *map_row_access(const struct map_settings *settings, const struct map_row *row);

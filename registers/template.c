@@ -117,9 +117,9 @@ static bool is_true(const struct template_value *value)
     return value->text[0] && strcmp(value->text, "0") != 0;
 }
 
-static void set_flag(struct template_value *value, bool is)
+static void set_number(struct template_value *value, long number)
 {
-    strcpy(value->text, is ? "1" : "0");
+    snprintf(value->text, sizeof value->text, "%ld", number);
 }
 
 static long read_number(struct template *template, const char *text, char **end)
@@ -139,11 +139,6 @@ static long to_number(struct template *template, const struct template_value *va
     if (end == value->text || *end)
         set_fault(template, "'%.40s' is not a whole number", value->text);
     return number;
-}
-
-static void set_number(struct template_value *value, long number)
-{
-    snprintf(value->text, sizeof value->text, "%ld", number);
 }
 
 static void read_text(struct template *template, struct template_value *value)
@@ -308,19 +303,19 @@ static void operate(struct template *template, char sign, struct template_value 
                     struct template_value *right)
 {
     if (sign == 'o')
-        set_flag(left, is_true(left) || is_true(right));
+        set_number(left, is_true(left) || is_true(right));
     else if (sign == 'a')
-        set_flag(left, is_true(left) && is_true(right));
+        set_number(left, is_true(left) && is_true(right));
     else if (sign == '=' || sign == '!')
-        set_flag(left, (strcmp(left->text, right->text) == 0) == (sign == '='));
+        set_number(left, (strcmp(left->text, right->text) == 0) == (sign == '='));
     else if (sign == 'i')
-        set_flag(left, has_word(right->text, left->text));
+        set_number(left, has_word(right->text, left->text));
     if (!strchr("<+-*", sign))
         return;
     const long a = to_number(template, left), b = to_number(template, right);
     long result;
     if (sign == '<')
-        set_flag(left, a < b);
+        set_number(left, a < b);
     else if (sign == '*'   ? __builtin_mul_overflow(a, b, &result)
              : sign == '+' ? __builtin_add_overflow(a, b, &result)
                            : __builtin_sub_overflow(a, b, &result))
@@ -350,7 +345,7 @@ static void read_operation(struct template *template, unsigned level, struct tem
             break;
     }
     if (negated)
-        set_flag(value, !is_true(value));
+        set_number(value, !is_true(value));
 }
 
 static void evaluate(struct template *template, struct template_value *value)
@@ -371,6 +366,13 @@ static void close_block(struct template *template, enum ending ending)
 {
     if (ending != AT_END)
         set_fault(template, ending == AT_ELSE ? "'else' without 'if'" : "missing 'end'");
+}
+
+/* Skips a block, from its first tag on. */
+static void pass_block(struct template *template)
+{
+    pass_to(template, "%}");
+    close_block(template, run_blocks(template, false));
 }
 
 static void run_if(struct template *template, bool active)
@@ -469,15 +471,14 @@ static void run_set(struct template *template)
     evaluate(template, &value);
     expect(template, "%}");
     struct template_value *set = find_set(template, name);
-    if (!set && template->set_count == SETS_MOST) {
-        set_fault(template, "more than %d names are set", SETS_MOST);
-        return;
-    }
-    if (!set) {
-        snprintf(template->sets[template->set_count].name, NAME_MOST, "%s", name);
+    if (!set && template->set_count < SETS_MOST) {
+        strcpy(template->sets[template->set_count].name, name);
         set = &template->sets[template->set_count++].value;
     }
-    *set = value;
+    if (set)
+        *set = value;
+    else
+        set_fault(template, "more than %d names are set", SETS_MOST);
 }
 
 /* Collects the output of the block as a JSON text. */
@@ -508,25 +509,17 @@ static void run_json(struct template *template)
 
 static void run_tag(struct template *template, bool active)
 {
-    const bool is_if = accept(template, "if"), is_for = !is_if && accept(template, "for");
-    const bool is_json = !is_if && !is_for && accept(template, "json");
-    if (is_if) {
+    if (accept(template, "if"))
         run_if(template, active);
-    } else if ((is_for || is_json) && !active) {
-        pass_to(template, "%}");
-        close_block(template, run_blocks(template, false));
-    } else if (is_for) {
-        run_for(template);
-    } else if (is_json) {
-        run_json(template);
-    } else if (!accept(template, "set")) {
+    else if (accept(template, "for"))
+        active ? run_for(template) : pass_block(template);
+    else if (accept(template, "json"))
+        active ? run_json(template) : pass_block(template);
+    else if (accept(template, "set"))
+        active ? run_set(template) : pass_to(template, "%}");
+    else
         set_fault(template, "expected for, if, else, end, set or json, found '%.12s'",
                   template->at);
-    } else if (active) {
-        run_set(template);
-    } else {
-        pass_to(template, "%}");
-    }
 }
 
 static void run_value(struct template *template, bool active)
@@ -623,23 +616,22 @@ bool template_print(const char *text, const char *format, const struct map_setti
         .host = "192.0.2.1", .port = 502, .units = &unit, .count = 1};
     *fault = (struct template_fault){0};
     bool *silent = calloc(strlen(text) + 1, sizeof *silent);
-    struct template *template = calloc(1, sizeof *template);
-    if (silent && template) {
-        template->text = template->at = text;
-        template->silent = silent;
+    struct template template = {
+        .text = text,
+        .at = text,
+        .silent = silent,
+        .scope = {.settings = settings,
+                  .clients = settings->clients ? settings->clients : &example,
+                  .format = format},
+        .out = out,
+        .fault = fault,
+    };
+    if (silent)
         silence_tag_lines(text, silent);
-        template->scope =
-            (struct template_scope){.settings = settings,
-                                    .clients = settings->clients ? settings->clients : &example,
-                                    .format = format};
-        template->out = out;
-        template->fault = fault;
-        if (run_blocks(template, true) != AT_THE_END)
-            set_fault(template, "'end' or 'else' without a block");
-    } else {
-        *fault = (struct template_fault){.line = 1, .reason = "out of memory"};
-    }
-    free(template);
+    if (!silent)
+        set_fault(&template, "out of memory");
+    else if (run_blocks(&template, true) != AT_THE_END)
+        set_fault(&template, "'end' or 'else' without a block");
     free(silent);
     return fault->line == 0;
 }

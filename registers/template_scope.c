@@ -61,11 +61,9 @@ static const char *row_title(const struct map_row *row, char out[MEANING_SIZE])
 static unsigned known_elements(const struct template_scope *scope)
 {
     const struct map_row *row = scope->row;
-    unsigned known = row->count;
-    if (scope->unit && row->count > 1 && row->source == OF_PACK && row->id == CELL_MV)
-        known = scope->unit->cells;
-    if (scope->unit && row->count > 1 && row->source == OF_PACK && row->id == TEMP_C)
-        known = scope->unit->sensors;
+    if (!scope->unit || row->count == 1 || row->source != OF_PACK)
+        return row->count;
+    const unsigned known = row->id == CELL_MV ? scope->unit->cells : scope->unit->sensors;
     return known < row->count ? known : row->count;
 }
 
@@ -128,6 +126,20 @@ static int row_decimals(const struct map_row *row)
     return pack_value_info(row->source == OF_PACK ? (enum pack_value) row->id : TEMP_C)->decimals;
 }
 
+/* The pattern of an unknown integer, as the number that a client reads. */
+static int64_t unknown_number(enum map_type type)
+{
+    const int64_t pattern = (int64_t) map_types[type].unknown;
+    return type == REG_S16 ? pattern - 0x10000 : pattern;
+}
+
+/* The served unit: °F if the settings ask for it. */
+static const char *row_unit(const struct template_scope *scope)
+{
+    const bool shown = scope->row->source == OF_STATE && scope->row->id == SHOWN_TEMP_AVG;
+    return shown && scope->settings->fahrenheit ? "°F" : scope->row->unit;
+}
+
 /* Names about the position and form in the registers. */
 static bool look_up_place(const struct template_scope *scope, const struct wanted *wanted)
 {
@@ -145,14 +157,14 @@ static bool look_up_place(const struct template_scope *scope, const struct wante
            is(wanted, "word_order", "%s", word_order(scope)) ||
            is(wanted, "scale", "%g", row->scale) ||
            is(wanted, "access", "%s", map_row_access(scope->settings, row)) ||
-           is(wanted, "unknown", "%" PRId64, map_unknown(row->type));
+           is(wanted, "unknown", "%" PRId64, unknown_number(row->type));
 }
 
 /* Names about the meaning. */
 static bool look_up_row(const struct template_scope *scope, const struct wanted *wanted)
 {
     const struct map_row *row = scope->row;
-    const char *unit = map_row_unit(scope->settings, row);
+    const char *unit = row_unit(scope);
     char text[MEANING_SIZE];
     return is(wanted, "name", "%s", row_name(scope, text)) ||
            is(wanted, "title", "%s", row_title(row, text)) ||

@@ -30,23 +30,6 @@ const struct map_type_info map_types[MAP_TYPES] = {
 };
 // clang-format on
 
-/* Adding 0 turns -0 into 0: some clients show the sign. */
-static uint64_t float_pattern(double number)
-{
-    float f = (float) number + 0.0f;
-    uint32_t pattern;
-    memcpy(&pattern, &f, sizeof pattern);
-    return pattern;
-}
-
-static uint64_t double_pattern(double number)
-{
-    double d = number + 0.0;
-    uint64_t pattern;
-    memcpy(&pattern, &d, sizeof pattern);
-    return pattern;
-}
-
 double map_fit(enum map_type type, double number, bool reserved)
 {
     const struct map_limits *limits = reserved ? &map_types[type].known : &map_types[type].whole;
@@ -62,18 +45,20 @@ double map_lower(enum map_type type, double number)
 
 uint64_t map_pattern(enum map_type type, double number)
 {
-    if (type == REG_FLOAT32)
-        return float_pattern(number);
-    if (type == REG_FLOAT64)
-        return double_pattern(number);
+    number += 0.0; /* turns -0 into 0, as below: some clients show the sign */
+    if (type == REG_FLOAT32) {
+        const float single = (float) number + 0.0f;
+        uint32_t pattern;
+        memcpy(&pattern, &single, sizeof pattern);
+        return pattern;
+    }
+    if (type == REG_FLOAT64) {
+        uint64_t pattern;
+        memcpy(&pattern, &number, sizeof pattern);
+        return pattern;
+    }
     number = round(number);
     return number < 0 ? (uint64_t) (int64_t) number : (uint64_t) number;
-}
-
-int64_t map_unknown(enum map_type type)
-{
-    uint64_t pattern = map_types[type].unknown;
-    return type == REG_S16 ? (int64_t) pattern - 0x10000 : (int64_t) pattern;
 }
 
 void map_put_words(uint16_t *to, uint64_t pattern, unsigned words, bool high_first)

@@ -50,9 +50,6 @@ double map_lower(enum map_type type, double number);
  * rounded to nearest, a float is never minus zero. */
 uint64_t map_pattern(enum map_type type, double number);
 
-/** The pattern of an unknown integer, as the number that a client reads. */
-int64_t map_unknown(enum map_type type);
-
 /** The inverse: the number that registers of a type show; NaN: unknown, or a text. */
 double map_number_of(enum map_type type, const uint16_t *from, bool high_first);
 

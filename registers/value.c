@@ -80,13 +80,6 @@ const char *value_format(const struct value_ref *ref, char out[VALUE_NAME_SIZE])
     return out;
 }
 
-static double direction_of(double current_a)
-{
-    if (isnan(current_a))
-        return NAN;
-    return current_a > 0 ? FLOW_CHARGING : current_a < 0 ? FLOW_DISCHARGING : FLOW_IDLE;
-}
-
 static double alarm_of(enum value_kind kind, unsigned alarm, const struct pack *pack)
 {
     const bool warning = pack->alarms_warning >> alarm & 1;
@@ -114,7 +107,7 @@ double value_of(const struct value_ref *ref, const struct pack *pack,
     case VALUE_MAPPED:
         return map_number(&map_rows[ref->id], pack, status);
     case VALUE_DIRECTION:
-        return direction_of(pack->value[CURRENT_A]);
+        return pack_known(pack, CURRENT_A) ? (double) pack_flow(pack) : (double) NAN;
     default:
         return alarm_of(ref->kind, (unsigned) ref->id, pack);
     }

@@ -138,16 +138,22 @@ def a_database_is_sent_its_end():
         with database.lock:
             return max(((at, values[-1]) for (pack, of, at), values in database.samples.items() if (pack, of) == ("shed", name)), default=(0, None))[1]
 
+    def await_last(wanted):
+        for database, name in (series, f"alarm.{ALARM}.protection"), (fields, f"alarm_{ALARM}"):
+            until(lambda: last(database, name), lambda value: value == wanted, patience=3 * PATIENCE)
+
     (old, daly), (new, shunt) = simulate("daly", f"profile=fixed,alarm.{ALARM}=protection"), simulate("vedirect", "profile=fixed")
-    with old, new, Database() as series, Database() as fields:
-        rest = f"[influx a]\nurl = {series.url}\n[influx b]\nurl = {fields.url}\nlayout = fields\n" + WEB
-        told = (series, f"alarm.{ALARM}.protection"), (fields, f"alarm_{ALARM}")
-        with Page(packs=PACK.format("shed", "daly", daly, 1) + rest.replace(WEB, "")) as page:
-            for database, name in told:
-                until(lambda database=database, name=name: last(database, name), lambda value: value == 1, patience=3 * PATIENCE)
-            page.rewrite(PACK.format("shed", "vedirect", shunt, 1) + rest)
-            for database, name in told:
-                until(lambda database=database, name=name: last(database, name), lambda value: value == 0, patience=3 * PATIENCE)
+    with old, new, Database() as series, Database() as fields, tempfile.TemporaryDirectory(prefix="packgate-another-") as folder:
+        rest = f"[influx a]\nurl = {series.url}\n[influx b]\nurl = {fields.url}\nlayout = fields\n"
+        daly, shunt = PACK.format("shed", "daly", daly, 1) + rest, PACK.format("shed", "vedirect", shunt, 1) + rest
+        with Page(packs=daly, state=f"{folder}/state") as page:
+            await_last(1)
+            page.rewrite(shunt + WEB)
+            await_last(0)
+            page.rewrite(daly + WEB)
+            await_last(1)
+        with Page(packs=shunt, state=f"{folder}/state"):
+            await_last(0)
 
 
 def begins_unknown_after_a_restart():

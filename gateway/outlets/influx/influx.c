@@ -207,15 +207,17 @@ static void write_live(struct influx *influx, struct influx_pack *pack, double n
     struct history_row row;
     struct pack values;
     const bool any = backlog_join(pack, influx->live_at, influx->live_at + influx->step, &row);
-    bool alarms_changed = false;
+    const struct alarms told = pack->told;
+    struct alarms *live = &pack->live;
+    *live = told;
     if (any) {
         points_of_row(&row, &known->values, fresh, &values);
+        *live = alarms_after(told, &values, known->source.status.bms);
         /* What a BMS before this one has reported is over, even if this one cannot report it. */
-        values.alarms_can_warn |= pack->warning;
-        values.alarms_can_protect |= pack->protection;
-        values.alarms_known |= pack->warning | pack->protection;
-        alarms_changed =
-            values.alarms_warning != pack->warning || values.alarms_protection != pack->protection;
+        values.alarms_can_warn |= told.warning & ~live->warning;
+        values.alarms_can_protect |= told.protection & ~live->protection;
+        values.alarms_known |=
+            (told.warning & ~live->warning) | (told.protection & ~live->protection);
     }
     const struct points points = {
         .tags = pack->tags,
@@ -226,13 +228,11 @@ static void write_live(struct influx *influx, struct influx_pack *pack, double n
         .allowed = map_allowed(&known->source.status, fresh),
         .fresh = fresh,
         .age_s = outlet_age(known, now),
-        .all_alarms = influx->live_at % MINUTE_S == 0 || alarms_changed,
+        .all_alarms = influx->live_at % MINUTE_S == 0 || live->warning != told.warning ||
+                      live->protection != told.protection,
     };
     points_write(batch_row(&influx->live), &points);
-    if (batch_end_row(&influx->live) && any) {
-        pack->warning = values.alarms_warning;
-        pack->protection = values.alarms_protection;
-    }
+    batch_end_row(&influx->live);
 }
 
 static void send_live(struct influx *influx, int64_t t, double now)
@@ -266,8 +266,12 @@ static void on_live(void *data)
     /* Drops rows that the database has confirmed, and frees the memory of the request: most of the
      * time nothing is owed. */
     const int64_t owed = oldest_owed(influx, influx->current);
-    for (unsigned i = 0; i < influx->count; i++)
-        recent_forget(&influx->packs[i].recent, owed - REGRET_S - influx->step);
+    for (unsigned i = 0; i < influx->count; i++) {
+        struct influx_pack *pack = &influx->packs[i];
+        recent_forget(&pack->recent, owed - REGRET_S - influx->step);
+        pack->told = pack->live;
+        outlet_keep_alarms(influx->outlet, pack->pack->source.name, pack->told);
+    }
     batch_clear(&influx->live);
     memory_trim();
 }
@@ -565,6 +569,7 @@ static bool prepare_influx(struct influx *influx)
     for (unsigned i = 0; i < influx->count; i++) {
         struct influx_pack *pack = &influx->packs[i];
         pack->pack = outlet_pack(influx->outlet, i);
+        pack->told = outlet_alarms(influx->outlet, pack->pack->source.name);
         recent_init(&pack->recent, influx->memory_s, true);
         if (!points_tags(gateway, &pack->pack->source, pack->tags))
             return false;

@@ -19,9 +19,9 @@ struct influx_pack {
     struct outlet_pack *pack;
     struct recent recent; /* its last rows of ten seconds */
     char tags[POINTS_TAGS];
-    uint32_t warning, protection; /* alarms as last sent */
-    uint32_t sequence;            /* of the last message; 0: none yet */
-    double polled;                /* time of day of the last poll cycle received; 0: none yet */
+    struct alarms told, live; /* alarms that the database has, and in the row in flight */
+    uint32_t sequence;        /* of the last message; 0: none yet */
+    double polled;            /* time of day of the last poll cycle received; 0: none yet */
 };
 
 struct backlog {

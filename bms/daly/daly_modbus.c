@@ -18,6 +18,8 @@
 #define CRC_SIZE 2
 #define WRITE_SIZE 8 /* bytes of a request to write a register, and of its reply */
 #define NO_CURRENT 30000
+#define P81_SETTINGS 0x100
+#define P81_SETTINGS_COUNT 0x51
 #define P81_PASSWORD 0x126
 #define P81_PASSWORD_COUNT 3
 
@@ -30,40 +32,27 @@ struct daly_register {
 };
 
 struct daly_map {
-    struct modbus_map registers;         /* first, as `map` of the driver */
-    uint8_t request_first, request_last; /* addresses of the boards in requests */
-    uint8_t reply_shift;                 /* a board replies with its request address minus this */
-    uint16_t cell_count;                 /* register with the number of cells */
-    uint16_t flow;                       /* register with the direction of the current */
-    uint16_t mos_step;                   /* the step whose values many units do not have; 0: none */
-    uint16_t mos_temp;                   /* a register of it */
+    struct modbus_map registers; /* first, as `map` of the driver */
+    uint8_t reply_shift;         /* a board replies with its request address minus this */
     const struct daly_register *writable;
-    /* Faults and other special registers. */
-    void (*decode_rest)(const struct modbus_window *window, struct pack *pack);
-
-    /* For simulated packs: reads beyond last_reg are not answered; heartbeat is a register that
-     * counts the reads, 0: none. */
-    uint16_t last_reg, heartbeat;
-    const struct modbus_value *told; /* what the decoder does not take */
-    size_t told_count;
-    /* The content of a register that is in no table; -1: any other one. */
-    int32_t (*encode_rest)(const struct pack *told, unsigned reg);
 };
 
 struct memory {
     struct daly_direction direction; /* of the current */
     bool line_echoes;                /* our own requests come back */
     bool echo_passed;                /* the echo of the current write was received */
-    bool mos_useful;                 /* the MOS step returned useful values */
+    bool mos_useful;                 /* D2_MOS_STEP returned useful values */
     bool mos_useless;                /* it was answered, but never with useful values */
     uint8_t heartbeat;               /* of the emulator */
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
+enum { D2_MOS_STEP = 1 };
+
 // clang-format off
 static const struct bms_step d2_plan[] = {
     {.name = "status",        .vital = true,   .read = {MODBUS_HOLDING,   0, 62}},
-    {.name = "MOS temperature",                .read = {MODBUS_HOLDING,  62,  9}},
+    [D2_MOS_STEP] = {.name = "MOS temperature", .read = {MODBUS_HOLDING, 62,  9}},
     {.name = "settings",      .every_s = 3600, .read = {MODBUS_HOLDING, 128, 41}},
     {.name = "versions",      .every_s = 3600, .read = {MODBUS_HOLDING, 169, 32}},
     {.name = "serial number", .every_s = 3600, .read = {MODBUS_HOLDING,  87, 12}},
@@ -73,7 +62,7 @@ static const struct bms_step d2_plan[] = {
 static const struct bms_step p81_plan[] = {
     {.name = "cells and measurements", .vital = true,   .read = {MODBUS_HOLDING, 0x000, 0x40}},
     {.name = "state and faults",       .vital = true,   .read = {MODBUS_HOLDING, 0x041, 0x3E}},
-    {.name = "settings",               .every_s = 3600, .read = {MODBUS_HOLDING, 0x100, 0x51}},
+    {.name = "settings",               .every_s = 3600, .read = {MODBUS_HOLDING, P81_SETTINGS, P81_SETTINGS_COUNT}},
     {.name = "versions",               .every_s = 3600, .read = {MODBUS_HOLDING, 0x178, 0x4A}},
 };
 // clang-format on
@@ -85,23 +74,17 @@ static const struct daly_map *map_of(const struct bms *bms)
 
 /* ---- the maps ---- */
 
-static void decode_rest(struct bms *bms, const struct modbus_window *window, struct pack *pack)
+/* What both dialects have, in different registers. */
+static void decode_common(struct bms *bms, const struct modbus_window *window, unsigned cell_count,
+                          unsigned flow, struct pack *pack)
 {
-    const struct daly_map *map = map_of(bms);
     struct memory *memory = bms_memory(bms);
-    map->decode_rest(window, pack);
-    memory->direction.state_is_new |= modbus_has(window, map->flow, 1);
+    memory->direction.state_is_new |= modbus_has(window, flow, 1);
     /* Other programs read windows without the number of cells: 0 may then be behind the last one. */
-    const bool counts = modbus_has(window, map->cell_count, 1);
+    const bool counts = modbus_has(window, cell_count, 1);
     for (unsigned i = 0; i < MAX_CELLS && !counts; i++)
         if (modbus_has(window, i, 1) && pack->value[CELL_MV + i] == 0)
             pack_unset(pack, CELL_MV + i);
-    /* Some units have no MOS sensor, and some of these no balance mask either (section 5): the step
-     * is requested as long as it returns one of them. */
-    if (map->mos_step == 0 || !modbus_has(window, map->mos_temp, 1))
-        return;
-    memory->mos_useful |= pack_known(pack, MOS_TEMP_C) || pack_known(pack, BALANCE_MASK);
-    memory->mos_useless = !memory->mos_useful;
 }
 
 /* Up to four registers of the window as one number, the first in the lowest bits. */
@@ -123,40 +106,61 @@ static int32_t extreme_temp(const struct pack *told, bool hottest)
     return isnan(found) ? 255 : (int32_t) fmax(round(found) + 40, 0);
 }
 
+/* For simulated packs: a register that the decoder takes or that is in `rows`; 0: any other. */
+static int32_t table_word(const struct bms *bms, const struct pack *told, unsigned function,
+                          unsigned reg, const struct modbus_value *rows, size_t count)
+{
+    const struct modbus_map *map = bms->driver->map;
+    struct pack raw = *told;
+    for (int i = 0; i < MAX_TEMPS; i++) /* before the 40 is added: -0.5 °C is -1 */
+        raw.value[TEMP_C + i] = round(told->value[TEMP_C + i]);
+    raw.value[CELL_AVG_MV] = floor(told->value[CELL_AVG_MV]);
+    raw.value[POWER_W] = fabs(told->value[POWER_W]);
+    raw.value[FLOW] = pack_flow(told);
+    int32_t word = modbus_told_rows(rows, count, &raw, function, reg);
+    if (word < 0)
+        word = modbus_told_rows(map->values, map->value_count, &raw, function, reg);
+    return word < 0 ? 0 : word;
+}
+
 /* Dialect D2: the sheet `daly-d2`, sections 4 to 7. Power (57) and the average, difference and
  * extremes of the cells are less precise than what follows from voltage, current and cells, so only
  * 43 and 44 are read, for programs that do not read the cells. 201-203 hold a password and are
  * never read. */
 enum {
+    D2_FLOW = 47,
+    D2_CELL_COUNT = 49,
     AVERAGE = 55,
     D2_FAULTS = 58,
     D2_MASK = 62,
+    D2_MOS_TEMP = 66,
     OLD_HARDWARE = 185,
     OLD_HARDWARE_COUNT = 16,
     CHARGE_LIMIT = 148,
     D2_CHARGE_SWITCH = 165,
-    D2_DISCHARGE_SWITCH = 166
+    D2_DISCHARGE_SWITCH = 166,
+    D2_LAST = 214
 };
 
 // clang-format off
 static const struct modbus_value d2_values[] = {
     /* reg, type, value, offset, divisor, raw values: lowest, highest */
-    {0, MODBUS_U16, CELL_MV, .count = 32, .counted = 49, .highest = 0xFFFE},
+    {0, MODBUS_U16, CELL_MV, .count = 32, .counted = D2_CELL_COUNT, .highest = 0xFFFE},
     {32, MODBUS_U16, TEMP_C, .count = 8, .counted = 50, .offset = -40, .lowest = 1, .highest = 254, .blank = 255},
     {40, MODBUS_U16, VOLTAGE_V, .divisor = 10, .lowest = 1, .highest = 0xFFFE},
     {41, MODBUS_U16, CURRENT_A, .offset = -NO_CURRENT, .divisor = 10, .lowest = 1, .highest = 0xFFFE, .blank = NO_CURRENT},
     {42, MODBUS_U16, SOC_PERCENT, .divisor = 10, .highest = 0xFFFE},
     {43, MODBUS_U16, CELL_MAX_MV, .lowest = 1, .highest = 0xFFFE},
     {44, MODBUS_U16, CELL_MIN_MV, .highest = 0xFFFE},
-    {47, MODBUS_U16, FLOW, .highest = 2},
+    {D2_FLOW, MODBUS_U16, FLOW, .highest = 2},
     {48, MODBUS_U16, REMAINING_AH, .divisor = 10, .highest = 0xFFFE},
-    {49, MODBUS_U16, CELL_COUNT, .lowest = 1, .highest = 32, .required = true}, /* none: not ready (section 10) */
+    {D2_CELL_COUNT, MODBUS_U16, CELL_COUNT, .lowest = 1, .highest = 32, .required = true}, /* none: not ready (section 10) */
     {50, MODBUS_U16, TEMP_COUNT, .highest = 8},
     {51, MODBUS_U16, CYCLES, .highest = 0xFFFE},
     {52, MODBUS_U16, BALANCING, .highest = 0xFFFE},
     {53, MODBUS_U16, CHARGE_MOS, .highest = 1},
     {54, MODBUS_U16, DISCHARGE_MOS, .highest = 1},
-    {66, MODBUS_U16, MOS_TEMP_C, .offset = -40, .lowest = 1, .highest = 254},
+    {D2_MOS_TEMP, MODBUS_U16, MOS_TEMP_C, .offset = -40, .lowest = 1, .highest = 254},
     {128, MODBUS_U16, RATED_AH, .divisor = 10, .lowest = 1, .highest = 0xFFFE},
     /* Section 5: of two levels the second one switches off. */
     {140, MODBUS_U16, SET_CELL_HIGH_MV, .lowest = 1, .highest = 6000},
@@ -194,8 +198,10 @@ static const struct daly_register d2_writable[] = {
 };
 // clang-format on
 
-static void d2_decode_rest(const struct modbus_window *window, struct pack *pack)
+static void d2_decode_rest(struct bms *bms, const struct modbus_window *window, struct pack *pack)
 {
+    struct memory *memory = bms_memory(bms);
+    decode_common(bms, window, D2_CELL_COUNT, D2_FLOW, pack);
     /* A board that only balances repeats the pack voltage and the average cell after its sensors. It
      * has no current sensor and no switches: 0 is not a state of charge there (section 10). */
     static const enum pack_value lacks[] = {SOC_PERCENT, CURRENT_A,  FLOW,         REMAINING_AH,
@@ -210,15 +216,21 @@ static void d2_decode_rest(const struct modbus_window *window, struct pack *pack
         daly_alarms(pack, bits_at(window, D2_FAULTS, 4));
     /* Charging is below 30000, whatever the sign of the live current (section 5). */
     if (modbus_has(window, CHARGE_LIMIT, 1)) {
-        uint64_t raw = bits_at(window, CHARGE_LIMIT, 1);
+        const unsigned raw = modbus_word(window, CHARGE_LIMIT);
         if (raw > 0 && raw < NO_CURRENT)
-            pack_set(pack, SET_CHARGE_CURRENT_A, (double) (NO_CURRENT - raw) / 10);
+            pack_set(pack, SET_CHARGE_CURRENT_A, (NO_CURRENT - raw) / 10.0);
     }
     /* Firmware without the mask has FFFF or other values here; finish() compares it with the
      * balancer's state. */
     if (modbus_has(window, D2_MASK, 2)) {
         uint64_t mask = bits_at(window, D2_MASK, 2);
         pack_set(pack, BALANCE_MASK, mask == 0xFFFFFFFF ? NAN : (double) mask);
+    }
+    /* Some units have no MOS sensor, and some of these no balance mask either (section 5): the step
+     * is requested as long as it returns one of them. */
+    if (modbus_has(window, D2_MOS_TEMP, 1)) {
+        memory->mos_useful |= pack_known(pack, MOS_TEMP_C) || pack_known(pack, BALANCE_MASK);
+        memory->mos_useless = !memory->mos_useful;
     }
     /* Older firmware has 32 characters per version, so its hardware name is where newer firmware
      * has a date. */
@@ -230,8 +242,10 @@ static void d2_decode_rest(const struct modbus_window *window, struct pack *pack
         memset(pack->text[MODEL], 0, TEXT_SIZE);
 }
 
-static int32_t d2_encode_rest(const struct pack *told, unsigned reg)
+static int32_t d2_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
+    if (reg > D2_LAST)
+        return MODBUS_NONE;
     if (reg >= D2_FAULTS && reg < D2_FAULTS + 4)
         return (uint16_t) (daly_alarm_word(told) >> 16 * (reg - D2_FAULTS));
     if (reg == D2_MASK || reg == D2_MASK + 1)
@@ -240,25 +254,14 @@ static int32_t d2_encode_rest(const struct pack *told, unsigned reg)
         return extreme_temp(told, reg == 45);
     if (reg == 64) /* balance current: none */
         return NO_CURRENT;
-    return reg == CHARGE_LIMIT
-               ? NO_CURRENT - (int32_t) pack_scaled(told, SET_CHARGE_CURRENT_A, 10, 0, 29990)
-               : -1;
+    if (reg == CHARGE_LIMIT)
+        return NO_CURRENT - (int32_t) pack_scaled(told, SET_CHARGE_CURRENT_A, 10, 0, 29990);
+    return table_word(bms, told, function, reg, d2_told, COUNT(d2_told));
 }
 
 static const struct daly_map d2_map = {
-    .registers = {MODBUS_MAP_VALUES(d2_values), .rest = decode_rest},
-    .request_first = 0xD2,
-    .request_last = 0xD2,
-    .cell_count = 49,
-    .flow = 47,
-    .mos_step = 1,
-    .mos_temp = 66,
+    .registers = {MODBUS_MAP_VALUES(d2_values), .rest = d2_decode_rest},
     .writable = d2_writable,
-    .decode_rest = d2_decode_rest,
-    .last_reg = 214,
-    .told = d2_told,
-    .told_count = COUNT(d2_told),
-    .encode_rest = d2_encode_rest,
 };
 
 /* Dialect 81: the sheet `daly-d2`, section 8. Fault words hold levels of three bits besides single
@@ -266,29 +269,33 @@ static const struct daly_map d2_map = {
  * without the fault words 6D-73 has those of dialect D2 in 66-69; firmware with both has
  * contradicting values in the latter, which are ignored. */
 enum {
+    P81_HEARTBEAT = 0x3B,
+    P81_CELL_COUNT = 0x3C,
+    P81_FLOW = 0x48,
     P81_OLD_FAULTS = 0x66,
     P81_FAULTS = 0x6D,
     P81_FAULT_COUNT = 7,
     RATED_MAH = 0x109,
     CHARGE_SWITCH = 0x121,
-    DISCHARGE_SWITCH = 0x122
+    DISCHARGE_SWITCH = 0x122,
+    P81_LAST = 0x24C
 };
 
 // clang-format off
 static const struct modbus_value p81_values[] = {
     /* reg, type, value, offset, divisor, raw values: lowest, highest */
-    {0, MODBUS_U16, CELL_MV, .count = 48, .counted = 0x3C, .highest = 0xFFFE},
+    {0, MODBUS_U16, CELL_MV, .count = 48, .counted = P81_CELL_COUNT, .highest = 0xFFFE},
     {0x30, MODBUS_U16, TEMP_C, .count = 8, .counted = 0x3D, .offset = -40, .lowest = 1, .highest = 254, .blank = 255},
     {0x38, MODBUS_U16, VOLTAGE_V, .divisor = 10, .lowest = 1, .highest = 0xFFFE},
     {0x39, MODBUS_U16, CURRENT_A, .offset = -NO_CURRENT, .divisor = 10, .lowest = 1, .highest = 0xFFFE, .blank = NO_CURRENT},
     {0x3A, MODBUS_U16, SOC_PERCENT, .divisor = 10, .highest = 0xFFFE},
-    {0x3C, MODBUS_U16, CELL_COUNT, .lowest = 1, .highest = 48, .required = true},
+    {P81_CELL_COUNT, MODBUS_U16, CELL_COUNT, .lowest = 1, .highest = 48, .required = true},
     {0x3D, MODBUS_U16, TEMP_COUNT, .highest = 8},
     {0x3E, MODBUS_U16, CELL_MAX_MV, .lowest = 1, .highest = 0xFFFE},
     {0x3F, MODBUS_U16, CELL_MAX_INDEX, .lowest = 1, .highest = 48},
     {0x40, MODBUS_U16, CELL_MIN_MV, .highest = 0xFFFE},
     {0x41, MODBUS_U16, CELL_MIN_INDEX, .lowest = 1, .highest = 48},
-    {0x48, MODBUS_U16, FLOW, .highest = 2},
+    {P81_FLOW, MODBUS_U16, FLOW, .highest = 2},
     {0x4B, MODBUS_U16, REMAINING_AH, .divisor = 10, .highest = 0xFFFE},
     {0x4C, MODBUS_U16, CYCLES, .highest = 0xFFFE},
     {0x4D, MODBUS_U16, BALANCING, .highest = 2}, /* 7 was recorded with an idle balancer */
@@ -369,8 +376,9 @@ static const struct modbus_alarm p81_faults[] = {
 static const struct modbus_map p81_alarms = {MODBUS_MAP_ALARMS(p81_faults), .raw_first = P81_FAULTS,
                                              .raw_count = P81_FAULT_COUNT};
 
-static void p81_decode_rest(const struct modbus_window *window, struct pack *pack)
+static void p81_decode_rest(struct bms *bms, const struct modbus_window *window, struct pack *pack)
 {
+    decode_common(bms, window, P81_CELL_COUNT, P81_FLOW, pack);
     if (!modbus_has(window, P81_FAULTS, P81_FAULT_COUNT))
         return;
     const bool absent = bits_at(window, P81_FAULTS, 4) == UINT64_MAX &&
@@ -382,8 +390,13 @@ static void p81_decode_rest(const struct modbus_window *window, struct pack *pac
         daly_alarms(pack, bits_at(window, P81_OLD_FAULTS, 4));
 }
 
-static int32_t p81_encode_rest(const struct pack *told, unsigned reg)
+static int32_t p81_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
+    struct memory *memory = bms_memory(bms);
+    if (reg > P81_LAST)
+        return MODBUS_NONE;
+    if (reg == P81_HEARTBEAT)
+        return memory->heartbeat++;
     if (reg >= P81_FAULTS && reg < P81_FAULTS + P81_FAULT_COUNT)
         return modbus_told_alarms(&p81_alarms, told, reg);
     /* The registers from the fault words up to 0x100 do not exist. */
@@ -393,30 +406,24 @@ static int32_t p81_encode_rest(const struct pack *told, unsigned reg)
         return extreme_temp(told, reg == 0x43);
     if (reg == 0x47)
         return extreme_temp(told, true) - extreme_temp(told, false);
-    return reg == 0x60 ? NO_CURRENT : -1; /* limit: none */
+    if (reg == 0x60) /* limit: none */
+        return NO_CURRENT;
+    return table_word(bms, told, function, reg, p81_told, COUNT(p81_told));
 }
 
 static const struct daly_map p81_map = {
-    .registers = {MODBUS_MAP_VALUES(p81_values), .rest = decode_rest},
-    .request_first = 0x81,
-    .request_last = 0x90,
+    .registers = {MODBUS_MAP_VALUES(p81_values), .rest = p81_decode_rest},
     .reply_shift = 0x30,
-    .cell_count = 0x3C,
-    .flow = 0x48,
     .writable = p81_writable,
-    .decode_rest = p81_decode_rest,
-    .last_reg = 0x24C,
-    .heartbeat = 0x3B,
-    .told = p81_told,
-    .told_count = COUNT(p81_told),
-    .encode_rest = p81_encode_rest,
 };
 
 /* ---- addresses and frames (sections 1 and 3) ---- */
 
-static bool is_request_address(const struct daly_map *map, unsigned address)
+/* The board with this address in requests; 0: none. */
+static int board_of(const struct bms *bms, int address)
 {
-    return address >= map->request_first && address <= map->request_last;
+    const int board = address - bms->driver->board->address_offset;
+    return board >= bms->driver->address.min && board <= bms->driver->address.max ? board : 0;
 }
 
 /* Requests and their echoes: D2 03 00 00 00 3E D7 B9, or with data for function 10. */
@@ -451,9 +458,8 @@ static size_t reply_length(const uint8_t *bytes, size_t size)
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    const struct daly_map *map = map_of(bms);
-    bool answers = is_request_address(map, bytes[0] + map->reply_shift);
-    bool asks = is_request_address(map, bytes[0]);
+    const bool answers = board_of(bms, bytes[0] + map_of(bms)->reply_shift);
+    const bool asks = board_of(bms, bytes[0]);
     if (!answers && !asks)
         return (struct bms_span){BMS_SKIP, 1};
     if (size < 2)
@@ -477,19 +483,17 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
 static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes, size_t size,
                                      int *address)
 {
-    const struct daly_map *map = map_of(bms);
-    if (!is_request_address(map, bytes[0]))
+    if (!board_of(bms, bytes[0]))
         return (struct bms_span){BMS_SKIP, 1};
     struct bms_span span = modbus_question(bms, bytes, size, address);
-    *address = bytes[0] - map->request_first + 1;
+    *address = board_of(bms, bytes[0]);
     return span;
 }
 
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     const struct memory *memory = bms_memory(bms);
-    const bool useless = step > 0 && step == map_of(bms)->mos_step && memory->mos_useless;
-    return !useless && modbus_build(bms, step, request);
+    return !(step == D2_MOS_STEP && memory->mos_useless) && modbus_build(bms, step, request);
 }
 
 static const struct bms_setting d2_settings[] = {
@@ -510,23 +514,15 @@ static bool build_setting(struct bms *bms, enum pack_value id, double value, uns
     return true;
 }
 
-/* The request with the address that a reply to it has; empty: it is not for a board of this
- * dialect. */
-static struct bms_request as_answered(const struct bms *bms, const struct bms_request *request)
-{
-    const struct daly_map *map = map_of(bms);
-    struct bms_request asked = *request;
-    if (asked.size > 0 && !is_request_address(map, asked.bytes[0]))
-        asked.size = 0;
-    asked.bytes[0] = (uint8_t) (asked.bytes[0] - map->reply_shift);
-    return asked;
-}
-
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
-    const struct bms_request asked = as_answered(bms, request);
+    /* The request with the address that a reply to it has; empty: for a board of another dialect. */
+    struct bms_request asked = *request;
+    if (!board_of(bms, asked.bytes[0]))
+        asked.size = 0;
+    asked.bytes[0] = (uint8_t) (asked.bytes[0] - map_of(bms)->reply_shift);
     const bool repeats = size == request->size && memcmp(frame, request->bytes, size) == 0;
     if (asked.size >= WRITE_SIZE && size == WRITE_SIZE && frame[1] == MODBUS_WRITE &&
         memcmp(frame, asked.bytes, WRITE_SIZE - CRC_SIZE) == 0) {
@@ -543,19 +539,18 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
  * answers. A reply to another program may contain anything, so all of it is blanked. */
 static void mask_p81(uint8_t *frame, size_t size)
 {
-    size_t first = 3, end = size - CRC_SIZE;
+    uint8_t *first = frame + 3;
+    size_t blanked = size - 5;
     if (frame[1] != MODBUS_HOLDING || size <= 8)
         return;
-    for (unsigned i = 0; i < COUNT(p81_plan); i++) {
-        const struct bms_read *read = &p81_plan[i].read;
-        if (size != 5u + 2u * read->count)
-            continue;
-        bool holds = read->start <= P81_PASSWORD &&
-                     P81_PASSWORD + P81_PASSWORD_COUNT <= read->start + read->count;
-        first = 3u + (holds ? 2u * (P81_PASSWORD - read->start) : 0);
-        end = first + (holds ? 2u * P81_PASSWORD_COUNT : 0);
+    for (unsigned i = 0; i < COUNT(p81_plan); i++)
+        if (size == 5u + 2u * p81_plan[i].read.count)
+            blanked = 0;
+    if (size == 5 + 2 * P81_SETTINGS_COUNT) {
+        first += 2 * (P81_PASSWORD - P81_SETTINGS);
+        blanked = 2 * P81_PASSWORD_COUNT;
     }
-    memset(frame + first, '*', end - first);
+    memset(first, '*', blanked);
     modbus_put_crc(frame, size - CRC_SIZE);
 }
 
@@ -597,30 +592,6 @@ static void finish(struct bms *bms, struct pack *pack)
 
 /* ---- emulator ---- */
 
-static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
-{
-    const struct daly_map *map = map_of(bms);
-    struct memory *memory = bms_memory(bms);
-    if (reg > map->last_reg)
-        return MODBUS_NONE;
-    if (map->heartbeat > 0 && reg == map->heartbeat)
-        return memory->heartbeat++;
-    int32_t word = map->encode_rest(told, reg);
-    if (word >= 0)
-        return word;
-    struct pack raw = *told;
-    for (int i = 0; i < MAX_TEMPS; i++) /* before the 40 is added: -0.5 °C is -1 */
-        raw.value[TEMP_C + i] = round(told->value[TEMP_C + i]);
-    raw.value[CELL_AVG_MV] = floor(told->value[CELL_AVG_MV]);
-    raw.value[POWER_W] = fabs(told->value[POWER_W]);
-    raw.value[FLOW] = pack_flow(told);
-    word = modbus_told_rows(map->told, map->told_count, &raw, function, reg);
-    if (word < 0)
-        word = modbus_told_rows(map->registers.values, map->registers.value_count, &raw, function,
-                                reg);
-    return word < 0 ? 0 : word;
-}
-
 static unsigned board_write(struct bms *bms, struct pack *told, unsigned reg, unsigned value)
 {
     for (const struct daly_register *row = map_of(bms)->writable; row->factor > 0; row++)
@@ -631,12 +602,12 @@ static unsigned board_write(struct bms *bms, struct pack *told, unsigned reg, un
     return MODBUS_BAD_VALUE;
 }
 
-#define BOARD(offset)                                                                              \
+#define BOARD(word_, offset)                                                                       \
     {                                                                                              \
-        .word = board_word, .write = board_write, .functions = {MODBUS_HOLDING},                   \
+        .word = word_, .write = board_write, .functions = {MODBUS_HOLDING},                        \
         .address_offset = offset                                                                   \
     }
-static const struct modbus_board d2_board = BOARD(0xD1), p81_board = BOARD(0x80);
+static const struct modbus_board d2_board = BOARD(d2_word, 0xD1), p81_board = BOARD(p81_word, 0x80);
 
 /* What another board would reject is not answered (section 10). Writes of many registers, which
  * have no byte count, are not emulated. */
@@ -646,12 +617,12 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     if (bytes[0] != modbus_address(bms) || (size > 1 && bytes[1] == MODBUS_WRITE_MANY))
         return 1;
     const size_t used = modbus_emulate(bms, pack, bytes, size, out);
-    if (out->size == 0 || out->bytes[1] & MODBUS_EXCEPTION) {
+    if (out->size > 0 && out->bytes[1] & MODBUS_EXCEPTION)
         out->size = 0;
-        return used;
+    if (out->size > 0) {
+        out->bytes[0] = (uint8_t) (out->bytes[0] - map_of(bms)->reply_shift);
+        modbus_put_crc(out->bytes, out->size - CRC_SIZE);
     }
-    out->bytes[0] = (uint8_t) (out->bytes[0] - map_of(bms)->reply_shift);
-    modbus_put_crc(out->bytes, out->size - CRC_SIZE);
     return used;
 }
 

@@ -27,8 +27,8 @@
 #define LEAVE_TRIES 6
 #define NAME_TRIES 6 /* requests for register 05 that may stay unanswered */
 
-const uint8_t jbd_enter_key[JBD_KEY_SIZE] = {0x56, 0x78};
-static const uint8_t leave_key[] = {0x00, 0x00}, save_key[] = {0x28, 0x28};
+#define LEAVE_KEY 0x0000
+#define SAVE_KEY 0x2828 /* leaves as well */
 
 /* The parts of a reply. */
 struct reply {
@@ -36,15 +36,6 @@ struct reply {
     uint8_t reg, status;
     const uint8_t *data;
     size_t size;
-};
-
-/* Takes the values of a reply. */
-typedef void take_reply(struct bms *bms, const struct reply *reply, struct pack *pack);
-
-struct message {
-    uint8_t reg;
-    uint8_t min, max; /* bytes of data */
-    take_reply *take; /* NULL: contains nothing useful */
 };
 
 /* ---- frames (section 2) ---- */
@@ -119,10 +110,12 @@ static const struct bms_step plan[] = {
 };
 enum { ADDRESSED_STEPS = 2 }; /* addressed boards have only the first two registers */
 
-static void put_write(const struct bms *bms, enum jbd_reg reg, const uint8_t word[2],
+static void put_write(const struct bms *bms, enum jbd_reg reg, unsigned word,
                       struct bms_request *request)
 {
-    request->size = jbd_put_frame(bms, request->bytes, JBD_WRITE, (uint8_t) reg, word, 2);
+    uint8_t data[2];
+    put_be16(data, word);
+    request->size = jbd_put_frame(bms, request->bytes, JBD_WRITE, (uint8_t) reg, data, sizeof data);
 }
 
 /* Some firmware rejects the request for its name, some does not answer: neither is asked again
@@ -146,7 +139,7 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
         else
             snprintf(bms->remark, sizeof bms->remark,
                      "may be in factory mode: it does not confirm that it has left it");
-        put_write(bms, REG_LEAVE, leave_key, request);
+        put_write(bms, REG_LEAVE, LEAVE_KEY, request);
         return true;
     }
     request->size = jbd_put_frame(bms, request->bytes, JBD_READ, reg, NULL, 0);
@@ -155,7 +148,7 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 
 // clang-format off
 /* Sections 4.2 and 4.1; bit 12 of the protections is a state. */
-const struct alarm_bit jbd_plain_alarms[JBD_ALARMS] = {
+static const struct alarm_bit plain_alarms[JBD_ALARMS] = {
     ALARM_VOLTAGES(16 + 0, 0, 1),
     ALARM_TEMPERATURES(16 + 4, 4, 1),
     ALARM_LEVELS(16 + 8,  8, CHARGE_OVER_CURRENT),
@@ -169,7 +162,7 @@ const struct alarm_bit jbd_plain_alarms[JBD_ALARMS] = {
 };
 /* Section 9.1: the warnings have another order. Left out are the ambient's, 13 and 14 of the
  * protections, 10 and 11 of the warnings; 12 is the board, whose sensor is the MOSFETs'. */
-const struct alarm_bit jbd_addressed_alarms[JBD_ALARMS] = {
+static const struct alarm_bit addressed_alarms[JBD_ALARMS] = {
     ALARM_LEVELS(16 + 1,  0, CELL_OVER_VOLTAGE),
     ALARM_LEVELS(16 + 0,  1, CELL_UNDER_VOLTAGE),
     ALARM_LEVELS(16 + 3,  2, PACK_OVER_VOLTAGE),
@@ -187,6 +180,12 @@ const struct alarm_bit jbd_addressed_alarms[JBD_ALARMS] = {
     {16 + 14, SOC_LOW,             WARN},
 };
 // clang-format on
+
+const struct alarm_bit *jbd_alarms(const struct bms *bms)
+{
+    return jbd_is_addressed(bms) ? addressed_alarms : plain_alarms;
+}
+
 /* Section 7: what is held off, from what a reply to 03 shows. A MOS that is on is not held; one
  * that is off may also have been opened by a protection. Right after a command the reply may still
  * show the state before it. */
@@ -211,10 +210,8 @@ static void note_held(struct jbd_memory *memory, uint16_t protection_word, uint8
 static void set_cell_count(const struct jbd_memory *memory, struct pack *pack)
 {
     unsigned said = memory->cells_said, sent = memory->cells_sent;
-    if (said && sent)
-        pack_set(pack, CELL_COUNT, said < sent ? said : sent);
-    else if (said || sent)
-        pack_set(pack, CELL_COUNT, said + sent);
+    if (said || sent)
+        pack_set(pack, CELL_COUNT, said && (said < sent || !sent) ? said : sent);
 }
 
 /* The number of sensors at `at`, followed by as many sensors as the frame has room for. Returns
@@ -367,7 +364,11 @@ static void decode_leave(struct bms *bms, const struct reply *reply, struct pack
 }
 
 // clang-format off
-static const struct message plain_messages[] = {
+static const struct message {
+    uint8_t reg;
+    uint8_t min, max; /* bytes of data */
+    void (*take)(struct bms *bms, const struct reply *reply, struct pack *pack); /* NULL: nothing useful */
+} plain_messages[] = {
     {REG_ENTER,      0,          0,             NULL},
     {REG_LEAVE,      0,          0,             decode_leave},
     {REG_CAPACITY,   0,          0,             NULL},
@@ -379,8 +380,7 @@ static const struct message plain_messages[] = {
     {REG_COUNTERS,   22,         255,           NULL},
     {REG_SWITCH,     0,          0,             decode_switch},
     {REG_NEW_SWITCH, 0,          0,             decode_switch},
-};
-static const struct message addressed_messages[] = {
+}, addressed_messages[] = {
     {REG_BASIC,      ADDRESSED_SIZE, 255,           decode_addressed},
     {REG_CELLS,      2,              2 * MAX_CELLS, decode_cells},
     {REG_NAME,       0,              255,           decode_name},
@@ -465,12 +465,11 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
 {
     struct jbd_memory *memory = bms_memory(bms);
     bool charge = which == BMS_CHARGE_MOS;
-    uint8_t bit = charge ? HELD_CHARGE : HELD_DISCHARGE;
-    const uint8_t both[] = {0, (uint8_t) (on ? memory->held & ~bit : memory->held | bit)};
+    const unsigned bit = charge ? HELD_CHARGE : HELD_DISCHARGE;
     if (memory->new_switch)
-        put_write(bms, REG_NEW_SWITCH, (const uint8_t[]){charge, !on}, request);
+        put_write(bms, REG_NEW_SWITCH, (unsigned) charge << 8 | !on, request);
     else if (memory->state_known)
-        put_write(bms, REG_SWITCH, both, request);
+        put_write(bms, REG_SWITCH, on ? memory->held & ~bit : memory->held | bit, request);
     return memory->new_switch || memory->state_known;
 }
 
@@ -481,30 +480,28 @@ static const struct bms_setting settings[] = {
     {.id = RATED_AH, .min = 1, .max = 655.3, .step = 0.1, .parts = 3},
 };
 
-/* Register E0 sets the remaining capacity as a percentage of register 11. Leaving with save_key
+/* Register E0 sets the remaining capacity as a percentage of register 11. Leaving with SAVE_KEY
  * keeps a parameter over a restart, and resets the counters of register AA. */
 static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
     struct jbd_memory *memory = bms_memory(bms);
     const bool charge = id == SOC_PERCENT;
-    uint8_t word[2];
     if (part == 0) {
         if (memory->other_units)
             return false;
         memory->cycle_capacity = 0;
         bms->way = PLACE_FACTORY;
-        put_write(bms, REG_ENTER, jbd_enter_key, request);
+        put_write(bms, REG_ENTER, JBD_ENTER_KEY, request);
     } else if (part == (charge ? 3 : 2)) {
-        put_write(bms, REG_LEAVE, charge ? leave_key : save_key, request);
+        put_write(bms, REG_LEAVE, charge ? LEAVE_KEY : SAVE_KEY, request);
     } else if (charge && part == 1) {
         request->size = jbd_put_frame(bms, request->bytes, JBD_READ, REG_CYCLE_CAPACITY, NULL, 0);
     } else {
         if (charge && memory->cycle_capacity == 0)
             return false;
-        put_be16(word,
-                 (uint32_t) lround(charge ? memory->cycle_capacity * value / 100 : value * 100));
-        put_write(bms, charge ? REG_REMAINING : REG_CAPACITY, word, request);
+        const double raw = charge ? memory->cycle_capacity * value / 100 : value * 100;
+        put_write(bms, charge ? REG_REMAINING : REG_CAPACITY, (unsigned) lround(raw), request);
     }
     return true;
 }

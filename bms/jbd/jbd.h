@@ -6,7 +6,7 @@
 
 #define JBD_READ 0xA5
 #define JBD_WRITE 0x5A
-#define JBD_KEY_SIZE 2
+#define JBD_ENTER_KEY 0x5678  /* of factory mode */
 #define JBD_ZERO_CELSIUS 2731 /* in 0.1 K, as the boards compute it */
 #define JBD_TAIL_SIZE 9       /* bytes, of newer firmware, section 4.1 */
 #define JBD_HELD_BIT 12       /* protection word: a command holds a MOS off */
@@ -57,12 +57,6 @@ _Static_assert(sizeof(struct jbd_memory) <= BMS_MEMORY, "a driver's notes must f
 
 extern const struct bms_driver jbd_addressed_driver;
 
-extern const uint8_t jbd_enter_key[JBD_KEY_SIZE]; /* of factory mode */
-
-#define JBD_ALARMS 26
-/* The bits of the protections and, from 16 on, of the warnings. */
-extern const struct alarm_bit jbd_plain_alarms[JBD_ALARMS], jbd_addressed_alarms[JBD_ALARMS];
-
 /** Whether byte 1 of a frame is an address. Register, status and length come right before the data in
  * both formats. */
 static inline bool jbd_is_addressed(const struct bms *bms)
@@ -70,10 +64,9 @@ static inline bool jbd_is_addressed(const struct bms *bms)
     return bms->driver == &jbd_addressed_driver;
 }
 
-static inline const struct alarm_bit *jbd_alarms(const struct bms *bms)
-{
-    return jbd_is_addressed(bms) ? jbd_addressed_alarms : jbd_plain_alarms;
-}
+#define JBD_ALARMS 26
+/** The bits of the protections and, from 16 on, of the warnings. */
+const struct alarm_bit *jbd_alarms(const struct bms *bms);
 
 /** Bytes before the data. */
 static inline size_t jbd_head_size(const struct bms *bms)

@@ -97,37 +97,30 @@ static double cycle_capacity_ah(const struct pack *pack)
     return pack->value[pack_known(pack, FULL_AH) ? FULL_AH : RATED_AH];
 }
 
-/* False: the board has no such register. 10 and 11 are read in factory mode. */
-static bool put_register(struct bms *bms, const struct pack *pack, uint8_t reg, uint8_t *d,
-                         size_t *count)
+/* Returns the number of bytes; -1: there is no such register. 10 and 11 are read in factory mode. */
+static int put_register(struct bms *bms, const struct pack *pack, uint8_t reg, uint8_t *d)
 {
     const struct jbd_memory *memory = bms_memory(bms);
+    const unsigned cells = pack_scaled(pack, CELL_COUNT, 1, 0, EMULATED_CELLS);
+    const double ah = reg == REG_CAPACITY ? pack->value[RATED_AH] : cycle_capacity_ah(pack);
     switch (reg) {
     case REG_BASIC:
-        *count = put_basic(bms, pack, d);
-        return true;
+        return (int) put_basic(bms, pack, d);
     case REG_CELLS:
-        *count = 2 * pack_scaled(pack, CELL_COUNT, 1, 0, EMULATED_CELLS);
-        for (unsigned i = 0; i < *count / 2; i++)
+        for (unsigned i = 0; i < cells; i++)
             put_be16(d + 2 * i, pack_scaled(pack, CELL_MV + i, 1, 0, UINT16_MAX));
-        return true;
+        return (int) (2 * cells);
     case REG_NAME:
-        *count = strlen(pack->text[MODEL]);
-        memcpy(d, pack->text[MODEL], *count);
-        return true;
+        memcpy(d, pack->text[MODEL], TEXT_SIZE);
+        return (int) strlen(pack->text[MODEL]);
     case REG_COUNTERS: /* no events */
-        *count = 24;
-        return true;
+        return 24;
     case REG_CAPACITY:
     case REG_CYCLE_CAPACITY:
-        if (!memory->factory)
-            return false;
-        double ah = reg == REG_CAPACITY ? pack->value[RATED_AH] : cycle_capacity_ah(pack);
         put_be16(d, (uint32_t) lround(fmin(fmax(ah * 100, 0), UINT16_MAX)));
-        *count = 2;
-        return true;
+        return memory->factory ? 2 : -1;
     }
-    return false;
+    return -1;
 }
 
 /* The writes around and in factory mode. */
@@ -137,8 +130,7 @@ static enum jbd_status emulate_factory(struct jbd_memory *memory, struct pack *p
     if (size != 2)
         return STATUS_REFUSED;
     if (reg == REG_ENTER || reg == REG_LEAVE) {
-        memory->factory =
-            reg == REG_ENTER && memcmp(data, jbd_enter_key, sizeof jbd_enter_key) == 0;
+        memory->factory = reg == REG_ENTER && be16(data) == JBD_ENTER_KEY;
         return reg == REG_LEAVE || memory->factory ? STATUS_DONE : STATUS_REFUSED;
     }
     if (!memory->factory)
@@ -164,11 +156,9 @@ size_t jbd_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, siz
     bool called = !jbd_is_addressed(bms) || bytes[1] == bms_address(bms);
     if (!called || (direction != JBD_READ && direction != JBD_WRITE))
         return span.size;
-    enum jbd_status status = STATUS_UNKNOWN;
-    size_t count = 0;
     keep_held(bms_memory(bms), pack);
-    if (direction == JBD_READ && put_register(bms, pack, reg, d, &count))
-        status = STATUS_DONE;
+    const int count = direction == JBD_READ ? put_register(bms, pack, reg, d) : -1;
+    enum jbd_status status = count >= 0 ? STATUS_DONE : STATUS_UNKNOWN;
     const bool writes = direction == JBD_WRITE && !jbd_is_addressed(bms);
     const bool parameter = (reg >= 0x10 && reg <= 0xA2) || reg == REG_REMAINING || reg == 0xFA;
     if (writes && reg == REG_SWITCH)
@@ -180,6 +170,7 @@ size_t jbd_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, siz
         status = STATUS_DONE;
     else if (status != STATUS_DONE && parameter)
         status = STATUS_REFUSED;
-    out->size = jbd_put_frame(bms, out->bytes, reg, (uint8_t) status, d, count);
+    out->size =
+        jbd_put_frame(bms, out->bytes, reg, (uint8_t) status, d, count > 0 ? (size_t) count : 0);
     return span.size;
 }

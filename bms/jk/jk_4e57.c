@@ -60,15 +60,13 @@ enum code {
 
 /* Section 4. 0: an unknown code, whose value has an unknown size. CELLS contains its own size. */
 static const uint8_t value_size[0x100] = {
-    [0x80] = 2,  [0x81] = 2, [0x82] = 2, [0x83] = 2, [0x84] = 2,  [0x85] = 1, [0x86] = 1,
-    [0x87] = 2,  [0x89] = 4, [0x8A] = 2, [0x8B] = 2, [0x8C] = 2,  [0x8E] = 2, [0x8F] = 2,
-    [0x90] = 2,  [0x91] = 2, [0x92] = 2, [0x93] = 2, [0x94] = 2,  [0x95] = 2, [0x96] = 2,
-    [0x97] = 2,  [0x98] = 2, [0x99] = 2, [0x9A] = 2, [0x9B] = 2,  [0x9C] = 2, [0x9D] = 1,
-    [0x9E] = 2,  [0x9F] = 2, [0xA0] = 2, [0xA1] = 2, [0xA2] = 2,  [0xA3] = 2, [0xA4] = 2,
-    [0xA5] = 2,  [0xA6] = 2, [0xA7] = 2, [0xA8] = 2, [0xA9] = 1,  [0xAA] = 4, [0xAB] = 1,
-    [0xAC] = 1,  [0xAD] = 2, [0xAE] = 1, [0xAF] = 1, [0xB0] = 2,  [0xB1] = 1, [0xB2] = 10,
-    [0xB3] = 1,  [0xB4] = 8, [0xB5] = 4, [0xB6] = 4, [0xB7] = 15, [0xB8] = 1, [0xB9] = 4,
-    [0xBA] = 24, [0xBB] = 1, [0xBC] = 1, [0xBD] = 1, [0xBE] = 2,  [0xBF] = 2, [0xC0] = 1,
+    [0x80 ... 0x84] = 2, [0x85 ... 0x86] = 1, [0x87] = 2,          [0x89] = 4,
+    [0x8A ... 0x8C] = 2, [0x8E ... 0x9C] = 2, [0x9D] = 1,          [0x9E ... 0xA8] = 2,
+    [0xA9] = 1,          [0xAA] = 4,          [0xAB ... 0xAC] = 1, [0xAD] = 2,
+    [0xAE ... 0xAF] = 1, [0xB0] = 2,          [0xB1] = 1,          [0xB2] = 10,
+    [0xB3] = 1,          [0xB4] = 8,          [0xB5 ... 0xB6] = 4, [0xB7] = 15,
+    [0xB8] = 1,          [0xB9] = 4,          [0xBA] = 24,         [0xBB ... 0xBD] = 1,
+    [0xBE ... 0xBF] = 2, [0xC0] = 1,
 };
 
 struct memory {
@@ -103,9 +101,9 @@ static size_t put_frame(uint8_t *out, enum command command, enum source source, 
 enum step { STEP_WAKE, STEP_ALL, STEP_PROTOCOL, STEPS };
 
 static const struct bms_step plan[STEPS] = {
-    [STEP_WAKE] = {.name = "wake-up"},
-    [STEP_ALL] = {.name = "all registers", .vital = true},
-    [STEP_PROTOCOL] = {.name = "protocol version"},
+    [STEP_WAKE] = {.name = "wake-up", .read.function = ACTIVATE},
+    [STEP_ALL] = {.name = "all registers", .vital = true, .read.function = READ_ALL},
+    [STEP_PROTOCOL] = {.name = "protocol version", .read = {READ_ONE, PROTOCOL, 1}},
 };
 
 /* Activates a sleeping board once per silence (section 3). Asks for the protocol version if an
@@ -114,22 +112,13 @@ static const struct bms_step plan[STEPS] = {
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     struct memory *memory = bms_memory(bms);
-    enum command command = READ_ALL;
-    uint8_t info = 0;
-    if (step == STEP_WAKE) {
-        if (!memory->read_awaited || memory->woken)
-            return false;
-        memory->woken = true;
-        command = ACTIVATE;
-    } else if (step == STEP_PROTOCOL) {
-        if (memory->protocol_known || memory->unknown_code == 0)
-            return false;
-        command = READ_ONE;
-        info = PROTOCOL;
-    } else {
-        memory->read_awaited = true;
-    }
-    request->size = put_frame(request->bytes, command, FROM_PC, REQUEST, &info, 1);
+    const uint8_t info = (uint8_t) plan[step].read.start;
+    if ((step == STEP_WAKE && (!memory->read_awaited || memory->woken)) ||
+        (step == STEP_PROTOCOL && (memory->protocol_known || memory->unknown_code == 0)))
+        return false;
+    memory->woken |= step == STEP_WAKE;
+    memory->read_awaited |= step == STEP_ALL;
+    request->size = put_frame(request->bytes, plan[step].read.function, FROM_PC, REQUEST, &info, 1);
     return true;
 }
 
@@ -586,22 +575,16 @@ static size_t put_all(uint8_t *out, const struct pack *pack)
     return size;
 }
 
-static void reply(struct bms_output *out, enum command command, const uint8_t *info, size_t size)
-{
-    out->size = put_frame(out->bytes, command, FROM_BMS, REPLY, info, size);
-}
-
 /* Accepts the switches of the MOS. Boards of version 11 do not answer writes to the balancer's
  * switch, and no board answers unknown ones. */
-static void emulate_write(const uint8_t *info, size_t size, struct pack *pack,
-                          struct bms_output *out)
+static bool emulate_write(const uint8_t *info, size_t size, struct pack *pack)
 {
     const bool old = strncmp(version_of(pack), "11.", 3) != 0;
     const struct bms_code *written = bms_code_find(switches, COUNT(switches), info[0]);
     if (size != 2 || info[1] > 1 || !written || (written->id == SET_BALANCER && !old))
-        return;
+        return false;
     pack_set(pack, written->id, info[1]);
-    reply(out, WRITE, info, 1);
+    return true;
 }
 
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
@@ -610,25 +593,19 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     struct bms_span span = find_frame(bms, NULL, bytes, size);
     if (span.kind != BMS_FRAME || bytes[TYPE_AT] != REQUEST || span.size <= OVERHEAD)
         return span.size;
-    uint8_t info[MOST_LENGTH];
-    uint8_t code = bytes[INFO_AT];
-    switch (bytes[COMMAND_AT]) {
-    case ACTIVATE:
-        reply(out, ACTIVATE, &code, 1);
-        break;
-    case READ_ALL:
-        reply(out, READ_ALL, info, put_all(info, pack));
-        break;
-    case READ_ONE:
-        if (code == 0)
-            reply(out, READ_ONE, info, put_all(info, pack));
-        else if (code == CELLS || value_size[code] != 0)
-            reply(out, READ_ONE, info, put_register(info, code, pack));
-        break;
-    case WRITE:
-        emulate_write(bytes + INFO_AT, span.size - OVERHEAD, pack, out);
-        break;
-    }
+    const uint8_t code = bytes[INFO_AT], command = bytes[COMMAND_AT];
+    uint8_t info[MOST_LENGTH] = {code};
+    size_t count = 0;
+    if (command == READ_ALL || (command == READ_ONE && code == 0))
+        count = put_all(info, pack);
+    else if (command == READ_ONE && (code == CELLS || value_size[code] != 0))
+        count = put_register(info, code, pack);
+    else if (command == ACTIVATE)
+        count = 1;
+    else if (command == WRITE)
+        count = emulate_write(bytes + INFO_AT, span.size - OVERHEAD, pack);
+    if (count > 0)
+        out->size = put_frame(out->bytes, command, FROM_BMS, REPLY, info, count);
     return span.size;
 }
 

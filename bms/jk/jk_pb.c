@@ -212,12 +212,12 @@ static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes
 }
 
 /* The record that a trigger requests; 0: it is no trigger. */
-static enum jk_type type_of_trigger(const struct bms_request *request)
+static enum jk_type type_of_trigger(const uint8_t *bytes, size_t size)
 {
-    if (request->size != 11 || request->bytes[1] != MODBUS_WRITE_MANY)
+    if (size != 11 || bytes[1] != MODBUS_WRITE_MANY)
         return (enum jk_type) 0;
     enum jk_type type = JK_ABOUT;
-    while (type > 0 && sources[type].trigger != be16(request->bytes + 2))
+    while (type > 0 && sources[type].trigger != be16(bytes + 2))
         type--;
     return type;
 }
@@ -272,7 +272,7 @@ static enum bms_result decode_record(struct bms *bms, const struct bms_request *
         .bytes = frame,
         .size = JK_RECORD_SIZE - cut,
     };
-    enum jk_type wanted = type_of_trigger(request);
+    enum jk_type wanted = type_of_trigger(request->bytes, request->size);
     if (!is_ours(bms, wanted == record.type, address,
                  size > JK_RECORD_SIZE ? frame + size - ACK_SIZE : NULL))
         return BMS_FOREIGN;
@@ -323,7 +323,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
      * ones of other requests do occur. */
     if (size != ACK_SIZE || memcmp(frame, request->bytes, 6) != 0)
         return BMS_FOREIGN;
-    memory->acknowledged = type_of_trigger(request) != 0;
+    memory->acknowledged = type_of_trigger(request->bytes, request->size) != 0;
     return memory->acknowledged ? BMS_PARTIAL : BMS_DONE;
 }
 
@@ -356,53 +356,45 @@ static bool build_setting(struct bms *bms, enum pack_value id, double value, uns
 
 /* ---- emulator ---- */
 
-/* Behind what is there already. */
-static void acknowledge(const uint8_t *request, struct bms_output *out)
-{
-    memcpy(out->bytes + out->size, request, 6);
-    out->size += modbus_put_crc(out->bytes + out->size, 6);
-}
-
-static void emulate_read(const uint8_t *request, const struct pack *pack, struct bms_output *out)
+/* 0, or an enum modbus_error. */
+static unsigned emulate_read(const uint8_t *request, const struct pack *pack,
+                             struct bms_output *out)
 {
     unsigned start = be16(request + 2), words = be16(request + 4);
     const enum jk_type type = type_of_block(start);
     const unsigned offset = start - sources[type].block;
-    if (words == 0 || words > MODBUS_READ_MAX) {
-        modbus_exception(request, MODBUS_BAD_VALUE, out);
-    } else if (type == 0 || offset + 2 * words > BLOCK_END) {
-        modbus_exception(request, MODBUS_BAD_ADDRESS, out);
-    } else {
-        uint8_t record[JK_RECORD_SIZE];
-        jk_encode(record, true, type, JK_32S, 0, request[0], pack);
-        memcpy(out->bytes, request, 2);
-        out->bytes[2] = (uint8_t) (2 * words);
-        memcpy(out->bytes + 3, record + BLOCK_DATA + offset, 2u * words);
-        out->size = modbus_put_crc(out->bytes, 3 + 2u * words);
-    }
+    if (words == 0 || words > MODBUS_READ_MAX)
+        return MODBUS_BAD_VALUE;
+    if (type == 0 || offset + 2 * words > BLOCK_END)
+        return MODBUS_BAD_ADDRESS;
+    uint8_t record[JK_RECORD_SIZE];
+    jk_encode(record, true, type, JK_32S, 0, request[0], pack);
+    memcpy(out->bytes, request, 2);
+    out->bytes[2] = (uint8_t) (2 * words);
+    memcpy(out->bytes + 3, record + BLOCK_DATA + offset, 2u * words);
+    out->size = modbus_put_crc(out->bytes, 3 + 2u * words);
+    return 0;
 }
 
 /* The record first, then the acknowledgement, as recorded. */
-static void emulate_write(const struct bms_request *request, struct pack *pack,
-                          struct bms_output *out)
+static unsigned emulate_write(const uint8_t *request, size_t size, struct pack *pack,
+                              struct bms_output *out)
 {
-    enum jk_type type = type_of_trigger(request);
+    const enum jk_type type = type_of_trigger(request, size);
+    const struct bms_code *written = bms_code_find(switches, COUNT(switches), be16(request + 2));
+    if (type == 0 && (!written || be16(request + 4) != 2))
+        return MODBUS_BAD_ADDRESS;
+    if (type == 0 && be32(request + 7) > 1)
+        return MODBUS_BAD_VALUE;
     if (type == 0) {
-        const struct bms_code *written =
-            bms_code_find(switches, COUNT(switches), be16(request->bytes + 2));
-        if (!written || be16(request->bytes + 4) != 2) {
-            modbus_exception(request->bytes, MODBUS_BAD_ADDRESS, out);
-        } else if (be32(request->bytes + 7) > 1) {
-            modbus_exception(request->bytes, MODBUS_BAD_VALUE, out);
-        } else {
-            pack_set(pack, written->id, be32(request->bytes + 7));
-            acknowledge(request->bytes, out);
-        }
-        return;
+        pack_set(pack, written->id, be32(request + 7));
+    } else {
+        jk_encode(out->bytes, false, type, JK_32S, 5, request[0], pack);
+        out->size = JK_RECORD_SIZE;
     }
-    jk_encode(out->bytes, false, type, JK_32S, 5, request->bytes[0], pack);
-    out->size = JK_RECORD_SIZE;
-    acknowledge(request->bytes, out);
+    memcpy(out->bytes + out->size, request, 6);
+    out->size += modbus_put_crc(out->bytes + out->size, 6);
+    return 0;
 }
 
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
@@ -410,16 +402,15 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
 {
     int address;
     const struct bms_span span = modbus_question(bms, bytes, size, &address);
-    struct bms_request request = {.size = span.size};
+    unsigned error = MODBUS_BAD_FUNCTION;
     if (span.kind != BMS_FRAME || address != bms_address(bms) || span.size > BMS_REQUEST_MAX)
         return span.size;
-    memcpy(request.bytes, bytes, span.size);
     if (bytes[1] == MODBUS_HOLDING)
-        emulate_read(bytes, pack, out);
+        error = emulate_read(bytes, pack, out);
     else if (bytes[1] == MODBUS_WRITE_MANY)
-        emulate_write(&request, pack, out);
-    else
-        modbus_exception(bytes, MODBUS_BAD_FUNCTION, out);
+        error = emulate_write(bytes, span.size, pack, out);
+    if (error != 0)
+        modbus_exception(bytes, error, out);
     return span.size;
 }
 

@@ -346,12 +346,12 @@ TEST(alarms_that_were_not_read)
  * worst one: without it the others are not taken for the whole bank. */
 TEST(extremes_that_were_not_read)
 {
-    static const bool once[CELL_MV] = {[CHARGE_VOLTAGE_LIMIT_V] = true,
-                                       [DISCHARGE_VOLTAGE_LIMIT_V] = true,
-                                       [MOS_TEMP_C] = true,
-                                       [CELL_MAX_MV] = true,
-                                       [CELL_MIN_MV] = true,
-                                       [TEMP_AVG_C] = true};
+    static const struct seen once = {.value = {[CHARGE_VOLTAGE_LIMIT_V] = true,
+                                               [DISCHARGE_VOLTAGE_LIMIT_V] = true,
+                                               [MOS_TEMP_C] = true,
+                                               [CELL_MAX_MV] = true,
+                                               [CELL_MIN_MV] = true,
+                                               [TEMP_AVG_C] = true}};
     const struct pack a = large();
     static const struct {
         const char *name;
@@ -359,9 +359,9 @@ TEST(extremes_that_were_not_read)
         bool known;
     } cases[] = {
         {"never reported", {.fresh = true}, true},
-        {"reported before", {.fresh = true, .reported = once}, false},
+        {"reported before", {.fresh = true, .seen = &once}, false},
         {"at its first requests", {.fresh = true, .begins = true}, false},
-        {"missing", {.reported = once, .begins = true}, true},
+        {"missing", {.seen = &once, .begins = true}, true},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct pack lost = cleared_pack(), bank;

@@ -216,6 +216,29 @@ TEST(what_is_not_read_any_more)
     }
 }
 
+/* What a pack has reported is not required of the one that takes its place. */
+TEST(another_device)
+{
+    struct limits_state memory;
+    double now = 1000;
+    limits_init(&memory, &house, now);
+    struct pack pack = fine();
+    pack_set_temp(&pack, 3, 25);
+    after(&memory, &pack, &now, SETTLED_S);
+    pack_unset(&pack, CHARGE_CURRENT_LIMIT_A);
+    pack_unset(&pack, CHARGE_MOS);
+    pack_unset(&pack, TEMP_C);
+    pack_clear_alarms(&pack);
+    const struct limits_pack other = {
+        .values = &pack, .fresh = true, .age_s = 1, .stale_after_s = STALE_AFTER_S, .device = 1};
+    expect("it is not known", after(&memory, &pack, &now, SETTLED_S), 0, BY(UNKNOWN), 0,
+           BY(UNKNOWN));
+    struct map_allowed allowed = {0};
+    for (double end = now + SETTLED_S; now < end;)
+        allowed = limits_update(&house, &other, 1, 1, &memory, now += 1);
+    expect("another one", allowed, 100, BY(CONFIGURATION), 150, BY(CONFIGURATION));
+}
+
 TEST(alarm_that_is_not_read_any_more)
 {
     struct limits_state memory;
@@ -276,7 +299,7 @@ TEST(expiry)
         limits_init(&memory, &house, now);
         const struct pack pack = fine();
         after(&memory, &pack, &now, SETTLED_S);
-        const struct limits_pack old = {&pack, true, false, cases[i].age_s, STALE_AFTER_S, NULL};
+        const struct limits_pack old = {&pack, true, false, cases[i].age_s, STALE_AFTER_S, NULL, 0};
         const struct map_allowed allowed = limits_update(&house, &old, 1, 1, &memory, now + 1);
         const enum limit_reason by = cases[i].share < 1 ? BY(STALE) : BY(CONFIGURATION);
         snprintf(what, sizeof what, "%g s old", cases[i].age_s);
@@ -293,7 +316,7 @@ TEST(not_fresh)
     limits_init(&memory, &house, now);
     const struct pack pack = fine();
     after(&memory, &pack, &now, SETTLED_S);
-    const struct limits_pack gone = {&pack, false, false, 1, STALE_AFTER_S, NULL};
+    const struct limits_pack gone = {&pack, false, false, 1, STALE_AFTER_S, NULL, 0};
     const struct map_allowed allowed = limits_update(&house, &gone, 1, 1, &memory, now + 1);
     expect("not fresh", allowed, 0, BY(STALE), 0, BY(STALE));
     assert_true(isnan(allowed.age_s) && isnan(allowed.charge_voltage_v));
@@ -327,8 +350,8 @@ TEST(discharge_of_stale_values)
     limits_init(&memory, &config, now);
     for (size_t i = 0; i < COUNT(course); i++) {
         const struct pack pack = with(CELL_MV + 1, course[i].cell_mv);
-        const struct limits_pack part = {&pack,           course[i].age_s < 15, false,
-                                         course[i].age_s, STALE_AFTER_S,        NULL};
+        const struct limits_pack part = {
+            &pack, course[i].age_s < 15, false, course[i].age_s, STALE_AFTER_S, NULL, 0};
         struct map_allowed allowed = {0};
         for (double end = now + course[i].seconds; now < end;)
             allowed = limits_update(&config, &part, 1, 1, &memory, now += 1);
@@ -348,7 +371,7 @@ TEST(discharge_after_a_pause)
     struct limits_state memory;
     double now = 1000;
     const struct pack pack = fine();
-    const struct limits_pack gone = {&pack, false, false, 60, STALE_AFTER_S, NULL};
+    const struct limits_pack gone = {&pack, false, false, 60, STALE_AFTER_S, NULL, 0};
     config.on_stale = STALE_DISCHARGE;
     limits_init(&memory, &config, now);
     after_by(&config, &memory, &pack, &now, SETTLED_S);
@@ -362,8 +385,8 @@ TEST(discharge_of_a_stale_bank)
     struct limits_state memory;
     double now = 1000;
     struct pack packs[2] = {with(CURRENT_A, -20), with(CURRENT_A, -20)};
-    struct limits_pack parts[2] = {{&packs[0], true, false, 1, STALE_AFTER_S, NULL},
-                                   {&packs[1], true, false, 1, STALE_AFTER_S, NULL}};
+    struct limits_pack parts[2] = {{&packs[0], true, false, 1, STALE_AFTER_S, NULL, 0},
+                                   {&packs[1], true, false, 1, STALE_AFTER_S, NULL, 0}};
     struct map_allowed allowed = {0};
     config.on_stale = STALE_DISCHARGE;
     limits_init(&memory, &config, now);
@@ -504,7 +527,7 @@ TEST(full_is_seen_without_a_gap)
     double now = 1000;
     limits_init(&memory, &house, now);
     const struct pack pack = cells_of(3450, 3450);
-    const struct limits_pack gone = {&pack, false, false, 1, STALE_AFTER_S, NULL};
+    const struct limits_pack gone = {&pack, false, false, 1, STALE_AFTER_S, NULL, 0};
     after(&memory, &pack, &now, 900);
     limits_update(&house, &gone, 1, 1, &memory, now += 1);
     after(&memory, &pack, &now, 900);
@@ -581,7 +604,7 @@ static struct map_allowed bank_of(const struct member *members, unsigned count, 
         packs[i].value[CURRENT_A] = members[i].current_a;
         packs[i].value[CHARGE_MOS] = members[i].charge_mos;
         parts[i] = (struct limits_pack){
-            &packs[i], !isnan(members[i].age_s), false, members[i].age_s, STALE_AFTER_S, NULL};
+            &packs[i], !isnan(members[i].age_s), false, members[i].age_s, STALE_AFTER_S, NULL, 0};
     }
     for (double now = 1000; now < 1000 + SETTLED_S; now++)
         allowed = limits_update(&house, parts, count, needed, &memory, now);
@@ -649,8 +672,8 @@ TEST(own_section_in_a_bank)
     packs[0].value[CURRENT_A] = 7;
     packs[1].value[CURRENT_A] = 3;
     config.charge_current_a = 20;
-    const struct limits_pack parts[] = {{&packs[0], true, false, 10, STALE_AFTER_S, NULL},
-                                        {&packs[1], true, false, 1, STALE_AFTER_S, &own}};
+    const struct limits_pack parts[] = {{&packs[0], true, false, 10, STALE_AFTER_S, NULL, 0},
+                                        {&packs[1], true, false, 1, STALE_AFTER_S, &own, 0}};
     limits_init(&memory, &config, 1000);
     for (double now = 1000; now < 1000 + SETTLED_S; now++)
         allowed = limits_update(&config, parts, 2, 1, &memory, now);

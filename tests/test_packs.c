@@ -174,15 +174,17 @@ TEST(alarms_of_a_first_cycle_stay_in_the_bank)
 }
 
 /* The strictest charge voltage of a bank is not the one of the other pack while that of the first one was not read: not
- * yet, because its first requests are not all answered, or not any more. */
+ * yet, because its first requests are not all answered, or not any more. Another device may not have it at all. */
 TEST(strictest_limit_of_a_bank)
 {
     static const struct {
         double volts; /* NaN: not read */
         bool complete;
         double expected;
-    } cycles[] = {
-        {NAN, false, NAN}, {NAN, true, 57.6}, {56, true, 56}, {NAN, true, NAN}, {56.5, true, 56.5}};
+        unsigned devices;
+    } cycles[] = {{NAN, false, NAN, 0}, {NAN, true, 57.6, 0},  {56, true, 56, 0},
+                  {NAN, true, NAN, 0},  {56.5, true, 56.5, 0}, {NAN, false, NAN, 1},
+                  {NAN, true, 57.6, 1}};
     struct house house;
     open_house(&house);
     for (size_t n = 0; n < COUNT(cycles); n++) {
@@ -194,6 +196,7 @@ TEST(strictest_limit_of_a_bank)
             if (!isnan(volts))
                 pack_set(&poller->values, CHARGE_VOLTAGE_LIMIT_V, volts);
             poller->complete = i == 1 || cycles[n].complete;
+            poller->devices = i == 0 ? cycles[n].devices : 0;
             publish_pack(&house, i, (double) n);
         }
         const double found = house.bank.values.value[CHARGE_VOLTAGE_LIMIT_V];

@@ -393,6 +393,7 @@ POLLER_TEST(forgets_the_device_on_reset)
     assert_true(cycle(world));
     assert_string_equal(world->poller->values.text[SERIAL], "B2");
     assert_values(&world->poller->values, {RATED_AH, NAN});
+    assert_int_equal(world->poller->devices, 1);
 }
 
 /* Another pack may have been connected meanwhile: the driver starts over, and everything is read again. */

@@ -170,6 +170,8 @@ static void store(struct poller *poller, const struct plan_reply *reply)
     const unsigned every_s = plan_of(poller, reply->step)->every_s;
     /* The slow values that were kept are those of another device. */
     const bool other = is_other_device(&step->part, &poller->incoming);
+    poller->devices += other;
+    poller->complete &= !other;
     for (unsigned i = 0; other && i < poller->config->driver->steps; i++) {
         if (plan_of(poller, i)->every_s == 0)
             continue;

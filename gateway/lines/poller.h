@@ -95,6 +95,7 @@ struct poller {
     struct pack values;        /* the last cycle published */
     double published_at;       /* request time of its oldest part; NaN: never */
     bool complete;      /* each step was answered or refused once, or left unanswered twice */
+    unsigned devices;   /* how often another device has answered than before */
     struct spike spike; /* readings that are not accepted yet */
     struct poller_cycle cycle;
     struct poller_pace pace;

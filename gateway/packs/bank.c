@@ -59,7 +59,7 @@ static bool is_awaited(const struct fresh *fresh, enum pack_value id)
     for (unsigned i = 0; i < fresh->count; i++) {
         const struct bank_member *member = fresh->member[i];
         awaited |= isnan(member->pack->value[id]) &&
-                   (member->begins || (member->reported && member->reported[id]));
+                   (member->begins || (member->seen && member->seen->value[id]));
     }
     return awaited;
 }

@@ -14,6 +14,7 @@
 #pragma once
 
 #include "alarms.h"
+#include "seen.h"
 
 #include "config/config.h"
 #include "registers/map.h"
@@ -23,9 +24,9 @@ struct bank_member {
     const struct pack *pack;
     double capacity_ah; /* as configured, for a pack that does not report it; 0: not configured */
     bool fresh;
-    struct alarms alarms; /* as last read */
-    bool begins;          /* its first requests are not all answered: any value may follow */
-    const bool *reported; /* for each value below CELL_MV, whether it ever was; NULL: none was */
+    struct alarms alarms;    /* as last read */
+    bool begins;             /* its first requests are not all answered: any value may follow */
+    const struct seen *seen; /* NULL: nothing */
 };
 
 /** Whether the pack's weight in averages of the state of charge is known. */

@@ -152,7 +152,7 @@ static void combine(struct bank_source *bank, double now)
                                           .fresh = fresh,
                                           .alarms = bank->parts[i]->alarms,
                                           .begins = !bank->parts[i]->poller->complete,
-                                          .reported = bank->parts[i]->reported};
+                                          .seen = &bank->parts[i]->seen};
         if (!fresh)
             continue;
         bank->source.read_at = fmin(bank->source.read_at, bank->parts[i]->poller->published_at);

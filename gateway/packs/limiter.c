@@ -24,8 +24,10 @@ void limiter_resume(struct limiter *limiter, const struct limiter *old)
 {
     for (unsigned i = 0; i < limiter->count; i++)
         for (unsigned n = 0; n < old->count; n++)
-            if (limiter->parts[i] == old->parts[n])
-                limits_remember(&limiter->state.members[i], &old->state.members[n]);
+            if (limiter->parts[i] == old->parts[n]) {
+                limiter->state.members[i].alarms = old->state.members[n].alarms;
+                limiter->state.members[i].seen = old->state.members[n].seen;
+            }
     if (memcmp(&limiter->settings, &old->settings, sizeof limiter->settings) == 0 &&
         limiter->count == old->count &&
         memcmp(limiter->parts, old->parts, sizeof limiter->parts) == 0)
@@ -47,7 +49,8 @@ void limiter_update(struct limiter *limiter, double now, time_t wall)
                                         .begins = !poller->complete,
                                         .age_s = now - poller->published_at,
                                         .stale_after_s = poller_stale_after(poller),
-                                        .own = limiter->bank && own->configured ? own : NULL};
+                                        .own = limiter->bank && own->configured ? own : NULL,
+                                        .device = poller->devices};
     }
     const struct limits_config *settings = &limiter->settings;
     struct limits_state *state = &limiter->state;

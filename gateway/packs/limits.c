@@ -32,13 +32,6 @@ struct input {
     double now;
 };
 
-/* Optional values; bits of struct limits_member. */
-enum {
-    REPORTS_CURRENT_LIMIT = 1 << 0, /* shifted by enum limits_direction */
-    REPORTS_MOS = 1 << 2,           /* the same */
-    REPORTS_VOLTAGE_LIMIT = 1 << 4
-};
-
 #define ALARM_BIT(alarm) (1u << (alarm))
 #define ONLY_CHARGE                                                                                \
     (ALARM_BIT(CELL_OVER_VOLTAGE) | ALARM_BIT(PACK_OVER_VOLTAGE) |                                 \
@@ -70,15 +63,6 @@ void limits_init(struct limits_state *state, const struct limits_config *config,
         state->ramps[i].waits_since = NAN;
 }
 
-void limits_remember(struct limits_member *member, const struct limits_member *old)
-{
-    member->alarms.warning |= old->alarms.warning;
-    member->alarms.protection |= old->alarms.protection;
-    member->reports |= old->reports;
-    member->protections |= old->protections;
-    member->sensors |= old->sensors;
-}
-
 /* The share at a value; NaN for NaN. */
 static double limits_share(const struct curve *curve, double value)
 {
@@ -107,13 +91,9 @@ static bool lower(struct part *part, double amps, enum limit_reason reason)
 /* An optional value: NaN if the pack has reported it before but does not now; `otherwise` if it
  * never has. */
 static double optional(const struct pack *pack, enum pack_value id, double otherwise,
-                       struct limits_member *member, unsigned bit)
+                       const struct limits_member *member)
 {
-    if (pack_known(pack, id)) {
-        member->reports |= bit;
-        return pack->value[id];
-    }
-    return member->reports & bit ? NAN : otherwise;
+    return pack_known(pack, id) || member->seen.value[id] ? pack->value[id] : otherwise;
 }
 
 struct span {
@@ -140,25 +120,20 @@ static struct span cells_v(const struct pack *pack, unsigned cells)
     return (struct span){span.lowest / 1000, span.highest / 1000};
 }
 
-static uint32_t known_sensors(const struct pack *pack)
-{
-    uint32_t known = 0;
-    for (int i = 0; i < MAX_TEMPS; i++)
-        if (pack_known(pack, (enum pack_value)(TEMP_C + i)))
-            known |= 1u << i;
-    return known;
-}
-
 static double temperature_share(const struct limits_config *config, const struct pack *pack,
                                 const struct limits_member *member)
 {
-    const uint32_t known = known_sensors(pack);
+    unsigned known = 0;
     double share = 1;
-    if ((unsigned) __builtin_popcount(known) < config->sensors || member->sensors & ~known)
-        return NAN;
-    for (int i = 0; i < MAX_TEMPS; i++) /* fmin(NaN, number) is the number */
-        share = fmin(share, limits_share(&config->temperature, pack->value[TEMP_C + i]));
-    return share;
+    for (int id = TEMP_C; id < TEMP_C + MAX_TEMPS; id++) {
+        const bool is_known = pack_known(pack, (enum pack_value) id);
+        known += is_known;
+        if (!is_known && member->seen.value[id])
+            return NAN;
+        /* fmin(NaN, number) is the number */
+        share = fmin(share, limits_share(&config->temperature, pack->value[id]));
+    }
+    return known < config->sensors ? NAN : share;
 }
 
 /* 0 while a protection is active, NaN while one cannot be read that could be read before. */
@@ -167,7 +142,7 @@ static double alarm_share(const struct pack *pack, const struct limits_member *m
 {
     if (member->alarms.protection & ~other_alarms)
         return 0;
-    return member->protections & ~pack->alarms_can_protect & ~other_alarms ? NAN : 1;
+    return member->seen.protections & ~pack->alarms_can_protect & ~other_alarms ? NAN : 1;
 }
 
 static struct part limit_pack(const struct input *input, unsigned number,
@@ -175,15 +150,12 @@ static struct part limit_pack(const struct input *input, unsigned number,
 {
     const struct limits_config *config = input->config;
     const struct pack *pack = input->packs[number].values;
-    struct limits_member *member = &input->state->members[number];
+    const struct limits_member *member = &input->state->members[number];
     const bool charges = direction == LIMITS_CHARGE;
     const struct span cells = cells_v(pack, config->cells);
     const struct curve *soc = charges ? &config->soc_high : &config->soc_low;
     struct part part = {most, LIMITED_BY_CONFIGURATION, 0};
-    lower(&part,
-          optional(pack, directions[direction].limit, most, member,
-                   REPORTS_CURRENT_LIMIT << direction),
-          LIMITED_BY_BMS);
+    lower(&part, optional(pack, directions[direction].limit, most, member), LIMITED_BY_BMS);
     if (charges)
         lower(&part, most * limits_share(&config->cell_high, cells.highest), LIMITED_BY_CELL_HIGH);
     else
@@ -197,8 +169,7 @@ static struct part limit_pack(const struct input *input, unsigned number,
     const double soc_percent = pack->value[SOC_PERCENT], ceiling = config->soc_ceiling_percent;
     if (charges && !input->state->fills && ceiling > 0 && !(soc_percent < ceiling))
         lower(&part, isnan(soc_percent) ? NAN : 0, LIMITED_BY_SOC);
-    const double mos =
-        optional(pack, directions[direction].mos, 1, member, REPORTS_MOS << direction);
+    const double mos = optional(pack, directions[direction].mos, 1, member);
     if (!(mos > 0))
         lower(&part, isnan(mos) ? NAN : 0, LIMITED_BY_MOS);
     lower(&part, most * alarm_share(pack, member, directions[direction].other_alarms),
@@ -453,7 +424,7 @@ static double limit_voltage(const struct input *input)
         /* The limit of a BMS may still follow. Currents need no such care, they begin at 0. */
         const double limit_v =
             optional(pack, CHARGE_VOLTAGE_LIMIT_V, input->packs[i].begins ? NAN : INFINITY,
-                     &state->members[i], REPORTS_VOLTAGE_LIMIT);
+                     &state->members[i]);
         /* The pack's own [limits] section applies in a bank, too. */
         const struct map_allowed *own = input->packs[i].own;
         const double own_v = own ? own->charge_voltage_v : INFINITY;
@@ -494,8 +465,7 @@ struct map_allowed limits_update(const struct limits_config *config,
         usable++;
         oldest_s = fmax(oldest_s, packs[i].age_s);
         member->alarms = alarms_after(member->alarms, packs[i].values, 0);
-        member->protections |= packs[i].values->alarms_can_protect;
-        member->sensors |= known_sensors(packs[i].values);
+        seen_add(&member->seen, packs[i].values, packs[i].device);
     }
     if (usable >= needed)
         state->fresh_at = now;

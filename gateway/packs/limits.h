@@ -14,6 +14,7 @@
 #pragma once
 
 #include "alarms.h"
+#include "seen.h"
 #include "source.h"
 
 #include "config/config.h"
@@ -30,6 +31,7 @@ struct limits_pack {
     bool begins;                   /* its first requests are not all answered */
     double age_s, stale_after_s;   /* age of the values, and the age at which they allow nothing */
     const struct map_allowed *own; /* limits by the pack's own section, in a bank; NULL: none */
+    unsigned device;               /* poller->devices */
 };
 
 enum limits_direction { LIMITS_CHARGE, LIMITS_DISCHARGE, LIMITS_DIRECTIONS };
@@ -42,10 +44,8 @@ struct limits_ramp {
 
 /* A pack, between two updates. */
 struct limits_member {
-    struct alarms alarms; /* as read last */
-    /* The optional values, protections and sensors that it has ever reported, a bit for each: from
-     * then on all of them must be known. */
-    uint32_t reports, protections, sensors;
+    struct alarms alarms;            /* as read last */
+    struct seen seen;                /* its optional values, protections and sensors */
     double share[LIMITS_DIRECTIONS]; /* of the bank's current, as last measured */
 };
 
@@ -66,9 +66,6 @@ struct limits_state {
 
 /** Before the first update: nothing is allowed. */
 void limits_init(struct limits_state *state, const struct limits_config *config, double now);
-
-/** Takes over what the same pack has reported under another section. */
-void limits_remember(struct limits_member *member, const struct limits_member *old);
 
 /** Computes the limits at `now`. Call it with new values, and once a second. A pack is a bank of
  * one. `needed`: with fewer fresh packs nothing is allowed. */

@@ -183,8 +183,7 @@ unsigned pack_source_publish(struct pack_source *source, const struct map_status
     }
     source->power_w = watts;
     source->power_at = now;
-    for (int id = 0; id < CELL_MV; id++)
-        source->reported[id] |= pack_known(values, (enum pack_value) id);
+    seen_add(&source->seen, values, source->poller->devices);
     outlook_add(&source->outlook, values, now);
     soc_peak_update(source->kept, values->value[SOC_PERCENT], local);
     /* For client files, which list each cell and sensor. */

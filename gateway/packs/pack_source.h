@@ -7,6 +7,7 @@
 
 #include "kept.h"
 #include "outlook.h"
+#include "seen.h"
 #include "source.h"
 #include "summary.h"
 
@@ -38,7 +39,7 @@ struct pack_source {
     struct summary summary;   /* what was logged last */
     struct alarms alarms;     /* as last read */
     int32_t bms;              /* of struct map_status, without its sign */
-    bool reported[CELL_MV];   /* the values that were ever published: a bank needs them again */
+    struct seen seen;         /* what was published: a bank needs it again */
     double power_w, power_at; /* of the previous cycle, for the energy counters */
     struct outlook outlook;
     struct pack before; /* values of the previous cycle, if the pack is watched for frozen values */

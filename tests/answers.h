@@ -12,20 +12,21 @@ static inline bool next_request(struct poller *poller, double now, struct bms_re
     return plan_request(poller, now, request, published);
 }
 
-static inline struct plan_reply reply_in_flight(const struct poller *poller)
+static inline void take_answer(struct poller *poller, enum bms_result result, double now)
 {
     const struct poller_cycle *cycle = &poller->cycle;
-    return (struct plan_reply){cycle->step, cycle->asked_at, cycle->asked_at, true};
+    const struct answer answer = {.oldest = {.step = cycle->step, .sent_at = cycle->asked_at},
+                                  .newest_at = cycle->asked_at,
+                                  .result = result};
+    plan_answered(poller, &answer, true, now);
 }
 
 static inline void answer_request(struct poller *poller, double now)
 {
-    const struct plan_reply reply = reply_in_flight(poller);
-    plan_answered(poller, &reply, now);
+    take_answer(poller, BMS_DONE, now);
 }
 
 static inline void refuse_request(struct poller *poller, double now)
 {
-    const struct plan_reply reply = reply_in_flight(poller);
-    plan_refused(poller, &reply, now);
+    take_answer(poller, BMS_REFUSED, now);
 }

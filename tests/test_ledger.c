@@ -243,7 +243,7 @@ LEDGER_TEST(makes_room)
 LEDGER_TEST(counts_no_tunnel)
 {
     struct answer answer;
-    ledger_send_uncounted(&ledger, packs[0], 1);
+    ledger_send(&ledger, packs[0], NULL, LOAN, BMS_PLAN_MAX, 1);
     ask("a0", POLL, 2);
     for (unsigned i = 0; i < 5; i++) {
         assert_true(hear("a1", &answer));

@@ -260,9 +260,7 @@ static bool settle_answer(struct asker *asker, const struct answer *answer, bool
     else
         patience_suspect(&poller->pace.patience, now - answer->newest_at, now - sent_at,
                          turns_usual_s(asker->wire, poller));
-    const struct plan_reply reply = {answer->oldest.step, sent_at, answer->newest_at, polls};
-    return answer->result == BMS_REFUSED ? plan_refused(poller, &reply, now)
-                                         : plan_answered(poller, &reply, now);
+    return plan_answered(poller, answer, polls, now);
 }
 
 /* The rest follows a part of the reply, and a frame that began in time may end. Noise, and what others on the bus say to

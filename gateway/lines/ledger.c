@@ -40,21 +40,15 @@ uint32_t ledger_send(struct ledger *ledger, struct poller *pack, const struct bm
 {
     if (ledger->count == LEDGER_MOST)
         make_room(ledger);
+    static const struct bms_request unknown;
     ledger->open[ledger->count++] = (struct open_request){.pack = pack,
-                                                          .words = *words,
+                                                          .words = words ? *words : unknown,
                                                           .owner = owner,
                                                           .step = step,
                                                           .number = ++ledger->sent,
                                                           .sent_at = now,
-                                                          .times = 1};
+                                                          .times = words ? 1 : 0};
     return ledger->sent;
-}
-
-void ledger_send_uncounted(struct ledger *ledger, struct poller *pack, double sent_at)
-{
-    static const struct bms_request unknown;
-    ledger_send(ledger, pack, &unknown, LOAN, BMS_PLAN_MAX, sent_at);
-    ledger->open[ledger->count - 1].times = 0;
 }
 
 void ledger_inherit(struct ledger *ledger, const struct ledger *old, struct poller *pack)

@@ -62,13 +62,10 @@ struct answer {
     bool usable;                /* it means the same for all requests that it can answer */
 };
 
-/** Appends a request; returns its number. */
+/** Appends a request; returns its number. Without words: a loan with an unknown number of requests, the last one sent at
+ * that time, which leaves the list by rule 5 only. */
 uint32_t ledger_send(struct ledger *ledger, struct poller *pack, const struct bms_request *words,
                      enum ledger_owner owner, unsigned step, double now);
-
-/** The same for a loan with an unknown number of requests, the last one sent at that time: it
- * leaves the list by rule 5 only. */
-void ledger_send_uncounted(struct ledger *ledger, struct poller *pack, double sent_at);
 
 /** Appends the open requests of an earlier line at the same port to the same device, before anything is sent: their
  * answers are nobody's. */

@@ -154,7 +154,7 @@ static void end(struct lender *lender, enum loan_result result, double now)
         struct poller *poller = asker->turns->list[i].poller;
         if (bms_talks(poller->config->driver))
             continue; /* it is not polled, so no answer would ever settle this */
-        ledger_send_uncounted(&asker->ledger, poller, lender->passed_at);
+        ledger_send(&asker->ledger, poller, NULL, LOAN, BMS_PLAN_MAX, lender->passed_at);
         asker_rest(asker, poller);
     }
     asker->quiet_since = asker->over_at = now;

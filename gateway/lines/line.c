@@ -241,7 +241,8 @@ bool line_order(struct line *line, struct order *order)
 {
     if (line->wire.config->listen || is_down(line))
         return false;
-    order_queue_add(&line->asker.orders, order, clock_now());
+    order->queued_at = clock_now();
+    TAILQ_INSERT_TAIL(&line->asker.orders, order, entry);
     hurry(line);
     return true;
 }

@@ -212,12 +212,6 @@ enum order_result order_look(struct order *order, bool open, double now)
     return ORDER_PENDING;
 }
 
-void order_queue_add(struct order_queue *queue, struct order *order, double now)
-{
-    order->queued_at = now;
-    TAILQ_INSERT_TAIL(queue, order, entry);
-}
-
 struct order *order_queue_next(const struct order_queue *queue)
 {
     struct order *order = TAILQ_FIRST(queue);
@@ -232,7 +226,7 @@ static void end_order(struct order_queue *queue, struct order *order, enum order
 {
     TAILQ_REMOVE(queue, order, entry);
     if (order->request.size > 0)
-        plan_reread_all(order->poller, now);
+        plan_reread(order->poller, NULL, now);
     order->done(order->data, result);
 }
 
@@ -245,10 +239,8 @@ void order_queue_end(struct order_queue *queue, double now)
 void order_queue_go_on(struct order_queue *queue, struct order *order, enum order_result result,
                        double now)
 {
-    if (result == ORDER_LOOK && order->switches.sets)
-        plan_reread_value(order->poller, order->switches.setting, now);
-    else if (result == ORDER_LOOK)
-        plan_reread_all(order->poller, now);
+    if (result == ORDER_LOOK)
+        plan_reread(order->poller, order->switches.sets ? &order->switches.setting : NULL, now);
     else if (result != ORDER_PENDING)
         end_order(queue, order, result, now);
 }

@@ -68,8 +68,6 @@ enum order_result order_settle(struct order *order, enum reply_state answer, boo
  * order_build; ORDER_LOOK: poll once more. */
 enum order_result order_look(struct order *order, bool open, double now);
 
-void order_queue_add(struct order_queue *queue, struct order *order, double now);
-
 /** The next one that can be sent; NULL: none. */
 struct order *order_queue_next(const struct order_queue *queue);
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "plan.h"
 
-#include "ledger.h"
-
 #include <math.h>
 #include <string.h>
 
@@ -164,10 +162,10 @@ static bool is_other_device(const struct pack *before, const struct pack *after)
     return other;
 }
 
-static void store(struct poller *poller, const struct plan_reply *reply)
+static void store(struct poller *poller, const struct answer *answer)
 {
-    struct poller_step *step = &poller->steps[reply->step];
-    const unsigned every_s = plan_of(poller, reply->step)->every_s;
+    struct poller_step *step = &poller->steps[answer->oldest.step];
+    const unsigned every_s = plan_of(poller, answer->oldest.step)->every_s;
     /* The slow values that were kept are those of another device. */
     const bool other = is_other_device(&step->part, &poller->incoming);
     poller->devices += other;
@@ -180,37 +178,88 @@ static void store(struct poller *poller, const struct plan_reply *reply)
     }
     poller->presence.forgotten = false;
     step->part = poller->incoming;
-    step->at = reply->sent_at;
-    step->newest_at = reply->newest_at;
+    step->at = answer->oldest.sent_at;
+    step->newest_at = answer->newest_at;
     step->misses = step->refusals = 0;
     step->answers = true;
-    step->due = every_s ? reply->sent_at + every_s : 0;
+    step->due = every_s ? answer->oldest.sent_at + every_s : 0;
     poller->cycle.told |= poller->cycle.trials;
 }
 
-static void miss_step(struct poller *poller, double now);
+static void miss_step(struct poller *poller, double now)
+{
+    struct poller_step *step = &poller->steps[poller->cycle.step];
+    const struct bms_step *plan = plan_of(poller, poller->cycle.step);
+    /* The line is not at fault if a board does not know a request, or was asleep. */
+    poller->counters.timeouts += plan->vital ? !poller_is_new(poller) : !isnan(step->at);
+    if (plan->vital) {
+        poller_abandon_cycle(poller, now);
+        return;
+    }
+    step->misses++;
+    if (isnan(step->at) || step->misses >= GIVE_UP_MISSES) {
+        /* It is repeated less and less often. After a damaged reply the pack does answer, and the next one may be
+         * whole. */
+        double again_s = GIVE_UP_MISSES * poller->config->poll_s;
+        for (unsigned i = 1; i < step->misses && !poller->presence.garbled; i++)
+            again_s = fmin(again_s * 2, fmax(again_s, REFUSED_AGAIN_S));
+        step->due = now + again_s;
+        poller_forget_step(step);
+    } else if (plan->every_s == 0) {
+        poller->cycle.incomplete = true;
+    }
+    end_step(poller, now);
+}
 
-bool plan_answered(struct poller *poller, const struct plan_reply *reply, double now)
+static void refuse(struct poller *poller, unsigned step, double now)
+{
+    struct poller_step *refused = &poller->steps[step];
+    unsigned believed = poller->config->driver->check == BMS_CHECK_SUM ? 3 : 2;
+    if (refused->answers && ++refused->refusals < believed) {
+        plan_ask_again(poller, now);
+        return;
+    }
+    poller->counters.refused++;
+    poller->presence.last_answer = now;
+    refused->answers = false;
+    refused->misses = refused->refusals = 0;
+    poller_forget_step(refused);
+    if (plan_of(poller, step)->vital) {
+        poller_abandon_cycle(poller, now);
+        return;
+    }
+    refused->due = now + REFUSED_AGAIN_S;
+    end_step(poller, now);
+}
+
+bool plan_answered(struct poller *poller, const struct answer *answer, bool in_flight, double now)
 {
     struct poller_cycle *cycle = &poller->cycle;
     struct poller_presence *presence = &poller->presence;
+    const unsigned step = answer->oldest.step;
+    const bool of_step = in_flight && step == cycle->step;
+    if (answer->result == BMS_REFUSED) {
+        if (of_step)
+            refuse(poller, step, now);
+        return of_step;
+    }
     presence->last_answer = now;
     presence->vain_since = NAN;
-    if (plan_of(poller, reply->step)->vital && presence->silent_cycles > 0) {
+    if (plan_of(poller, step)->vital && presence->silent_cycles > 0) {
         presence->silent_cycles = 0;
         if (!cycle->under_way)
             poller->pace.due = fmin(poller->pace.due, now);
     }
-    if (!reply->in_flight || reply->step != cycle->step) {
+    if (!of_step) {
         /* The reply to a request that timed out is taken if it is newer than what is known, and not in doubt. */
         struct spike spike = poller->spike;
         spike_drop(&spike);
-        if (poller_judge(poller, &spike, reply->step, now) == SPIKE_BELIEVED &&
-            !(reply->sent_at <= poller->steps[reply->step].at))
-            store(poller, reply);
+        if (poller_judge(poller, &spike, step, now) == SPIKE_BELIEVED &&
+            !(answer->oldest.sent_at <= poller->steps[step].at))
+            store(poller, answer);
         return false;
     }
-    const enum spike_verdict verdict = poller_judge(poller, &poller->spike, reply->step, now);
+    const enum spike_verdict verdict = poller_judge(poller, &poller->spike, step, now);
     if (verdict == SPIKE_DOUBTED || verdict == SPIKE_UNSETTLED) {
         plan_ask_again(poller, now);
         if (verdict == SPIKE_UNSETTLED)
@@ -218,31 +267,7 @@ bool plan_answered(struct poller *poller, const struct plan_reply *reply, double
         return true;
     }
     poller->counters.spikes += verdict == SPIKE_REFUTED;
-    store(poller, reply);
-    end_step(poller, now);
-    return true;
-}
-
-bool plan_refused(struct poller *poller, const struct plan_reply *reply, double now)
-{
-    struct poller_step *refused = &poller->steps[reply->step];
-    if (!reply->in_flight || reply->step != poller->cycle.step)
-        return false;
-    unsigned believed = poller->config->driver->check == BMS_CHECK_SUM ? 3 : 2;
-    if (refused->answers && ++refused->refusals < believed) {
-        plan_ask_again(poller, now);
-        return true;
-    }
-    poller->counters.refused++;
-    poller->presence.last_answer = now;
-    refused->answers = false;
-    refused->misses = refused->refusals = 0;
-    poller_forget_step(refused);
-    if (plan_of(poller, reply->step)->vital) {
-        poller_abandon_cycle(poller, now);
-        return true;
-    }
-    refused->due = now + REFUSED_AGAIN_S;
+    store(poller, answer);
     end_step(poller, now);
     return true;
 }
@@ -273,31 +298,6 @@ static unsigned allowed_tries(const struct poller *poller)
     return twice && tries > 2 ? 2 : 1;
 }
 
-static void miss_step(struct poller *poller, double now)
-{
-    struct poller_step *step = &poller->steps[poller->cycle.step];
-    const struct bms_step *plan = plan_of(poller, poller->cycle.step);
-    /* The line is not at fault if a board does not know a request, or was asleep. */
-    poller->counters.timeouts += plan->vital ? !poller_is_new(poller) : !isnan(step->at);
-    if (plan->vital) {
-        poller_abandon_cycle(poller, now);
-        return;
-    }
-    step->misses++;
-    if (isnan(step->at) || step->misses >= GIVE_UP_MISSES) {
-        /* It is repeated less and less often. After a damaged reply the pack does answer, and the next one may be
-         * whole. */
-        double again_s = GIVE_UP_MISSES * poller->config->poll_s;
-        for (unsigned i = 1; i < step->misses && !poller->presence.garbled; i++)
-            again_s = fmin(again_s * 2, fmax(again_s, REFUSED_AGAIN_S));
-        step->due = now + again_s;
-        poller_forget_step(step);
-    } else if (plan->every_s == 0) {
-        poller->cycle.incomplete = true;
-    }
-    end_step(poller, now);
-}
-
 void plan_unanswered(struct poller *poller, double now)
 {
     const bool last = poller->cycle.tries >= allowed_tries(poller);
@@ -326,31 +326,20 @@ bool plan_count_damage(struct poller *poller, const struct reply_counters *befor
     return damaged > 0 || after->skipped_bytes != before->skipped_bytes;
 }
 
-static void drop_cycle(struct poller *poller, double now)
+/* Which steps bring the value shows in what they brought last. If none has brought it so far, any may. */
+void plan_reread(struct poller *poller, const enum pack_value *id, double now)
 {
+    const unsigned steps = poller->config->driver->steps;
+    bool known = false;
+    for (unsigned i = 0; id && i < steps; i++)
+        known |= pack_known(&poller->steps[i].part, *id);
+    for (unsigned i = 0; i < steps; i++)
+        if (!known || pack_known(&poller->steps[i].part, *id))
+            poller->steps[i].due = 0;
     poller->cycle.under_way = false;
     poller->cycle.tries = 0;
     poller->pace.due = now;
-}
-
-/* Which steps bring the value shows in what they brought last. If none has brought it so far, any may. */
-void plan_reread_value(struct poller *poller, enum pack_value id, double now)
-{
-    bool known = false;
-    for (unsigned i = 0; i < poller->config->driver->steps; i++)
-        known |= pack_known(&poller->steps[i].part, id);
-    for (unsigned i = 0; i < poller->config->driver->steps; i++)
-        if (!known || pack_known(&poller->steps[i].part, id))
-            poller->steps[i].due = 0;
-    drop_cycle(poller, now);
-}
-
-void plan_reread_all(struct poller *poller, double now)
-{
-    for (unsigned i = 0; i < poller->config->driver->steps; i++)
-        poller->steps[i].due = 0;
     poller->pace.dropped++;
-    drop_cycle(poller, now);
 }
 
 bool plan_is_due_first(const struct poller *poller)

@@ -12,8 +12,7 @@
  */
 #pragma once
 
-#include "poller.h"
-#include "reply.h"
+#include "ledger.h"
 
 /** Builds the next request of the cycle, or repeats the last one. `*published`: there are new
  * values before it. False: the cycle is over; `*published`: it was published. */
@@ -24,20 +23,9 @@ bool plan_request(struct poller *poller, double now, struct bms_request *request
  * values need not. */
 bool plan_end_if_done(struct poller *poller, double now, bool *published);
 
-/* A reply to one of the pack's requests. */
-struct plan_reply {
-    unsigned step;
-    double sent_at;   /* earliest time of its request, */
-    double newest_at; /* and the latest */
-    bool in_flight;   /* a request of this pack's cycle is */
-};
-
-/** A reply is complete in poller->incoming. True: the request in flight is answered; if its values
- * are not accepted yet, plan_request repeats it. */
-bool plan_answered(struct poller *poller, const struct plan_reply *reply, double now);
-
-/** The BMS refused. Returns as plan_answered. */
-bool plan_refused(struct poller *poller, const struct plan_reply *reply, double now);
+/** A reply is complete in poller->incoming, or the BMS refused. `in_flight`: a request of this pack's cycle is. True: that one
+ * is answered; if its values are not accepted yet, plan_request repeats it. */
+bool plan_answered(struct poller *poller, const struct answer *answer, bool in_flight, double now);
 
 /** The reply cannot be used: the next plan_request repeats the request, as if it had not been sent. */
 void plan_ask_again(struct poller *poller, double now);
@@ -52,11 +40,9 @@ void plan_disturbed(struct poller *poller, double now);
 bool plan_count_damage(struct poller *poller, const struct reply_counters *before,
                        const struct reply_counters *after, double now);
 
-/** Drops the cycle under way and makes all steps due, also slow ones: something was switched. */
-void plan_reread_all(struct poller *poller, double now);
-
-/** Drops the cycle under way and makes the steps that bring this value due: an order needs it read back. */
-void plan_reread_value(struct poller *poller, enum pack_value id, double now);
+/** Drops the cycle under way and makes the steps that bring a value due, which an order needs read back; NULL: all steps,
+ * also slow ones, because something was switched. */
+void plan_reread(struct poller *poller, const enum pack_value *id, double now);
 
 /** Whether orders have dropped several cycles in a row: poll before the next order, or endless orders starve the values. */
 bool plan_is_due_first(const struct poller *poller);

@@ -234,20 +234,25 @@ void poller_abandon_cycle(struct poller *poller, double now)
     poller->cycle.step = poller->config->driver->steps;
 }
 
+static struct spike_rules rules_of(const struct poller *poller, bool first, bool awaited,
+                                   double now)
+{
+    return (struct spike_rules){.limits = &poller->config->spikes,
+                                .weak = poller->config->driver->check == BMS_CHECK_SUM,
+                                .noisy = now < poller->presence.noisy_until,
+                                .first = first,
+                                .awaited = awaited};
+}
+
 /* On a protocol with a weak check the first values are requested twice, unless other packs on the
  * line wait for theirs. A rare step has no reading to compare with, and none follows soon. */
 enum spike_verdict poller_judge(struct poller *poller, struct spike *spike, unsigned step,
                                 double now)
 {
     const struct pack_config *config = poller->config;
-    bool rare = config->driver->plan[step].every_s > 0, stale = poller_stale(poller, now);
-    const struct spike_rules rules = {
-        .limits = &config->spikes,
-        .weak = config->driver->check == BMS_CHECK_SUM,
-        .noisy = now < poller->presence.noisy_until,
-        .first = rare || !stale || !config->options.shared,
-        .awaited = !rare || isnan(poller->steps[step].at) || stale,
-    };
+    const bool rare = config->driver->plan[step].every_s > 0, stale = poller_stale(poller, now);
+    const struct spike_rules rules = rules_of(poller, rare || !stale || !config->options.shared,
+                                              !rare || isnan(poller->steps[step].at) || stale, now);
     const struct pack *before = is_usable(poller, step, now) ? &poller->steps[step].part : NULL;
     return spike_judge(spike, &rules, before, &poller->incoming);
 }
@@ -255,13 +260,8 @@ enum spike_verdict poller_judge(struct poller *poller, struct spike *spike, unsi
 bool poller_judge_heard(struct poller *poller, struct spike *spike, const struct pack *before,
                         const struct pack *reading, double now)
 {
-    const struct spike_rules rules = {
-        .limits = &poller->config->spikes,
-        .weak = poller->config->driver->check == BMS_CHECK_SUM,
-        .noisy = now < poller->presence.noisy_until,
-        .first = !isnan(poller->published_at), /* a search listens for a moment only */
-        .awaited = true,
-    };
+    /* A search listens for a moment only. */
+    const struct spike_rules rules = rules_of(poller, !isnan(poller->published_at), true, now);
     enum spike_verdict verdict = spike_judge(spike, &rules, before, reading);
     bool believed = verdict == SPIKE_BELIEVED || verdict == SPIKE_REFUTED;
     poller->counters.spikes += verdict == SPIKE_REFUTED;

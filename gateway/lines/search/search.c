@@ -270,8 +270,6 @@ static void announce(struct search *search)
 }
 
 static void try_next_port(struct search *search);
-static void confirm(struct search *search);
-
 static void on_found(void *data, struct poller *poller, double now);
 static void on_missed(void *data, struct poller *poller, double now);
 

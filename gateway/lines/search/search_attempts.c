@@ -88,13 +88,11 @@ static bool first_request(const struct attempt *attempt, struct bms_request *req
 {
     const struct bms_driver *driver = attempt->driver;
     struct bms bms;
-    unsigned step = 0;
+    const unsigned step = poller_first_vital(driver);
     bms_init(&bms, driver);
     bms.options.address = attempt->guess.address;
     bms.options.variant = attempt->guess.variant;
     bms.way = attempt->way;
-    while (step < driver->steps && !driver->plan[step].vital)
-        step++;
     *request = (struct bms_request){0};
     return step < driver->steps && driver->build(&bms, step, request);
 }

@@ -109,12 +109,10 @@ int command_notify(int argc, char **argv)
     const struct option_row rows[] = {
         {"test", 't', .text = &name}, {"config", 'c', .text = &path}, {0}};
     options_parse(argc, argv, rows, argc, notify_usage);
-    if (!name || optind < argc) {
-        fprintf(stderr,
-                "packgate notify: expected --test and the NAME of a section [notify NAME]\n\n%s",
-                notify_usage);
-        return EXIT_USAGE;
-    }
+    if (!name || optind < argc)
+        return options_refuse(
+            notify_usage,
+            "packgate notify: expected --test and the NAME of a section [notify NAME]");
     struct config *config = config_load(path, stderr);
     const bool found = config && program_put_section(config, "notify", name, file);
     if (config && !found) {

@@ -455,8 +455,7 @@ int command_check(int argc, char **argv)
             keys_manual_print(section != NULL, stdout);
             return EXIT_DONE;
         }
-        fprintf(stderr, "packgate: unknown format '%s'\n\n%s", section, usage);
-        return EXIT_USAGE;
+        return options_refuse(usage, "packgate: unknown format '%s'", section);
     }
     if (optind < argc)
         path = argv[optind];

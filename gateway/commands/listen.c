@@ -43,11 +43,9 @@ int command_listen(int argc, char **argv)
     bool with_time = false;
     const struct option_row rows[] = {ASKING_OPTIONS(asking), {"time", 0, .flag = &with_time}, {0}};
     options_parse(argc, argv, rows, 1, usage);
-    if (argc - optind != 1) {
-        fprintf(stderr, "packgate listen: expected the name of one line of the configuration\n\n%s",
-                usage);
-        return EXIT_USAGE;
-    }
+    if (argc - optind != 1)
+        return options_refuse(
+            usage, "packgate listen: expected the name of one line of the configuration");
     json_t *piece =
         asking_open(&asking, json_pack("{s:s, s:s}", "ask", "listen", "line", argv[optind]));
     if (!piece)
@@ -101,10 +99,8 @@ int command_send(int argc, char **argv)
     }
     char hex[4096] = "";
     for (int i = optind + 1; i < argc; i++) {
-        if (strlen(hex) + strlen(argv[i]) + 2 > sizeof hex) {
-            fprintf(stderr, "packgate send: too many bytes\n");
-            return EXIT_USAGE;
-        }
+        if (strlen(hex) + strlen(argv[i]) + 2 > sizeof hex)
+            return options_refuse(NULL, "packgate send: too many bytes");
         strcat(strcat(hex, " "), argv[i]);
     }
     json_t *answer = asking_once(

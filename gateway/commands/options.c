@@ -7,6 +7,7 @@
 #include "bms/count.h"
 #include "bms/modbus/modbus.h"
 
+#include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -54,6 +55,16 @@ void options_parse(int argc, char **argv, const struct option_row *rows, int mos
         return;
     fputs(usage, status == EXIT_DONE ? stdout : stderr);
     exit(status);
+}
+
+int options_refuse(const char *usage, const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    vfprintf(stderr, format, values);
+    va_end(values);
+    fprintf(stderr, "\n%s%s", usage ? "\n" : "", usage ? usage : "");
+    return EXIT_USAGE;
 }
 
 const char *options_port(const char *port, char out[PORT_SIZE])

@@ -25,7 +25,11 @@ struct option_row {
 void options_parse(int argc, char **argv, const struct option_row *rows, int most,
                    const char *usage);
 
-/** The same, but returns the exit status then, and prints only what is wrong; -1: neither. */
+/** Reports a wrong call, and `usage` behind that unless it is NULL. Returns EXIT_USAGE. */
+int options_refuse(const char *usage, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/** The same as options_parse, but returns the exit status then, and prints only what is wrong; -1: neither. */
 int options_try(int argc, char **argv, const struct option_row *rows, int most);
 
 /* A pack, or only its port, as users describe it by options; NULL: not given. */

@@ -257,8 +257,7 @@ static int print_form(const struct map_settings *settings, const struct form *fo
     }
     if (map_print(settings, form->format, stdout))
         return EXIT_DONE;
-    fprintf(stderr, "packgate: unknown format '%s'\n\n%s", form->format, usage);
-    return EXIT_USAGE;
+    return options_refuse(usage, "packgate: unknown format '%s'", form->format);
 }
 
 static int print_configured(const struct config *config, const struct form *form)
@@ -509,11 +508,9 @@ static int print_view(const struct config *config, const char *format, const cha
     }
     while (i < COUNT(printers) && strcmp(format, printers[i].format) != 0)
         i++;
-    if (i == COUNT(printers)) {
-        fprintf(stderr, "packgate: '%s' is not a format for views; expected md, json or csv\n",
-                format);
-        return EXIT_USAGE;
-    }
+    if (i == COUNT(printers))
+        return options_refuse(
+            NULL, "packgate: '%s' is not a format for views; expected md, json or csv", format);
     struct row *rows = alloc_zeroed(view->register_count + 2 * VIEW_FILLS, sizeof *rows);
     printers[i].print(view, rows, gather(view, rows));
     free(rows);
@@ -542,10 +539,8 @@ int command_map(int argc, char **argv)
     }
     const struct map_settings settings = {.base = MAP_BASE_DEFAULT, .also_at = MAP_ALSO_AT_DEFAULT};
     if (view)
-        fprintf(stderr, "packgate: --view needs a configuration\n\n%s", usage);
-    else if (!form.path && strcmp(form.format, "iotmqttpanel") == 0)
-        fprintf(stderr, "packgate: format '%s' needs a configuration\n\n%s", form.format, usage);
-    else
-        return print_form(&settings, &form);
-    return EXIT_USAGE;
+        return options_refuse(usage, "packgate: --view needs a configuration");
+    if (!form.path && strcmp(form.format, "iotmqttpanel") == 0)
+        return options_refuse(usage, "packgate: format '%s' needs a configuration", form.format);
+    return print_form(&settings, &form);
 }

@@ -401,23 +401,19 @@ int command_probe(int argc, char **argv)
                            arguments.pack.framing || arguments.pack.key_file;
     if (!arguments.pack.port && !for_ports)
         return list_ports(&arguments);
-    if (!arguments.pack.port || (arguments.pack.key_file && (!is_on_air(arguments.pack.port) ||
-                                                             is_scan(arguments.pack.port)))) {
-        fprintf(stderr,
-                arguments.pack.port
-                    ? "packgate probe: --key-file is for one Bluetooth device, ble:ADDRESS\n\n%s"
-                    : "packgate probe: PORT is missing; `packgate probe` without options lists all "
-                      "ports\n\n%s",
-                usage);
-        return EXIT_USAGE;
-    }
+    if (!arguments.pack.port)
+        return options_refuse(usage, "packgate probe: PORT is missing; `packgate probe` without "
+                                     "options lists all ports");
+    if (arguments.pack.key_file &&
+        (!is_on_air(arguments.pack.port) || is_scan(arguments.pack.port)))
+        return options_refuse(
+            usage, "packgate probe: --key-file is for one Bluetooth device, ble:ADDRESS");
     if (is_scan(arguments.pack.port))
         return scan_devices(&arguments);
-    if (arguments.output && access(arguments.output, F_OK) == 0) {
-        fprintf(stderr, "packgate probe: --output: %s exists already and is not overwritten\n",
-                arguments.output);
-        return EXIT_USAGE;
-    }
+    if (arguments.output && access(arguments.output, F_OK) == 0)
+        return options_refuse(NULL,
+                              "packgate probe: --output: %s exists already and is not overwritten",
+                              arguments.output);
     /* The configuration's own checks apply to the port. */
     arguments.pack.protocol = arguments.pack.key_file ? "victron-ble" : "daly";
     struct config *config = options_config("probe", &arguments.pack);

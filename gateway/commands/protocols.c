@@ -167,10 +167,8 @@ int command_protocols(int argc, char **argv)
     for (size_t i = 0; i < COUNT(formats); i++)
         if (strcmp(format, formats[i].name) == 0)
             print = formats[i].print;
-    if (!print) {
-        fprintf(stderr, "packgate: unknown format '%s'\n\n%s", format, usage);
-        return EXIT_USAGE;
-    }
+    if (!print)
+        return options_refuse(usage, "packgate: unknown format '%s'", format);
     print();
     return EXIT_DONE;
 }

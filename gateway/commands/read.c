@@ -341,10 +341,8 @@ static int poll_packs(struct reading *reading, struct polling *polling)
                 return EXIT_FAILED;
             }
         }
-    if (reading->arguments->record && reading->missing != 1) {
-        fprintf(stderr, "packgate: --record needs exactly one pack\n");
-        return EXIT_USAGE;
-    }
+    if (reading->arguments->record && reading->missing != 1)
+        return options_refuse(NULL, "packgate: --record needs exactly one pack");
     if (reading->arguments->record && !start_record(reading, only))
         return EXIT_FAILED;
     polling_start(polling);

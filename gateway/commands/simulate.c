@@ -18,7 +18,6 @@
 #include "base/can_socket.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "bms/count.h"
 #include "bms/modbus/modbus.h"
 
 #include <errno.h>
@@ -190,11 +189,9 @@ static int parse_simulate_options(int argc, char **argv, struct arguments *argum
     /* getopt itself only accepts "--pty=LINK". */
     if (arguments->pty && !arguments->link && optind < argc)
         arguments->link = argv[optind++];
-    if (optind != argc) {
-        reject("argument '%s': expected options only", argv[optind]);
-        return EXIT_USAGE;
-    }
-    return check_order(arguments) ? -1 : EXIT_USAGE;
+    const bool good = optind == argc ? check_order(arguments)
+                                     : reject("argument '%s': expected options only", argv[optind]);
+    return good ? -1 : EXIT_USAGE;
 }
 
 static void on_accepted(void *data, int fd, const struct sockaddr_storage *address)
@@ -417,12 +414,6 @@ static int run_inverter(struct run *run, const struct port_settings *settings)
     return EXIT_DONE;
 }
 
-static int report_usage_error(const char *what, const char *text)
-{
-    fprintf(stderr, "packgate simulate: %s '%s' (see --inverter NAME --help)\n", what, text);
-    return EXIT_USAGE;
-}
-
 int command_inverter(int argc, char **argv)
 {
     static struct run run;
@@ -447,15 +438,18 @@ int command_inverter(int argc, char **argv)
         !parse_number("--address", address_text, 0, 254, &address) ||
         !parse_number("--wants", wants_text, -5000, 5000, &wants))
         return EXIT_USAGE;
-    if (!inverter_init(&run.inverter, name, (int) address)) {
-        fprintf(stderr, "packgate simulate: --inverter '%s': expected %s\n", name, names);
-        return EXIT_USAGE;
-    }
+    if (!inverter_init(&run.inverter, name, (int) address))
+        return options_refuse(NULL, "packgate simulate: --inverter '%s': expected %s", name, names);
     if (!run.port_name)
-        return report_usage_error("--port is missing: expected the battery's port, for", name);
+        return options_refuse(NULL,
+                              "packgate simulate: --port is missing: expected the battery's port, "
+                              "for '%s' (see --inverter NAME --help)",
+                              name);
     if (is_can_port(run.port_name) && run.inverter.kind != INVERTER_CAN)
-        return report_usage_error("expected serial:... or tcp://...; a CAN interface is not for",
-                                  name);
+        return options_refuse(NULL,
+                              "packgate simulate: expected serial:... or tcp://...; a CAN "
+                              "interface is not for '%s' (see --inverter NAME --help)",
+                              name);
     run.fd = -1;
     run.inverter.wants_a = wants;
     run.inverter.obeys = !ignores;

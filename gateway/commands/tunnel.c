@@ -86,16 +86,14 @@ int command_tunnel(int argc, char **argv)
     const struct option_row rows[] = {
         ASKING_OPTIONS(asking), {"for", 0, .text = &span}, {"close", 0, .flag = &closes}, {0}};
     options_parse(argc, argv, rows, 1, usage);
-    if (span && (!duration_read(span, &for_s) || for_s == 0)) {
-        fprintf(stderr, "packgate tunnel: --for is '%s'; expected 30s, 10m or 2h\n", span);
-        return EXIT_USAGE;
-    }
+    if (span && (!duration_read(span, &for_s) || for_s == 0))
+        return options_refuse(NULL, "packgate tunnel: --for is '%s'; expected 30s, 10m or 2h",
+                              span);
     if (closes)
         for_s = 0;
-    if (argc - optind != (for_s < 0 ? 0 : 1)) {
-        fprintf(stderr, "packgate tunnel: expected %s\n\n%s",
-                for_s < 0 ? "--for TIME or --close after NAME" : "the NAME of one tunnel", usage);
-        return EXIT_USAGE;
-    }
+    if (argc - optind != (for_s < 0 ? 0 : 1))
+        return options_refuse(usage, "packgate tunnel: expected %s",
+                              for_s < 0 ? "--for TIME or --close after NAME"
+                                        : "the NAME of one tunnel");
     return for_s < 0 ? show_all(&asking) : change_tunnel(&asking, argv[optind], for_s);
 }

@@ -464,8 +464,7 @@ int command_limits(int argc, char **argv)
             fputs(lfp, stdout);
             return EXIT_DONE;
         }
-        fprintf(stderr, "packgate limits: no example '%s'; expected lfp\n", example);
-        return EXIT_USAGE;
+        return options_refuse(NULL, "packgate limits: no example '%s'; expected lfp", example);
     }
     if (!path || example) {
         fputs(usage, stderr);

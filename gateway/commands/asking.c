@@ -70,8 +70,9 @@ static bool connect_to(struct asking *asking, const char *path)
         return true;
     if (errno == ENOENT || errno == ECONNREFUSED)
         return set_why(asking, "no gateway listens at %s; is it running?", path);
+    asking->denied = errno == EACCES;
     return set_why(asking, "%s: %s", path,
-                   errno == EACCES
+                   asking->denied
                        ? "permission denied; allowed are root and the group of the service"
                        : strerror(errno));
 }

@@ -15,6 +15,7 @@ struct asking {
     const char *control;       /* the socket; NULL: as configured */
     const char *command;       /* "status", for error messages; NULL: none are printed */
     char why[PORT_SIZE + 200]; /* the last error */
+    bool denied;               /* this user may not ask there */
     FILE *answers;             /* reads from the connection; NULL: none */
     int fd;                    /* of the connection */
     char *line;

@@ -197,6 +197,11 @@ static int read_running(const struct arguments *arguments)
         else
             status = follow(arguments, &asking, json_incref(answer));
     }
+    if (asking.denied)
+        fprintf(
+            stderr,
+            "packgate read: %s; polls now beside the gateway, if one runs: a line has one master\n",
+            asking.why);
     json_decref(answer);
     asking_close(&asking);
     return status;

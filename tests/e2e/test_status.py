@@ -185,6 +185,19 @@ def reads_beside_the_gateway():
         assert abs(json.loads(run("read", "-c", other, "a"))["voltage_v"] - 13.3) < 1e-6
 
 
+def reads_beside_a_gateway_that_it_may_not_ask():
+    """A user outside of the service's group polls as a second master, and is told so."""
+    if os.geteuid() != 0:
+        return
+    server, url = simulate("daly", "profile=fixed,voltage_v=26.1,cell_count=8")
+    with server, Gateway(PACK.format("a", url, 1)) as gateway, open(gateway.path) as file:
+        gateway.wait_published("a")
+        done = subprocess.run([PACKGATE, "read", "-c", "/dev/stdin"], stdin=file, user=61234, group=61234, extra_groups=[],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE, text=True)
+        assert done.returncode == 0 and json.loads(done.stdout)["pack"] == "a", done
+        assert "permission denied" in done.stderr and "beside the gateway" in done.stderr, done
+
+
 def file_name_in_another_encoding():
     """JSON cannot hold the path then: the answers come without it."""
     with tempfile.TemporaryDirectory() as folder:
@@ -316,4 +329,5 @@ def bad_input():
 
 
 main([health, tells_everything, watches, goes_on_after_a_stop, goes_on_after_a_stop_within_the_answer,
-      configuration_without_secrets, reads_beside_the_gateway, file_name_in_another_encoding, socket_file, who_may_ask, bad_input], at_once=3)
+      configuration_without_secrets, reads_beside_the_gateway, reads_beside_a_gateway_that_it_may_not_ask,
+      file_name_in_another_encoding, socket_file, who_may_ask, bad_input], at_once=3)

@@ -131,13 +131,6 @@ static void look_at_page(const struct report *report)
     }
 }
 
-static void look_at_address(const struct report *report, const struct config_entry *entry)
-{
-    if (entry->key->type == &type_listen && !has_address(entry->text))
-        warn(report, entry, "'listen' has %s, an address that this host does not have",
-             entry->text);
-}
-
 /* Where an entry lets its section listen; NULL: nowhere. */
 static const char *listens_at(const struct config_entry *entry)
 {
@@ -312,8 +305,11 @@ void check_host(const struct config *config, struct mistakes *mistakes)
                        present->baud, present->rts == RTS_RS485);
     }
     for (unsigned i = 0; i < config->entry_count; i++) {
-        look_at_address(&report, &config->entries[i]);
-        look_at_sharing(&report, &config->entries[i]);
+        const struct config_entry *entry = &config->entries[i];
+        if (entry->key->type == &type_listen && !has_address(entry->text))
+            warn(&report, entry, "'listen' has %s, an address that this host does not have",
+                 entry->text);
+        look_at_sharing(&report, entry);
         look_at_names(&report, &config->entries[i]);
     }
 }

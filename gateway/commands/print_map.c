@@ -377,15 +377,22 @@ static struct row row_of_register(const struct register_row *reg)
     return row;
 }
 
-static struct row row_without_value(const char *type, unsigned address, unsigned count)
+static struct row row_of_range(const struct view_fill *range, bool copied)
 {
-    return (struct row){.address = address,
-                        .count = count,
-                        .type = type,
-                        .word_order = "",
-                        .unit = "",
-                        .scale = 1,
-                        .bit = -1};
+    struct row row = {.address = copied ? range->value : range->first,
+                      .count = range->last - range->first + 1,
+                      .type = copied ? "copy" : "u16",
+                      .word_order = "",
+                      .unit = "",
+                      .scale = 1,
+                      .bit = -1};
+    if (copied) {
+        snprintf(row.name, sizeof row.name, "copy of %u to %u", range->first, range->last);
+        return row;
+    }
+    snprintf(row.name, sizeof row.name, "%u", range->value);
+    snprintf(row.meaning, sizeof row.meaning, "each of them, unless a row says otherwise");
+    return row;
 }
 
 /* Sorts a register before the fill that it lies in. */
@@ -402,19 +409,10 @@ static unsigned gather(const struct view_config *view, struct row *rows)
     unsigned count = 0;
     for (unsigned i = 0; i < view->register_count; i++)
         rows[count++] = row_of_register(&view->registers[i]);
-    for (unsigned i = 0; i < view->fills.count; i++) {
-        const struct view_fill *fill = &view->fills.list[i];
-        struct row *row = &rows[count++];
-        *row = row_without_value("u16", fill->first, fill->last - fill->first + 1);
-        snprintf(row->name, sizeof row->name, "%u", fill->value);
-        snprintf(row->meaning, sizeof row->meaning, "each of them, unless a row says otherwise");
-    }
-    for (unsigned i = 0; i < view->copies.count; i++) {
-        const struct view_fill *copy = &view->copies.list[i];
-        struct row *row = &rows[count++];
-        *row = row_without_value("copy", copy->value, copy->last - copy->first + 1);
-        snprintf(row->name, sizeof row->name, "copy of %u to %u", copy->first, copy->last);
-    }
+    for (unsigned i = 0; i < view->fills.count; i++)
+        rows[count++] = row_of_range(&view->fills.list[i], false);
+    for (unsigned i = 0; i < view->copies.count; i++)
+        rows[count++] = row_of_range(&view->copies.list[i], true);
     qsort(rows, count, sizeof *rows, by_address);
     return count;
 }

@@ -255,18 +255,12 @@ static struct simulator *make_simulator(struct ev_loop *loop, const struct argum
     return simulator;
 }
 
-static void print_values(const struct simulator *simulator, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++)
-        json_print(stdout, json_of_pack(simulator_pack(simulator, i)), false);
-}
-
 static int simulate(const struct arguments *arguments)
 {
     struct ev_loop *loop = ev_default_loop(0);
     struct simulation simulation = {.simulator = make_simulator(loop, arguments)};
-    if (arguments->print_values)
-        print_values(simulation.simulator, arguments->bms_count);
+    for (unsigned i = 0; arguments->print_values && i < arguments->bms_count; i++)
+        json_print(stdout, json_of_pack(simulator_pack(simulation.simulator, i)), false);
     bool open = (!arguments->tcp || open_tcp(&simulation, loop, &arguments->listen)) &&
                 (!arguments->pty || open_pty(&simulation, arguments->link));
     fflush(stdout);

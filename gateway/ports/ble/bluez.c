@@ -336,6 +336,15 @@ static void send_call(struct bluez *bluez, sd_bus_message *message, bool good, d
     arm(bluez);
 }
 
+/* A call without a reply. */
+static bool tell(struct bluez *bluez, sd_bus_message *message, bool good)
+{
+    const bool sent = good && message && sd_bus_message_set_expect_reply(message, 0) >= 0 &&
+                      sd_bus_send(bluez->bus, message, NULL) >= 0;
+    sd_bus_message_unref(message);
+    return sent;
+}
+
 void bluez_call(struct bluez *bluez, const char *path, const char *interface, const char *method,
                 double patience_s, bluez_reply *reply)
 {
@@ -379,13 +388,9 @@ static int on_discovering(sd_bus_message *message, void *data, sd_bus_error *unu
 static void discover(struct bluez *bluez)
 {
     sd_bus_message *filter = make_call(bluez, bluez->adapter, BLUEZ_ADAPTER, "SetDiscoveryFilter");
-    const bool good = filter &&
-                      sd_bus_message_append(filter, "a{sv}", 2, "Transport", "s", "le",
-                                            "DuplicateData", "b", 1) >= 0 &&
-                      sd_bus_message_set_expect_reply(filter, 0) >= 0 &&
-                      sd_bus_send(bluez->bus, filter, NULL) >= 0;
-    sd_bus_message_unref(filter);
-    if (!good)
+    const bool good = filter && sd_bus_message_append(filter, "a{sv}", 2, "Transport", "s", "le",
+                                                      "DuplicateData", "b", 1) >= 0;
+    if (!tell(bluez, filter, good))
         bluez_fail(bluez, NO_MESSAGES);
     send_call(bluez, make_call(bluez, bluez->adapter, BLUEZ_ADAPTER, "StartDiscovery"), true,
               START_S, on_discovering, (struct bluez_call){.reply = bluez->scan.reply});
@@ -421,14 +426,6 @@ void bluez_write(struct bluez *bluez, const char *path, bool command, const void
                       sd_bus_message_append(message, "a{sv}", 1, "type", "s",
                                             command ? "command" : "request") >= 0;
     send_call(bluez, message, good, WRITE_S, on_reply, (struct bluez_call){.reply = reply});
-}
-
-/* A call without a reply. */
-static void tell(struct bluez *bluez, sd_bus_message *message, bool good)
-{
-    if (good && message && sd_bus_message_set_expect_reply(message, 0) >= 0)
-        sd_bus_send(bluez->bus, message, NULL);
-    sd_bus_message_unref(message);
 }
 
 void bluez_disconnect(struct bluez *bluez, const char *device)

@@ -56,9 +56,9 @@ static struct port *listen_to(const char *text)
     return port;
 }
 
-static struct bluez *bluez_of(const struct port *port)
+static struct bluez *bluez_of(struct port *port)
 {
-    return &((struct adverts *) port->state)->bluez;
+    return &((struct adverts *) port)->bluez;
 }
 
 /* An advertisement with the real key and this many hundredths of a volt. */

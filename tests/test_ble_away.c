@@ -10,6 +10,7 @@
 #include "lines/line.h"
 
 #include <malloc.h>
+#include <stdlib.h>
 
 #define ADAPTER "/org/bluez/hci0"
 #define DEVICE ADAPTER "/dev_AA_BB_CC_DD_EE_0"

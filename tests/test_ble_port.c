@@ -49,9 +49,9 @@ static struct port *make_port(const char *address, struct result *result)
     return port;
 }
 
-static struct bluez *bluez_of(const struct port *port)
+static struct bluez *bluez_of(struct port *port)
 {
-    return &((struct ble *) port->state)->bluez;
+    return &((struct ble *) port)->bluez;
 }
 
 static void tell_adapter(struct bluez *bluez, int powered)

@@ -29,53 +29,37 @@ static struct bms devices[DEVICES_MOST];
 static unsigned device_count;
 
 struct bus {
-    struct port *port;
+    struct port port;
     struct simulator *simulator;
-    int fd;
 };
 
 /* Replaces the library's simulated port: the test decides what is emulated, not the search. */
-static void *create_bus(struct port *port, const struct port_simulated *simulated)
+static bool create_bus(struct port *port, const struct port_simulated *simulated)
 {
-    struct bus *bus = calloc(1, sizeof *bus);
-    assert_non_null(bus);
-    bus->port = port;
-    bus->fd = -1;
-    bus->simulator = simulator_new(port->loop, devices, device_count, port->address);
-    assert_non_null(bus->simulator);
-    return bus;
+    ((struct bus *) port)->simulator =
+        simulator_new(port->loop, devices, device_count, port->address);
+    return true;
 }
 
-static void destroy_bus(void *state)
+static void destroy_bus(struct port *port)
 {
-    struct bus *bus = state;
-    simulator_free(bus->simulator);
-    free(bus);
+    simulator_free(((struct bus *) port)->simulator);
 }
 
-static void open_bus(void *state)
+static void open_bus(struct port *port)
 {
-    struct bus *bus = state;
-    int ends[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
-    bus->fd = ends[0];
-    assert_true(simulator_attach(bus->simulator, ends[1]));
-    port_opened(bus->port, ends[0]);
-}
-
-static void close_bus(void *state)
-{
-    struct bus *bus = state;
-    close(bus->fd);
-    bus->fd = -1;
+    assert_true(port_make_pair(port));
+    assert_true(simulator_attach(((struct bus *) port)->simulator, port->far));
+    port->far = -1; /* the simulator's */
+    port_opened(port, port->fd);
 }
 
 const struct port_kind port_sim_kind = {
     .prefix = "sim:", /* does not forget, as a serial port: what a talker says may be old */
+    .size = sizeof(struct bus),
     .create = create_bus,
     .destroy = destroy_bus,
     .open = open_bus,
-    .close = close_bus,
 };
 
 struct result {

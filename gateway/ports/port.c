@@ -16,36 +16,37 @@ static const struct port_kind *const kinds[] = {&port_serial_kind, &port_tcp_kin
 static void on_start(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct port *port = timer->data;
-    port->kind->open(port->state);
+    port->kind->open(port);
 }
 
 struct port *port_new(struct ev_loop *loop, const char *address,
                       const struct port_settings *settings, const struct port_simulated *simulated,
                       const struct port_events *events, void *data)
 {
-    struct port *port = alloc_zeroed(1, sizeof *port);
-    snprintf(port->text, sizeof port->text, "%s", address);
+    const struct port_kind *kind = NULL;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (strncmp(port->text, kinds[i]->prefix, strlen(kinds[i]->prefix)) == 0)
-            port->kind = kinds[i];
-    if (port->kind == &port_ble_kind && settings->advertises)
-        port->kind = &port_adverts_kind;
-    if (port->kind) {
-        port->loop = loop;
-        port->address = port->text + strlen(port->kind->prefix);
-        port->settings = *settings;
-        port->events = *events;
-        port->data = data;
-        ev_timer_init(&port->start, on_start, 0, 0);
-        port->start.data = port;
-        port->fd = port->far = -1;
-        port->state = port->kind->create ? port->kind->create(port, simulated) : port;
-    }
-    if (!port->state) {
-        free(port);
+        if (strncmp(address, kinds[i]->prefix, strlen(kinds[i]->prefix)) == 0)
+            kind = kinds[i];
+    if (!kind)
         return NULL;
-    }
-    return port;
+    if (kind == &port_ble_kind && settings->advertises)
+        kind = &port_adverts_kind;
+    struct port *port = alloc_zeroed(1, kind->size);
+    *port = (struct port){.kind = kind,
+                          .loop = loop,
+                          .settings = *settings,
+                          .events = *events,
+                          .data = data,
+                          .fd = -1,
+                          .far = -1};
+    snprintf(port->text, sizeof port->text, "%s", address);
+    port->address = port->text + strlen(kind->prefix);
+    ev_timer_init(&port->start, on_start, 0, 0);
+    port->start.data = port;
+    if (!kind->create || kind->create(port, simulated))
+        return port;
+    free(port);
+    return NULL;
 }
 
 void port_free(struct port *port)
@@ -54,7 +55,7 @@ void port_free(struct port *port)
         return;
     port_close(port);
     if (port->kind->destroy)
-        port->kind->destroy(port->state);
+        port->kind->destroy(port);
     free(port);
 }
 
@@ -72,7 +73,7 @@ void port_close(struct port *port)
     port->active = false;
     ev_timer_stop(port->loop, &port->start);
     if (port->kind->close)
-        port->kind->close(port->state);
+        port->kind->close(port);
     port_end_pair(port);
     if (port->fd >= 0)
         close(port->fd);

@@ -9,16 +9,16 @@
 struct port_kind {
     const char *prefix; /* "tcp://" */
     struct port_traits traits;
-    /* Its own state; NULL: there is no such address. A kind without `create` has no state but the port. */
-    void *(*create)(struct port *port, const struct port_simulated *simulated);
-    void (*destroy)(void *state); /* after close; may be NULL */
-    void (*open)(void *state);    /* ends with port_opened or port_failed, now or later */
-    void (*close)(void *state);   /* whether it is open or opening; may be NULL */
+    size_t size; /* of the struct that begins with its port; the rest is its own state */
+    /* Fills in that state. False: there is no such address. May be NULL, as destroy and close. */
+    bool (*create)(struct port *port, const struct port_simulated *simulated);
+    void (*destroy)(struct port *port); /* after close; does not free the port */
+    void (*open)(struct port *port);    /* ends with port_opened or port_failed, now or later */
+    void (*close)(struct port *port);   /* whether it is open or opening */
 };
 
 struct port {
     const struct port_kind *kind;
-    void *state;
     struct ev_loop *loop;
     const char *address; /* behind the prefix */
     struct port_settings settings;

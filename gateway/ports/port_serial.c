@@ -68,9 +68,8 @@ static const char *open_device(struct port *port)
                : "it does not take baud rate, framing or rts as they are set";
 }
 
-static void open_serial(void *state)
+static void open_serial(struct port *port)
 {
-    struct port *port = state;
     const char *why = open_device(port);
     if (why)
         port_failed(port, why);
@@ -80,9 +79,8 @@ static void open_serial(void *state)
 
 /* What is not sent yet is thrown away: closing would wait for it, up to 30 s with an adapter that hangs. A child process
  * (name look-up, state file) may still hold the descriptor: for the lock closing is not enough. */
-static void close_serial(void *state)
+static void close_serial(struct port *port)
 {
-    const struct port *port = state;
     if (port->fd < 0)
         return;
     ioctl(port->fd, TCFLSH, TCOFLUSH);
@@ -91,6 +89,7 @@ static void close_serial(void *state)
 
 const struct port_kind port_serial_kind = {
     .prefix = "serial:",
+    .size = sizeof(struct port),
     .open = open_serial,
     .close = close_serial,
 };

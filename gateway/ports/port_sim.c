@@ -12,28 +12,26 @@
 #include <string.h>
 
 struct sim {
-    struct port *port;
+    struct port port;
     struct simulator *simulator;
     struct modbus_user *maps; /* copies: those of the configuration go when it is read anew */
 };
 
-static void destroy(void *state)
+static void destroy(struct port *port)
 {
-    struct sim *sim = state;
+    struct sim *sim = (struct sim *) port;
     simulator_free(sim->simulator);
     free(sim->maps);
-    free(sim);
 }
 
-static void *create(struct port *port, const struct port_simulated *simulated)
+static bool create(struct port *port, const struct port_simulated *simulated)
 {
     if (!simulated || simulated->count == 0)
-        return NULL; /* an inverter simulates no packs */
+        return false; /* an inverter simulates no packs */
     const unsigned count = simulated->count;
-    struct sim *sim = alloc_zeroed(1, sizeof *sim);
+    struct sim *sim = (struct sim *) port;
     struct bms *bms = alloc_zeroed(count, sizeof *bms);
     memcpy(bms, simulated->bms, count * sizeof *bms);
-    sim->port = port;
     sim->maps = alloc_zeroed(count, sizeof *sim->maps);
     for (unsigned i = 0; i < count; i++)
         if (bms[i].options.map) {
@@ -42,18 +40,16 @@ static void *create(struct port *port, const struct port_simulated *simulated)
         }
     sim->simulator = simulator_new(port->loop, bms, count, port->address);
     free(bms);
-    return sim;
+    return true;
 }
 
-static void open_sim(void *state)
+static void open_sim(struct port *port)
 {
-    const struct sim *sim = state;
-    struct port *port = sim->port;
     if (!port_make_pair(port))
         return;
     const int far = port->far;
     port->far = -1; /* the simulator's */
-    if (simulator_attach(sim->simulator, far))
+    if (simulator_attach(((struct sim *) port)->simulator, far))
         port_opened(port, port->fd);
     else
         port_failed(port, "the simulated bus takes no more connections");
@@ -61,6 +57,7 @@ static void open_sim(void *state)
 
 const struct port_kind port_sim_kind = {
     .prefix = "sim:",
+    .size = sizeof(struct sim),
     .traits.forgets = true,
     .create = create,
     .destroy = destroy,

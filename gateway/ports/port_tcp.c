@@ -2,35 +2,34 @@
 /* TCP serial servers: raw bytes over one connection. */
 #include "port_kind.h"
 
-#include "base/alloc.h"
 #include "base/dial.h"
 
-static void *create(struct port *port, const struct port_simulated *simulated)
+struct tcp {
+    struct port port;
+    struct dial dial;
+};
+
+static bool create(struct port *port, const struct port_simulated *simulated)
 {
     static const struct dial_events events = {.opened = port_opened, .failed = port_failed};
-    struct dial *dial = alloc_zeroed(1, sizeof *dial);
-    if (!dial_init(dial, port->loop, port->address, &events, port)) {
-        free(dial);
-        return NULL;
-    }
-    return dial;
+    return dial_init(&((struct tcp *) port)->dial, port->loop, port->address, &events, port);
 }
 
-static void open_tcp(void *state)
+static void open_tcp(struct port *port)
 {
-    dial_start(state);
+    dial_start(&((struct tcp *) port)->dial);
 }
 
-static void close_tcp(void *state)
+static void close_tcp(struct port *port)
 {
-    dial_stop(state);
+    dial_stop(&((struct tcp *) port)->dial);
 }
 
 const struct port_kind port_tcp_kind = {
     .prefix = "tcp://",
     .traits = {.forgets = true, .stores = true},
+    .size = sizeof(struct tcp),
     .create = create,
-    .destroy = free,
     .open = open_tcp,
     .close = close_tcp,
 };

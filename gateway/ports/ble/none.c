@@ -9,13 +9,15 @@
 
 #include <stdlib.h>
 
-static void open_none(void *state)
+static void open_none(struct port *port)
 {
-    port_failed(state, "this packgate was built without Bluetooth");
+    port_failed(port, "this packgate was built without Bluetooth");
 }
 
-const struct port_kind port_ble_kind = {.prefix = "ble:", .open = open_none};
-const struct port_kind port_adverts_kind = {.prefix = "ble:", .open = open_none};
+const struct port_kind port_ble_kind = {
+    .prefix = "ble:", .size = sizeof(struct port), .open = open_none};
+const struct port_kind port_adverts_kind = {
+    .prefix = "ble:", .size = sizeof(struct port), .open = open_none};
 
 bool victron_fits(const uint8_t *record, size_t size, const uint8_t key[VICTRON_KEY])
 {

@@ -15,7 +15,6 @@
 #include "turn.h"
 #include "victron.h"
 
-#include "base/alloc.h"
 #include "base/bluetooth.h"
 #include "base/clock.h"
 #include "base/timer.h"
@@ -36,7 +35,7 @@
 #define BATTERY_MONITOR 2
 
 struct adverts {
-    struct port *port;
+    struct port port;
     struct bluetooth_device wanted;
     struct bluez bluez;
     struct turn turn; /* to begin a scan; it does not keep others from theirs */
@@ -99,7 +98,7 @@ static void take_record(struct adverts *adverts, const uint8_t *record, size_t s
         adverts->agreed = near ? adverts->agreed + 1 : 1;
     if (adverts->agreed < AGREED)
         return;
-    if (adverts->port->far >= 0 && send(adverts->port->far, frame, length, MSG_NOSIGNAL) < 0)
+    if (adverts->port.far >= 0 && send(adverts->port.far, frame, length, MSG_NOSIGNAL) < 0)
         return; /* not read: lost, as on a wire */
     if (!adverts->good) {
         memcpy(adverts->first, frame, length);
@@ -114,29 +113,29 @@ static void on_object(void *data, const struct bluez_object *object)
     if (!adverts->scanning || strcmp(object->path, adverts->device) != 0)
         return;
     if (object->signal_dbm != 0)
-        adverts->port->signal_dbm = object->signal_dbm;
+        adverts->port.signal_dbm = object->signal_dbm;
     if (object->victron)
         take_record(adverts, object->victron, object->victron_size);
 }
 
 static void hand_over(struct adverts *adverts)
 {
-    ev_timer_stop(adverts->port->loop, &adverts->limit);
-    if (!port_make_pair(adverts->port))
+    ev_timer_stop(adverts->port.loop, &adverts->limit);
+    if (!port_make_pair(&adverts->port))
         return;
-    if (send(adverts->port->far, adverts->first, adverts->first_size, MSG_NOSIGNAL) < 0)
-        port_end_pair(adverts->port);
-    port_opened(adverts->port, adverts->port->fd);
+    if (send(adverts->port.far, adverts->first, adverts->first_size, MSG_NOSIGNAL) < 0)
+        port_end_pair(&adverts->port);
+    port_opened(&adverts->port, adverts->port.fd);
 }
 
 static void on_settled(void *data)
 {
     struct adverts *adverts = data;
-    if (bluez_why(&adverts->bluez) && adverts->port->fd >= 0) {
-        port_end_pair(adverts->port);
+    if (bluez_why(&adverts->bluez) && adverts->port.fd >= 0) {
+        port_end_pair(&adverts->port);
     } else if (bluez_why(&adverts->bluez)) {
-        port_failed(adverts->port, bluez_why(&adverts->bluez));
-    } else if (adverts->good && adverts->port->fd < 0) {
+        port_failed(&adverts->port, bluez_why(&adverts->bluez));
+    } else if (adverts->good && adverts->port.fd < 0) {
         hand_over(adverts);
     }
 }
@@ -184,9 +183,9 @@ static void on_turn(void *data)
 {
     struct adverts *adverts = data;
     adverts->scanning = true;
-    timer_restart(adverts->port->loop, &adverts->limit, HEAR_S);
+    timer_restart(adverts->port.loop, &adverts->limit, HEAR_S);
     ev_timer_set(&adverts->ask, 0, ASK_S);
-    ev_timer_start(adverts->port->loop, &adverts->ask);
+    ev_timer_start(adverts->port.loop, &adverts->ask);
     bluez_discover(&adverts->bluez, on_scanning);
 }
 
@@ -199,54 +198,50 @@ static void on_listed(void *data)
         if (*c == ':')
             *c = '_';
     bluez_watch(&adverts->bluez, adverts->device, false);
-    ev_timer_stop(adverts->port->loop, &adverts->limit);
+    ev_timer_stop(adverts->port.loop, &adverts->limit);
     turn_want(&adverts->turn, adverts->bluez.adapter);
 }
 
 static const struct bluez_events events = {.object = on_object, .settled = on_settled};
 
-static void *create(struct port *port, const struct port_simulated *simulated)
+static bool create(struct port *port, const struct port_simulated *simulated)
 {
-    struct adverts *adverts = alloc_zeroed(1, sizeof *adverts);
-    if (!bluetooth_parse(port->address, &adverts->wanted)) {
-        free(adverts);
-        return NULL;
-    }
-    adverts->port = port;
+    struct adverts *adverts = (struct adverts *) port;
+    if (!bluetooth_parse(port->address, &adverts->wanted))
+        return false;
     adverts->answered_at = -INFINITY;
     bluez_init(&adverts->bluez, port->loop, adverts->wanted.adapter, &events, adverts);
     turn_init(&adverts->turn, port->loop, on_turn, adverts);
     ev_init(&adverts->limit, on_limit);
     ev_init(&adverts->ask, on_ask);
     adverts->limit.data = adverts->ask.data = adverts;
-    return adverts;
+    return true;
 }
 
-static void destroy(void *state)
+static void destroy(struct port *port)
 {
-    explicit_bzero(((struct adverts *) state)->key, VICTRON_KEY);
-    free(state);
+    explicit_bzero(((struct adverts *) port)->key, VICTRON_KEY);
 }
 
-static void open_adverts(void *state)
+static void open_adverts(struct port *port)
 {
-    struct adverts *adverts = state;
+    struct adverts *adverts = (struct adverts *) port;
     char why[BLUEZ_WHY];
-    if (!victron_read_key(adverts->port->settings.key_file, adverts->key, why, sizeof why)) {
-        port_failed(adverts->port, why);
+    if (!victron_read_key(adverts->port.settings.key_file, adverts->key, why, sizeof why)) {
+        port_failed(&adverts->port, why);
     } else if (!bluez_open(&adverts->bluez)) {
-        port_failed(adverts->port, "the system bus (D-Bus) does not run");
+        port_failed(&adverts->port, "the system bus (D-Bus) does not run");
     } else {
-        timer_restart(adverts->port->loop, &adverts->limit, LOOK_S);
+        timer_restart(adverts->port.loop, &adverts->limit, LOOK_S);
         bluez_list(&adverts->bluez, on_listed);
     }
 }
 
-static void close_adverts(void *state)
+static void close_adverts(struct port *port)
 {
-    struct adverts *adverts = state;
-    ev_timer_stop(adverts->port->loop, &adverts->limit);
-    ev_timer_stop(adverts->port->loop, &adverts->ask);
+    struct adverts *adverts = (struct adverts *) port;
+    ev_timer_stop(adverts->port.loop, &adverts->limit);
+    ev_timer_stop(adverts->port.loop, &adverts->ask);
     bluez_close(&adverts->bluez); /* ends the scan as well */
     turn_end(&adverts->turn);
     adverts->device[0] = '\0';
@@ -258,6 +253,7 @@ static void close_adverts(void *state)
 
 const struct port_kind port_adverts_kind = {
     .prefix = "ble:",
+    .size = sizeof(struct adverts),
     .traits = {.forgets = true, .prompt = true},
     .create = create,
     .destroy = destroy,

@@ -15,7 +15,6 @@
 #include "turn.h"
 #include "victron.h"
 
-#include "base/alloc.h"
 #include "base/bluetooth.h"
 #include "base/clock.h"
 #include "base/timer.h"
@@ -56,7 +55,7 @@ enum step {
 };
 
 struct ble {
-    struct port *port;
+    struct port port;
     struct bluetooth_device wanted;
     struct bluez bluez;
     struct turn turn;
@@ -131,7 +130,7 @@ static void note_device(struct ble *ble, const struct bluez_object *object)
         object->victron_size > 0 && *(const uint8_t *) object->victron == VICTRON_PRODUCT;
     ble->bonded |= object->paired > 0 || object->trusted > 0;
     if (object->signal_dbm != 0)
-        ble->port->signal_dbm = object->signal_dbm;
+        ble->port.signal_dbm = object->signal_dbm;
     ble->seen |= object->heard && ble->step == SCANNING; /* what a list has may be of long ago */
 }
 
@@ -143,8 +142,8 @@ static void receive(struct ble *ble, const struct bluez_object *object)
     ble->heard = ble->proven = true;
     ble->first_pair = ble->pair;
     ble->unanswered = 0;
-    if (ble->port->far >= 0 &&
-        send(ble->port->far, object->value, object->size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+    if (ble->port.far >= 0 &&
+        send(ble->port.far, object->value, object->size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
         return; /* not read: lost, as on a wire */
 }
 
@@ -175,9 +174,9 @@ static void go(struct ble *ble, enum step step, double limit_s)
 {
     ble->step = step;
     if (limit_s > 0)
-        timer_restart(ble->port->loop, &ble->limit, limit_s);
+        timer_restart(ble->port.loop, &ble->limit, limit_s);
     else
-        ev_timer_stop(ble->port->loop, &ble->limit);
+        ev_timer_stop(ble->port.loop, &ble->limit);
 }
 
 static void on_connected(void *data, const struct bluez_error *error)
@@ -335,34 +334,34 @@ static void hand_over(struct ble *ble)
 {
     turn_end(&ble->turn);
     ble->serviceless = 0;
-    if (!port_make_pair(ble->port))
+    if (!port_make_pair(&ble->port))
         return;
-    ev_io_set(&ble->readable, ble->port->far, EV_READ);
-    ev_io_start(ble->port->loop, &ble->readable);
-    port_opened(ble->port, ble->port->fd);
+    ev_io_set(&ble->readable, ble->port.far, EV_READ);
+    ev_io_start(ble->port.loop, &ble->readable);
+    port_opened(&ble->port, ble->port.fd);
 }
 
 /* The line sees the end, and closes. */
 static void end_line(struct ble *ble)
 {
-    ev_io_stop(ble->port->loop, &ble->readable);
-    port_end_pair(ble->port);
+    ev_io_stop(ble->port.loop, &ble->readable);
+    port_end_pair(&ble->port);
 }
 
-static void open_ble(void *state)
+static void open_ble(struct port *port)
 {
-    struct ble *ble = state;
+    struct ble *ble = (struct ble *) port;
     if (bluez_open(&ble->bluez))
         look(ble);
     else
-        port_failed(ble->port, "the system bus (D-Bus) does not run");
+        port_failed(&ble->port, "the system bus (D-Bus) does not run");
 }
 
 /* BlueZ would keep the link, and the device would stay away from everybody else. */
-static void close_ble(void *state)
+static void close_ble(struct port *port)
 {
-    struct ble *ble = state;
-    ev_timer_stop(ble->port->loop, &ble->limit);
+    struct ble *ble = (struct ble *) port;
+    ev_timer_stop(ble->port.loop, &ble->limit);
     if (ble->bluez.bus && ble->step >= CONNECTING && ble->device[0]) {
         bluez_disconnect(&ble->bluez, ble->device);
         ble->left_at = clock_now();
@@ -385,16 +384,16 @@ static void on_settled(void *data)
     struct ble *ble = data;
     if (!bluez_why(&ble->bluez))
         go_on(ble);
-    if (bluez_why(&ble->bluez) && ble->port->fd >= 0) {
+    if (bluez_why(&ble->bluez) && ble->port.fd >= 0) {
         end_line(ble);
     } else if (bluez_why(&ble->bluez) && ble->early && !ble->again) {
         /* Once, before this is reported; other lines get the adapter in between. */
-        close_ble(ble);
+        close_ble(&ble->port);
         ble->again = true;
-        open_ble(ble);
+        open_ble(&ble->port);
     } else if (bluez_why(&ble->bluez)) {
-        port_failed(ble->port, bluez_why(&ble->bluez));
-    } else if (ble->step == OPEN && ble->port->fd < 0) {
+        port_failed(&ble->port, bluez_why(&ble->bluez));
+    } else if (ble->step == OPEN && ble->port.fd < 0) {
         hand_over(ble);
     }
 }
@@ -472,7 +471,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     struct ble *ble = io->data;
     uint8_t bytes[PENDING_MAX];
     const double now = clock_now();
-    const ssize_t size = read(ble->port->far, bytes, sizeof bytes);
+    const ssize_t size = read(ble->port.far, bytes, sizeof bytes);
     if (size <= 0)
         return;
     note_request(ble, now);
@@ -492,28 +491,25 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 static const struct bluez_events events = {
     .object = on_object, .gone = on_gone, .settled = on_settled};
 
-static void *create(struct port *port, const struct port_simulated *simulated)
+static bool create(struct port *port, const struct port_simulated *simulated)
 {
-    struct ble *ble = alloc_zeroed(1, sizeof *ble);
-    if (!bluetooth_parse(port->address, &ble->wanted)) {
-        free(ble);
-        return NULL;
-    }
-    ble->port = port;
+    struct ble *ble = (struct ble *) port;
+    if (!bluetooth_parse(port->address, &ble->wanted))
+        return false;
     ble->left_at = ble->written_at = -INFINITY;
     bluez_init(&ble->bluez, port->loop, ble->wanted.adapter, &events, ble);
     turn_init(&ble->turn, port->loop, on_turn, ble);
     ev_init(&ble->readable, on_readable);
     ev_init(&ble->limit, on_limit);
     ble->readable.data = ble->limit.data = ble;
-    return ble;
+    return true;
 }
 
 const struct port_kind port_ble_kind = {
     .prefix = "ble:",
+    .size = sizeof(struct ble),
     .traits.least_reply_ms = REPLY_MS,
     .create = create,
-    .destroy = free,
     .open = open_ble,
     .close = close_ble,
 };

@@ -18,7 +18,7 @@ LARGE    := -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 # Debian's names of what it takes to build, and what the tests want on top.
-DEPS      := gcc libc6-dev pkg-config libmodbus-dev libserialport-dev libev-dev libinih-dev libjansson-dev
+DEPS      := gcc libc6-dev pkg-config libmodbus-dev libserialport-dev libev-dev libinih-dev libjansson-dev liblua5.4-dev
 TEST_DEPS  = libcmocka-dev mbpoll strace python3-minimal python3-pymodbus python3-serial-asyncio python3-ephem python3-yaml clang libclang-rt-dev nodejs npm \
              dbus python3-dbus python3-gi mosquitto mosquitto-clients openssl python3-jinja2 python3-paho-mqtt $(BROWSER) fonts-inter curl nginx-light prometheus influxdb victoria-metrics prometheus-alertmanager iproute2 spin
 
@@ -26,7 +26,7 @@ TEST_DEPS  = libcmocka-dev mbpoll strace python3-minimal python3-pymodbus python
 BROWSER    = $(if $(shell command -v chromium),,chromium-headless-shell)
 
 # Debian's libev has no .pc file.
-LIBS       := libmodbus libserialport inih jansson
+LIBS       := libmodbus libserialport inih jansson lua5.4
 ifneq ($(BLE),no)
 DEPS       += libsystemd-dev nettle-dev
 LIBS       += libsystemd nettle
@@ -87,10 +87,11 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(OUTLET_ARCHIVE) $(LIBRARY)
 FORMATS   := $(wildcard registers/formats/*)
 TEMPLATES := $(wildcard conf/clients/*)
 as_text := sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/'
-$(BUILD)/registers/template_files.c: $(FORMATS) $(TEMPLATES) Makefile
+$(BUILD)/registers/template_files.c: registers/template.lua $(FORMATS) $(TEMPLATES) Makefile
 	@mkdir -p $(@D)
 	$(call short,TEXT,templates)
-	$(Q){ printf '%s\n' '#include "registers/template.h"' 'const struct template_file template_files[] = {'; \
+	$(Q){ printf '%s\n' '#include "registers/template.h"' 'const char template_lua[] ='; $(as_text) $<; \
+	    printf '%s\n' ';' 'const struct template_file template_files[] = {'; \
 	    for file in $(FORMATS) $(TEMPLATES); do name=$${file##*/}; echo "{\"$${name%.*}\","; \
 	        $(as_text) $$file; echo '},'; done; echo '{0}};'; } >$@.new && mv $@.new $@
 

@@ -66,8 +66,8 @@ MUSL_HEADERS := build/musl
 MUSL_FILES := $(SOURCES) $(OUTLET_SOURCES)
 check-musl: deps
 	@tests/install-packages musl-tools
-	@mkdir -p $(MUSL_HEADERS)/sys && for header in ev.h ini.h jansson.h jansson_config.h libserialport.h systemd nettle seccomp.h seccomp-syscalls.h modbus mosquitto.h curl zlib.h zconf.h sqlite3.h microhttpd.h \
-	    crypt.h linux asm-generic asm; do ln -sfn $$(ls -d /usr/include/$$header /usr/include/*-linux-gnu/$$header 2>/dev/null | head -n 1) \
+	@mkdir -p $(MUSL_HEADERS)/sys && for header in ev.h ini.h jansson.h jansson_config.h libserialport.h systemd nettle seccomp.h seccomp-syscalls.h modbus mosquitto.h curl zlib.h zconf.h sqlite3.h microhttpd.h lua.h lauxlib.h lualib.h luaconf.h lua5.4-deb-multiarch.h \
+	    crypt.h linux asm-generic asm; do ln -sfn $$(ls -d /usr/include/$$header /usr/include/*-linux-gnu/$$header /usr/include/lua5.4/$$header 2>/dev/null | head -n 1) \
 	    $(MUSL_HEADERS)/$$header; done
 	@printf '#define %s\n' __BEGIN_DECLS __END_DECLS __THROW >$(MUSL_HEADERS)/sys/cdefs.h
 	@printf '%s\n' $(MUSL_FILES) | xargs -n 8 -P $(shell nproc) musl-gcc -std=c11 -D_GNU_SOURCE -DPACKGATE_VERSION='""' -DOUTLET=outlet_print \

@@ -1,610 +1,429 @@
 // SPDX-License-Identifier: MIT
 /*
- * The interpreter of templates (docs/templates.md). It interprets the text directly: a loop jumps
- * back to its start, and the body of a false `if` is skipped.
+ * The interpreter of templates (docs/templates.md) is Lua's: a template is translated line by line, so that Lua's
+ * messages have its line numbers. Text becomes a call that prints it, a tag what it says. template.lua has the
+ * functions and loops; this file translates, and passes on what the map and the configuration hold.
  */
 #include "template.h"
 
-#include "template_scope.h"
+#include "rows.h"
+#include "value.h"
 
-#include <ctype.h>
-#include <errno.h>
+#include "bms/count.h"
+
 #include <jansson.h>
-#include <stdarg.h>
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NAME_MOST 40
-#define SETS_MOST 24
-#define ITEMS_MOST 1000 /* items of a loop */
-#define DEPTH_MOST 20   /* nested blocks and parentheses: limits the use of the stack */
+#define STEPS_MOST 50000000 /* of Lua; the largest file takes a million */
 
-struct template
-{
-    const char *text, *at;
-    const bool *silent; /* of each character of the text */
-    struct template_scope scope;
-    struct {
-        char name[NAME_MOST];
-        struct template_value value;
-    } sets[SETS_MOST];
-    unsigned set_count, depth;
-    FILE *out;
-    struct template_fault *fault; /* line 0: none */
+struct job {
+    const struct map_settings *settings;
+    const char *format;
+    bool example;
+    char *lua; /* the translated template */
+    size_t size;
+    struct template_fault *fault;
 };
 
-static void __attribute__((format(printf, 2, 3)))
-set_fault(struct template *template, const char *format, ...)
-{
-    struct template_fault *fault = template->fault;
-    va_list arguments;
-    if (fault->line > 0)
-        return;
-    fault->line = 1;
-    for (const char *c = template->text; c < template->at; c++)
-        fault->line += *c == '\n';
-    va_start(arguments, format);
-    vsnprintf(fault->reason, sizeof fault->reason, format, arguments);
-    va_end(arguments);
-}
+/* ---- from a template to Lua ---- */
 
-static bool failed(const struct template *template)
-{
-    return template->fault->line > 0;
-}
+#define LETTERS "abcdefghijklmnopqrstuvwxyz"
 
-static void skip_blanks(struct template *template)
-{
-    template->at += strspn(template->at, " \t\n");
-}
+/* The variables of all loops, so that those of loops around one can be asked for. */
+static const char before[] =
+    "local unit, group, row, input, coil, connection, dashboard, n, first, last; ";
+static const char behind[] = " return printed()";
 
-static bool is_name_char(char c)
-{
-    return isalnum((unsigned char) c) || c == '_' || c == '.';
-}
+static const struct {
+    const char *name, *variables, *items;
+} loops[] = {
+    {"unit", "unit", "lists.unit"},
+    {"group", "group", "lists.group"},
+    {"row", "row", "rows(unit, group)"},
+    {"input", "input", "lists.input"},
+    {"coil", "coil", "lists.coil"},
+    {"connection", "connection", "lists.connection"},
+    {"dashboard", "dashboard", "dashboards(connection)"},
+    {"n", "n, row", "numbers(row, "},
+};
 
-/* Consumes a sign or word if it is the next one. */
-static bool accept(struct template *template, const char *word)
-{
-    const size_t size = strlen(word);
-    skip_blanks(template);
-    if (strncmp(template->at, word, size) != 0 ||
-        (is_name_char(*word) && is_name_char(template->at[size])))
-        return false;
-    template->at += size;
-    return true;
-}
+/* Tags, and what stands before and behind the rest of them. */
+static const struct {
+    const char *word, *before, *behind;
+} tags[] = {
+    {"if", " if ", " then "}, {"elseif", " elseif ", " then "},
+    {"else", " else ", ""},   {"end", " end ", ""},
+    {"set", " ", ";"},        {"json", " for _ in captured() do ", ""},
+};
 
-static void expect(struct template *template, const char *word)
+/* Where this begins outside of quotes; NULL: nowhere. */
+static char *find(char *at, const char *what)
 {
-    if (!accept(template, word))
-        set_fault(template, "expected '%s', found '%.12s'", word, template->at);
-}
-
-/* Consumes a name. False: there is none. */
-static bool read_name(struct template *template, char name[NAME_MOST])
-{
-    size_t size = 0;
-    skip_blanks(template);
-    if (!isalpha((unsigned char) *template->at))
-        return false;
-    while (is_name_char(template->at[size]))
-        size++;
-    snprintf(name, NAME_MOST, "%.*s", (int) size, template->at);
-    template->at += size;
-    return true;
-}
-
-/* Skips a tag and its end; texts in it may contain the same signs. */
-static void pass_to(struct template *template, const char *closing)
-{
-    bool quoted = false;
-    for (; *template->at; template->at++) {
-        if (!quoted && strncmp(template->at, closing, 2) == 0) {
-            template->at += 2;
-            return;
-        }
-        quoted ^= *template->at == '"';
-        template->at += quoted &&*template->at == '\\' && template->at[1];
+    char quote = '\0';
+    for (; *at; at++) {
+        if (!quote && strncmp(at, what, strlen(what)) == 0)
+            return at;
+        if (quote && *at == '\\' && at[1])
+            at++;
+        else if (quote ? *at == quote : *at == '"' || *at == '\'')
+            quote = quote ? '\0' : *at;
     }
-    set_fault(template, "expected '%s'", closing);
-}
-
-static void evaluate(struct template *template, struct template_value *value);
-
-static bool is_true(const struct template_value *value)
-{
-    return value->text[0] && strcmp(value->text, "0") != 0;
-}
-
-static void set_number(struct template_value *value, long number)
-{
-    snprintf(value->text, sizeof value->text, "%ld", number);
-}
-
-static long read_number(struct template *template, const char *text, char **end)
-{
-    errno = 0;
-    const long number = strtol(text, end, 10);
-    if (errno == ERANGE)
-        set_fault(template, "'%.*s' is too large", *end - text > 40 ? 40 : (int) (*end - text),
-                  text);
-    return number;
-}
-
-static long to_number(struct template *template, const struct template_value *value)
-{
-    char *end;
-    const long number = read_number(template, value->text, &end);
-    if (end == value->text || *end)
-        set_fault(template, "'%.40s' is not a whole number", value->text);
-    return number;
-}
-
-static void read_text(struct template *template, struct template_value *value)
-{
-    size_t size = 0;
-    for (template->at++; *template->at && *template->at != '"'; template->at++) {
-        if (*template->at == '\\' && template->at[1])
-            template->at++;
-        if (size < sizeof value->text - 1)
-            value->text[size++] = *template->at;
-    }
-    value->text[size] = 0;
-    expect(template, "\"");
-}
-
-static struct template_value *find_set(struct template *template, const char *name)
-{
-    for (unsigned i = 0; i < template->set_count; i++)
-        if (strcmp(template->sets[i].name, name) == 0)
-            return &template->sets[i].value;
     return NULL;
 }
 
-static void look_up(struct template *template, const char *name, struct template_value *value)
+/* row, row if CONDITION, n to NUMBER, n to NUMBER if CONDITION */
+static const char *put_loop(FILE *lua, char *text)
 {
-    const struct template_value *set = find_set(template, name);
-    if (set)
-        *value = *set;
-    else if (!template_look_up(&template->scope, name, value))
-        set_fault(template, "there is no '%s' here", name);
-}
-
-/* The address of a value of the extended block. */
-static void call_address(struct template *template, const char *name, struct template_value *value)
-{
-    evaluate(template, value);
-    const struct map_row *row = map_row_find(value->text);
-    if (!row)
-        set_fault(template, "there is no value '%.40s' in the map", value->text);
-    else
-        set_number(value, template->scope.settings->base + (long) row->offset);
-}
-
-/* hex(number, digits), digits(number, digits) */
-static void call_digits(struct template *template, const char *name, struct template_value *value)
-{
-    struct template_value digits;
-    evaluate(template, value);
-    expect(template, ",");
-    evaluate(template, &digits);
-    const long number = to_number(template, value), given = to_number(template, &digits);
-    const int width = given > 0 && given < NAME_MOST ? (int) given : 1;
-    snprintf(value->text, sizeof value->text, *name == 'h' ? "%0*lX" : "%0*ld", width, number);
-}
-
-/* replace(text, characters, character) */
-static void call_replace(struct template *template, const char *name, struct template_value *value)
-{
-    struct template_value which, by;
-    evaluate(template, value);
-    expect(template, ",");
-    evaluate(template, &which);
-    expect(template, ",");
-    evaluate(template, &by);
-    for (char *c = value->text; *c; c++)
-        if (strchr(which.text, *c))
-            *c = by.text[0] ? by.text[0] : ' ';
-}
-
-/* json(text): in quotes. */
-static void call_json(struct template *template, const char *name, struct template_value *value)
-{
-    evaluate(template, value);
-    json_t *text = json_string(value->text);
-    char *quoted = text ? json_dumps(text, JSON_ENCODE_ANY) : NULL;
-    if (quoted && strlen(quoted) < sizeof value->text)
-        strcpy(value->text, quoted);
-    else
-        set_fault(template, "this text is too long, or not UTF-8");
-    free(quoted);
-    json_decref(text);
-}
-
-/* pick(value, case, result, case, result, …, otherwise): empty if no case matches and there is no
- * `otherwise`. */
-static void call_pick(struct template *template, const char *name, struct template_value *value)
-{
-    struct template_value key, wanted, result;
-    bool found = false;
-    evaluate(template, &key);
-    value->text[0] = 0;
-    while (accept(template, ",") && !failed(template)) {
-        evaluate(template, &wanted);
-        if (!accept(template, ",")) {
-            if (!found)
-                *value = wanted;
-            return;
+    const size_t size = strspn(text, LETTERS);
+    char *condition = find(text, " if "), *most = find(text, " to ");
+    if (condition)
+        *condition = '\0';
+    for (size_t i = 0; i < COUNT(loops); i++)
+        if (strlen(loops[i].name) == size && strncmp(loops[i].name, text, size) == 0) {
+            fprintf(lua, " for first, last, %s in loop(function(%s) return %s end, %s%s%s) do ",
+                    loops[i].variables, loops[i].variables, condition ? condition + 4 : "true",
+                    loops[i].items, most ? most + 4 : text + size, most ? ")" : "");
+            return NULL;
         }
-        evaluate(template, &result);
-        if (!found && strcmp(key.text, wanted.text) == 0) {
-            *value = result;
-            found = true;
+    return "unknown loop; expected unit, group, row, input, coil, connection, dashboard or n to";
+}
+
+/* Returns the reason if it is none. */
+static const char *put_tag(FILE *lua, char *text)
+{
+    text += strspn(text, " ");
+    const size_t size = strspn(text, LETTERS);
+    char *rest = text + size + strspn(text + size, " ");
+    for (size_t i = 0; i < COUNT(tags); i++)
+        if (strlen(tags[i].word) == size && strncmp(tags[i].word, text, size) == 0) {
+            fprintf(lua, "%s%s%s", tags[i].before, rest, tags[i].behind);
+            return NULL;
         }
-    }
+    return strncmp(text, "for ", 4) == 0 ? put_loop(lua, rest)
+                                         : "expected for, if, else, elseif, end, set or json";
 }
 
-static void call_function(struct template *template, const char *name, struct template_value *value)
+/* Text up to its end or that of its line. A line feed in it is one in Lua, too. */
+static void put_text(FILE *lua, const char *text, size_t size)
 {
-    static const struct {
-        const char *name;
-        void (*call)(struct template *template, const char *name, struct template_value *value);
-    } functions[] = {{"address", call_address}, {"hex", call_digits}, {"digits", call_digits},
-                     {"replace", call_replace}, {"json", call_json},  {"pick", call_pick}};
-    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
-        if (strcmp(name, functions[i].name) == 0) {
-            functions[i].call(template, name, value);
-            expect(template, ")");
-            return;
-        }
-    set_fault(template,
-              "unknown function '%s'; expected address, hex, digits, replace, json or pick", name);
+    fputs(" put\"", lua);
+    for (size_t i = 0; i < size; i++)
+        if (text[i] == '\r')
+            fputs("\\r", lua);
+        else
+            fprintf(lua, strchr("\"\\\n", text[i]) ? "\\%c" : "%c", text[i]);
+    fputs("\";", lua);
 }
 
-static void read_primary(struct template *template, struct template_value *value)
+static const char *closing_of(const char *at)
 {
-    char name[NAME_MOST];
-    value->text[0] = 0;
-    skip_blanks(template);
-    if (*template->at == '"') {
-        read_text(template, value);
-    } else if (isdigit((unsigned char) *template->at)) {
-        char *end;
-        set_number(value, read_number(template, template->at, &end));
-        template->at = end;
-    } else if (accept(template, "(")) {
-        evaluate(template, value);
-        expect(template, ")");
-    } else if (!read_name(template, name)) {
-        set_fault(template, "expected a value, found '%.12s'", template->at);
-    } else if (accept(template, "(")) {
-        call_function(template, name, value);
-    } else {
-        look_up(template, name, value);
-    }
+    return *at != '{'     ? NULL
+           : at[1] == '{' ? "}}"
+           : at[1] == '%' ? "%}"
+           : at[1] == '#' ? "#}"
+                          : NULL;
 }
 
-static bool has_word(char *words, const char *word)
-{
-    char *rest;
-    for (char *next = strtok_r(words, " \n", &rest); next; next = strtok_r(NULL, " \n", &rest))
-        if (strcmp(next, word) == 0)
-            return true;
-    return false;
-}
-
-/* From the loosest to the tightest; each begins with another character. */
-static const char *const operators[][5] = {{"or"},     {"and"}, {"not"}, {"==", "!=", "<", "in"},
-                                           {"+", "-"}, {"*"}};
-enum { NEGATION = 2, COMPARISON = 3, LEVELS = 6 };
-
-static void operate(struct template *template, char sign, struct template_value *left,
-                    struct template_value *right)
-{
-    if (sign == 'o')
-        set_number(left, is_true(left) || is_true(right));
-    else if (sign == 'a')
-        set_number(left, is_true(left) && is_true(right));
-    else if (sign == '=' || sign == '!')
-        set_number(left, (strcmp(left->text, right->text) == 0) == (sign == '='));
-    else if (sign == 'i')
-        set_number(left, has_word(right->text, left->text));
-    if (!strchr("<+-*", sign))
-        return;
-    const long a = to_number(template, left), b = to_number(template, right);
-    long result;
-    if (sign == '<')
-        set_number(left, a < b);
-    else if (sign == '*'   ? __builtin_mul_overflow(a, b, &result)
-             : sign == '+' ? __builtin_add_overflow(a, b, &result)
-                           : __builtin_sub_overflow(a, b, &result))
-        set_fault(template, "the result of '%c' is too large", sign);
-    else
-        set_number(left, result);
-}
-
-static void read_operation(struct template *template, unsigned level, struct template_value *value)
-{
-    struct template_value right;
-    if (level == LEVELS) {
-        read_primary(template, value);
-        return;
-    }
-    const bool negated = level == NEGATION && accept(template, "not");
-    read_operation(template, level + 1, value);
-    while (level != NEGATION && !failed(template)) {
-        const char *const *sign = operators[level];
-        while (*sign && !accept(template, *sign))
-            sign++;
-        if (!*sign)
-            break;
-        read_operation(template, level + 1, &right);
-        operate(template, **sign, value, &right);
-        if (level == COMPARISON)
-            break;
-    }
-    if (negated)
-        set_number(value, !is_true(value));
-}
-
-static void evaluate(struct template *template, struct template_value *value)
-{
-    if (++template->depth > DEPTH_MOST)
-        set_fault(template, "too deep");
-    else
-        read_operation(template, 0, value);
-    template->depth--;
-}
-
-enum ending { AT_THE_END, AT_END, AT_ELSE };
-
-static enum ending run_blocks(struct template *template, bool active);
-
-/* How a block ended, after its last tag. */
-static void close_block(struct template *template, enum ending ending)
-{
-    if (ending != AT_END)
-        set_fault(template, ending == AT_ELSE ? "'else' without 'if'" : "missing 'end'");
-}
-
-/* Skips a block, from its first tag on. */
-static void pass_block(struct template *template)
-{
-    pass_to(template, "%}");
-    close_block(template, run_blocks(template, false));
-}
-
-static void run_if(struct template *template, bool active)
-{
-    struct template_value condition = {{0}};
-    if (active) {
-        evaluate(template, &condition);
-        expect(template, "%}");
-    } else {
-        pass_to(template, "%}");
-    }
-    const bool is = active && is_true(&condition);
-    enum ending ending = run_blocks(template, is);
-    if (ending == AT_ELSE)
-        ending = run_blocks(template, active && !is);
-    close_block(template, ending);
-}
-
-/* The selected items of a loop. */
-struct items {
-    unsigned short at[ITEMS_MOST];
-    unsigned count;
-};
-
-static void find_items(struct template *template, enum template_loop loop, unsigned most,
-                       struct items *items)
-{
-    struct template_value is = {"1"};
-    const bool chosen = accept(template, "if");
-    const char *condition = template->at;
-    bool over = false;
-    items->count = 0;
-    for (unsigned n = 0; n < most && !over && !failed(template); n++) {
-        if (!template_loop_enter(&template->scope, loop, n, &over))
-            continue;
-        template->at = condition;
-        if (chosen)
-            evaluate(template, &is);
-        if (is_true(&is) && items->count == ITEMS_MOST)
-            set_fault(template, "a loop of more than %d", ITEMS_MOST);
-        else if (is_true(&is))
-            items->at[items->count++] = (unsigned short) n;
-    }
-    if (items->count == 0 && !failed(template)) {
-        template->at = condition;
-        pass_to(template, "%}");
-    } else {
-        expect(template, "%}");
-    }
-}
-
-/* {% for row if … %}, {% for n to … %} */
-static void run_for(struct template *template)
-{
-    const struct template_scope around = template->scope;
-    struct template_value bound;
-    char name[NAME_MOST] = "";
-    enum template_loop loop;
-    unsigned most = (unsigned) -1;
-    struct items items;
-    if (!read_name(template, name) || !template_loop_find(name, &loop)) {
-        set_fault(
-            template,
-            "unknown loop '%s'; expected unit, group, row, input, coil, connection, dashboard or n",
-            name);
-        return;
-    }
-    if (loop == LOOP_NUMBERS) {
-        expect(template, "to");
-        evaluate(template, &bound);
-        const long number = to_number(template, &bound);
-        most = number < 0 ? 0 : number > ITEMS_MOST ? ITEMS_MOST + 1 : (unsigned) number;
-    }
-    find_items(template, loop, most, &items);
-    const char *body = template->at;
-    enum ending ending = items.count == 0 ? run_blocks(template, false) : AT_END;
-    for (unsigned i = 0; i < items.count && !failed(template); i++) {
-        bool over;
-        template->at = body;
-        template_loop_enter(&template->scope, loop, items.at[i], &over);
-        template->scope.first = i == 0;
-        template->scope.last = i + 1 == items.count;
-        ending = run_blocks(template, true);
-    }
-    template->scope = around;
-    close_block(template, ending);
-}
-
-static void run_set(struct template *template)
-{
-    char name[NAME_MOST] = "";
-    struct template_value value;
-    if (!read_name(template, name))
-        set_fault(template, "expected a name, found '%.12s'", template->at);
-    expect(template, "=");
-    evaluate(template, &value);
-    expect(template, "%}");
-    struct template_value *set = find_set(template, name);
-    if (!set && template->set_count < SETS_MOST) {
-        strcpy(template->sets[template->set_count].name, name);
-        set = &template->sets[template->set_count++].value;
-    }
-    if (set)
-        *set = value;
-    else
-        set_fault(template, "more than %d names are set", SETS_MOST);
-}
-
-/* Collects the output of the block as a JSON text. */
-static void run_json(struct template *template)
-{
-    FILE *out = template->out;
-    char *text = NULL;
-    size_t size = 0;
-    expect(template, "%}");
-    template->at += *template->at == '\n';
-    template->out = open_memstream(&text, &size);
-    if (!template->out) {
-        template->out = out;
-        set_fault(template, "out of memory");
-        return;
-    }
-    close_block(template, run_blocks(template, true));
-    fclose(template->out);
-    template->out = out;
-    json_t *string = json_stringn(text, size);
-    if (string)
-        json_dumpf(string, out, JSON_ENCODE_ANY);
-    else
-        set_fault(template, "this text is not UTF-8");
-    json_decref(string);
-    free(text);
-}
-
-static void run_tag(struct template *template, bool active)
-{
-    if (accept(template, "if"))
-        run_if(template, active);
-    else if (accept(template, "for"))
-        active ? run_for(template) : pass_block(template);
-    else if (accept(template, "json"))
-        active ? run_json(template) : pass_block(template);
-    else if (accept(template, "set"))
-        active ? run_set(template) : pass_to(template, "%}");
-    else
-        set_fault(template, "expected for, if, else, end, set or json, found '%.12s'",
-                  template->at);
-}
-
-static void run_value(struct template *template, bool active)
-{
-    struct template_value value;
-    if (!active) {
-        pass_to(template, "}}");
-        return;
-    }
-    evaluate(template, &value);
-    expect(template, "}}");
-    if (!failed(template))
-        fputs(value.text, template->out);
-}
-
-/* Interprets up to the end of the block or of the template. */
-static enum ending run_blocks(struct template *template, bool active)
-{
-    enum ending ending = AT_THE_END;
-    if (++template->depth > DEPTH_MOST)
-        set_fault(template, "too many nested blocks");
-    while (*template->at && !failed(template)) {
-        if (strncmp(template->at, "{{", 2) == 0) {
-            template->at += 2;
-            run_value(template, active);
-        } else if (strncmp(template->at, "{#", 2) == 0) {
-            const char *end = strstr(template->at, "#}");
-            if (!end)
-                set_fault(template, "expected '#}'");
-            template->at = end ? end + 2 : template->at;
-        } else if (strncmp(template->at, "{%", 2) != 0) {
-            if (active && !template->silent[template->at - template->text])
-                fputc(*template->at, template->out);
-            template->at++;
-        } else {
-            template->at += 2;
-            ending = accept(template, "end")    ? AT_END
-                     : accept(template, "else") ? AT_ELSE
-                                                : AT_THE_END;
-            if (ending != AT_THE_END) {
-                expect(template, "%}");
-                break;
-            }
-            run_tag(template, active);
-        }
-    }
-    template->depth--;
-    return ending;
-}
-
-/* The end of a tag or comment that begins here; NULL: none begins. */
-static const char *end_of_tag(const char *at)
-{
-    const char *closing = strncmp(at, "{%", 2) == 0   ? "%}"
-                          : strncmp(at, "{#", 2) == 0 ? "#}"
-                                                      : NULL;
-    const char *end = closing ? strstr(at, closing) : NULL;
-    return end ? end + 2 : NULL;
-}
-
-/* The end of a line that contains only tags or comments; NULL: another kind of line. */
+/* The end of a line that contains only tags or comments, which is not printed; NULL: another kind of line. */
 static const char *end_of_tag_line(const char *line)
 {
-    bool has_tags = false;
-    for (const char *at = line, *end;; at = end) {
-        at += strspn(at, " \t");
-        if (!*at || *at == '\n')
-            return has_tags ? at : NULL;
-        end = end_of_tag(at);
-        if (!end)
+    for (const char *at = line;;) {
+        const char *begin = at + strspn(at, " \t"), *closing = closing_of(begin), *end;
+        if (!*begin || *begin == '\n')
+            return at > line ? begin + (*begin == '\n') : NULL;
+        if (!closing || begin[1] == '{' || !(end = strstr(begin, closing)))
             return NULL;
-        has_tags = true;
+        at = end + 2;
     }
 }
 
-/* Marks the characters of such lines, which are not printed: neither blanks nor the line end. */
-static void silence_tag_lines(const char *text, bool *silent)
+/* Translates a template, which is changed. */
+static bool translate(char *text, FILE *lua, struct template_fault *fault)
 {
-    for (const char *line = text; *line;) {
-        const char *end = end_of_tag_line(line), *next = strchrnul(end ? end : line, '\n');
-        next += *next == '\n';
-        if (end)
-            memset(silent + (line - text), true, (size_t) (next - line));
-        line = next;
+    const char *silent_to = text, *reason = NULL;
+    fputs(before, lua);
+    fault->line = 1;
+    for (char *at = text, *end; *at; at = end) {
+        const char *closing = closing_of(at), *tags_to = NULL;
+        if (at == text || at[-1] == '\n')
+            tags_to = end_of_tag_line(at);
+        silent_to = tags_to ? tags_to : silent_to;
+        if (!closing) {
+            end = at + 1 + (*at == '\n' ? 0 : strcspn(at + 1, "{\n"));
+            end += *at != '\n' && *end == '\n';
+            if (at >= silent_to)
+                put_text(lua, at, (size_t) (end - at));
+            else if (end[-1] == '\n')
+                fputc('\n', lua);
+            fault->line += end[-1] == '\n';
+            continue;
+        }
+        const char kind = at[1];
+        end = kind == '#' ? strstr(at + 2, closing) : find(at + 2, closing);
+        if (!end) {
+            snprintf(fault->reason, sizeof fault->reason, "expected '%s'", closing);
+            return false;
+        }
+        *end = '\0';
+        unsigned lines = 0;
+        for (char *c = at; (c = strchr(c, '\n')) != NULL; lines++)
+            *c = ' ';
+        if (kind == '{')
+            fprintf(lua, " put(%s);", at + 2);
+        else if (kind == '%')
+            reason = put_tag(lua, at + 2);
+        if (reason) {
+            snprintf(fault->reason, sizeof fault->reason, "%s", reason);
+            return false;
+        }
+        fault->line += lines;
+        while (lines-- > 0)
+            fputc('\n', lua);
+        end += 2;
     }
+    fputs(behind, lua);
+    return true;
+}
+
+/* ---- what a template can ask for; each sets members of the table at the top ---- */
+
+static void set_text(lua_State *lua, const char *name, const char *text)
+{
+    lua_pushstring(lua, text ? text : "");
+    lua_setfield(lua, -2, name);
+}
+
+static void set_number(lua_State *lua, const char *name, lua_Integer number)
+{
+    lua_pushinteger(lua, number);
+    lua_setfield(lua, -2, name);
+}
+
+static void set_flag(lua_State *lua, const char *name, bool is)
+{
+    lua_pushboolean(lua, is);
+    lua_setfield(lua, -2, name);
+}
+
+static void set_unit(lua_State *lua, const struct map_settings *settings, unsigned at)
+{
+    const struct map_unit *unit = &settings->clients->units[at];
+    set_text(lua, "name", unit->name);
+    set_text(lua, "title", unit->title);
+    set_number(lua, "id", unit->unit);
+    set_number(lua, "cells", unit->cells);
+    set_number(lua, "sensors", unit->sensors);
+}
+
+static void set_group(lua_State *lua, const struct map_settings *settings, unsigned at)
+{
+    const struct map_group *group = &map_groups[at];
+    bool has_arrays = false;
+    for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
+        has_arrays |= map_group_has(group, row) && row->count > 1;
+    set_text(lua, "title", group->title);
+    set_text(lua, "text", group->text);
+    set_number(lua, "offset", group->offset);
+    set_number(lua, "size", group->size);
+    set_number(lua, "poll_s", group->poll_s);
+    set_flag(lua, "has_arrays", has_arrays);
+}
+
+static void set_row(lua_State *lua, const struct map_settings *settings, unsigned at)
+{
+    static const char *const blocks[] = {
+        [COMPATIBILITY] = "compatibility", [EXTENDED] = "extended"};
+    const struct map_row *row = &map_rows[at];
+    const bool of_pack = row->source == OF_PACK,
+               shown = row->source == OF_STATE && row->id == SHOWN_TEMP_AVG;
+    const char *unit = shown && settings->fahrenheit ? "°F" : row->unit;
+    const lua_Integer pattern = (lua_Integer) map_types[row->type].unknown;
+    set_text(lua, "name", row->name);
+    set_text(lua, "meaning", row->meaning);
+    set_text(lua, "block",
+             row->offset >= MAP_SETTINGS_OFFSET ? "settings" : blocks[map_row_block(row)]);
+    set_text(lua, "of", of_pack ? "pack" : row->source == OF_BANK ? "bank" : "gateway");
+    set_text(lua, "unit", unit);
+    set_text(lua, "type", map_types[row->type].name);
+    set_text(lua, "access", map_row_access(settings, row));
+    set_text(lua, "device_class", meaning_device_class(row->name, unit));
+    set_text(lua, "state_class", meaning_state_class(unit, row->type == REG_U32));
+    /* The member of a unit that says how many elements it has. */
+    set_text(lua, "elements",
+             !of_pack || row->count == 1 ? ""
+             : row->id == CELL_MV        ? "cells"
+             : row->id == TEMP_C         ? "sensors"
+                                         : "");
+    set_number(lua, "offset", row->offset);
+    set_number(lua, "count", row->count);
+    set_number(lua, "registers", map_types[row->type].registers);
+    lua_pushnumber(lua, row->scale);
+    lua_setfield(lua, -2, "scale");
+    set_number(lua, "decimals",
+               pack_value_info(of_pack ? (enum pack_value) row->id : TEMP_C)->decimals);
+    set_flag(lua, "high_first", map_row_high_first(settings, row));
+    if (row->type == REG_FLOAT32 || row->type == REG_STRING)
+        set_text(lua, "unknown", "");
+    else
+        set_number(lua, "unknown", row->type == REG_S16 ? pattern - 0x10000 : pattern);
+}
+
+static void set_bit(lua_State *lua, const struct map_settings *settings, const struct map_bit *bit)
+{
+    static const char *const owners[] = {
+        [BIT_OF_ALARM] = "alarm", [BIT_OF_PACK] = "pack", [BIT_OF_STATE] = "state"};
+    set_text(lua, "name", bit->name);
+    set_text(lua, "of", owners[bit->source]);
+    set_text(lua, "access", map_access(settings, bit->class));
+    set_text(lua, "meaning", bit->meaning);
+    set_number(lua, "number", bit->number);
+}
+
+static void set_input(lua_State *lua, const struct map_settings *settings, unsigned at)
+{
+    set_bit(lua, settings, &map_inputs[at]);
+}
+
+static void set_coil(lua_State *lua, const struct map_settings *settings, unsigned at)
+{
+    set_bit(lua, settings, &map_coils[at]);
+}
+
+static void set_dashboard(lua_State *lua, const struct map_settings *settings, unsigned at)
+{
+    const struct map_mqtt *mqtt = &settings->clients->mqtts[at];
+    set_text(lua, "name", mqtt->name);
+    set_text(lua, "host", mqtt->host);
+    set_text(lua, "user", mqtt->user);
+    set_text(lua, "password", mqtt->password);
+    set_text(lua, "topic", mqtt->topic);
+    set_text(lua, "pack", mqtt->pack);
+    set_number(lua, "number", mqtt->dashboard + 1);
+    set_number(lua, "connection", mqtt->connection + 1);
+    set_number(lua, "port", mqtt->port);
+    set_number(lua, "cells", mqtt->cells);
+    set_flag(lua, "has_password", mqtt->password != NULL);
+    set_flag(lua, "tls", mqtt->tls);
+    set_flag(lua, "switching", mqtt->switching);
+}
+
+static void set_gateway(lua_State *lua, const struct job *job)
+{
+    const struct map_settings *settings = job->settings;
+    set_text(lua, "host", settings->clients->host);
+    set_text(lua, "format", job->format);
+    set_number(lua, "port", settings->clients->port);
+    set_number(lua, "version", MAP_VERSION);
+    set_number(lua, "base", settings->base);
+    set_number(lua, "inputs", MAP_INPUTS);
+    set_flag(lua, "example", job->example);
+    set_flag(lua, "writable", settings->writable);
+    set_flag(lua, "high_first", settings->big_floats);
+    if (map_has_copy(settings))
+        set_number(lua, "also_at", settings->also_at);
+    else
+        set_text(lua, "also_at", "");
+}
+
+static void set_lists(lua_State *lua, const struct map_settings *settings)
+{
+    const struct {
+        const char *name;
+        unsigned count;
+        void (*set)(lua_State *lua, const struct map_settings *settings, unsigned at);
+    } lists[] = {{"unit", settings->clients->count, set_unit},
+                 {"group", map_group_count, set_group},
+                 {"row", map_row_count, set_row},
+                 {"input", map_input_count, set_input},
+                 {"coil", map_coil_count, set_coil},
+                 {"dashboard", settings->clients->mqtt_count, set_dashboard}};
+    for (size_t i = 0; i < COUNT(lists); i++) {
+        lua_newtable(lua);
+        for (unsigned at = 0; at < lists[i].count; at++) {
+            lua_newtable(lua);
+            lists[i].set(lua, settings, at);
+            lua_rawseti(lua, -2, at + 1);
+        }
+        lua_setfield(lua, -2, lists[i].name);
+    }
+}
+
+/* ---- running it ---- */
+
+/* A text in quotes; nil: not UTF-8. */
+static int quote(lua_State *lua)
+{
+    size_t size;
+    const char *bytes = luaL_checklstring(lua, 1, &size);
+    json_t *text = json_stringn(bytes, size);
+    char *quoted = text ? json_dumps(text, JSON_ENCODE_ANY) : NULL;
+    lua_pushstring(lua, quoted);
+    free(quoted);
+    json_decref(text);
+    return 1;
+}
+
+/* Called with the message of a mistake: notes the line of the template that led there. */
+static int note_line(lua_State *lua)
+{
+    struct job *job = lua_touserdata(lua, lua_upvalueindex(1));
+    lua_Debug at;
+    for (int level = 0; lua_getstack(lua, level, &at) && job->fault->line == 0; level++) {
+        lua_getinfo(lua, "Sl", &at);
+        if (strcmp(at.source, "=template") == 0)
+            job->fault->line = (unsigned) at.currentline;
+    }
+    return 1;
+}
+
+static void stop(lua_State *lua, lua_Debug *at)
+{
+    luaL_error(lua, "it does not end");
+}
+
+static void load(lua_State *lua, const char *text, size_t size, const char *name)
+{
+    if (luaL_loadbufferx(lua, text, size, name, "t") != LUA_OK)
+        lua_error(lua);
+}
+
+static int run(lua_State *lua)
+{
+    const struct job *job = lua_touserdata(lua, 1);
+    lua_sethook(lua, stop, LUA_MASKCOUNT, STEPS_MOST);
+    luaL_requiref(lua, LUA_GNAME, luaopen_base, 1);
+    luaL_requiref(lua, LUA_TABLIBNAME, luaopen_table, 1);
+    luaL_requiref(lua, LUA_STRLIBNAME, luaopen_string, 1);
+    load(lua, template_lua, strlen(template_lua), "=template.lua");
+    lua_newtable(lua);
+    set_gateway(lua, job);
+    lua_newtable(lua);
+    set_lists(lua, job->settings);
+    lua_pushcfunction(lua, quote);
+    lua_call(lua, 3, 1);
+    load(lua, job->lua, job->size, "=template");
+    lua_insert(lua, -2);
+    lua_setupvalue(lua, -2, 1); /* its names are those of the environment alone */
+    lua_call(lua, 0, 1);
+    return 1;
+}
+
+/* Takes the place, "template:12: ", off a message; of a mistake in the form of the template that is its only line. */
+static void take_message(const char *message, struct template_fault *fault)
+{
+    static const char place[] = "template";
+    char *rest;
+    if (strncmp(message, place, strlen(place)) == 0 && (message = strchr(message, ':'))) {
+        const unsigned line = (unsigned) strtoul(message + 1, &rest, 10);
+        fault->line = fault->line ? fault->line : line;
+        message = rest + strspn(rest, ": ");
+    }
+    fault->line = fault->line ? fault->line : 1;
+    snprintf(fault->reason, sizeof fault->reason, "%s", message);
 }
 
 bool template_print(const char *text, const char *format, const struct map_settings *settings,
@@ -614,26 +433,36 @@ bool template_print(const char *text, const char *format, const struct map_setti
         .name = "Battery", .title = "Battery", .unit = 1, .cells = 16, .sensors = 4};
     static const struct map_clients example = {
         .host = "192.0.2.1", .port = 502, .units = &unit, .count = 1};
-    *fault = (struct template_fault){0};
-    bool *silent = calloc(strlen(text) + 1, sizeof *silent);
-    struct template template = {
-        .text = text,
-        .at = text,
-        .silent = silent,
-        .scope = {.settings = settings,
-                  .clients = settings->clients ? settings->clients : &example,
-                  .format = format},
-        .out = out,
-        .fault = fault,
-    };
-    if (silent)
-        silence_tag_lines(text, silent);
-    if (!silent)
-        set_fault(&template, "out of memory");
-    else if (run_blocks(&template, true) != AT_THE_END)
-        set_fault(&template, "'end' or 'else' without a block");
-    free(silent);
-    return fault->line == 0;
+    struct map_settings usual = *settings;
+    struct job job = {
+        .settings = &usual, .format = format, .example = !settings->clients, .fault = fault};
+    char *copy = strdup(text);
+    FILE *translated = open_memstream(&job.lua, &job.size);
+    lua_State *lua = luaL_newstate();
+    bool good = false;
+    *fault = (struct template_fault){.line = 1, .reason = "out of memory"};
+    usual.clients = settings->clients ? settings->clients : &example;
+    if (copy && translated && lua)
+        good = translate(copy, translated, fault);
+    if (translated && fclose(translated) != 0)
+        good = false;
+    if (good) {
+        fault->line = 0;
+        lua_pushlightuserdata(lua, &job);
+        lua_pushcclosure(lua, note_line, 1);
+        lua_pushcfunction(lua, run);
+        lua_pushlightuserdata(lua, &job);
+        good = lua_pcall(lua, 1, 1, 1) == LUA_OK;
+        if (good)
+            fputs(lua_tostring(lua, -1), out);
+        else
+            take_message(lua_tostring(lua, -1), fault);
+    }
+    if (lua)
+        lua_close(lua);
+    free(job.lua);
+    free(copy);
+    return good;
 }
 
 bool map_print(const struct map_settings *settings, const char *format, FILE *out)

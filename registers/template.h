@@ -22,3 +22,4 @@ struct template_file {
     const char *name, *text;
 };
 extern const struct template_file template_files[];
+extern const char template_lua[];

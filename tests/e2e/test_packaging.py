@@ -228,7 +228,7 @@ def udev_rules_are_well_formed():
 
 # ---- the Debian packages ----
 
-LIBRARIES = {"packgate": {"libmodbus5", "libserialport0", "libev4", "libinih1", "libjansson4", "libc6"},
+LIBRARIES = {"packgate": {"libmodbus5", "libserialport0", "libev4", "libinih1", "libjansson4", "liblua5.4-0", "libc6"},
              "packgate-outlets": {"packgate", "libmosquitto1", "libmicrohttpd12", "libsqlite3-0", "libcurl4", "libjansson4"}}
 ALONE = {}
 

@@ -305,17 +305,6 @@ static size_t tell_status(const struct pack *told, uint8_t *data)
     return size;
 }
 
-static void write_reply(const uint8_t *asked, size_t data, bool combined, struct bms_output *out)
-{
-    out->size = put_frame(out->bytes, asked[2] == WRITE ? PASSWORD_TAKEN : asked[2] + ANSWER,
-                          le16(asked + 3), (uint8_t) data, data);
-    if (combined) {
-        memcpy(out->bytes + out->size - END_SIZE, segment, SEGMENT_SIZE);
-        memcpy(out->bytes + out->size + SEGMENT_SIZE - END_SIZE, end, END_SIZE);
-        out->size += SEGMENT_SIZE;
-    }
-}
-
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
@@ -325,30 +314,40 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     struct pack told = *pack;
     pack_derive(&told);
     struct memory *memory = bms_memory(bms);
+    const uint8_t function = bytes[2];
+    const uint16_t reg = le16(bytes + 3);
     uint8_t *data = out->bytes + HEAD;
-    if (bytes[2] == STATUS && le16(bytes + 3) == 0) {
-        write_reply(bytes, tell_status(&told, data), false, out);
-    } else if (bytes[2] == READ && le16(bytes + 3) == IDENTITY && bytes[5] == IDENTITY_SIZE) {
+    size_t count = 2;
+    if (function == STATUS && reg == 0) {
+        count = tell_status(&told, data);
+    } else if (function == READ && reg == IDENTITY && bytes[5] == IDENTITY_SIZE) {
+        count = IDENTITY_SIZE;
         memset(data, 0, IDENTITY_SIZE);
         memcpy(data, told.text[MODEL], strnlen(told.text[MODEL], 16));
         memcpy(data + 16, told.text[FIRMWARE], strnlen(told.text[FIRMWARE], 16));
-        write_reply(bytes, IDENTITY_SIZE, true, out);
-    } else if (bytes[2] == COMMAND) {
+    } else if (function == COMMAND) {
         /* Restart, power-down and other commands are not emulated. */
         unsigned result = memory->permitted ? 2 : NO_PERMISSION;
         for (unsigned i = 0; i < 2 * COUNT(switch_codes); i++)
-            if (memory->permitted && le16(bytes + 3) == switch_codes[i / 2][i % 2]) {
+            if (memory->permitted && reg == switch_codes[i / 2][i % 2]) {
                 pack_set(pack, i / 2 == BMS_CHARGE_MOS ? CHARGE_MOS : DISCHARGE_MOS, i % 2);
                 result = DONE;
             }
-        put_le16(out->bytes + HEAD, result);
-        write_reply(bytes, 2, false, out);
-    } else if (bytes[2] == WRITE && le16(bytes + 3) == PASSWORD && bytes[5] == BMS_PASSWORD) {
+        put_le16(data, result);
+    } else if (function == WRITE && reg == PASSWORD && bytes[5] == BMS_PASSWORD) {
         /* Without a configured password the board has its default one. */
         const char *own = bms->options.password[0] ? bms->options.password : "12345678";
         memory->permitted = memcmp(bytes + HEAD, own, BMS_PASSWORD) == 0;
         put_le16(data, 5);
-        write_reply(bytes, 2, true, out);
+    } else {
+        return span.size;
+    }
+    out->size = put_frame(out->bytes, function == WRITE ? PASSWORD_TAKEN : function + ANSWER, reg,
+                          (uint8_t) count, count);
+    if (function == READ || function == WRITE) { /* a second segment */
+        memcpy(out->bytes + out->size - END_SIZE, segment, SEGMENT_SIZE);
+        memcpy(out->bytes + out->size + SEGMENT_SIZE - END_SIZE, end, END_SIZE);
+        out->size += SEGMENT_SIZE;
     }
     return span.size;
 }

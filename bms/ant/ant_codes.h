@@ -21,8 +21,7 @@ static inline void ant_set_temp(struct pack *pack, enum pack_value id, int celsi
         pack_set(pack, id, celsius);
 }
 
-/** Sets current and power; the board's current is positive when it discharges. Some boards leave
- * the power at 0. */
+/** Sets current and power, of which positive ones discharge. Some boards leave the power at 0. */
 static inline void ant_set_current(const struct bms *bms, struct pack *pack, int tenths_a,
                                    int watts)
 {

@@ -30,10 +30,10 @@ enum { PASSWORD_FIRST = 0xF1, PASSWORD_LAST = 0xF4 };
 static const uint8_t header[4] = {0xAA, 0x55, 0xAA, 0xFF};
 
 struct memory {
-    bool papers_form;                    /* the form of the request in the maker's paper */
-    bool awaited;                        /* requested, and not answered since */
-    bool answered;                       /* the form in use was answered */
-    uint8_t charge_code, discharge_code; /* of the emulator: as last commanded; 0: not commanded */
+    bool papers_form;   /* the form of the request in the maker's paper */
+    bool awaited;       /* requested, and not answered since */
+    bool answered;      /* the form in use was answered */
+    uint8_t ordered[2]; /* of the emulator: discharge, charge; 1 off, 2 on, 0: no order */
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
@@ -246,18 +246,13 @@ static void tell_status(const struct pack *told, struct bms_output *out)
 /* A write takes effect with the apply frame. */
 static void take_write(struct memory *memory, const uint8_t *bytes, struct pack *pack)
 {
-    uint8_t wanted = be16(bytes + 3) == 1 ? 2 : 1;
-    if (bytes[2] == CHARGE_SWITCH)
-        memory->charge_code = wanted;
-    if (bytes[2] == DISCHARGE_SWITCH)
-        memory->discharge_code = wanted;
-    if (bytes[2] != APPLY)
-        return;
-    if (memory->charge_code)
-        pack_set(pack, CHARGE_MOS, memory->charge_code == 2);
-    if (memory->discharge_code)
-        pack_set(pack, DISCHARGE_MOS, memory->discharge_code == 2);
-    memory->charge_code = memory->discharge_code = 0;
+    if (bytes[2] == DISCHARGE_SWITCH || bytes[2] == CHARGE_SWITCH)
+        memory->ordered[bytes[2] - DISCHARGE_SWITCH] = be16(bytes + 3) == 1 ? 2 : 1;
+    for (unsigned i = 0; i < 2 && bytes[2] == APPLY; i++) {
+        if (memory->ordered[i] > 0)
+            pack_set(pack, i == 0 ? DISCHARGE_MOS : CHARGE_MOS, memory->ordered[i] == 2);
+        memory->ordered[i] = 0;
+    }
 }
 
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
@@ -276,8 +271,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     return COMMAND_SIZE;
 }
 
-/* The baud rate in the paper differs from that of known boards. Two polls: one for each form of
- * the request. */
+/* The paper has another baud rate than known boards. A poll for each form of the request. */
 static const struct bms_guess guesses[] = {
     {.address = -1, .polls = 2},
     {.address = -1, .baud = 9600},

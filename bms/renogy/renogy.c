@@ -86,16 +86,9 @@ static enum bms_result check(struct bms *bms, const struct modbus_window *window
     return plausible > 0 ? BMS_DONE : BMS_INVALID;
 }
 
-/* Two bits at `shift`: 1 low, 2 high; for currents, any value but 0 is too high. */
-static unsigned pair_at(uint32_t bits, unsigned shift)
-{
-    return bits >> shift & 3;
-}
-
 static void decode_rest(struct bms *bms, const struct modbus_window *window, struct pack *pack)
 {
-    /* All 0: not reported. The discharge limit is negative. The unit of these currents on the Pro
-     * series is not known. */
+    /* All 0: not reported. The discharge limit is negative; the Pro series' unit is not known. */
     if (modbus_has(window, REG_LIMITS, 4) && modbus_word(window, REG_LIMITS) != 0) {
         pack_set(pack, CHARGE_VOLTAGE_LIMIT_V, modbus_word(window, REG_LIMITS) / 10.0);
         pack_set(pack, DISCHARGE_VOLTAGE_LIMIT_V, modbus_word(window, REG_LIMITS + 1) / 10.0);
@@ -116,10 +109,11 @@ static void decode_rest(struct bms *bms, const struct modbus_window *window, str
     }
     if (modbus_has(window, REG_OTHER_ALARMS, 4)) {
         unsigned status = modbus_word(window, REG_STATUS_1);
+        /* Two bits each: 1 low, 2 high; for currents, any value but 0 is too high. */
         uint32_t other = modbus_long(window, REG_OTHER_ALARMS);
-        pack_alarm_at(pack, MOS_OVER_TEMPERATURE, ALARM_WARNING, pair_at(other, 30) == 2);
-        pack_alarm_at(pack, CHARGE_OVER_CURRENT, ALARM_WARNING, pair_at(other, 20));
-        pack_alarm_at(pack, DISCHARGE_OVER_CURRENT, ALARM_WARNING, pair_at(other, 18));
+        pack_alarm_at(pack, MOS_OVER_TEMPERATURE, ALARM_WARNING, other >> 30 == 2);
+        pack_alarm_at(pack, CHARGE_OVER_CURRENT, ALARM_WARNING, other >> 20 & 3);
+        pack_alarm_at(pack, DISCHARGE_OVER_CURRENT, ALARM_WARNING, other >> 18 & 3);
         if (status != 0) {
             pack_set(pack, CHARGE_MOS, status >> 1 & 1);
             pack_set(pack, DISCHARGE_MOS, status >> 2 & 1);

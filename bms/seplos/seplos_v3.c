@@ -118,8 +118,7 @@ static const struct modbus_alarm alarms[] = {
 };
 // clang-format on
 
-/* The first half begins with the numbers of sensors and cells, the second one with a temperature in
- * 0.1 K. */
+/* The first half begins with the numbers of sensors and cells, the second with a temperature. */
 static bool is_first_half(const struct modbus_window *window, unsigned start)
 {
     return modbus_word(window, start) <= 16 && modbus_word(window, start + 1) <= 48;
@@ -181,8 +180,7 @@ static void finish(struct bms *bms, struct pack *pack)
 
 /* ---- control (section 8) ---- */
 
-/* The neighbouring registers reset, calibrate or power off: the driver writes no others than these.
- */
+/* The neighbouring registers reset, calibrate or power off: only these are written. */
 enum {
     DISCHARGE_SWITCH = 0x1510,
     CHARGE_OFF = 0x1511,
@@ -223,10 +221,9 @@ static int32_t board_word(struct bms *bms, const struct pack *told, unsigned fun
     static const char maker[20] = "XZH-ElecTech Co.,Ltd";
     if (function == MODBUS_COILS) {
         const unsigned byte = (reg - STATE) / 8, bit = (reg - STATE) % 8;
-        if (byte == 6 || byte == 7) {
-            const double mask = pack_known(told, BALANCE_MASK) ? told->value[BALANCE_MASK] : 0;
-            return (int32_t) ((uint64_t) mask >> (8 * (byte - 6) + bit) & 1);
-        }
+        const uint64_t mask = (uint64_t) pack_value_or(told, BALANCE_MASK, 0);
+        if (byte == 6 || byte == 7)
+            return (int32_t) (mask >> (8 * (byte - 6) + bit) & 1);
         if (byte != 8)
             return -1;
         const unsigned state = told->value[CURRENT_A] < 0 ? 0 : told->value[CURRENT_A] > 0 ? 1 : 4;
@@ -249,12 +246,9 @@ static unsigned board_write(struct bms *bms, struct pack *told, unsigned reg, un
 {
     if (reg != DISCHARGE_SWITCH && reg != CHARGE_OFF && reg != CHARGE_ON)
         return MODBUS_BAD_ADDRESS;
-    bool charge = reg != DISCHARGE_SWITCH;
-    bool fits = charge ? value == (reg == CHARGE_ON ? SWITCH_ON : SWITCH_OFF)
-                       : value == SWITCH_ON || value == SWITCH_OFF;
-    if (!fits)
+    if (!(value == SWITCH_ON && reg != CHARGE_OFF) && !(value == SWITCH_OFF && reg != CHARGE_ON))
         return MODBUS_BAD_VALUE;
-    pack_set(told, charge ? CHARGE_MOS : DISCHARGE_MOS, value == SWITCH_ON);
+    pack_set(told, reg == DISCHARGE_SWITCH ? DISCHARGE_MOS : CHARGE_MOS, value == SWITCH_ON);
     return 0;
 }
 

@@ -88,8 +88,7 @@ static uint8_t host_byte(struct bms *bms)
     return bluetooth ? HOST_BLUETOOTH : (uint8_t) (0x3F + bms_address(bms));
 }
 
-/* The board that a host's address byte calls: 0x20 and 0x80 are used by the GPRS module and the app
- * to reach board 1. */
+/* The board that a host's address byte calls: the GPRS module (0x20) and the app (0x80) use board 1. */
 static unsigned board_of(uint8_t host)
 {
     return host >= 0x40 && host <= 0x4F ? host - 0x3Fu : 1;

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* What the protocols of Daly share: fault bits, and the direction of the current. */
 #include "daly_common.h"
 
 #include <math.h>
@@ -87,7 +86,7 @@ void daly_current_settle(struct daly_direction *direction, struct pack *pack, do
         if (counts && abs(direction->learned + polarity) <= SURE)
             direction->learned = (int8_t) (direction->learned + polarity);
     }
-    if (option == BMS_CURRENT_AUTO && direction->learned != DALY_POLARITY_UNKNOWN)
+    if (option == BMS_CURRENT_AUTO && direction->learned != 0)
         polarity = direction->learned > 0 ? DALY_ABOVE_CHARGES : DALY_ABOVE_DISCHARGES;
     pack_set(pack, CURRENT_A, offset_a * polarity + 0.0); /* + 0.0: never minus zero */
 }

@@ -16,11 +16,7 @@ void daly_alarms(struct pack *pack, uint64_t word);
 uint64_t daly_alarm_word(const struct pack *pack);
 
 /* The meaning of a raw current above 30000; also the factor from (raw - 30000) / 10 to our sign. */
-enum daly_polarity {
-    DALY_ABOVE_DISCHARGES = -1,
-    DALY_POLARITY_UNKNOWN = 0,
-    DALY_ABOVE_CHARGES = 1
-};
+enum daly_polarity { DALY_ABOVE_DISCHARGES = -1, DALY_ABOVE_CHARGES = 1 };
 
 /* What the driver's memory holds about the direction; zeroed at first. */
 struct daly_direction {

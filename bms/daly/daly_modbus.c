@@ -31,12 +31,6 @@ struct daly_register {
     uint16_t least, most; /* raw; a unit does not answer others */
 };
 
-struct daly_map {
-    struct modbus_map registers; /* first, as `map` of the driver */
-    uint8_t reply_shift;         /* a board replies with its request address minus this */
-    const struct daly_register *writable;
-};
-
 struct memory {
     struct daly_direction direction; /* of the current */
     bool line_echoes;                /* our own requests come back */
@@ -66,13 +60,6 @@ static const struct bms_step p81_plan[] = {
     {.name = "versions",               .every_s = 3600, .read = {MODBUS_HOLDING, 0x178, 0x4A}},
 };
 // clang-format on
-
-static const struct daly_map *map_of(const struct bms *bms)
-{
-    return (const struct daly_map *) bms->driver->map;
-}
-
-/* ---- the maps ---- */
 
 /* What both dialects have, in different registers. */
 static void decode_common(struct bms *bms, const struct modbus_window *window, unsigned cell_count,
@@ -220,8 +207,7 @@ static void d2_decode_rest(struct bms *bms, const struct modbus_window *window, 
         if (raw > 0 && raw < NO_CURRENT)
             pack_set(pack, SET_CHARGE_CURRENT_A, (NO_CURRENT - raw) / 10.0);
     }
-    /* Firmware without the mask has FFFF or other values here; finish() compares it with the
-     * balancer's state. */
+    /* Firmware without the mask has FFFF or other values here: finish() checks it. */
     if (modbus_has(window, D2_MASK, 2)) {
         uint64_t mask = bits_at(window, D2_MASK, 2);
         pack_set(pack, BALANCE_MASK, mask == 0xFFFFFFFF ? NAN : (double) mask);
@@ -232,8 +218,7 @@ static void d2_decode_rest(struct bms *bms, const struct modbus_window *window, 
         memory->mos_useful |= pack_known(pack, MOS_TEMP_C) || pack_known(pack, BALANCE_MASK);
         memory->mos_useless = !memory->mos_useful;
     }
-    /* Older firmware has 32 characters per version, so its hardware name is where newer firmware
-     * has a date. */
+    /* Older firmware, with 32 characters per version, has its hardware name where newer has a date. */
     if (!modbus_has(window, OLD_HARDWARE, OLD_HARDWARE_COUNT) || pack->text[MODEL][0])
         return;
     pack_set_text(pack, MODEL, window->data + 2 * (OLD_HARDWARE - window->start),
@@ -259,10 +244,7 @@ static int32_t d2_word(struct bms *bms, const struct pack *told, unsigned functi
     return table_word(bms, told, function, reg, d2_told, COUNT(d2_told));
 }
 
-static const struct daly_map d2_map = {
-    .registers = {MODBUS_MAP_VALUES(d2_values), .rest = d2_decode_rest},
-    .writable = d2_writable,
-};
+static const struct modbus_map d2_map = {MODBUS_MAP_VALUES(d2_values), .rest = d2_decode_rest};
 
 /* Dialect 81: the sheet `daly-d2`, section 8. Fault words hold levels of three bits besides single
  * bits, the low byte first. 126-128, among the settings, hold a password, which is masked. Firmware
@@ -411,13 +393,20 @@ static int32_t p81_word(struct bms *bms, const struct pack *told, unsigned funct
     return table_word(bms, told, function, reg, p81_told, COUNT(p81_told));
 }
 
-static const struct daly_map p81_map = {
-    .registers = {MODBUS_MAP_VALUES(p81_values), .rest = p81_decode_rest},
-    .reply_shift = 0x30,
-    .writable = p81_writable,
-};
+static const struct modbus_map p81_map = {MODBUS_MAP_VALUES(p81_values), .rest = p81_decode_rest};
+
+static const struct daly_register *writable(const struct bms *bms)
+{
+    return bms->driver->map == &p81_map ? p81_writable : d2_writable;
+}
 
 /* ---- addresses and frames (sections 1 and 3) ---- */
+
+/* A board replies with its request address minus this. */
+static uint8_t reply_shift(const struct bms *bms)
+{
+    return bms->driver->map == &p81_map ? 0x30 : 0;
+}
 
 /* The board with this address in requests; 0: none. */
 static int board_of(const struct bms *bms, int address)
@@ -429,13 +418,11 @@ static int board_of(const struct bms *bms, int address)
 /* Requests and their echoes: D2 03 00 00 00 3E D7 B9, or with data for function 10. */
 static size_t request_length(const uint8_t *bytes, size_t size)
 {
-    if (bytes[1] == MODBUS_HOLDING || bytes[1] == MODBUS_WRITE)
-        return 8;
-    if (bytes[1] != MODBUS_WRITE_MANY)
-        return 0;
-    if (size < 6)
-        return 8;
-    return be16(bytes + 4) <= MODBUS_READ_MAX ? 8u + 2u * be16(bytes + 4) : 0;
+    if (bytes[1] == MODBUS_WRITE_MANY && size >= 6)
+        return be16(bytes + 4) <= MODBUS_READ_MAX ? 8u + 2u * be16(bytes + 4) : 0;
+    const bool known =
+        bytes[1] == MODBUS_HOLDING || bytes[1] == MODBUS_WRITE || bytes[1] == MODBUS_WRITE_MANY;
+    return known ? 8 : 0;
 }
 
 /* Replies: 51 03 02 FF FF 79 F8, 51 06 01 74 00 A2 45 C5, 51 10 0F 05 AA AA 21 93. */
@@ -458,7 +445,7 @@ static size_t reply_length(const uint8_t *bytes, size_t size)
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    const bool answers = board_of(bms, bytes[0] + map_of(bms)->reply_shift);
+    const bool answers = board_of(bms, bytes[0] + reply_shift(bms));
     const bool asks = board_of(bms, bytes[0]);
     if (!answers && !asks)
         return (struct bms_span){BMS_SKIP, 1};
@@ -505,7 +492,7 @@ static bool build_setting(struct bms *bms, enum pack_value id, double value, uns
                           const struct bms_moment *now, struct bms_request *request)
 {
     struct memory *memory = bms_memory(bms);
-    const struct daly_register *row = map_of(bms)->writable;
+    const struct daly_register *row = writable(bms);
     memory->echo_passed = false;
     for (; row->factor > 0; row++)
         if (row->id == id)
@@ -522,12 +509,11 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     struct bms_request asked = *request;
     if (!board_of(bms, asked.bytes[0]))
         asked.size = 0;
-    asked.bytes[0] = (uint8_t) (asked.bytes[0] - map_of(bms)->reply_shift);
+    asked.bytes[0] = (uint8_t) (asked.bytes[0] - reply_shift(bms));
     const bool repeats = size == request->size && memcmp(frame, request->bytes, size) == 0;
     if (asked.size >= WRITE_SIZE && size == WRITE_SIZE && frame[1] == MODBUS_WRITE &&
         memcmp(frame, asked.bytes, WRITE_SIZE - CRC_SIZE) == 0) {
-        /* The reply to a write repeats it. On a line with an echo, the first of two equal frames is
-         * the echo. */
+        /* The reply to a write repeats it, and so does an echo, which comes first. */
         memory->echo_passed = memory->line_echoes && repeats && !memory->echo_passed;
         return memory->echo_passed ? BMS_FOREIGN : BMS_DONE;
     }
@@ -578,8 +564,7 @@ static void finish(struct bms *bms, struct pack *pack)
         if (pack->value[TEMP_COUNT] <= i)
             pack_unset(pack, (enum pack_value)(TEMP_C + i));
     /* Not every dialect reports which cell is the highest; with all cells known, voltage and number
-     * follow from them. A number without its voltage, whose register a program may not read, is
-     * discarded. */
+     * follow from them. A number whose voltage was not read is discarded. */
     if (pack_known(pack, CELL_MV)) {
         pack_unset(pack, CELL_MAX_MV);
         pack_unset(pack, CELL_MIN_MV);
@@ -594,7 +579,7 @@ static void finish(struct bms *bms, struct pack *pack)
 
 static unsigned board_write(struct bms *bms, struct pack *told, unsigned reg, unsigned value)
 {
-    for (const struct daly_register *row = map_of(bms)->writable; row->factor > 0; row++)
+    for (const struct daly_register *row = writable(bms); row->factor > 0; row++)
         if (row->reg == reg && value >= row->least && value <= row->most) {
             pack_set(told, row->id, (double) value / row->factor);
             return 0;
@@ -620,7 +605,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     if (out->size > 0 && out->bytes[1] & MODBUS_EXCEPTION)
         out->size = 0;
     if (out->size > 0) {
-        out->bytes[0] = (uint8_t) (out->bytes[0] - map_of(bms)->reply_shift);
+        out->bytes[0] = (uint8_t) (out->bytes[0] - reply_shift(bms));
         modbus_put_crc(out->bytes, out->size - CRC_SIZE);
     }
     return used;
@@ -630,7 +615,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
 #define BOTH_DIALECTS(map_, board_)                                                                \
     .check = BMS_CHECK_CRC16, .build = build, .frame = find_frame, .question = find_question,      \
     .decode = decode, .finish = finish, .control = bms_control_by_set, .set = build_setting,       \
-    .emulate = emulate, .map = &(map_).registers, .board = &(board_)
+    .emulate = emulate, .map = &(map_), .board = &(board_)
 
 const struct bms_driver daly_d2_driver = {
     .name = "daly-d2",

@@ -72,8 +72,7 @@ static const struct alarm_bit fault_bits[] = {
 
 /* ---- frames (sections 3 and 4) ---- */
 
-/* Skips the first copy of the request: the vendor's program sends each twice in a row. NULL: not
- * ours. */
+/* Of two copies the second: the vendor's program sends each request twice. NULL: not ours. */
 static const uint8_t *find_request(const struct bms_request *request)
 {
     if (request->size < REQUEST_SIZE || request->size % REQUEST_SIZE != 0)
@@ -268,9 +267,8 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     if (command == PACK_VOLTAGE) {
         /* 0A 0B 02 -> 34 0D | 0F      13.325 V, or cell 11 where ten cells have more in sum */
         uint16_t mv = be16(frame);
-        enum meaning meaning = find_meaning(memory, mv);
-        bool lost_wire = meaning == IN_DOUBT && memory->eleventh == IS_CELL;
-        if (!lost_wire)
+        const enum meaning meaning = find_meaning(memory, mv);
+        if (meaning != IN_DOUBT || memory->eleventh != IS_CELL) /* else a wire is lost */
             memory->eleventh = (uint8_t) meaning;
         if (memory->eleventh == IS_CELL)
             return decode_cell(memory, PACK_VOLTAGE, frame, pack);
@@ -326,8 +324,7 @@ static void finish(struct bms *bms, struct pack *pack)
     bool is_16s = memory->eleventh == IS_CELL, in_doubt = memory->eleventh == IN_DOUBT;
     unsigned count = in_doubt ? 0 : count_cells(memory, pack);
     if (is_16s || in_doubt) {
-        /* Clears values that were read before their meaning was known, or while it is still
-         * open. */
+        /* Clears values that were read while their meaning was not known. */
         for (int id = 0; id < PACK_VALUES; id++)
             if (id < CELL_MV || id >= CELL_MV + MAX_CELLS)
                 pack_unset(pack, (enum pack_value) id);
@@ -355,8 +352,7 @@ static void finish(struct bms *bms, struct pack *pack)
     if (count > 0 && possible <= MOST_CELLS && possible > memory->cells_to_ask &&
         memory->answered == ALL_CELLS && all_known(pack, needed))
         memory->cells_to_ask = (uint8_t) possible;
-    /* Without a second sensor its value is about 0 °C, which is accepted only if two sensors are
-     * configured. */
+    /* Without a second sensor it reads about 0 °C, accepted only if two are configured. */
     const enum pack_value second = TEMP_C + 1;
     if (memory->config_known) {
         unsigned sensors = memory->config & 1 << 6 ? 2 : 1;

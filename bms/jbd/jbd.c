@@ -214,8 +214,7 @@ static void set_cell_count(const struct jbd_memory *memory, struct pack *pack)
         pack_set(pack, CELL_COUNT, said && (said < sent || !sent) ? said : sent);
 }
 
-/* The number of sensors at `at`, followed by as many sensors as the frame has room for. Returns
- * the end. */
+/* At `at`: the number of sensors, and as many as the frame has room for. Returns the end. */
 static size_t decode_temps(const struct reply *reply, size_t at, struct pack *pack)
 {
     size_t room = (reply->size - at - 1) / 2;
@@ -388,8 +387,7 @@ static const struct message {
 // clang-format on
 
 /* Some boards have A5 in place of the register, which no sum covers (section 11); then only the
- * form of the data shows what it is: a word of a cell is never text. Without data it is the echo
- * of a request. */
+ * form of the data shows what it is: a word of a cell is never text. Without data it is an echo. */
 static uint8_t register_of(const struct reply *reply)
 {
     if (reply->reg != JBD_READ || reply->status != STATUS_DONE || reply->size == 0)

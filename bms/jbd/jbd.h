@@ -57,8 +57,7 @@ _Static_assert(sizeof(struct jbd_memory) <= BMS_MEMORY, "a driver's notes must f
 
 extern const struct bms_driver jbd_addressed_driver;
 
-/** Whether byte 1 of a frame is an address. Register, status and length come right before the data in
- * both formats. */
+/** Whether byte 1 of a frame is an address; register, status and length always precede the data. */
 static inline bool jbd_is_addressed(const struct bms *bms)
 {
     return bms->driver == &jbd_addressed_driver;

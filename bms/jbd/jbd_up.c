@@ -104,8 +104,7 @@ static const struct bms_step plan[] = {
     {.name = "serial number", .every_s = 3600},
 };
 
-/* Packs behind the master usually do not answer the second request: it is not repeated before the
- * next connection. */
+/* Packs behind the master rarely answer the second request: it ends until the next connection. */
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     struct memory *memory = bms_memory(bms);
@@ -175,8 +174,7 @@ static void note_switches(struct memory *memory, uint16_t word, bool reason_to_o
     memory->wanted_known |= told;
 }
 
-/* Cells and temperatures, each preceded by their number; the rest is only valid if all of them had
- * room. */
+/* Cells and temperatures, each preceded by their number; the rest is valid if they all had room. */
 static bool decode_lists(const struct reply *reply, struct pack *pack)
 {
     const uint8_t *d = reply->data;

@@ -135,8 +135,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     bool ours = request->size == REQUEST_SIZE && memcmp(request->bytes, header, HEADER_SIZE) == 0;
     uint8_t asked = ours ? request->bytes[COMMAND_AT] : 0;
     if (size == REQUEST_SIZE) {
-        /* An acknowledgement does not contain its command, and also follows reads: only a switch
-         * waits for it. */
+        /* An acknowledgement, which has no command, also follows reads: only a switch waits for it. */
         const bool switching = bms_code_find(switches, COUNT(switches), asked);
         return switching && frame[COMMAND_AT] == ACKNOWLEDGE ? BMS_DONE : BMS_FOREIGN;
     }

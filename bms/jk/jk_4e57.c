@@ -107,8 +107,7 @@ static const struct bms_step plan[STEPS] = {
 };
 
 /* Activates a sleeping board once per silence (section 3). Asks for the protocol version if an
- * unknown code hides it and no earlier reply contained it: the current cannot be decoded without
- * it. */
+ * unknown code hides it and no earlier reply contained it: the current depends on it. */
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     struct memory *memory = bms_memory(bms);
@@ -125,8 +124,7 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    /* 4E 57 also occurs in texts, and other protocols produce lengths such as 27777 (sections 2 and
-     * 8). */
+    /* 4E 57 also occurs in texts, other protocols have lengths such as 27777 (sections 2 and 8). */
     const size_t length = size > 3 ? be16(bytes + LENGTH_AT) : LEAST_LENGTH, whole = length + 2;
     const bool may_start =
         bytes[0] == 0x4E && (size < 2 || bytes[1] == 0x57) && length >= LEAST_LENGTH &&
@@ -156,8 +154,7 @@ static size_t size_of_register(const uint8_t *at, const uint8_t *end)
 }
 
 /* Finds each register's value in a reply; NULL: missing. Section 4: values before an unknown code
- * are valid, those after it are lost, and it is reported with its position. True: read to the
- * end. */
+ * are valid, those after it are lost; it is reported with its position. True: read to the end. */
 static bool find_registers(struct bms *bms, const uint8_t *frame, size_t end,
                            const uint8_t *at[0x100])
 {
@@ -207,8 +204,7 @@ static const struct alarm_bit alarms[] = {
 #define HOT_BITS (1u << HOT_BIT | 1u << 8)
 #define COLD_BIT 9
 
-/* Section 5.3: B9 is meaningless before software 10.10, the number after the last _S of
- * 10.XW_S10.07. */
+/* Section 5.3: B9 is meaningless before software 10.10; 10.XW_S10.07 is 10.07, after the last _S. */
 static bool knows_full_capacity(const uint8_t *version)
 {
     char text[16] = "";
@@ -268,8 +264,7 @@ static void decode_registers(const struct bms *bms, const struct memory *memory,
     if (counter)
         pack_set(pack, TEMP_COUNT, temps);
     if (at[CURRENT] && memory->protocol_known && memory->protocol <= 1) {
-        /* Section 5.1: 1, bit 15 means charging, the rest is the amount; 0, what is below 10000
-         * charges. */
+        /* Section 5.1: 1, bit 15 is charging, the rest the amount; 0, below 10000 charges. */
         const int raw = be16(at[CURRENT]), amount = raw & 0x7FFF;
         bms_set(bms, pack, CURRENT_A,
                 (memory->protocol == 0 ? 10000 - raw
@@ -277,10 +272,16 @@ static void decode_registers(const struct bms *bms, const struct memory *memory,
                                        : -amount) /
                     100.0);
     }
+    /* Section 5.4: the actual state of the MOS; AB and AC are only what was commanded. */
+    const uint16_t state = at[STATE] ? be16(at[STATE]) : 0;
+    const bool charge_mos = state & 1, discharge_mos = state & 2;
+    if (at[STATE]) {
+        pack_set(pack, CHARGE_MOS, charge_mos);
+        pack_set(pack, DISCHARGE_MOS, discharge_mos);
+        pack_set(pack, BALANCING, state >> 2 & 1);
+    }
     if (at[ALARMS]) {
         uint16_t word = be16(at[ALARMS]);
-        bool charge_mos = at[STATE] && at[STATE][1] & 1,
-             discharge_mos = at[STATE] && at[STATE][1] & 2;
         pack_clear_alarms(pack);
         pack_alarm_bits(pack, alarms, COUNT(alarms), word);
         jk_alarm_by_direction(pack, CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE,
@@ -288,14 +289,6 @@ static void decode_registers(const struct bms *bms, const struct memory *memory,
         jk_alarm_by_direction(pack, CHARGE_UNDER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE,
                               ALARM_PROTECTION, word >> COLD_BIT & 1, charge_mos, discharge_mos);
         pack_raw_alarm(pack, word);
-    }
-    if (at[STATE]) {
-        /* Section 5.4: the actual state of the MOS; the switches AB and AC are only what was
-         * commanded. */
-        uint16_t word = be16(at[STATE]);
-        pack_set(pack, CHARGE_MOS, word & 1);
-        pack_set(pack, DISCHARGE_MOS, word >> 1 & 1);
-        pack_set(pack, BALANCING, word >> 2 & 1);
     }
     if (at[CAPACITY] && be32(at[CAPACITY]) != 0)
         pack_set(pack, RATED_AH, be32(at[CAPACITY]));
@@ -336,8 +329,7 @@ static enum bms_result decode_read(struct bms *bms, uint8_t asked, const uint8_t
         return BMS_INVALID;
     if (asked == 0) /* the whole table, also requested as register 0 only */
         memory->read_awaited = memory->woken = false;
-    /* C0 is the last register; if it is missing in a reply that was read to its end, it counts as
-     * 0. */
+    /* C0, the last register, counts as 0 if a reply that was read to its end does not have it. */
     if (at[PROTOCOL] || (complete && vital)) {
         memory->protocol_known = true;
         memory->protocol = at[PROTOCOL] ? *at[PROTOCOL] : 0;

@@ -112,8 +112,7 @@ static bool is_near(double a, double b)
     return fabs(a - b) <= APART_MV;
 }
 
-/* A cell that reads 0 has a broken wire, which is an alarm; how the board computes its mean then
- * is unknown. */
+/* A cell that reads 0 has a broken wire, which is an alarm; what the mean is then is unknown. */
 static bool adds_up(const uint8_t *frame, unsigned count)
 {
     double sum = 0, lowest = INFINITY, highest = 0;

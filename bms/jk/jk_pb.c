@@ -123,15 +123,12 @@ static struct bms_span find_ack(enum jk_type type, const uint8_t *bytes, size_t 
 /* The acknowledgement behind a record; some adapters put a zero byte between them. */
 static struct bms_span find_ack_behind(enum jk_type type, const uint8_t *bytes, size_t size)
 {
-    for (size_t padding = 0; padding <= 1; padding++) {
-        if (size <= padding)
-            return more;
-        struct bms_span ack = find_ack(type, bytes + padding, size - padding);
-        ack.size += padding;
-        if (ack.kind != BMS_SKIP || bytes[0] != 0)
-            return ack;
+    struct bms_span ack = size > 0 ? find_ack(type, bytes, size) : more;
+    if (ack.kind == BMS_SKIP && bytes[0] == 0) {
+        ack = find_ack(type, bytes + 1, size - 1);
+        ack.size++;
     }
-    return skip;
+    return ack;
 }
 
 /* A record and the acknowledgement right behind it are one span, because only the acknowledgement
@@ -199,8 +196,7 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
     return bytes[1] & MODBUS_EXCEPTION ? find_exception(request, bytes, size) : skip;
 }
 
-/* A trigger or another write, with its data; or a read. An acknowledgement repeats only the head
- * of a write. */
+/* A write with its data, or a read. An acknowledgement has only the head of a write. */
 static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes, size_t size,
                                      int *address)
 {
@@ -327,8 +323,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     return memory->acknowledged ? BMS_PARTIAL : BMS_DONE;
 }
 
-/* The about registers are the only ones of which 96 bytes are read; the Bluetooth PIN is among
- * them. */
+/* The about registers, with the Bluetooth PIN, are the only ones of which 96 bytes are read. */
 static void mask(uint8_t *frame, size_t size)
 {
     if (size >= JK_RECORD_SIZE - 1) {

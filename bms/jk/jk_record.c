@@ -299,9 +299,8 @@ static enum bms_result decode_status(const struct bms *bms, struct jk_notes *not
         (is_whole(record) && !is_coherent(record, at, must_guess(notes, record))))
         return BMS_INVALID;
     decode_fields(bms, record, layout, status_fields, COUNT(status_fields), pack);
-    /* The count reaches to the last cell that is present: if one in between has lost its wire,
-     * those behind it keep their numbers. If the mask was not read, every voltage above 0 is a
-     * cell. */
+    /* The count reaches to the last cell that is present: behind a lost wire, cells keep their
+     * numbers. If the mask was not read, every voltage above 0 is a cell. */
     const int64_t mask = get(record, at->mask, U32, ABSENT);
     unsigned last = 0;
     for (unsigned i = 0; i < at->cells; i++) {
@@ -332,8 +331,7 @@ static enum bms_result decode_status(const struct bms *bms, struct jk_notes *not
     const int64_t state = get(record, at->balancing, U8, ABSENT);
     if (state >= 0 && state <= 2)
         pack_set(pack, BALANCING, state != 0);
-    /* Section 10: one firmware sends a constant remaining capacity. If it contradicts the SOC,
-     * the SOC is right. */
+    /* Section 10: one firmware sends a constant remaining capacity: the SOC is right. */
     double full = pack->value[FULL_AH];
     double expected = pack->value[SOC_PERCENT] / 100 * full;
     if (fabs(pack->value[REMAINING_AH] - expected) > 0.2 * full)
@@ -368,8 +366,7 @@ static void decode_version(const struct jk_record *record, size_t at, uint8_t *v
     *version = (uint8_t) number;
 }
 
-/* JK's PC program asks with frames of this form whose data are all zero; an echo of them is no
- * answer. */
+/* JK's PC program asks with frames of this form whose data are all zero: an echo, no answer. */
 static bool is_question(const struct jk_record *record)
 {
     for (size_t at = CELLS; at < JK_RECORD_SIZE - 1; at++)
@@ -378,8 +375,7 @@ static bool is_question(const struct jk_record *record)
     return is_whole(record);
 }
 
-/* Section 7. Boards that send floats have 0 there; merged frames whose sum fits by chance are
- * absurd. */
+/* Section 7. Boards that send floats have 0 there, merged frames whose sum fits anything. */
 static bool limit_fits(const struct jk_record *record)
 {
     const double mv = (double) get(record, CELL_HIGH, U32, 0);

@@ -15,8 +15,7 @@ enum jk_type { JK_SETTINGS = 1, JK_STATUS = 2, JK_ABOUT = 3, JK_LOG = 5 };
 /* Boards with software below 11 use the status layout for 24 cells, later ones that for 32. */
 enum jk_layout { JK_LAYOUT_AUTO, JK_32S, JK_24S };
 
-/* A record or a part of one. Offsets are always those of the 300-byte frame, whose data starts at
- * 6. */
+/* A record or a part of one. Offsets are those of the 300-byte frame, whose data starts at 6. */
 struct jk_record {
     enum jk_type type;
     enum jk_layout layout;
@@ -49,8 +48,7 @@ enum bms_result jk_record_decode(const struct bms *bms, struct jk_notes *notes,
 void jk_alarm_by_direction(struct pack *pack, enum pack_alarm charge, enum pack_alarm discharge,
                            int level, bool active, bool charge_mos, bool discharge_mos);
 
-/** Blanks PIN and password in a record frame and corrects its sum. `first`: how many bytes of its
- * header are missing. */
+/** Blanks PIN and password in a record frame that lacks `first` header bytes; corrects its sum. */
 void jk_record_mask(uint8_t *bytes, size_t first);
 
 /** Writes a record of the pack, as the frame or with the byte order of the registers. JK_LAYOUT_AUTO is

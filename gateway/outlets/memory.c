@@ -17,8 +17,7 @@
 #define GIVES_BACK_PAGES true
 #endif
 
-/* Whether the loader has written into pages mapped read-only. If that cannot be found out, nothing
- * is given back. */
+/* Whether the loader has written into read-only pages, or that cannot be found out. */
 static bool is_patched(const struct dl_phdr_info *object)
 {
     const ElfW(Dyn) *dynamic = NULL;

@@ -509,8 +509,7 @@ int outlet_test(const struct outlet_kind *kind, const char *path)
 static struct outlet *signalled;
 static pid_t gateway;
 
-/* SIGCONT reports the gateway's death, since it reaches a stopped process, too. From other senders
- * it means nothing. */
+/* SIGCONT reports the gateway's death, even to a stopped process. Others may send it, too. */
 static void on_signal(int number)
 {
     if (number == SIGCONT && getppid() == gateway)

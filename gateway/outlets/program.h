@@ -23,8 +23,7 @@ void program_execute(const char *kind, const char **list, const char *who);
  * the one that it cannot be started. NULL with errno. */
 FILE *program_open(const char *kind, const char **list, const char *who, bool errors, pid_t *pid);
 
-/** Puts bytes into a file in memory that programs started by this one inherit. `path` is its name;
- * "": there is none. */
+/** A file in memory, which programs started by this one inherit. `path` "": there is none. */
 void program_put_file(const void *bytes, size_t size, char path[PROGRAM_FILE_SIZE]);
 
 /** Puts the section [KIND NAME] into such a file, which `packgate-outlet-KIND test PATH` tries.

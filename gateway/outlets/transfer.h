@@ -48,8 +48,7 @@ void transfer_init(struct transfer *transfer, struct transfers *transfers, const
                    double limit_s, const struct transfer_tls *tls);
 void transfer_free(struct transfer *transfer);
 
-/** Sets the address. Only the port of the first address, or of a proxy in the environment, can be
- * reached (names.h). */
+/** Sets the address. Only the port of the first one, and of proxies, can be reached (names.h). */
 void transfer_set_url(struct transfer *transfer, const char *address);
 
 void transfer_add_header(struct transfer *transfer, const char *line);
@@ -58,7 +57,6 @@ void transfer_clear_headers(struct transfer *transfer);
 void transfer_start(struct transfer *transfer);
 /** The status of the response; 0: none came. */
 long transfer_status(const struct transfer *transfer);
-/** Whether this is the response of a port for https:// to plain HTTP (nginx, servers in Go). It is
- * not about the request. */
+/** Whether it is the answer of a port for https:// (nginx, Go) to any plain HTTP. */
 bool transfer_is_unencrypted(long status, const char *answer);
 #define TRANSFER_UNENCRYPTED "its port is one for https://"

@@ -16,8 +16,7 @@
 
 enum batch_state { BATCH_EMPTY, BATCH_UNDER_WAY, BATCH_DONE, BATCH_FAILED };
 
-/* A line of the last row that the database has accepted, as a probe; shared by the batches to one
- * database. Zeroed. */
+/* The last line that the database has accepted, to probe it; of all its batches. Zeroed. */
 struct batch_proof {
     char *line; /* NULL: none yet */
 };

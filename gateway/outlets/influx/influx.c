@@ -263,8 +263,7 @@ static void on_live(void *data)
         influx->step < REGRET_S)
         owe_recent_again(influx);
     note_success(influx, now);
-    /* Drops rows that the database has confirmed, and frees the memory of the request: most of the
-     * time nothing is owed. */
+    /* Most of the time nothing is owed: frees confirmed rows, and the memory of the request. */
     const int64_t owed = oldest_owed(influx, influx->current);
     for (unsigned i = 0; i < influx->count; i++) {
         struct influx_pack *pack = &influx->packs[i];
@@ -466,8 +465,7 @@ static void report_influx(void *self, struct pipe_report *report)
     text_add(&text, influx->words);
 }
 
-/* An interval is over. The first one after the start is incomplete: it becomes a gap, of which the
- * history may know more. */
+/* The first interval after the start is incomplete: a gap, of which the history may know more. */
 static void begin_interval(struct influx *influx, int64_t current, double now)
 {
     const bool first = influx->current == 0;

@@ -222,8 +222,7 @@ static void end_mqtt(void *self)
     connection_free(mqtt->connection);
 }
 
-/* Without a state file the id is that of the machine, which may run two gateways: their topics
- * differ. FNV-1a. */
+/* Without a state file two gateways have the id of their host: their topics differ. FNV-1a. */
 static void make_id(struct mqtt *mqtt)
 {
     const struct pipe_config *config = outlet_config(mqtt->outlet);

@@ -153,8 +153,7 @@ unsigned events_look(struct events *events, const struct notify_config *config,
     unsigned count = 0;
     /* The clock was wrong when an event began and was set since: its beginning is moved by as much. */
     const double by = time - now - events->offset;
-    /* While a pack is silent its state is unknown: `hold` restarts with its next values, what was
-     * reported stays reported. */
+    /* After silence `hold` restarts with the next values; what was reported stays reported. */
     const bool anew = seen->fresh && !events->fresh && events->seen;
     if (anew && !isnan(events->full_since))
         events->full_since = now;

@@ -44,8 +44,7 @@ bool request_set(struct request *request, struct transfer *transfer,
                  const struct message *message, const char *gateway, const char *page);
 void request_clear(struct request *request);
 
-/** Interprets the result; `why` has the error, without secrets; for a mail that was sent, the
- * refused addresses. */
+/** Interprets the result. `why`: the error without secrets; of a sent mail, refused addresses. */
 enum outcome request_judge(const struct request *request, const struct transfer *transfer,
                            const struct notify_config *config, const struct secrets *secrets,
                            CURLcode code, const char *words, char *why, size_t size);

@@ -100,8 +100,7 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
         if (present_answers(present, present->pack, now)) {
             bus_send(link, battery->out.bytes, battery->out.size);
             battery->sent = battery->out;
-            /* If another answer of this protocol contains a current limit, the switch in this
-             * one is not reported. */
+            /* A switch is not reported if another answer of this protocol has the limit. */
             const bool *carried = battery->dialect.carried;
             struct pack decoded = battery->told.values;
             if (carried[CHARGE_CURRENT_LIMIT_A])

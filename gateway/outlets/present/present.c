@@ -285,8 +285,7 @@ static void *start_present(struct outlet *outlet)
     return present;
 }
 
-/* Sends a stop to masters whatever the reason of the end. Masters that have had no values yet get
- * no answer. */
+/* Masters get a stop, whatever the reason of the end, unless they have had no values yet. */
 static void stop_present(void *self, bool gone)
 {
     struct present *present = self;

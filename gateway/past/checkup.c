@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Health from the database. */
 #include "checkup.h"
 
 #include "base/alloc.h"

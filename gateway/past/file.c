@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The file of the history as SQLite opens it. */
 #include "file.h"
 
 #include <errno.h>

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Trends that only the history shows. */
 #include "health.h"
 
 #include "base/alloc.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Reads the history. */
 #include "query.h"
 
 #include "file.h"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Rows that may not be in the database yet. */
 #include "recent.h"
 
 #include "base/alloc.h"

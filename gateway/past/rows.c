@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* From poll cycles to rows of history. */
 #include "rows.h"
 
 #include <math.h>

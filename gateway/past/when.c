@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Parses times. */
 #include "when.h"
 
 #include <stdio.h>

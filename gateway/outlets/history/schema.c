@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The tables of the history, put together from the one list of columns. */
 #include "schema.h"
 
 #include "past/file.h"

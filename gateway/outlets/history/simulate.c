@@ -64,7 +64,6 @@ struct past {
     struct made *current;
     time_t now;
     long zone_s; /* the present UTC offset for all days: one with 23 hours would have a step */
-    unsigned waiting;
 };
 
 /* 0 ≤ x < 1, the same for the same numbers. */
@@ -172,7 +171,6 @@ static void keep(void *data, enum history_level level, const struct history_row 
     if (level == LEVEL_RECENT && row->t < past->now - RECENT_KEPT_S)
         return;
     store_row(past->store, past->current->name, level, row);
-    past->waiting++;
 }
 
 static void note(struct past *past, time_t t, const char *kind, const char *name, int level,
@@ -180,12 +178,6 @@ static void note(struct past *past, time_t t, const char *kind, const char *name
 {
     store_event(past->store, &(struct store_event){t, past->current ? past->current->name : NULL,
                                                    kind, name, level, text});
-}
-
-static bool commit(struct past *past)
-{
-    past->waiting = 0;
-    return store_commit(past->store);
 }
 
 /* One moment of all packs. */
@@ -221,7 +213,7 @@ static bool make_moment(struct past *past, time_t t, double step)
                                           .discharged_wh = made->discharged_wh};
         history_add(&made->series, &made->pack, &status, (double) t, keep, past);
     }
-    return past->waiting < COMMIT_ROWS || commit(past);
+    return store_waiting(past->store) < COMMIT_ROWS || store_commit(past->store);
 }
 
 static bool make_past(struct past *past, double days, double minutes)
@@ -251,7 +243,7 @@ static bool make_past(struct past *past, double days, double minutes)
         past->current = &past->packs[i];
         history_flush(&past->current->series, true, keep, past);
     }
-    return commit(past);
+    return store_commit(past->store);
 }
 
 static bool add_pack(struct past *past, const char *text)

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The database of the history. */
 #include "store.h"
 
 #include "past/file.h"

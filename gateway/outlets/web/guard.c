@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Checks requests, and keeps sessions and attempts. */
 #include "guard.h"
 
 #include "base/secret.h"

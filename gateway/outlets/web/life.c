@@ -30,8 +30,6 @@ static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, d
     if (web->past && (published || !fresh))
         past_add(web->past, pack->index, published ? source->values : NULL, &source->status,
                  published ? pack->last.wall : clock_wall());
-    if (changes & ~(unsigned) SOURCE_AGED)
-        stream_changed(web->stream, pack->index);
 }
 
 static bool admit(void *data, const struct sockaddr *peer, bool *is_proxy)
@@ -137,13 +135,6 @@ bool web_is_this_host(const struct web_request *request)
            host_is_own(address_format_host((const struct sockaddr *) &request->http->client, host));
 }
 
-/* The password file. */
-static void log_unusable(void *data, const char *why)
-{
-    if (why[0])
-        log_warn("web: %s", why);
-}
-
 /* NULL: the failure was logged. */
 static char *read_text(const char *path)
 {
@@ -210,8 +201,7 @@ static void *start_web(struct outlet *outlet)
     if (web->config->history[0])
         web->past =
             past_new(outlet_loop(outlet), web->count, web->config->history, web->config->commit_s);
-    web->comparers = workers_new(outlet_loop(outlet), PASSWORD_CHECKS_MAX, PASSWORD_LONGEST_S,
-                                 log_unusable, NULL);
+    web->comparers = workers_new(outlet_loop(outlet), PASSWORD_CHECKS_MAX, PASSWORD_LONGEST_S);
     if (!open_server(web))
         return NULL;
     news_begin(web);

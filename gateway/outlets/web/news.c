@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Events for the page. */
 #include "web.h"
 
 #include "base/clock.h"

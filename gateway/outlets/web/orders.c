@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Logging in, switching, tunnels. */
-
 #include "password.h"
 #include "web.h"
 
@@ -117,6 +115,8 @@ static void on_compared(void *owner, struct worker_result *ended, const void *da
     char text[ADDRESS_TEXT], token[SESSION_TOKEN];
     const struct sockaddr *client = (const struct sockaddr *) &pending->client;
     address_format_host(client, text);
+    if (ended->why[0])
+        log_warn("web: %s", ended->why);
     if (result != PASSWORD_WRONG)
         tries_forgive(&web->tries, client);
     if (result == PASSWORD_RIGHT)
@@ -161,19 +161,17 @@ void orders_login(struct web *web, struct web_request *request)
     if (!body)
         return;
     const char *password = json_string_value(json_object_get(body, "password"));
-    const bool good = password && json_object_size(body) == 1 && strlen(password) < PASSWORD_MAX;
-    if (good)
-        strcpy(check.password, password);
-    json_decref(body);
-    if (!good) {
+    if (!password || json_object_size(body) != 1 || strlen(password) >= PASSWORD_MAX) {
         http_error(request->http, MHD_HTTP_BAD_REQUEST, "expected {\"password\":\"…\"}");
     } else if (workers_busy(web->comparers)) {
         orders_too_many(request->http, 1);
     } else {
+        strcpy(check.password, password);
         worker_start(web->comparers, password_compare, &check, sizeof check, on_compared,
                      orders_hold(web, request));
         tries_begin(&web->tries, client_of(request), now);
     }
+    json_decref(body);
 }
 
 void orders_logout(struct web *web, struct web_request *request)

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The password of the page. */
 #include "password.h"
 
 #include "base/regular.h"

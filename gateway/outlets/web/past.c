@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Past values as JSON and as CSV. */
 #include "past.h"
 
 #include "base/log.h"
@@ -31,12 +30,13 @@ int64_t past_memory_from(struct query *query, const struct query_ask *ask)
     return last == INT64_MIN ? 0 : last + history_levels[level].step;
 }
 
-static void log_unreadable(void *data, const char *why)
+void past_worked(struct past *past, const struct worker_result *result)
 {
-    struct past *past = data;
-    if (why[0] && !past->told)
-        log_warn("web: %s; charts have only values since the start", why);
-    past->told = why[0] != '\0';
+    if (result->status == 0)
+        return;
+    if (result->why[0] && !past->told)
+        log_warn("web: %s; charts have only values since the start", result->why);
+    past->told = result->why[0] != '\0';
 }
 
 /* A commit between two reads would move rows out of what memory adds. */
@@ -239,6 +239,7 @@ static void read_past(void *data, struct worker_result *result)
 static void send_result(void *owner, struct worker_result *result, const void *data)
 {
     struct http_request *request = owner;
+    past_worked(((const struct past_asked *) data)->past, result);
     if (!result->text || result->status != MHD_HTTP_OK) {
         http_error(request, result->text ? result->status : MHD_HTTP_SERVICE_UNAVAILABLE,
                    result->text ? result->text : "the history cannot be read in time");
@@ -311,6 +312,7 @@ struct download {
 static void on_piece(void *owner, struct worker_result *result, const void *data)
 {
     struct download *download = owner;
+    past_worked(download->next.asked.past, result);
     download->job = NULL;
     download->failed = !result->text;
     download->bytes = result->text;
@@ -332,7 +334,6 @@ static ssize_t on_download(void *data, uint64_t position, char *room, size_t mos
     }
     free(download->bytes);
     download->bytes = NULL;
-    download->size = download->taken = 0;
     if (download->failed)
         return MHD_CONTENT_READER_END_WITH_ERROR;
     if (download->next.over)
@@ -387,7 +388,7 @@ struct past *past_new(struct ev_loop *loop, unsigned count, const char *file, do
     past->file = file;
     past->count = count;
     past->recents = alloc_zeroed(count, sizeof *past->recents);
-    past->workers = workers_new(loop, WORKERS_MOST, LONGEST_S, log_unreadable, past);
+    past->workers = workers_new(loop, WORKERS_MOST, LONGEST_S);
     for (unsigned i = 0; i < count; i++)
         recent_init(&past->recents[i], commit_s + OVERLAP_S, false);
     return past;

@@ -16,8 +16,9 @@ struct past;
 /** For `count` packs; the history writes the database at `file` every `commit_s`. */
 struct past *past_new(struct ev_loop *loop, unsigned count, const char *file, double commit_s);
 
-/** The workers that read the history. */
+/** The workers that read the history, and what to call with each result of theirs: it logs whether the file can be read. */
 struct workers *past_workers(struct past *past);
+void past_worked(struct past *past, const struct worker_result *result);
 
 /** A poll cycle of a pack was published at `wall`, or it is silent (`values` NULL). */
 void past_add(struct past *past, unsigned pack, const struct pack *values,

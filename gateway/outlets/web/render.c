@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Packs as JSON. */
 #include "render.h"
 
 #include "base/clock.h"

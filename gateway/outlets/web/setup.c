@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* The gateway as a whole. */
-
 #include "web.h"
 
 #include "packs/json.h"
@@ -105,6 +103,7 @@ static void read_events(void *data, struct worker_result *result)
 static void on_composed(void *request, struct worker_result *result, const void *data)
 {
     const struct asked *asked = data;
+    past_worked(asked->web->past, result);
     compress_json(request, MHD_HTTP_OK,
                   result->text ? result->text : compose(asked, json_copy(asked->web->news)));
     result->text = NULL;
@@ -130,7 +129,6 @@ static void answer_all(struct web *web)
 {
     struct setup *setup = &web->setup;
     struct pending *pending;
-    setup->asking = false;
     while ((pending = TAILQ_FIRST(&setup->waiting))) {
         TAILQ_REMOVE(&setup->waiting, pending, entry);
         if (pending->request.http)
@@ -168,13 +166,13 @@ void setup_ask(struct web *web, struct web_request *request, setup_told *told)
 {
     struct setup *setup = &web->setup;
     const double now = clock_now();
-    const bool is_new = setup->status && !setup->asking && now - setup->told_at < ANSWER_HOLDS_S;
+    const bool asking = !TAILQ_EMPTY(&setup->waiting);
+    const bool is_new = setup->status && !asking && now - setup->told_at < ANSWER_HOLDS_S;
     if (is_new || !outlet_hears(web->outlet, now) ||
-        (!setup->asking && !outlet_ask(web->outlet, "status", on_status, web))) {
+        (!asking && !outlet_ask(web->outlet, "status", on_status, web))) {
         told(web, request, is_new ? setup->status : NULL);
         return;
     }
-    setup->asking = true;
     struct pending *pending = orders_hold(web, request);
     pending->told = told;
     TAILQ_INSERT_TAIL(&setup->waiting, pending, entry);

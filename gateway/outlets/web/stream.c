@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Live values as Server-Sent Events. */
 #include "stream.h"
 
 #include "base/clock.h"
@@ -52,7 +51,7 @@ struct stream {
     ev_timer tick;
     TAILQ_HEAD(, viewer) viewers;
     struct {
-        bool dirty, again; /* may have changed; is sent even if unchanged */
+        bool again; /* is sent even if unchanged */
         struct rendering brief, whole;
     } shown[]; /* by pack */
 };
@@ -180,8 +179,6 @@ static void mark_changes(struct viewer *viewer)
 {
     struct stream *stream = viewer->stream;
     for (unsigned n = 0; n < stream->count; n++) {
-        if (!stream->shown[n].dirty && !stream->shown[n].again)
-            continue;
         const struct rendering *rendering = render(stream, n, viewer->packs[n].detail);
         if (stream->shown[n].again || rendering->version != viewer->packs[n].seen)
             owe_pack(viewer, n);
@@ -216,13 +213,6 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
         else
             hand_out(viewer);
     }
-    for (unsigned n = 0; n < stream->count; n++)
-        stream->shown[n].dirty = false;
-}
-
-void stream_changed(struct stream *stream, unsigned pack)
-{
-    stream->shown[pack].dirty = true;
 }
 
 void stream_event(struct stream *stream, const char *name, const char *data)

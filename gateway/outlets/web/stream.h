@@ -22,8 +22,5 @@ struct stream *stream_new(struct outlet *outlet, const struct render_pack *packs
  * are sent; for the others only those of the overview. */
 void stream_open(struct stream *stream, struct http_request *request, const char *detail);
 
-/** A pack may have changed; changes are sent with the next tick. */
-void stream_changed(struct stream *stream, unsigned pack);
-
 /** Sends an event at once. `data` is JSON in one line. */
 void stream_event(struct stream *stream, const char *name, const char *data);

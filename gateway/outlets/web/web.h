@@ -20,7 +20,6 @@
 struct setup {
     json_t *status, *configuration; /* NULL: none yet */
     double told_at;
-    bool asking;
     TAILQ_HEAD(, pending) waiting;
 };
 

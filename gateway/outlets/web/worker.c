@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* Runs work in child processes. */
 #include "worker.h"
 
 #include "base/child.h"
@@ -27,8 +26,6 @@ struct workers {
     struct ev_loop *loop;
     unsigned most;
     double longest_s;
-    void (*told)(void *data, const char *why);
-    void *data;
     unsigned running;
     TAILQ_HEAD(, job) jobs;
 };
@@ -81,7 +78,6 @@ static void finish_job(struct job *job)
         memcpy(job->data, child->bytes + sizeof sent, job->data_size);
         result = sent;
         result.text = sent.text ? strndup(child->bytes + start, sent.size) : NULL;
-        workers->told(workers->data, sent.why);
     }
     worker_done *done = job->done;
     void *const owner = job->owner, *const data = job->data;
@@ -144,12 +140,10 @@ struct job *worker_start(struct workers *workers, worker_work *work, const void 
     return job;
 }
 
-struct workers *workers_new(struct ev_loop *loop, unsigned most, double longest_s,
-                            void (*told)(void *data, const char *why), void *data)
+struct workers *workers_new(struct ev_loop *loop, unsigned most, double longest_s)
 {
     struct workers *workers = alloc_zeroed(1, sizeof *workers);
-    *workers = (struct workers){
-        .loop = loop, .most = most, .longest_s = longest_s, .told = told, .data = data};
+    *workers = (struct workers){.loop = loop, .most = most, .longest_s = longest_s};
     TAILQ_INIT(&workers->jobs);
     return workers;
 }

@@ -22,9 +22,8 @@ struct worker_result {
 struct workers;
 struct job;
 
-/** At most `most` run at the same time, each for `longest_s`. `told` is called with the `why` of each result. */
-struct workers *workers_new(struct ev_loop *loop, unsigned most, double longest_s,
-                            void (*told)(void *data, const char *why), void *data);
+/** At most `most` run at the same time, each for `longest_s`. */
+struct workers *workers_new(struct ev_loop *loop, unsigned most, double longest_s);
 /** Whether the next job has to wait. */
 bool workers_busy(const struct workers *workers);
 

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-/* An HTTP server on libmicrohttpd that accepts clients itself. */
 #include "http.h"
 
 #include "base/address.h"

@@ -29,7 +29,7 @@ static const char *type_of(enum history_value value)
     return history_is_energy(value) ? "REAL" : "INTEGER";
 }
 
-enum pattern { NAME, MARK, DECLARE, MERGE };
+enum pattern { NAME, MARK, DECLARE, MERGE, VIEW };
 
 /* The columns of a level in the order of the table, behind pack, t and n. */
 static void list_columns(struct text *sql, enum history_level level, unsigned cells,
@@ -37,15 +37,20 @@ static void list_columns(struct text *sql, enum history_level level, unsigned ce
 {
     for (enum history_value v = 0; v < ROW_FIELDS; v++)
         for (int i = 0; i < history_columns(level, v, cells); i++) {
-            char name[HISTORY_NAME_SIZE];
+            char name[HISTORY_NAME_SIZE], title[HISTORY_NAME_SIZE];
+            const struct history_field *field = history_field(v);
             history_column_name(v, i, name);
             if (pattern == MARK)
                 text_add(sql, ", ?");
             else if (pattern == MERGE)
-                text_expand(sql, i > 0 ? merges_of_extremes[i] : merges[history_field(v)->merge],
-                            name);
+                text_expand(sql, i > 0 ? merges_of_extremes[i] : merges[field->merge], name);
             else
-                text_format(sql, pattern == NAME ? ", %s" : ", %s %s", name, type_of(v));
+                text_format(sql, pattern == DECLARE ? ", %s %s" : ", %s", name, type_of(v));
+            if (pattern == VIEW && v < ROW_VALUES)
+                text_format(sql, field->scale > 1 ? " / %.1f AS \"%s\"" : " * %.0f AS \"%s\"",
+                            field->scale, history_value_name(v, i, title));
+            else if (pattern == VIEW && v == ROW_SOC_PEAK)
+                text_format(sql, " / %.1f AS %s", field->scale, field->name);
         }
 }
 
@@ -58,17 +63,7 @@ static bool create_view(sqlite3 *db, enum history_level level, unsigned cells)
     const char *table = history_levels[level].name;
     text_format(&sql, "DROP VIEW IF EXISTS %1$s; CREATE VIEW %1$s AS SELECT p.name", names[level]);
     text_add(&sql, level == LEVEL_DAY ? ", day" : ", datetime(t, 'unixepoch') AS utc, t");
-    for (enum history_value v = 0; v < ROW_FIELDS; v++)
-        for (int i = 0; i < history_columns(level, v, cells); i++) {
-            char column[HISTORY_NAME_SIZE], name[HISTORY_NAME_SIZE];
-            const struct history_field *field = history_field(v);
-            text_format(&sql, ", %s", history_column_name(v, i, column));
-            if (v < ROW_VALUES)
-                text_format(&sql, field->scale > 1 ? " / %.1f AS \"%s\"" : " * %.0f AS \"%s\"",
-                            field->scale, history_value_name(v, i, name));
-            else if (v == ROW_SOC_PEAK)
-                text_format(&sql, " / %.1f AS %s", field->scale, field->name);
-        }
+    list_columns(&sql, level, cells, VIEW);
     text_format(&sql, " FROM %1$s JOIN pack p ON p.id = %1$s.pack", table);
     return file_run(db, room);
 }

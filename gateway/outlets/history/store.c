@@ -15,7 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NAME_MOST 64
 #define PRUNE_STEP 1000
 #define BUSY_MS 2000
 #define WAITING_MOST (64u * 360u) /* rows in memory: an hour of 64 packs */
@@ -26,7 +25,7 @@
 struct waiting_row {
     TAILQ_ENTRY(waiting_row) entry;
     enum history_level level;
-    char pack[NAME_MOST];
+    const char *pack;
     unsigned cells;
     struct history_row row;
 };
@@ -158,10 +157,8 @@ static bool open_file(struct store *store)
     bool damaged;
     if (open_once(store, why, sizeof why, &damaged))
         return true;
-    if (damaged && !set_aside(store))
-        return false;
-    if (damaged && open_once(store, why, sizeof why, &damaged))
-        return true;
+    if (damaged)
+        return set_aside(store) && open_file(store);
     log_store_failure(store, why);
     return false;
 }
@@ -229,10 +226,9 @@ void store_row(struct store *store, const char *pack, enum history_level level,
         store->dropped++;
         return;
     }
-    *waiting = (struct waiting_row){.level = level, .cells = MAX_CELLS, .row = *row};
+    *waiting = (struct waiting_row){.level = level, .pack = pack, .cells = MAX_CELLS, .row = *row};
     while (waiting->cells > 0 && row->mean[ROW_CELL + waiting->cells - 1] == ROW_UNKNOWN)
         waiting->cells--;
-    snprintf(waiting->pack, sizeof waiting->pack, "%s", pack);
     TAILQ_INSERT_TAIL(&store->rows, waiting, entry);
     store->row_count++;
 }

@@ -34,7 +34,7 @@ struct store_event {
 struct store *store_new(const char *path, const int64_t keep_s[LEVEL_DAY]);
 void store_free(struct store *store);
 
-/** Keeps a row or an event until the next commit. If writing fails for an hour, the oldest rows of
+/** Keeps a row or an event until the next commit, of a row the pack's name by reference. If writing fails for an hour, the oldest rows of
  * ten seconds are dropped first. */
 void store_row(struct store *store, const char *pack, enum history_level level,
                const struct history_row *row);

@@ -18,8 +18,7 @@
 struct past {
     const char *file;
     struct recent *recents; /* of each pack */
-    unsigned count;
-    bool told; /* logged that the file cannot be read */
+    bool told;              /* logged that the file cannot be read */
     struct workers *workers;
 };
 
@@ -386,7 +385,6 @@ struct past *past_new(struct ev_loop *loop, unsigned count, const char *file, do
 {
     struct past *past = alloc_zeroed(1, sizeof *past);
     past->file = file;
-    past->count = count;
     past->recents = alloc_zeroed(count, sizeof *past->recents);
     past->workers = workers_new(loop, WORKERS_MOST, LONGEST_S);
     for (unsigned i = 0; i < count; i++)

@@ -131,19 +131,15 @@ static bool is_method(struct web_request *request, const char *method)
                            strcmp(method, "GET") == 0 ? "GET, HEAD" : method);
 }
 
-/* Addresses below that of a pack; the history answers those with `past`. */
+/* Addresses below that of a pack; the history answers those without a function. */
 static const struct {
     const char *path, *method;
     void (*answer)(struct web *web, struct web_request *request, const struct render_pack *pack);
-    void (*past)(struct past_asked *asked);
-    past_work *work;
+    past_work *work; /* of the history; NULL: CSV */
 } pack_routes[] = {
-    {"", "GET", get_pack, NULL, NULL},
-    {"/switch", "POST", orders_switch, NULL, NULL},
-    {"/history", "GET", NULL, past_answer, past_json},
-    {"/history.csv", "GET", NULL, past_answer_csv, NULL},
-    {"/alarms", "GET", NULL, past_answer, past_alarms},
-    {"/health", "GET", NULL, past_answer, past_health},
+    {"", "GET", get_pack, NULL},           {"/switch", "POST", orders_switch, NULL},
+    {"/history", "GET", NULL, past_json},  {"/history.csv", "GET", NULL, NULL},
+    {"/alarms", "GET", NULL, past_alarms}, {"/health", "GET", NULL, past_health},
 };
 
 static void route_pack(struct web *web, struct web_request *request)
@@ -169,7 +165,7 @@ static void route_pack(struct web *web, struct web_request *request)
         else if (!web->past)
             http_error(request->http, MHD_HTTP_NOT_FOUND, "the configuration has no [history]");
         else if (ask_parse(request->http, pack->source.name, asked.wall, &asked.ask))
-            pack_routes[i].past(&asked);
+            (asked.work ? past_answer : past_answer_csv)(&asked);
         return;
     }
     http_error(request->http, MHD_HTTP_NOT_FOUND, "there is nothing at this address");

@@ -44,8 +44,6 @@ struct stream {
     struct outlet *outlet;
     const struct render_pack *packs;
     unsigned count, viewer_count;
-    char beat[64];
-    size_t beat_size;
     uint64_t ticks; /* ticks at which values were rendered */
     unsigned round, opened;
     ev_timer tick;
@@ -193,7 +191,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     const unsigned turns = (stream->viewer_count + TURN_VIEWERS - 1) / TURN_VIEWERS;
     const bool beats = stream->round++ % BEAT_TICKS == 0;
     stream->ticks++;
-    stream->beat_size = compose_beat(stream->beat);
+    char beat[64];
+    const size_t beat_size = compose_beat(beat);
     /* Silent packs are sent with each beat: nothing else reports them. */
     for (unsigned n = 0; n < stream->count; n++)
         stream->shown[n].again = beats && !outlet_fresh(stream->outlet, stream->packs[n].pack, now);
@@ -204,8 +203,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
         mark_changes(viewer);
         if (viewer->number % turns != stream->round % turns)
             continue;
-        const bool good =
-            !viewer->beat_owed || append_bytes(viewer, stream->beat, stream->beat_size);
+        const bool good = !viewer->beat_owed || append_bytes(viewer, beat, beat_size);
         viewer->beat_owed = false;
         write_owed(viewer);
         if (!good || (viewer->size > viewer->at && now - viewer->taken_at > STREAM_STALL_S))

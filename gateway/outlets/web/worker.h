@@ -9,14 +9,12 @@
 
 #include <ev.h>
 
-#define WORKER_WHY 200
-
 /* The result of a child. */
 struct worker_result {
     unsigned status; /* HTTP status; 0: there is no result, as the child failed or was killed */
     char *text;      /* from malloc; the message of an error; NULL: none */
     size_t size;     /* of the text; set by the worker */
-    char why[WORKER_WHY]; /* trouble with the file; empty: none */
+    char why[200];   /* trouble with the file; empty: none */
 };
 
 struct workers;

@@ -31,7 +31,7 @@ struct client {
     int fd;
     enum client_state state;
     double since; /* of the state */
-    bool is_proxy, paused, cut;
+    bool paused, cut;
     double begun_at; /* the request */
     unsigned status;
     struct MHD_Response *response; /* response that waits to be queued */
@@ -278,11 +278,11 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *peer)
         return;
     }
     struct client *client = alloc_zeroed(1, sizeof *client);
-    *client = (struct client){.fd = fd,
-                              .state = CLIENT_READING,
-                              .since = clock_now(),
-                              .is_proxy = is_proxy,
-                              .request = {.http = http, .peer = *peer, .client = *peer}};
+    *client = (struct client){
+        .fd = fd,
+        .state = CLIENT_READING,
+        .since = clock_now(),
+        .request = {.http = http, .peer = *peer, .client = *peer, .proxied = is_proxy}};
     TAILQ_INSERT_TAIL(&http->clients, client, entry);
     if (!http->settings.tls_cert) {
         pass_to_library(client);
@@ -405,7 +405,6 @@ static enum MHD_Result begin_request(struct client *client, const char *target, 
     request->method = request->is_head ? "GET" : method;
     request->body_size = 0;
     request->client = request->peer;
-    request->proxied = client->is_proxy;
     request->over = NULL;
     request->http->counters.requests++;
     /* The version follows the target after one blank in the same buffer. If it is further away,

@@ -971,24 +971,51 @@ LINE_TEST(keeps_packs_apart)
         assert_in_range(bench->asked[address], 2 * 17, 2 * 23);
 }
 
-/* The second pack answers long after the time-out of the first one's protocol. */
 static void on_slow_answer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct bench *bench = timer->data;
     answer_well(bench, bench->slow_request);
 }
 
-static void answer_the_second_slowly(struct bench *bench, const uint8_t *request)
+static void answer_slowly(struct bench *bench, const uint8_t *request)
 {
-    if (request[1] == 1) {
-        answer_well(bench, request);
-        return;
-    }
     memcpy(bench->slow_request, request, REQUEST_SIZE);
     ev_timer_stop(bench->loop, &bench->slow_answer);
     ev_timer_init(&bench->slow_answer, on_slow_answer, 0.1, 0);
     bench->slow_answer.data = bench;
     ev_timer_start(bench->loop, &bench->slow_answer);
+}
+
+/* An answer to the voltage is lost, and then one to the cell. */
+static void answer_after_losses(struct bench *bench, const uint8_t *request)
+{
+    const bool lost = bench->chatter == (request[2] == VOLTAGE ? 0 : 1);
+    bench->chatter += lost;
+    if (!lost)
+        answer_slowly(bench, request);
+}
+
+/* From then on each answer counts for the request before its own, and the parts of a cycle may be from two cycles: only a
+ * rest settles that. */
+LINE_TEST(publishes_again_after_losses)
+{
+    struct bench *bench = *state;
+    bench->line_config.tries = 1;
+    add_pack(bench, &patient, 1)->poll_s = 1;
+    start(bench, answer_well);
+    await_published(bench, 3);
+    bench->answer = answer_after_losses;
+    await_published(bench, 10);
+    assert_int_equal(bench->chatter, 2);
+}
+
+/* The second pack answers long after the time-out of the first one's protocol. */
+static void answer_the_second_slowly(struct bench *bench, const uint8_t *request)
+{
+    if (request[1] == 1)
+        answer_well(bench, request);
+    else
+        answer_slowly(bench, request);
 }
 
 static bool second_published(struct bench *bench)

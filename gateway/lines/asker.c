@@ -36,9 +36,10 @@ static void rest_after_cycle(struct asker *asker, struct poller *poller, double 
     const double open_s = now - oldest->sent_at;
     /* With open requests for several steps, each answer may be taken for that of the step before, for ever. */
     const bool behind = open_s > ANSWER_MOST_S;
-    /* Every step was answered, but the parts may be too far apart. */
-    const bool apart = oldest->sent_at < cycle->started && !cycle->published &&
-                       !cycle->vital_missed && !cycle->incomplete;
+    /* Every step was answered, but the parts may be too far apart. If each answer counts for the request of the cycle before,
+     * they stay so for ever. */
+    const bool apart = !cycle->published && !cycle->vital_missed && !cycle->incomplete &&
+                       (oldest->sent_at < cycle->started || poller_stale(poller, now));
     if (behind || apart ||
         (!plan_make_other_due(poller, oldest->step, now) &&
          open_s > poller->config->stale_after_s / 2))

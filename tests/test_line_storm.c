@@ -205,9 +205,13 @@ static void run_far_end(struct bench *bench)
         memmove(bench->requests, bench->requests + 1,
                 --bench->request_count * sizeof *bench->requests);
     }
-    while (bench->answer_count > 0 && now >= bench->answers[0].at && now >= bench->stall_until) {
+    while (bench->answer_count > 0 && now >= bench->answers[0].at) {
         struct item *answer = &bench->answers[0];
-        if (bench->storm && chance(bench) < bench->split && answer->size > 1) {
+        /* What a server keeps it does not keep for ever, also when it stands still again and again. */
+        const bool latest = bench->keeps && now >= answer->sent_at + ANSWER_LATEST_S;
+        if (now < bench->stall_until && !latest)
+            break;
+        if (bench->storm && chance(bench) < bench->split && answer->size > 1 && !latest) {
             const size_t part = 1 + drawn(bench) % (answer->size - 1);
             if (answer->connection == bench->connection || bench->keeps)
                 write_out(bench, answer->bytes, part, answer->tag);

@@ -35,7 +35,9 @@ static int set_up(void **state)
     }
     bench.pollers[0]->presence.last_answer = NOW - 1;
     bench.pollers[1]->presence.silent_cycles = 1;
+    static const struct line_events events = {.missed = NULL};
     turns_init(&bench.turns, &bench.wire, bench.pollers, 2);
+    bench.turns.events = &events;
     *state = &bench;
     return 0;
 }
@@ -70,9 +72,9 @@ TURNS_TEST(reports_silence_once_it_lasts)
     struct bench *bench = *state;
     struct member *silent = &bench->turns.list[1];
     bench->wire.health.started_at = NOW;
-    turns_report_miss(&bench->turns, silent, NOW + 4);
+    turns_missed(&bench->turns, silent, NOW + 4);
     assert_true(isnan(silent->silent_since));
-    turns_report_miss(&bench->turns, silent, NOW + 6);
+    turns_missed(&bench->turns, silent, NOW + 6);
     assert_true(silent->silent_since == NOW);
 }
 

@@ -141,7 +141,7 @@ static void end_cycle(struct asker *asker, struct member *member, double now)
     if (!poller->cycle.published) {
         if (poller->cycle.vital_missed)
             turns_charge(asker->turns, poller->cycle.started, now);
-        asker->turns->missed(asker->turns->data, member, now);
+        turns_missed(asker->turns, member, now);
     }
     turns_expect(asker->turns);
     order_queue_look_back(&asker->orders, poller, ledger_has(&asker->ledger, ORDER, poller), now);
@@ -171,7 +171,7 @@ static void poll_pack(struct asker *asker, struct member *member, double now)
     poller->pace.awaited = is_awaited(asker, poller, now);
     const bool asks = plan_request(poller, now, &request, &published);
     if (published)
-        asker->turns->published(asker->turns->data, member, now);
+        turns_published(asker->turns, member, now);
     if (asks)
         send_request(asker, member, NULL, &request, now);
     else
@@ -213,7 +213,7 @@ static void finish(struct asker *asker, double now)
     poller->pace.awaited = is_awaited(asker, poller, now);
     const bool over = plan_end_if_done(poller, now, &published);
     if (published)
-        asker->turns->published(asker->turns->data, member, now);
+        turns_published(asker->turns, member, now);
     if (over)
         end_cycle(asker, member, now);
 }

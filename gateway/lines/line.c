@@ -25,23 +25,6 @@ struct line {
     bool hears;          /* we send no requests */
 };
 
-static void on_published(void *data, struct member *member, double now)
-{
-    struct line *line = data;
-    wire_answered(&line->wire, now);
-    turns_report_values(&line->turns, member, now);
-    line->events.published(line->data, member->poller, now);
-}
-
-static void on_missed(void *data, struct member *member, double now)
-{
-    struct line *line = data;
-    if (line->events.missed)
-        line->events.missed(line->data, member->poller, now);
-    else
-        turns_report_miss(&line->turns, member, now);
-}
-
 static bool is_busy(const struct line *line)
 {
     return line->asker.asking || line->lender.lent;
@@ -180,9 +163,8 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
     line->data = data;
     turns_init(&line->turns, &line->wire, pollers, count);
     make_wire(line, loop, config);
-    line->turns.published = on_published;
-    line->turns.missed = on_missed;
-    line->turns.data = line;
+    line->turns.events = &line->events;
+    line->turns.data = data;
     line->late_turn = (struct late_turn_watcher){.late = on_late_turn, .data = line};
     late_turn_watch(loop, &line->late_turn);
     line->tap = (struct line_tap){.passed = events->passed, .data = data};

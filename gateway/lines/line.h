@@ -8,21 +8,9 @@
 
 #include "loan.h"
 #include "order.h"
-#include "wire.h"
+#include "turns.h"
 
 struct line;
-
-struct line_events {
-    /** poller->values are new. */
-    void (*published)(void *data, struct poller *poller, double now);
-    /** A pack's cycle ended without new values: silence, or a part is missing. NULL: logged if it
-     * lasts. */
-    void (*missed)(void *data, struct poller *poller, double now);
-    /** The port does not open, or was lost before anything useful came. NULL: it is logged. */
-    void (*down)(void *data, const char *why);
-    /** Bytes on the line that may be shown (mask.h). May be NULL. */
-    mask_show *passed;
-};
 
 /** A line with the pollers of its packs; all must outlive it. The first poller's driver gives the
  * usual settings. */

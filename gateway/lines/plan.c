@@ -119,8 +119,11 @@ bool plan_end_if_done(struct poller *poller, double now, bool *published)
 bool plan_request(struct poller *poller, double now, struct bms_request *request, bool *published)
 {
     struct poller_cycle *cycle = &poller->cycle;
-    if (!cycle->under_way)
-        poller_begin_cycle(poller, now);
+    if (!cycle->under_way) {
+        *cycle = (struct poller_cycle){.under_way = true, .started = now};
+        poller->presence.garbled = false;
+        spike_drop(&poller->spike);
+    }
     if (plan_end_if_done(poller, now, published)) {
         *published = cycle->published;
         return false;

@@ -127,13 +127,6 @@ double poller_read_since(const struct poller *poller, enum pack_value id, double
     return reading;
 }
 
-void poller_begin_cycle(struct poller *poller, double now)
-{
-    poller->cycle = (struct poller_cycle){.under_way = true, .started = now};
-    poller->presence.garbled = false;
-    spike_drop(&poller->spike);
-}
-
 /* A part may be used until its next reading is well overdue. What a slow first cycle brought is used however long that
  * took, with its true age. */
 static bool is_usable(const struct poller *poller, unsigned index, double now)

@@ -141,8 +141,6 @@ double poller_interval(const struct poller *poller);
  * none. */
 double poller_read_since(const struct poller *poller, enum pack_value id, double since);
 
-void poller_begin_cycle(struct poller *poller, double now);
-
 /** Publishes the parts if all steps were answered, close enough together. */
 bool poller_publish(struct poller *poller, double now);
 

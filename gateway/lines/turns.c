@@ -159,8 +159,12 @@ void turns_report_late(const struct turns *turns)
                  line, pack->name, pack->stale_after_s);
 }
 
-void turns_report_miss(struct turns *turns, struct member *member, double now)
+void turns_missed(struct turns *turns, struct member *member, double now)
 {
+    if (turns->events->missed) {
+        turns->events->missed(turns->data, member->poller, now);
+        return;
+    }
     const struct poller *poller = member->poller;
     const struct bms_driver *driver = poller->config->driver;
     const char *line = turns->wire->config->name, *name = poller->config->name;
@@ -193,10 +197,11 @@ void turns_report_miss(struct turns *turns, struct member *member, double now)
                                  : "check wiring, address and protocol");
 }
 
-void turns_report_values(struct turns *turns, struct member *member, double now)
+void turns_published(struct turns *turns, struct member *member, double now)
 {
     const struct poller *poller = member->poller;
     const char *line = turns->wire->config->name, *remark = poller->bms.remark;
+    wire_answered(turns->wire, now);
     if (!isnan(member->silent_since))
         log_info("line %s: %s answers again after %.0f s", line, poller->config->name,
                  now - member->silent_since);
@@ -213,4 +218,5 @@ void turns_report_values(struct turns *turns, struct member *member, double now)
         other->bms.way = poller->bms.way;
         plan_wake(other, now);
     }
+    turns->events->published(turns->data, member->poller, now);
 }

@@ -15,6 +15,18 @@
  * timeout. */
 #define SILENT_SHARE 4
 
+struct line_events {
+    /** poller->values are new. */
+    void (*published)(void *data, struct poller *poller, double now);
+    /** A pack's cycle ended without new values: silence, or a part is missing. NULL: logged if it
+     * lasts. */
+    void (*missed)(void *data, struct poller *poller, double now);
+    /** The port does not open, or was lost before anything useful came. NULL: it is logged. */
+    void (*down)(void *data, const char *why);
+    /** Bytes on the line that may be shown (mask.h). May be NULL. */
+    mask_show *passed;
+};
+
 struct member {
     struct poller *poller;
     bool noisy;              /* noise was received after a request, since its last good answer */
@@ -30,9 +42,8 @@ struct turns {
     unsigned count;
     bool listens;       /* another master polls them */
     double silent_from; /* until then, silent packs wait while one that answers is due */
-    void (*published)(void *data, struct member *member, double now); /* new poller->values */
-    void (*missed)(void *data, struct member *member, double now);    /* a cycle without any */
-    void *data;
+    const struct line_events *events;
+    void *data; /* for the events */
 };
 
 /** The pollers and the wire stay with the caller. */
@@ -75,8 +86,8 @@ double turns_next_reply_s(const struct turns *turns, const struct poller *poller
 void turns_report_late(const struct turns *turns);
 
 /** A pack's cycle ended without an answer. Logs a warning once it has been missed for half of its stale_after. */
-void turns_report_miss(struct turns *turns, struct member *member, double now);
+void turns_missed(struct turns *turns, struct member *member, double now);
 
 /** A pack has new values: logs that it answers again, and a new remark of its driver. After its first values, other
  * packs whose form of requests is not known yet get the same form first: mostly they are of one make. */
-void turns_report_values(struct turns *turns, struct member *member, double now);
+void turns_published(struct turns *turns, struct member *member, double now);

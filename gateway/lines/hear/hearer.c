@@ -23,7 +23,7 @@ void hearer_due(struct hearer *hearer, double now)
             poller_unheard(member->poller);
             if (isnan(member->missing_since))
                 member->missing_since = now;
-            turns->missed(turns->data, member, now);
+            turns_missed(turns, member, now);
         }
         next = fmin(next, member->missed_at);
     }
@@ -40,7 +40,7 @@ static void on_heard(void *data, struct poller *poller, double now)
     struct turns *turns = hearer->turns;
     struct member *member = turns_find(turns, poller);
     await(member, now);
-    turns->published(turns->data, member, now);
+    turns_published(turns, member, now);
 }
 
 static void on_shown(void *data, char direction, const uint8_t *bytes, size_t size)

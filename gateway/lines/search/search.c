@@ -30,13 +30,6 @@
 #define FAR_POLLS_MOST 3 /* one for each of the dialects that are met most */
 #define FOUND_MOST 64
 
-/* What a search for all packs goes through, list by list. */
-enum stage {
-    STAGE_USUAL, /* the guesses of all drivers */
-    STAGE_NEAR,  /* the other addresses of a protocol that has answered, in its way */
-    STAGE_FAR    /* all addresses of all protocols */
-};
-
 /* One that was found. */
 struct catch
 {
@@ -54,8 +47,10 @@ struct search {
     struct attempt *attempts;
     size_t count;
     bool again; /* the list has been gone through */
-    enum stage stage;
-    bool far; /* that list was made */
+    /* A search for all packs goes through the guesses of all drivers, then the other addresses of each protocol that has
+     * answered, in its way, then all addresses of all protocols. */
+    bool sweeps;  /* the list is this last one, */
+    bool far_too; /* which was made */
     struct search_only only;
     struct catch found[FOUND_MOST];
     unsigned found_count;
@@ -322,9 +317,8 @@ static void try_port(struct search *search)
                          *end = search->attempts + search->count;
     double seconds = is_on_air(search) ? AIR_SEARCH_S : GROUP_S;
     set_line(search, attempt);
-    search->line_config.reply_ms = search->stage == STAGE_FAR
-                                       ? ATTEMPT_SWEEP_MS
-                                       : search_attempts_reply_ms(search->wanted, attempt);
+    search->line_config.reply_ms =
+        search->sweeps ? ATTEMPT_SWEEP_MS : search_attempts_reply_ms(search->wanted, attempt);
     if (is_on_air(search))
         search->line_config.reply_ms = 0; /* as long as the port says */
     search->line_config.gap_ms = search->received > 0 ? ATTEMPT_GAP_MS : ATTEMPT_SILENT_GAP_MS;
@@ -354,8 +348,7 @@ static void try_port(struct search *search)
  * polls. */
 static void list_far(struct search *search)
 {
-    search->far = true;
-    search->stage = STAGE_FAR;
+    search->far_too = search->sweeps = true;
     search->count = 0;
     for (size_t d = 0; bms_drivers[d]; d++) {
         struct attempt like = search_attempts_usual(search->wanted, bms_drivers[d]);
@@ -386,10 +379,10 @@ static bool make_next_list(struct search *search)
         next++;
     if (next < end) {
         next->swept = true;
-        search->stage = STAGE_NEAR;
+        search->sweeps = false;
         search->count =
             search_attempts_sweep(&next->attempt, SWEEP_NEAR_LAST, NEAR_POLLS, search->attempts);
-    } else if (!search->far && search->extent == SEARCH_ALL) {
+    } else if (!search->far_too && search->extent == SEARCH_ALL) {
         list_far(search);
     } else {
         return false;
@@ -400,7 +393,7 @@ static bool make_next_list(struct search *search)
     double seconds = 0;
     for (size_t i = 0; i < search->count; i++)
         seconds += search_attempts_seconds(&search->attempts[i], ATTEMPT_SWEEP_MS);
-    if (search->stage == STAGE_FAR && search->events.widening)
+    if (search->sweeps && search->events.widening)
         search->events.widening(search->data, seconds);
     return true;
 }

@@ -7,52 +7,61 @@
 
 #include "unit.h"
 
-static const struct identity_object objects[] = {
-    {0, "Company"}, {1, "code"}, {2, "V2.11"}, {4, "name"}, {6, "app"}};
-
 static uint8_t ask(uint8_t code, uint8_t id, struct identity_reply *reply)
 {
     const uint8_t pdu[4] = {43, 14, code, id};
     memset(reply, 0xEE, sizeof *reply);
-    return identity_read(objects, COUNT(objects), pdu, reply);
+    return identity_read("app", pdu, reply);
 }
 
-// clang-format off
-#define BASIC "\x00\x07" "Company" "\x01\x04" "code" "\x02\x05" "V2.11"
-#define REGULAR "\x04\x04" "name" "\x06\x03" "app"
-#define PDU(text) text, sizeof text - 1
+static const char *const texts[] = {[0] = "packgate",
+                                    [1] = "packgate",
+                                    [2] = PACKGATE_VERSION,
+                                    [4] = "packgate, Modbus TCP gateway for battery packs",
+                                    [6] = "app"};
 
+// clang-format off
 static const struct {
     const char *name;
-    uint8_t code, id;
-    const char *pdu;
-    size_t size;
+    uint8_t code, id, count;
+    uint8_t objects[5];
 } answers[] = {
-    /* name                     code  id   2B 0E code 82 more next count, objects                                   */
-    {"basic",                    1, 0x00, PDU("\x2B\x0E\x01\x82\x00\x00\x03" BASIC)},
-    {"basic from 1",             1, 0x01, PDU("\x2B\x0E\x01\x82\x00\x00\x02" "\x01\x04" "code" "\x02\x05" "V2.11")},
-    {"basic from 2",             1, 0x02, PDU("\x2B\x0E\x01\x82\x00\x00\x01" "\x02\x05" "V2.11")},
-    {"basic, not a basic one",   1, 0x04, PDU("\x2B\x0E\x01\x82\x00\x00\x03" BASIC)},
-    {"basic, unknown",           1, 0x80, PDU("\x2B\x0E\x01\x82\x00\x00\x03" BASIC)},
-    {"regular",                  2, 0x00, PDU("\x2B\x0E\x02\x82\x00\x00\x05" BASIC REGULAR)},
-    {"regular from 4",           2, 0x04, PDU("\x2B\x0E\x02\x82\x00\x00\x02" REGULAR)},
-    {"regular, the last",        2, 0x06, PDU("\x2B\x0E\x02\x82\x00\x00\x01" "\x06\x03" "app")},
-    {"regular, left out",        2, 0x03, PDU("\x2B\x0E\x02\x82\x00\x00\x05" BASIC REGULAR)},
-    {"extended gets regular",    3, 0x00, PDU("\x2B\x0E\x03\x82\x00\x00\x05" BASIC REGULAR)},
-    {"extended, unknown",        3, 0xFF, PDU("\x2B\x0E\x03\x82\x00\x00\x05" BASIC REGULAR)},
-    {"one, 0",                   4, 0x00, PDU("\x2B\x0E\x04\x82\x00\x00\x01" "\x00\x07" "Company")},
-    {"one, 2",                   4, 0x02, PDU("\x2B\x0E\x04\x82\x00\x00\x01" "\x02\x05" "V2.11")},
-    {"one, 6",                   4, 0x06, PDU("\x2B\x0E\x04\x82\x00\x00\x01" "\x06\x03" "app")},
+    /* name                     code  id  objects           */
+    {"basic",                    1, 0x00, 3, {0, 1, 2}},
+    {"basic from 1",             1, 0x01, 2, {1, 2}},
+    {"basic from 2",             1, 0x02, 1, {2}},
+    {"basic, not a basic one",   1, 0x04, 3, {0, 1, 2}},
+    {"basic, unknown",           1, 0x80, 3, {0, 1, 2}},
+    {"regular",                  2, 0x00, 5, {0, 1, 2, 4, 6}},
+    {"regular from 4",           2, 0x04, 2, {4, 6}},
+    {"regular, the last",        2, 0x06, 1, {6}},
+    {"regular, left out",        2, 0x03, 5, {0, 1, 2, 4, 6}},
+    {"extended gets regular",    3, 0x00, 5, {0, 1, 2, 4, 6}},
+    {"extended, unknown",        3, 0xFF, 5, {0, 1, 2, 4, 6}},
+    {"one, 0",                   4, 0x00, 1, {0}},
+    {"one, 2",                   4, 0x02, 1, {2}},
+    {"one, 6",                   4, 0x06, 1, {6}},
 };
 // clang-format on
 
+/* 2B 0E code 82 more next count, then id, length and text of each object. */
 TEST(answers)
 {
     for (size_t i = 0; i < COUNT(answers); i++) {
-        struct identity_reply reply;
+        struct identity_reply reply,
+            expected = {.pdu = {0x2B, 0x0E, answers[i].code, 0x82, 0, 0, answers[i].count},
+                        .size = 7};
+        for (unsigned n = 0; n < answers[i].count; n++) {
+            const char *text = texts[answers[i].objects[n]];
+            const size_t size = strlen(text);
+            expected.pdu[expected.size++] = answers[i].objects[n];
+            expected.pdu[expected.size++] = (uint8_t) size;
+            memcpy(expected.pdu + expected.size, text, size);
+            expected.size += size;
+        }
         if (ask(answers[i].code, answers[i].id, &reply) != 0)
             fail_msg("%s: refused", answers[i].name);
-        if (reply.size != answers[i].size || memcmp(reply.pdu, answers[i].pdu, reply.size) != 0)
+        if (reply.size != expected.size || memcmp(reply.pdu, expected.pdu, reply.size) != 0)
             fail_msg("%s: %zu bytes", answers[i].name, reply.size);
     }
 }

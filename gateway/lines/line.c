@@ -70,7 +70,7 @@ static void go_on(struct line *line, bool asked, double now)
 static void on_opened(void *data, bool away, double now)
 {
     struct line *line = data;
-    for (unsigned i = 0; i < line->turns.count && line->wire.health.opened; i++)
+    for (unsigned i = 0; i < line->turns.count && line->wire.facts.openings > 1; i++)
         line->turns.list[i].poller->counters.reconnects++;
     if (line->hears)
         hearer_opened(&line->hearer, away, now);

@@ -184,7 +184,7 @@ void turns_missed(struct turns *turns, struct member *member, double now)
     if (bms_has_address(driver))
         snprintf(address, sizeof address, ", address %d", bms_address(&poller->bms));
     member->silent_since = never ? started_at : poller->published_at;
-    if (turns->listens)
+    if (turns->wire->config->listen)
         log_warn("line %s: nothing was heard of %s (%s%s) for %.0f s; is it asked by the line's "
                  "master, and in this protocol?",
                  line, name, driver->name, address, now - member->silent_since);

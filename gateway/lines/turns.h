@@ -40,7 +40,6 @@ struct turns {
     struct wire *wire;
     struct member *list;
     unsigned count;
-    bool listens;       /* another master polls them */
     double silent_from; /* until then, silent packs wait while one that answers is due */
     const struct line_events *events;
     void *data; /* for the events */

@@ -71,7 +71,6 @@ static void on_opened(void *data, int fd)
     ev_io_set(&wire->readable, fd, EV_READ);
     ev_io_start(wire->loop, &wire->readable);
     wire->events->opened(wire->data, away, now);
-    wire->health.opened = true;
 }
 
 static void on_failed(void *data, const char *why)

@@ -57,7 +57,6 @@ struct wire_health {
     double worked_at;     /* the last useful answer; NaN: none yet */
     double lost_at;       /* NaN: never, or closed while idle */
     double unheard_since; /* the first request since bytes were received; NaN: none */
-    bool opened;          /* at least once before */
     bool asked, answered; /* since it was opened; answered: something useful came */
     bool reported_down, reported_late;
 };

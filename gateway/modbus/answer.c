@@ -8,7 +8,6 @@
 #include "base/log.h"
 
 #include "bms/bytes.h"
-#include "bms/count.h"
 
 #include <modbus.h>
 #include <string.h>
@@ -90,20 +89,6 @@ static void append_exception(struct answerer *answerer, const uint8_t *frame, ui
     append_pdu(answers, frame, pdu, sizeof pdu);
 }
 
-/* Composes the PDU of the identification. Returns 0 or an exception code. */
-static uint8_t compose_identity(const struct unit *unit, const uint8_t *frame,
-                                struct identity_reply *reply)
-{
-    const struct identity_object objects[] = {
-        {IDENTITY_VENDOR, "packgate"},
-        {IDENTITY_PRODUCT_CODE, "packgate"},
-        {IDENTITY_REVISION, PACKGATE_VERSION},
-        {IDENTITY_PRODUCT_NAME, "packgate, Modbus TCP gateway for battery packs"},
-        {IDENTITY_APPLICATION_NAME, unit->name},
-    };
-    return identity_read(objects, COUNT(objects), frame + MBAP_HEADER, reply);
-}
-
 /* Function, number of bytes, and the values: bits from the lowest of each byte on, registers with the high byte first. */
 static void append_values(const struct unit *unit, const struct mbap_request *request,
                           const uint8_t *frame, struct answers *answers)
@@ -151,7 +136,7 @@ bool answer(struct answerer *answerer, const struct question *question, double n
         log_refusal(answerer, unit, question, &request, exception, now);
     const bool identifies = request.function == MBAP_FC_IDENTIFY;
     if (!exception && identifies)
-        exception = compose_identity(unit, question->frame, &identity);
+        exception = identity_read(unit->name, question->frame + MBAP_HEADER, &identity);
     if (exception)
         append_exception(answerer, question->frame, exception, answers);
     else if (identifies)

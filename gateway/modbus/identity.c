@@ -5,6 +5,8 @@
  */
 #include "identity.h"
 
+#include "bms/count.h"
+
 #include <modbus.h>
 #include <string.h>
 
@@ -22,24 +24,34 @@ static const uint8_t last_id[] = {
 /* The answer:
  *   2B       | 0E   | 01             | 82         | 00           | 00          | 03      | 00 | 07     | …
  *   function | type | code, as asked | conformity | more follows | next object | objects | id | length | text */
-uint8_t identity_read(const struct identity_object *objects, size_t count, const uint8_t pdu[4],
-                      struct identity_reply *reply)
+uint8_t identity_read(const char *unit, const uint8_t pdu[4], struct identity_reply *reply)
 {
+    /* In ascending order, and all of them fit into one answer. */
+    const struct {
+        uint8_t id;
+        const char *text; /* ASCII */
+    } objects[] = {
+        {0x00, "packgate"},                                       /* vendor */
+        {0x01, "packgate"},                                       /* product code */
+        {0x02, PACKGATE_VERSION},                                 /* revision */
+        {0x04, "packgate, Modbus TCP gateway for battery packs"}, /* product name */
+        {0x06, unit},                                             /* application name */
+    };
     const uint8_t code = pdu[2], asked = pdu[3];
     if (code < STREAM_BASIC || code > INDIVIDUAL)
         return MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE;
     const uint8_t last = code == INDIVIDUAL ? asked : last_id[code];
     size_t i = 0;
-    while (i < count && objects[i].id != asked)
+    while (i < COUNT(objects) && objects[i].id != asked)
         i++;
-    if (i == count && code == INDIVIDUAL)
+    if (i == COUNT(objects) && code == INDIVIDUAL)
         return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
-    if (i == count || objects[i].id > last)
+    if (i == COUNT(objects) || objects[i].id > last)
         i = 0;
     const uint8_t head[HEAD] = {MBAP_FC_IDENTIFY, MBAP_MEI_IDENTIFY, code, CONFORMITY, 0, 0, 0};
     memcpy(reply->pdu, head, HEAD);
     reply->size = HEAD;
-    for (; i < count && objects[i].id <= last; i++) {
+    for (; i < COUNT(objects) && objects[i].id <= last; i++) {
         const size_t size = strlen(objects[i].text);
         if (reply->size + OBJECT_HEAD + size > sizeof reply->pdu)
             break;

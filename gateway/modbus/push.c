@@ -264,21 +264,6 @@ static void close_connection(void *data, const char *why)
                   backoff_grow(&target->backoff_s, BACKOFF_FIRST_S, BACKOFF_MOST_S));
 }
 
-/* A request is far smaller than a socket's buffer, and no other is in flight: a socket that does
- * not accept it whole is stuck. */
-static void send_request(struct push_target *target)
-{
-    const struct push_request *request = &target->request;
-    log_frame("push >", request->bytes, request->size);
-    ssize_t n = send(target->fd, request->bytes, request->size, MSG_NOSIGNAL);
-    if (n != (ssize_t) request->size) {
-        close_connection(target, n < 0 ? strerror(errno) : "its socket does not accept data");
-        return;
-    }
-    target->asked->counters.requests++;
-    timer_restart(target->loop, &target->timer, target->asked->config->timeout_s);
-}
-
 /* The next push that has something to write; NULL: none has. `last`: also writes what may not be
  * answered. */
 static struct push *choose_push(struct push_target *target, double now, bool last)
@@ -307,7 +292,16 @@ static void send_due(struct push_target *target, double now)
     push_request_build(&target->request, ++target->transaction, (uint8_t) push->config->unit,
                        span->size == 1 && !push->writes_many, span->address, span->words,
                        span->size);
-    send_request(target);
+    const struct push_request *request = &target->request;
+    log_frame("push >", request->bytes, request->size);
+    /* It is far smaller than a socket's buffer, and no other is in flight: a socket that does not accept it whole is stuck. */
+    const ssize_t n = send(target->fd, request->bytes, request->size, MSG_NOSIGNAL);
+    if (n != (ssize_t) request->size) {
+        close_connection(target, n < 0 ? strerror(errno) : "its socket does not accept data");
+        return;
+    }
+    push->counters.requests++;
+    timer_restart(target->loop, &target->timer, push->config->timeout_s);
 }
 
 static void note_answered(struct push_target *target, unsigned unit)

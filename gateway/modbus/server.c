@@ -1,7 +1,4 @@
 // SPDX-License-Identifier: MIT
-/*
- * The clients of the Modbus TCP server: reading, framing, limits.
- */
 #include "server.h"
 
 #include "answer.h"

@@ -1,8 +1,4 @@
 // SPDX-License-Identifier: MIT
-/*
- * The Modbus units. The poller decides until when values are fresh; each request checks the clock
- * against that, also one that is answered late.
- */
 #include "units.h"
 
 #include "base/alloc.h"

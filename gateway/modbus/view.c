@@ -20,7 +20,6 @@ struct view_item {
     const struct register_row *config;
     const struct source *sources[ROW_TERMS]; /* of the terms; NULL: the term needs none */
     bool lasting[ROW_TERMS];                 /* known even while the pack is silent */
-    bool limit;                              /* has to do with what is allowed */
     bool leads;                              /* the first of the items that form a register */
     uint64_t pattern;
     bool refused; /* it cannot be read at this moment */
@@ -35,7 +34,7 @@ static uint64_t number_pattern(const struct view_item *item, double number)
                                         config->on_stale.kind == INSTEAD_UNKNOWN);
     if (config->bit >= 0)
         return (uint64_t) (number != 0) << config->bit;
-    if (item->limit)
+    if (row_is_limit(config))
         number = map_lower(config->type, number);
     return map_pattern(config->type, map_fit(config->type, number, reserved));
 }
@@ -54,19 +53,19 @@ static void apply_substitute(struct view_item *item, const struct substitute *su
         item->pattern = map_types[config->type].unknown;
 }
 
-/* Whether the number depends on stale values. `known`: there were values before. */
-static bool is_stale(const struct view *view, const struct view_item *item, bool *known)
+/* What stands in for stale values; NULL: they are fresh, or the last ones are held. */
+static const struct substitute *replace_stale(const struct view *view, const struct view_item *item)
 {
-    bool stale = false;
-    *known = true;
+    const struct substitute *substitute = &item->config->on_stale;
+    bool stale = false, known = true;
     for (unsigned n = 0; n < item->config->term_count; n++) {
         const struct source *source = item->sources[n];
         if (!source || item->lasting[n])
             continue;
         stale |= source_status_at(source, view->now).state != MAP_STATE_FRESH;
-        *known &= !isnan(source->good_until);
+        known &= !isnan(source->good_until);
     }
-    return stale;
+    return stale && (substitute->kind != INSTEAD_HOLD || !known) ? substitute : NULL;
 }
 
 static const char *item_text(const struct view_item *item)
@@ -87,14 +86,10 @@ static const char *item_text(const struct view_item *item)
 static void encode_text(const struct view *view, struct view_item *item)
 {
     const struct register_row *config = item->config;
-    bool known;
-    const bool stale = is_stale(view, item, &known);
-    const bool replaced = stale && (config->on_stale.kind != INSTEAD_HOLD || !known);
-    const char *text = replaced ? "" : item_text(item);
-    const struct substitute *substitute = replaced ? &config->on_stale
-                                          : !*text && config->text != ROW_QUOTED
-                                              ? &config->on_unknown
-                                              : NULL;
+    const struct substitute *substitute = replace_stale(view, item);
+    const char *text = substitute ? "" : item_text(item);
+    if (!substitute && !*text && config->text != ROW_QUOTED)
+        substitute = &config->on_unknown;
     item->refused = false;
     if (substitute)
         apply_substitute(item, substitute);
@@ -109,11 +104,10 @@ static void encode_text(const struct view *view, struct view_item *item)
 static void encode_number(const struct view *view, struct view_item *item)
 {
     const struct register_row *config = item->config;
-    bool known;
-    const bool stale = is_stale(view, item, &known);
+    const struct substitute *substitute = replace_stale(view, item);
     item->refused = false;
-    if (stale && (config->on_stale.kind != INSTEAD_HOLD || !known)) {
-        apply_substitute(item, &config->on_stale);
+    if (substitute) {
+        apply_substitute(item, substitute);
         return;
     }
     double number = row_term(&config->terms[0], item->sources[0], view->second, view->now);
@@ -170,7 +164,6 @@ static void make_item(struct view *view, unsigned i, source_find *find, const vo
 {
     struct view_item *item = &view->items[i];
     item->config = &view->config->registers[i];
-    item->limit = row_is_limit(item->config);
     item->leads = i == 0 || item->config->address != item->config[-1].address;
     for (unsigned n = 0; n < item->config->term_count; n++) {
         const struct row_term *term = &item->config->terms[n];

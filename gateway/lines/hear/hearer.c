@@ -121,7 +121,6 @@ void hearer_init(struct hearer *hearer, struct turns *turns)
     const bool talks = bms_talks(turns->list[0].poller->config->driver);
     *hearer = (struct hearer){.turns = turns, .afresh_at = NAN};
     lag_init(&hearer->lag, TALK_S, !talks);
-    turns->listens = !talks;
     if (!talks)
         hearer->listener = listener_new(turns, wire_s(turns->wire, 1), &listener_events, hearer);
 }

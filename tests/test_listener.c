@@ -44,6 +44,7 @@ struct bench {
     struct bms devices[PACKS_MOST];
     struct pack told[PACKS_MOST]; /* the values of the packs */
     struct poller *masters[PACKS_MOST], *pollers[PACKS_MOST];
+    struct wire wire;
     struct turns turns;
     struct listener *listener;
     double now;
@@ -76,7 +77,6 @@ static void on_show(void *data, char direction, const uint8_t *bytes, size_t siz
 
 static void open_bench(struct bench *bench, const struct bms_driver *driver, enum pieces pieces)
 {
-    static const struct listener_events events = {.heard = on_heard, .show = on_show};
     *bench = (struct bench){.driver = driver, .pieces = pieces, .now = 100, .youngest_s = INFINITY};
     bench->count = bms_has_address(driver) ? PACKS_MOST : 1;
     for (unsigned i = 0; i < bench->count; i++) {
@@ -102,8 +102,9 @@ static void open_bench(struct bench *bench, const struct bms_driver *driver, enu
         bench->masters[i] = poller_new(&bench->configs[i]);
         bench->pollers[i] = poller_new(&bench->configs[i]);
     }
-    turns_init(&bench->turns, NULL, bench->pollers, bench->count);
-    bench->listener = listener_new(&bench->turns, BYTE_S, &events, bench);
+    bench->wire = (struct wire){.baud = 9600, .mask = {.show = on_show, .data = bench}};
+    turns_init(&bench->turns, &bench->wire, bench->pollers, bench->count);
+    bench->listener = listener_new(&bench->turns, on_heard, bench);
     assert_non_null(bench->listener);
 }
 
@@ -465,11 +466,10 @@ TEST(keeps_to_its_own_packs)
             continue;
         struct bench bench;
         open_bench(&bench, bms_drivers[d], WHOLE);
-        static const struct listener_events events = {.heard = on_heard, .show = on_show};
         listener_free(bench.listener);
         turns_close(&bench.turns);
-        turns_init(&bench.turns, NULL, &bench.pollers[1], 1);
-        bench.listener = listener_new(&bench.turns, BYTE_S, &events, &bench);
+        turns_init(&bench.turns, &bench.wire, &bench.pollers[1], 1);
+        bench.listener = listener_new(&bench.turns, on_heard, &bench);
         read_all(&bench, SETTLED);
         assert_int_equal(bench.heard[0], 0);
         assert_int_equal(bench.heard[2], 0);
@@ -796,7 +796,6 @@ static unsigned hear_recording(const char *path)
         listens(driver) && !asks_twice(exchange) ? address_in(driver, exchange) : -2;
     unsigned compared = 0;
     if (address > -2 && !(bms_has_address(driver) && address > driver->address.max)) {
-        static const struct listener_events events = {.heard = on_heard, .show = on_show};
         struct bench bench = {.count = 1};
         const struct pack_config config = {.name = "pack",
                                            .line = &line_config,
@@ -806,8 +805,9 @@ static unsigned hear_recording(const char *path)
                                            .stale_after_s = 1000,
                                            .stale_fixed = true};
         bench.pollers[0] = poller_new(&config);
-        turns_init(&bench.turns, NULL, bench.pollers, 1);
-        bench.listener = listener_new(&bench.turns, BYTE_S / 12, &events, &bench);
+        bench.wire = (struct wire){.baud = 115200, .mask = {.show = on_show, .data = &bench}};
+        turns_init(&bench.turns, &bench.wire, bench.pollers, 1);
+        bench.listener = listener_new(&bench.turns, on_heard, &bench);
         double now = 100;
         /* Reads round by round, as a master does. */
         for (size_t i = 0; i < 4 * exchange->count; i++) {

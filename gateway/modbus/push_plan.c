@@ -339,8 +339,7 @@ void push_plan_refused(struct push_plan *plan, const struct push_span *span, uin
                        double now)
 {
     struct push_item *first = &plan->items[span->first];
-    for (unsigned i = 0; i < span->count; i++)
-        keep_due(first + i);
+    push_plan_again(plan, span);
     note_answered(plan, span);
     if (span->count > 1 && !is_temporary(exception)) {
         for (unsigned i = 0; i < span->count; i++)

@@ -141,22 +141,27 @@ static double summed_limit(const struct fresh *fresh, enum pack_value limit, enu
     return sum;
 }
 
+/* Whether the value of that pack is further than all before it. */
+static bool extend(double value, bool high, unsigned pack, double *most, unsigned *most_pack)
+{
+    if (isnan(value) || (high ? value <= *most : value >= *most))
+        return false;
+    *most = value;
+    *most_pack = pack;
+    return true;
+}
+
 static void combine_cells(const struct fresh *fresh, struct pack *bank, struct map_bank *extras)
 {
     const bool all_max = !is_awaited(fresh, CELL_MAX_MV), all_min = !is_awaited(fresh, CELL_MIN_MV);
     double highest = NAN, lowest = NAN;
     for (unsigned i = 0; i < fresh->count; i++) {
-        double max = reported(fresh, i, CELL_MAX_MV), min = reported(fresh, i, CELL_MIN_MV);
-        if (all_max && !isnan(max) && !(max <= highest)) {
-            highest = max;
+        if (all_max && extend(reported(fresh, i, CELL_MAX_MV), true, fresh->number[i], &highest,
+                              &extras->cell_max_pack))
             bank->value[CELL_MAX_INDEX] = reported(fresh, i, CELL_MAX_INDEX);
-            extras->cell_max_pack = fresh->number[i];
-        }
-        if (all_min && !isnan(min) && !(min >= lowest)) {
-            lowest = min;
+        if (all_min && extend(reported(fresh, i, CELL_MIN_MV), false, fresh->number[i], &lowest,
+                              &extras->cell_min_pack))
             bank->value[CELL_MIN_INDEX] = reported(fresh, i, CELL_MIN_INDEX);
-            extras->cell_min_pack = fresh->number[i];
-        }
     }
     set(bank, CELL_MAX_MV, highest);
     set(bank, CELL_MIN_MV, lowest);
@@ -168,17 +173,10 @@ static void combine_temperatures(const struct fresh *fresh, struct map_bank *ext
         return;
     for (unsigned i = 0; i < fresh->count; i++)
         for (int id = TEMP_C; id < TEMP_C + MAX_TEMPS; id++) {
-            double celsius = reported(fresh, i, (enum pack_value) id);
-            if (isnan(celsius))
-                continue;
-            if (!(celsius <= extras->temp_max_c)) {
-                extras->temp_max_c = celsius;
-                extras->temp_max_pack = fresh->number[i];
-            }
-            if (!(celsius >= extras->temp_min_c)) {
-                extras->temp_min_c = celsius;
-                extras->temp_min_pack = fresh->number[i];
-            }
+            const double celsius = reported(fresh, i, (enum pack_value) id);
+            const unsigned number = fresh->number[i];
+            extend(celsius, true, number, &extras->temp_max_c, &extras->temp_max_pack);
+            extend(celsius, false, number, &extras->temp_min_c, &extras->temp_min_pack);
         }
 }
 

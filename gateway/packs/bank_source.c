@@ -2,10 +2,10 @@
 #include "bank_source.h"
 
 #include "base/log.h"
+#include "base/text.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #define NAMES_SIZE (MAX_BANK_PACKS * (NAME_SIZE + 2))
 
@@ -83,19 +83,17 @@ static void report_missing_packs(struct bank_source *bank, double now)
         log_info("bank %s: all %u packs are present", config->name, config->pack_count);
         return;
     }
-    char names[NAMES_SIZE] = "", verdict[100] = "its values are computed from the others";
+    char bytes[NAMES_SIZE], verdict[100] = "its values are computed from the others";
+    struct text names = text_in(bytes, sizeof bytes);
     unsigned present = bank->extras.present;
     for (unsigned i = 0; i < config->pack_count; i++)
-        if (is_missing(bank, i)) {
-            const size_t used = strlen(names);
-            snprintf(names + used, NAMES_SIZE - used, "%s%s", used > 0 ? ", " : "",
-                     bank->members[i]->name);
-        }
+        if (is_missing(bank, i))
+            text_format(&names, "%s%s", names.size > 0 ? ", " : "", bank->members[i]->name);
     if (present < config->min_packs)
         snprintf(verdict, sizeof verdict, "it is stale with fewer than %u (min_packs)",
                  config->min_packs);
     log_warn("bank %s: %u of %u packs, %s missing; %s", config->name, present, config->pack_count,
-             names, verdict);
+             bytes, verdict);
 }
 
 static void report_shunt(struct bank_source *bank, const struct pack *measured, double now)

@@ -4,6 +4,7 @@
 #include "config/ini/inifile.h"
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "bms/checksum.h"
 #include "bms/count.h"
 
@@ -75,12 +76,11 @@ static void remove_old_entries(struct kept *kept)
 }
 
 /* Adds the name to `fresh` if it has no entry yet. */
-static void mark_used(struct kept *kept, const char *name, char fresh[NAMES_SIZE])
+static void mark_used(struct kept *kept, const char *name, struct text *fresh)
 {
     struct kept_entry *entry = *find_entry(kept, name);
     if (!entry) {
-        const size_t used = strlen(fresh);
-        snprintf(fresh + used, NAMES_SIZE - used, "%s%s", used > 0 ? ", " : "", name);
+        text_format(fresh, "%s%s", fresh->size > 0 ? ", " : "", name);
         return;
     }
     if (entry->gone_day > 0 && is_worth_a_word(entry))
@@ -108,21 +108,22 @@ static void mark_removed(struct kept_entry *entry, const char *fresh, int today)
 
 void kept_take_up(struct kept *kept, const struct config *config, const struct tm *local)
 {
-    char fresh[NAMES_SIZE] = "";
+    char bytes[NAMES_SIZE];
+    struct text fresh = text_in(bytes, sizeof bytes);
     const int today = day_of(local);
     for (struct kept_entry *entry = kept->first; entry; entry = entry->next)
         entry->used = false;
     for (unsigned i = 0; i < config->pack_count; i++)
-        mark_used(kept, config->packs[i].name, fresh);
+        mark_used(kept, config->packs[i].name, &fresh);
     for (unsigned i = 0; i < config->bank_count; i++)
-        mark_used(kept, config->banks[i].name, fresh);
+        mark_used(kept, config->banks[i].name, &fresh);
     /* A clock that was never set cannot date a removal: that is left for the next time. */
     if (local->tm_year + 1900 < FIRST_YEAR)
         return;
     remove_old_entries(kept);
     for (struct kept_entry *entry = kept->first; entry; entry = entry->next)
         if (!entry->used && entry->gone_day == 0)
-            mark_removed(entry, fresh, today);
+            mark_removed(entry, bytes, today);
 }
 
 /* Writes a text so that a line of the file brings it back unchanged, "%5B" for "[". */

@@ -43,13 +43,6 @@ static void on_heard(void *data, struct poller *poller, double now)
     turns_published(turns, member, now);
 }
 
-static void on_shown(void *data, char direction, const uint8_t *bytes, size_t size)
-{
-    const struct hearer *hearer = data;
-    const struct mask *mask = &hearer->turns->wire->mask;
-    mask->show(mask->data, direction, bytes, size);
-}
-
 static void hear_talk(struct hearer *hearer, const uint8_t *bytes, size_t size, double now)
 {
     static const struct bms_request nothing;
@@ -117,10 +110,9 @@ void hearer_opened(struct hearer *hearer, bool away, double now)
 
 void hearer_init(struct hearer *hearer, struct turns *turns)
 {
-    static const struct listener_events listener_events = {.heard = on_heard, .show = on_shown};
     const bool talks = bms_talks(turns->list[0].poller->config->driver);
     *hearer = (struct hearer){.turns = turns, .afresh_at = NAN};
     lag_init(&hearer->lag, TALK_S, !talks);
     if (!talks)
-        hearer->listener = listener_new(turns, wire_s(turns->wire, 1), &listener_events, hearer);
+        hearer->listener = listener_new(turns, on_heard, hearer);
 }

@@ -41,12 +41,12 @@ struct question {
 };
 
 struct listener {
-    struct listener_events events;
+    const struct wire *wire;
+    listener_published *published;
     void *data;
     struct ledger ledger; /* requests of the master to packs of this line */
     struct question question;
     struct reply heard;
-    double byte_s;   /* what a byte takes on the wire */
     double first_at; /* latest time at which the first byte in `heard` was sent */
     double last_at;  /* and the last piece */
     size_t last_size;
@@ -56,15 +56,14 @@ struct listener {
     struct rounds rounds[];
 };
 
-struct listener *listener_new(const struct turns *turns, double byte_s,
-                              const struct listener_events *events, void *data)
+struct listener *listener_new(const struct turns *turns, listener_published *published, void *data)
 {
     struct listener *listener =
         alloc_zeroed(1, sizeof *listener + turns->count * sizeof *listener->rounds);
-    listener->events = *events;
+    listener->wire = turns->wire;
+    listener->published = published;
     listener->data = data;
     listener->count = turns->count;
-    listener->byte_s = byte_s;
     for (unsigned i = 0; i < turns->count; i++) {
         struct poller *poller = turns->list[i].poller;
         listener->rounds[i].poller = poller;
@@ -100,13 +99,19 @@ static void drop(struct listener *listener, size_t size)
 static double said_at(const struct listener *listener)
 {
     return fmin(listener->first_at,
-                listener->last_at - (double) listener->heard.size * listener->byte_s);
+                listener->last_at - wire_s(listener->wire, listener->heard.size));
+}
+
+static void show(const struct listener *listener, char direction, const uint8_t *bytes, size_t size)
+{
+    const struct mask *mask = &listener->wire->mask;
+    mask->show(mask->data, direction, bytes, size);
 }
 
 static void show_skipped(struct listener *listener)
 {
     if (listener->skipped > 0)
-        listener->events.show(listener->data, '#', NULL, listener->skipped);
+        show(listener, '#', NULL, listener->skipped);
     listener->skipped = 0;
 }
 
@@ -120,7 +125,7 @@ static void show_reply(struct listener *listener, const struct bms_driver *drive
     memcpy(masked, bytes, size);
     if (driver->mask)
         driver->mask(masked, size);
-    listener->events.show(listener->data, '<', masked, size);
+    show(listener, '<', masked, size);
 }
 
 /* Whether it holds more than values that hardly ever change. */
@@ -233,7 +238,7 @@ static void take_values(struct listener *listener, struct rounds *rounds, uint32
     }
     news |= any && all && end_round(rounds, false, now);
     if (news)
-        listener->events.heard(listener->data, rounds->poller, now);
+        listener->published(listener->data, rounds->poller, now);
 }
 
 static uint32_t hash_of(const uint8_t *bytes, size_t size)
@@ -271,9 +276,9 @@ static bool find_question(struct listener *listener, struct bms_span *span)
     memcpy(asked.request.bytes, bytes, asked.request.size);
     show_skipped(listener);
     if (asked.bms->driver->mask && span->size > QUESTION_MOST) /* it may set a password */
-        listener->events.show(listener->data, '#', NULL, span->size);
+        show(listener, '#', NULL, span->size);
     else
-        listener->events.show(listener->data, '>', bytes, span->size);
+        show(listener, '>', bytes, span->size);
     listener->question = asked;
     if (asked.rounds)
         ledger_send(&listener->ledger, asked.rounds->poller, &asked.request, POLL, 0,

@@ -16,7 +16,6 @@
  */
 #pragma once
 
-#include "lines/mask.h"
 #include "lines/turns.h"
 
 /* Serial servers split frames, and deliver the rest within this time. */
@@ -24,17 +23,12 @@
 
 struct listener;
 
-struct listener_events {
-    /** poller->values are new. */
-    void (*heard)(void *data, struct poller *poller, double now);
-    /** Whole frames with their secrets blanked: '>' of the master, '<' of a pack; or '#' and the
-     * number of bytes that are not shown. */
-    mask_show *show;
-};
+/** New poller->values of a pack. */
+typedef void listener_published(void *data, struct poller *poller, double now);
 
-/** For the packs of a line, which must outlive it. `byte_s`: what a byte takes on the wire. */
-struct listener *listener_new(const struct turns *turns, double byte_s,
-                              const struct listener_events *events, void *data);
+/** For the packs of a line, which must outlive it. Shows whole frames with their secrets blanked: '>' of the master, '<' of
+ * a pack; or '#' and the number of bytes that are not shown. */
+struct listener *listener_new(const struct turns *turns, listener_published *published, void *data);
 void listener_free(struct listener *listener);
 
 /** The port was opened: earlier bytes do not count any more. */

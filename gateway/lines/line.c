@@ -14,7 +14,6 @@
 
 struct line {
     struct line_events events;
-    void *data;
     struct wire wire;
     struct turns turns;
     struct asker asker;
@@ -126,7 +125,7 @@ static bool on_down(void *data, const char *why, double now)
     asker_end_orders(&line->asker, now);
     lender_refuse(&line->lender);
     if (line->events.down)
-        line->events.down(line->data, why);
+        line->events.down(line->turns.data, why);
     return line->events.down != NULL;
 }
 
@@ -160,7 +159,6 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
 {
     struct line *line = alloc_zeroed(1, sizeof *line);
     line->events = *events;
-    line->data = data;
     turns_init(&line->turns, &line->wire, pollers, count);
     make_wire(line, loop, config);
     line->turns.events = &line->events;

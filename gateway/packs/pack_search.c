@@ -147,45 +147,40 @@ static void store_found(struct pack_search *search, const struct pack_config *pa
  * differ, there is none, or it reads by a map file. */
 static struct pack_found common_of_the_line(const struct pack_search *search)
 {
-    struct pack_found common = {.driver = NULL};
-    for (unsigned i = 0; i < search->count; i++) {
-        if (common.driver && common.driver != search->list[i].driver)
-            return (struct pack_found){.driver = NULL};
-        if (!common.driver)
-            common = search->list[i];
-    }
+    struct pack_found common = search->list[0]; /* all zeros if nothing was found */
+    bool all = true;
+    for (unsigned i = 1; i < search->count; i++)
+        all &= search->list[i].driver == common.driver;
     for (unsigned i = 0; i < search->config->pack_count; i++) {
         const struct pack_config *pack = &search->config->packs[i];
         if (!is_configured_on(pack, search->line))
             continue;
-        if (bms_driver_find(pack->driver->name) != pack->driver ||
-            (common.driver && common.driver != pack->driver))
-            return (struct pack_found){.driver = NULL};
         if (!common.driver)
             common = (struct pack_found){.driver = pack->driver,
                                          .variant = pack->options.variant,
                                          .baud = search->line->baud ? search->line->baud
                                                                     : pack->driver->line.baud};
+        all &= pack->driver == common.driver && bms_driver_find(pack->driver->name) == pack->driver;
     }
-    return common;
+    return all ? common : (struct pack_found){.driver = NULL};
 }
 
 /* Assigns the line's common protocol to a pack that did not answer: it will be polled, and answers
  * once it wakes up. If the line has no common protocol, the pack is left to the next search. */
 static void assume_common_protocol(struct pack_search *search, const struct pack_config *pack)
 {
-    const struct pack_found common = common_of_the_line(search), *like = &common;
-    const bool fits = like->driver && pack->given_address >= like->driver->address.min &&
-                      pack->given_address <= like->driver->address.max;
-    if (pack->given_address < 0 || !like->driver || !bms_has_address(like->driver) || !fits) {
+    const struct pack_found like = common_of_the_line(search);
+    const int address = pack->given_address;
+    if (address < 0 || !like.driver || !bms_has_address(like.driver) ||
+        address < like.driver->address.min || address > like.driver->address.max) {
         log_warn("pack %s: not found on line %s; a restart searches again", pack->name,
                  search->line->name);
         return;
     }
-    store_found(search, pack, like, pack->given_address);
+    store_found(search, pack, &like, address);
     log_warn("pack %s: nothing answers at address %d of line %s; polling it with protocol %s, like "
              "the others there",
-             pack->name, pack->given_address, search->line->name, like->driver->name);
+             pack->name, address, search->line->name, like.driver->name);
 }
 
 static void assign_all(struct pack_search *search)

@@ -178,6 +178,28 @@ static bool is_wanted(const struct search_only *only, const struct attempt *atte
     return only->count == 0;
 }
 
+/* False: there is none yet. */
+static bool first_request(const struct attempt *attempt, struct bms_request *request)
+{
+    const struct bms_driver *driver = attempt->driver;
+    struct bms bms;
+    const unsigned step = poller_first_vital(driver);
+    bms_init(&bms, driver);
+    bms.options.address = attempt->guess.address;
+    bms.options.variant = attempt->guess.variant;
+    bms.way = attempt->way;
+    *request = (struct bms_request){0};
+    return step < driver->steps && driver->build(&bms, step, request);
+}
+
+/* The vital request does not contain the address, and whatever answers one answers the other. */
+static bool ask_the_same(const struct attempt *a, const struct attempt *b)
+{
+    struct bms_request first, second;
+    return a->driver == b->driver && first_request(a, &first) && first_request(b, &second) &&
+           first.size == second.size && memcmp(first.bytes, second.bytes, first.size) == 0;
+}
+
 /* Whether an attempt can bring nothing more beside what was found: that pack itself, or one that
  * could not share the line with it, as a serial line has one rate and one framing. */
 static bool is_settled(const struct search *search, const struct attempt *attempt)
@@ -189,7 +211,7 @@ static bool is_settled(const struct search *search, const struct attempt *attemp
         const struct attempt *found = &search->found[i].attempt;
         if (found->driver == attempt->driver && address_of(found) == address_of(attempt))
             return true;
-        if (search_attempts_same(found, attempt))
+        if (ask_the_same(found, attempt))
             return true;
         if (serial &&
             (found->baud != attempt->baud || strcmp(found->framing, attempt->framing) != 0))
@@ -310,6 +332,22 @@ static void set_line(struct search *search, const struct attempt *attempt)
     search->line_config.any_age = true;
 }
 
+/* About how long it takes if nothing answers. */
+static double longest_s(const struct attempt *attempt, unsigned reply_ms)
+{
+    const double request_s = 20 * 10.0 / attempt->baud;
+    if (bms_talks(attempt->driver))
+        return ATTEMPT_LISTEN_S;
+    return attempt->polls * ((reply_ms + ATTEMPT_GAP_MS) / 1e3 + request_s);
+}
+
+/* Whether they can share an open port, one after the other. */
+static bool can_share(const struct attempt *a, const struct attempt *b)
+{
+    return !bms_talks(a->driver) && !bms_talks(b->driver) && a->baud == b->baud &&
+           strcmp(a->framing, b->framing) == 0;
+}
+
 /* The attempts from `first` on that can share the port with it. */
 static void try_port(struct search *search)
 {
@@ -328,9 +366,9 @@ static void try_port(struct search *search)
     do {
         add_poller(search, next);
         search_attempts_shorten(search->pollers[search->sharing - 1]);
-        seconds += 4 * search_attempts_seconds(next, search->line_config.reply_ms);
+        seconds += 4 * longest_s(next, search->line_config.reply_ms);
         next++;
-    } while (next < end && search_attempts_alike(attempt, next));
+    } while (next < end && can_share(attempt, next));
     search->at = 0;
     open_port(search);
     announce(search);
@@ -392,7 +430,7 @@ static bool make_next_list(struct search *search)
         return make_next_list(search);
     double seconds = 0;
     for (size_t i = 0; i < search->count; i++)
-        seconds += search_attempts_seconds(&search->attempts[i], ATTEMPT_SWEEP_MS);
+        seconds += longest_s(&search->attempts[i], ATTEMPT_SWEEP_MS);
     if (search->sweeps && search->events.widening)
         search->events.widening(search->data, seconds);
     return true;

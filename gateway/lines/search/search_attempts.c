@@ -83,27 +83,6 @@ size_t search_attempts_list(const struct line_config *wanted, struct attempt *ou
     return count;
 }
 
-/* False: there is none yet. */
-static bool first_request(const struct attempt *attempt, struct bms_request *request)
-{
-    const struct bms_driver *driver = attempt->driver;
-    struct bms bms;
-    const unsigned step = poller_first_vital(driver);
-    bms_init(&bms, driver);
-    bms.options.address = attempt->guess.address;
-    bms.options.variant = attempt->guess.variant;
-    bms.way = attempt->way;
-    *request = (struct bms_request){0};
-    return step < driver->steps && driver->build(&bms, step, request);
-}
-
-bool search_attempts_same(const struct attempt *a, const struct attempt *b)
-{
-    struct bms_request first, second;
-    return a->driver == b->driver && first_request(a, &first) && first_request(b, &second) &&
-           first.size == second.size && memcmp(first.bytes, second.bytes, first.size) == 0;
-}
-
 void search_attempts_sort(const struct line_config *wanted, struct attempt *list, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -149,14 +128,6 @@ unsigned search_attempts_reply_ms(const struct line_config *wanted, const struct
     return fast ? ATTEMPT_FAST_MS : ATTEMPT_REPLY_MS;
 }
 
-double search_attempts_seconds(const struct attempt *attempt, unsigned reply_ms)
-{
-    const double request_s = 20 * 10.0 / attempt->baud;
-    if (bms_talks(attempt->driver))
-        return ATTEMPT_LISTEN_S;
-    return attempt->polls * ((reply_ms + ATTEMPT_GAP_MS) / 1e3 + request_s);
-}
-
 void search_attempts_shorten(struct poller *poller)
 {
     const struct bms_driver *driver = poller->config->driver;
@@ -176,10 +147,4 @@ bool search_attempts_answered(const struct poller *poller)
         if (driver->plan[i].vital && !isnan(poller->steps[i].at))
             return true;
     return false;
-}
-
-bool search_attempts_alike(const struct attempt *a, const struct attempt *b)
-{
-    return !bms_talks(a->driver) && !bms_talks(b->driver) && a->baud == b->baud &&
-           strcmp(a->framing, b->framing) == 0;
 }

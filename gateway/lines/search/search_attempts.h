@@ -53,18 +53,11 @@ bool search_attempts_on_air(const struct line_config *wanted);
 struct attempt search_attempts_usual(const struct line_config *wanted,
                                      const struct bms_driver *driver);
 
-/** Whether two attempts send the same vital request: it does not contain the address, and whatever
- * answers one answers the other. */
-bool search_attempts_same(const struct attempt *a, const struct attempt *b);
-
 /** Sorts attempts: by rate if that can be chosen, then by driver. */
 void search_attempts_sort(const struct line_config *wanted, struct attempt *list, size_t count);
 
 /** Reply timeout while nothing is known yet. */
 unsigned search_attempts_reply_ms(const struct line_config *wanted, const struct attempt *attempt);
-
-/** About how long an attempt takes if nothing answers, with this reply timeout. */
-double search_attempts_seconds(const struct attempt *attempt, unsigned reply_ms);
 
 /** Limits a new poller to the steps up to the first vital values: those that may wake a pack come
  * first, all others can wait. */
@@ -72,6 +65,3 @@ void search_attempts_shorten(struct poller *poller);
 
 /** Whether any of the vital values were received. */
 bool search_attempts_answered(const struct poller *poller);
-
-/** Whether two attempts can share an open port, one after the other. */
-bool search_attempts_alike(const struct attempt *a, const struct attempt *b);

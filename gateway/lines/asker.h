@@ -78,6 +78,5 @@ const struct bms *asker_masked_bms(const struct asker *asker);
 /** The pack rests. */
 void asker_rest(struct asker *asker, struct poller *poller);
 
-/** Ends a rest. False: since `rested_at` no open request should be answered any more, but the connection may hold an
- * answer back. It is reopened first. */
+/** Ends a rest. False: `rested_at` has passed, but the connection may hold an answer back: it is reopened first. */
 bool asker_end_rest(struct asker *asker, struct poller *poller, double rested_at, double now);

@@ -97,8 +97,7 @@ void ledger_lend(struct ledger *ledger)
             ledger->open[i].owner = NOBODY;
 }
 
-/* What the frame at the beginning of the bytes is to an open request. Nothing is learned from it yet: that is done with
- * a copy. */
+/* What the frame at the beginning of the bytes is to an open request. A copy decodes it: nothing is learned yet. */
 static enum bms_result try_frame(const struct open_request *request, const uint8_t *bytes,
                                  size_t size, struct bms_span *span, struct pack *pack)
 {
@@ -145,8 +144,7 @@ static struct bms_span try_all(struct candidates *candidates, const uint8_t *byt
             best = span;
         framed |= whole;
     }
-    /* The requests of a loan may be unknown (several requests, or a tunnel): any whole frame can answer them, but an
-     * echo. */
+    /* The requests of a loan may be unknown (several, or a tunnel): any whole frame but an echo can answer them. */
     for (unsigned i = 0; framed && i < ledger->count; i++)
         echo |= ledger->open[i].words.size == best.size &&
                 memcmp(ledger->open[i].words.bytes, bytes, best.size) == 0;

@@ -67,8 +67,7 @@ struct answer {
 uint32_t ledger_send(struct ledger *ledger, struct poller *pack, const struct bms_request *words,
                      enum ledger_owner owner, unsigned step, double now);
 
-/** Appends the open requests of an earlier line at the same port to the same device, before anything is sent: their
- * answers are nobody's. */
+/** Before anything is sent: appends what an earlier line has open to the same device. Its answers are nobody's. */
 void ledger_inherit(struct ledger *ledger, const struct ledger *old, struct poller *pack);
 
 /** Removes the next frame that answers an open request from the buffer, with the bytes before it.

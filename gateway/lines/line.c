@@ -203,8 +203,7 @@ void line_start(struct line *line)
         wire_start(&line->wire, clock_now());
 }
 
-/* Continues from the loop, so that no callback is called from within; an exchange under way ends
- * first. */
+/* From the loop: no callback is called from within, and an exchange under way ends first. */
 static void hurry(struct line *line)
 {
     const double now = clock_now();

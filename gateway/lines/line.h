@@ -12,8 +12,7 @@
 
 struct line;
 
-/** A line with the pollers of its packs; all must outlive it. The first poller's driver gives the
- * usual settings. */
+/** For pollers that outlive it. The driver of the first one gives the usual settings. */
 struct line *line_new(struct ev_loop *loop, const struct line_config *config,
                       struct poller **pollers, unsigned count, const struct line_events *events,
                       void *data);

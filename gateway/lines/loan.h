@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* One loan of a line: the borrower's bytes are sent between two polls, and received bytes go to the
- * borrower. */
+/* A loan of a line: a borrower's bytes are sent between two polls, and it gets what is received. */
 #pragma once
 
 #include "order.h"

@@ -8,8 +8,7 @@
 
 #include "bms/driver.h"
 
-/** Receives bytes that may be shown, '>' to the pack or '<' from it; or '#' and the number of
- * withheld bytes. */
+/** Gets bytes that may be shown, '>' to the pack, '<' from it; '#': how many are withheld. */
 typedef void mask_show(void *data, char direction, const uint8_t *bytes, size_t size);
 
 struct mask {

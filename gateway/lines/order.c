@@ -170,8 +170,7 @@ enum order_result order_settle(struct order *order, enum reply_state answer, boo
         return look(order);
     if (answer == REPLY_DONE)
         return go_on(order);
-    /* After a refusal some drivers have a second request (JBD: FB instead of E1). The same request
-     * is never sent twice. */
+    /* Some drivers have a second request (JBD: FB for E1). The same one is never sent twice. */
     const struct bms_request before = order->request;
     const bool built = order_build(order, NULL, false, now) == ORDER_PENDING;
     return built && !bms_request_same(&before, &order->request) ? ORDER_PENDING : ORDER_REFUSED;

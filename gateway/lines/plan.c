@@ -201,8 +201,7 @@ static void miss_step(struct poller *poller, double now)
     }
     step->misses++;
     if (isnan(step->at) || step->misses >= GIVE_UP_MISSES) {
-        /* It is repeated less and less often. After a damaged reply the pack does answer, and the next one may be
-         * whole. */
+        /* Less and less often. After a damaged reply the pack does answer, and the next one may be whole. */
         double again_s = GIVE_UP_MISSES * poller->config->poll_s;
         for (unsigned i = 1; i < step->misses && !poller->presence.garbled; i++)
             again_s = fmin(again_s * 2, fmax(again_s, REFUSED_AGAIN_S));
@@ -292,8 +291,7 @@ static unsigned allowed_tries(const struct poller *poller)
     const unsigned tries = set > 0 ? set : own > 0 ? own : 3;
     if (!plan_is_unsure(poller) || poller->presence.garbled)
         return tries;
-    /* The driver has several forms of requests, the right one is not known yet, and the pack is alone on its line: all
-     * are tried. */
+    /* It is not known which form of requests the pack answers, and it is alone on its line: all are tried. */
     if (bms->driver->ways > 1 && bms->way == 0 && bms->options.variant == 0 &&
         !bms->options.shared && tries > 1)
         return bms->driver->ways;

@@ -127,8 +127,7 @@ double poller_read_since(const struct poller *poller, enum pack_value id, double
     return reading;
 }
 
-/* A part may be used until its next reading is well overdue. What a slow first cycle brought is used however long that
- * took, with its true age. */
+/* Until the next reading is well overdue. What a slow first cycle brought is used at its true age, however old. */
 static bool is_usable(const struct poller *poller, unsigned index, double now)
 {
     const double at = poller->steps[index].at,
@@ -151,8 +150,7 @@ static bool is_part(const struct poller *poller, unsigned index)
     return poller->config->driver->plan[index].every_s == 0 && !isnan(poller->steps[index].at);
 }
 
-/* The request time of the oldest part; infinity: none. *apart_s: the longest time between two
- * parts. */
+/* The request time of the oldest part; infinity: none. *apart_s: the longest time between two. */
 static double find_times(const struct poller *poller, double *apart_s)
 {
     const unsigned steps = poller->config->driver->steps,

@@ -137,8 +137,7 @@ void poller_learn_round(struct poller_pace *pace, double round_s);
 /** The longest time to its next cycle in seconds; silence makes it longer. */
 double poller_interval(const struct poller *poller);
 
-/** The last reading of a value that was requested at that time or later, published or not; NaN:
- * none. */
+/** The last reading of a value requested since then, published or not; NaN: none. */
 double poller_read_since(const struct poller *poller, enum pack_value id, double since);
 
 /** Publishes the parts if all steps were answered, close enough together. */
@@ -155,8 +154,7 @@ void poller_abandon_cycle(struct poller *poller, double now);
 enum spike_verdict poller_judge(struct poller *poller, struct spike *spike, unsigned step,
                                 double now);
 
-/** Whether to accept an unsolicited reading. `before`: the last accepted one; NULL: none that is
- * still valid. */
+/** Whether to accept an unsolicited reading. `before`: the last one, if it is still valid. */
 bool poller_judge_heard(struct poller *poller, struct spike *spike, const struct pack *before,
                         const struct pack *reading, double now);
 
@@ -167,6 +165,5 @@ void poller_publish_heard(struct poller *poller, double now, double age_s);
  * `age_s` old. Publishes it. False: it is doubtful until later sets confirm it. */
 bool poller_heard(struct poller *poller, double now, double age_s);
 
-/** A pack that sends by itself was silent until its values became stale. Drops the incomplete set;
- * another device may send next. */
+/** A pack that sends by itself is silent: drops the incomplete set; another device may be next. */
 void poller_unheard(struct poller *poller);

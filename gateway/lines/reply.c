@@ -34,8 +34,7 @@ size_t reply_next(struct reply *reply, bool silent, reply_look *look, void *data
         struct bms_span span = look(data, reply->bytes + at, left, result);
         if (span.kind == BMS_MORE && !silent && left < BMS_FRAME_MAX)
             break;
-        /* A driver that needs more bytes than any frame can have, or than will arrive, was misled
-         * by noise. */
+        /* A driver that needs more than any frame has, or than will come, was misled. */
         if (span.kind == BMS_MORE || span.size == 0)
             span = (struct bms_span){BMS_SKIP, 1};
         if (span.size > left)

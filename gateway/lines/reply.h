@@ -37,7 +37,6 @@ size_t reply_next(struct reply *reply, bool silent, reply_look *look, void *data
                   enum bms_result *result);
 void reply_drop(struct reply *reply, size_t size);
 
-/** Decodes every frame in the buffer into `pack` until the reply to one request is complete; later
- * bytes stay in the buffer. */
+/** Decodes frames into `pack` until the reply to one request is complete; later bytes stay. */
 enum reply_state reply_decode(struct reply *reply, struct bms *bms,
                               const struct bms_request *request, bool silent, struct pack *pack);

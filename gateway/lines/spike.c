@@ -234,8 +234,7 @@ enum spike_verdict spike_judge(struct spike *spike, const struct spike_rules *ru
         return believe(spike, rules->limits, before, reading,
                        spike->doubted >= agreeing ? SPIKE_REFUTED : SPIKE_BELIEVED);
     if (spike->doubted == SPIKE_READINGS - 1) {
-        /* A current can swing from each reading to the next. Damage passes the check so often in a row only where there is
-         * much of it. */
+        /* A current can swing with each reading. Damage passes so often in a row only where there is much of it. */
         learn_from_doubtful(spike, rules->limits);
         if (!rules->weak || !rules->noisy)
             return believe(spike, rules->limits, before, reading, SPIKE_BELIEVED);

@@ -41,8 +41,7 @@ enum spike_verdict {
     SPIKE_UNSETTLED /* too few agree, on a noisy line with a weak check: as good as no answer */
 };
 
-/** Judges the reply to one request. `before`: the last believed reply to the same request; NULL:
- * none that is still valid. */
+/** Judges the reply to a request. `before`: its last believed reply; NULL: none is still valid. */
 enum spike_verdict spike_judge(struct spike *spike, const struct spike_rules *rules,
                                const struct pack *before, const struct pack *reading);
 

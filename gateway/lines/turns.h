@@ -11,15 +11,13 @@
 #include "poller.h"
 #include "wire.h"
 
-/* While others wait, silent packs get 1/(n + 1) of the time, and one of n attempts gets its full
- * timeout. */
+/* While others wait, silent packs get 1/(n + 1) of the time; one of n attempts its full one. */
 #define SILENT_SHARE 4
 
 struct line_events {
     /** poller->values are new. */
     void (*published)(void *data, struct poller *poller, double now);
-    /** A pack's cycle ended without new values: silence, or a part is missing. NULL: logged if it
-     * lasts. */
+    /** A cycle ended without values: silence, or a part is missing. NULL: logged if it lasts. */
     void (*missed)(void *data, struct poller *poller, double now);
     /** The port does not open, or was lost before anything useful came. NULL: it is logged. */
     void (*down)(void *data, const char *why);
@@ -64,12 +62,10 @@ void turns_charge(struct turns *turns, double since, double now);
  * first turn, or one that answers is due and the share of silent packs is used up. */
 bool turns_wait(const struct turns *turns, const struct poller *poller, double now);
 
-/** A pack has answered after the line was silent: polls the other silent ones at once, because the
- * line may have been away. */
+/** A pack has answered after silence: the line was away, maybe: polls other silent ones at once. */
 void turns_wake(struct turns *turns, const struct poller *poller, double now);
 
-/** After a cycle: estimates pace.expected_s, a round of the line, by what the cycles of its packs take. Silent packs do not
- * count. */
+/** After a cycle: estimates a round of the line, pace.expected_s, by the cycles of its packs that answer. */
 void turns_expect(struct turns *turns);
 
 /** The usual time for a reply in seconds; each protocol on a line has its own. */

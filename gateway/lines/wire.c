@@ -254,8 +254,7 @@ void wire_init(struct wire *wire, struct ev_loop *loop, const struct line_config
     wire->facts.since = wire->facts.trouble_at = NAN;
     TAILQ_INIT(&wire->taps);
     mask_init(&wire->mask, show, wire);
-    /* Bytes come before timers that are due in the same turn of the loop, so that those that arrived in time count,
-     * however late the loop is. */
+    /* Before timers due in the same turn of the loop: what arrived in time counts, however late the loop is. */
     ev_init(&wire->readable, on_readable);
     ev_set_priority(&wire->readable, 1);
     ev_init(&wire->pause, on_pause_over);

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/*
- * Read device identification. An unknown object id restarts a stream, but is an error for individual
- * access.
- */
+/* An unknown object id restarts a stream, but is an error for individual access. */
 #include "identity.h"
 
 #include "bms/count.h"
@@ -16,8 +13,7 @@
 
 enum access_code { STREAM_BASIC = 1, STREAM_REGULAR, STREAM_EXTENDED, INDIVIDUAL };
 
-/* The last object of a stream. There are only the regular objects; a request for extended ones
- * gets these. */
+/* The last object of a stream. A request for extended objects gets the regular ones. */
 static const uint8_t last_id[] = {
     [STREAM_BASIC] = 0x02, [STREAM_REGULAR] = 0x7F, [STREAM_EXTENDED] = 0x7F};
 

@@ -130,8 +130,7 @@ static bool is_to_be_logged(const struct push_item *item, double now)
     return found && !item->told && now - item->since >= patience;
 }
 
-/* Logs new trouble with registers: once, and trouble that may pass by itself only once it lasts, so
- * this must be called now and then. */
+/* Logs new trouble with registers once; what may pass by itself once it lasts: call it often. */
 static void report_troubles(struct push_plan *plan, double now)
 {
     struct push_item *end = plan->items + plan->count;
@@ -264,8 +263,7 @@ static void close_connection(void *data, const char *why)
                   backoff_grow(&target->backoff_s, BACKOFF_FIRST_S, BACKOFF_MOST_S));
 }
 
-/* The next push that has something to write; NULL: none has. `last`: also writes what may not be
- * answered. */
+/* The next push that has something to write. `last`: also what may not be answered. */
 static struct push *choose_push(struct push_target *target, double now, bool last)
 {
     for (unsigned i = 0; i < target->count; i++) {

@@ -18,8 +18,7 @@
 
 struct pushes;
 
-/** Creates each push of packs_config, observing the packs. Free it before the packs are renewed,
- * and create it again afterwards. */
+/** Creates the pushes of packs_config. Free it before the packs are renewed, and create it anew. */
 struct pushes *pushes_new(struct ev_loop *loop, struct packs *packs);
 
 /** The state of each push and its target, in the order of targets: docs/status.md. */

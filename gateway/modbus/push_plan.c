@@ -92,8 +92,7 @@ enum push_encoded push_encode(const struct register_row *write, double value, ui
     return isnan(number) || fitting == number ? PUSH_EXACT : PUSH_CLIPPED;
 }
 
-/* Encodes the item for its registers. After the start, a pack gets time to answer before the
- * target is told that it is missing. */
+/* After the start a pack gets time to answer before the target is told that it is missing. */
 static enum push_encoded encode(const struct push_plan *plan, const struct push_item *item,
                                 double now, double *value, uint16_t words[2])
 {
@@ -260,8 +259,7 @@ static struct run run_around(struct push_plan *plan, unsigned index)
     return (struct run){plan->items + first, plan->items + last + 1};
 }
 
-/* The rejected register is found: it is written alone, and the neighbours that the search had
- * split are joined again. */
+/* The rejected register is written alone from now on; its neighbours are joined again. */
 static void rejoin_around(struct push_plan *plan, unsigned culprit)
 {
     struct run run = run_around(plan, culprit);

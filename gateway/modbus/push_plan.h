@@ -84,8 +84,7 @@ void push_plan_all(struct push_plan *plan);
 void push_plan_changes(struct push_plan *plan, const struct source *source, double now);
 
 /** Builds the next request from what is due; items to be skipped stay due until they are known.
- * `last`: nothing else waits, so items that may not be answered get their turn; they also get it
- * after they have waited for long. */
+ * Those that may not be answered have their turn with `last` (nothing else waits) or after long. */
 bool push_plan_take(struct push_plan *plan, double now, bool last, struct push_span *span);
 
 /** The span that was sent is due again at once. */
@@ -96,15 +95,13 @@ void push_plan_done(struct push_plan *plan, const struct push_span *span);
 void push_plan_refused(struct push_plan *plan, const struct push_span *span, uint8_t exception,
                        double now);
 
-/** Reports that the request timed out: it may or may not have reached the target, so it is due
- * again. `others`: other registers of this push were answered since the last time-out. If not, the
- * target may be away, or may ignore the whole request because of a part: the halves are tried
- * next. */
+/** The request timed out: the target may have it, yet it is due again. `others`: since the last
+ * time-out other registers of this push were answered. If not, the target may be away, or ignore the
+ * request because of a part: the halves are tried next. */
 void push_plan_unanswered(struct push_plan *plan, const struct push_span *span, bool others,
                           double now);
 
-/** Ends all pauses: the target is back after it was away or silent, and may now accept what it
- * rejected before. */
+/** Ends all pauses: the target is back, and may now accept what it rejected before. */
 void push_plan_end_pauses(struct push_plan *plan);
 
 /* The result of encoding a value. */
@@ -114,8 +111,7 @@ enum push_encoded {
     PUSH_NOTHING  /* unknown, and to be skipped */
 };
 
-/** Encodes a value into registers; NaN: stale or unknown. Rounds to nearest. Does not write `words`
- * for PUSH_NOTHING. */
+/** Encodes a value, rounded; NaN: stale or unknown. PUSH_NOTHING: `words` is left alone. */
 enum push_encoded push_encode(const struct register_row *write, double value, uint16_t words[2]);
 
 struct push_request {
@@ -123,8 +119,7 @@ struct push_request {
     size_t size;
 };
 
-/** Builds a request that writes `count` registers (1 … PUSH_REGISTERS_MAX; function 6: one) from
- * `address` on. */
+/** Builds the write of `count` registers (up to PUSH_REGISTERS_MAX; function 6: one). */
 void push_request_build(struct push_request *request, uint16_t transaction, uint8_t unit,
                         bool single, unsigned address, const uint16_t *words, unsigned count);
 
@@ -135,7 +130,6 @@ enum push_reply {
     PUSH_FOREIGN    /* of another transaction: a late response */
 };
 
-/** Classifies a frame of `size` bytes, found by mbap_find, as the response to a request. Sets
- * `exception` for PUSH_REFUSED. */
+/** What a frame that mbap_find found is to a request. Sets `exception` for PUSH_REFUSED. */
 enum push_reply push_reply_check(const struct push_request *request, const uint8_t *frame,
                                  size_t size, uint8_t *exception);

@@ -91,8 +91,7 @@ struct server {
     unsigned refused_count;
 };
 
-/* The next connected client behind one, which may have been disconnected just now; behind NULL the
- * first one. NULL: no more. */
+/* The next client behind one, which may be disconnected by now; NULL: the first one, or no more. */
 static struct client *next_client(const struct server *server, const struct client *client)
 {
     const struct client *end = server->clients + server->max_clients;
@@ -107,8 +106,7 @@ static const struct sockaddr *client_address(const struct client *client)
     return (const struct sockaddr *) &client->address;
 }
 
-/* From now on it is idle for the shortest time; while it waits for the end of an order, it is not
- * idle. */
+/* It is idle for the shortest time; but not at all while it waits for the end of an order. */
 static void note_turn(struct client *client)
 {
     struct server *server = client->server;
@@ -136,8 +134,7 @@ static void end_client(struct client *client, enum ending ending)
     server->client_count--;
     ev_io_stop(server->loop, &client->io);
     ev_timer_stop(server->loop, &client->idle);
-    /* A child process may hold a copy of the descriptor (a name look-up in progress); shutdown()
-     * ends the connection all the same. */
+    /* Also if a child process (a name look-up) holds a copy of the descriptor. */
     shutdown(client->io.fd, SHUT_RDWR);
     close(client->io.fd);
     client->connected = false;
@@ -296,8 +293,7 @@ static bool is_displaced_before(const struct client *client, const struct client
     return client->turn < other->turn;
 }
 
-/* Many silent connections must not displace active clients: once they hold more than half of the places, new clients
- * displace silent ones only. */
+/* Clients in use must not be displaced by many silent ones: these go first once they hold half of the places. */
 static struct client *longest_idle(struct server *server)
 {
     unsigned silent = 0;

@@ -34,13 +34,11 @@ struct server_counters {
 
 struct server;
 
-/** Listens on all of `config->listen`. Keeps `units` by reference, nothing of `config`. NULL if any
- * address fails (logged). */
+/** Listens on all of `config->listen`; keeps only `units`. NULL: an address fails (logged). */
 struct server *server_new(struct ev_loop *loop, const struct gateway_config *config,
                           const struct units *units);
 
-/** Applies `allow` and `idle_timeout` of a changed configuration. Clients that are not allowed any
- * more are disconnected. */
+/** Applies `allow` and `idle_timeout`; disconnects clients that are not allowed any more. */
 void server_set_policy(struct server *server, const struct gateway_config *config);
 
 /** Sets the function that carries out what clients in `allow_write` (by reference) want switched.

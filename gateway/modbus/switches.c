@@ -8,8 +8,7 @@
 #include <modbus.h>
 #include <string.h>
 
-/* Function 22 (mask write) and 23 (read and write at once) are rejected for switches: they add
- * pitfalls and no use. */
+/* Function 22 (mask write) and 23 (read and write at once) add pitfalls to switches, and no use. */
 bool access_sets(uint8_t function)
 {
     return mbap_writes(function) && function != MODBUS_FC_MASK_WRITE_REGISTER &&

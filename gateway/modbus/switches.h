@@ -28,6 +28,5 @@ uint8_t access_decide(const struct sockaddr *client, uint8_t function, bool writ
 uint8_t switches_read(const struct map_settings *map, const struct mbap_request *request,
                       const uint8_t *frame, struct switches *switches);
 
-/** The exception code that reports the result of an order to its client; 0: executed, or in
- * progress. */
+/** The exception code for the result of an order; 0: executed, or in progress. */
 uint8_t switches_exception(enum order_result result);

@@ -32,8 +32,7 @@ struct unit {
     uint8_t coils[MAP_COILS];
 };
 
-/** Allocates the registers, all 0; until the first values only the status can be read. The source and `settings` are kept by
- * reference. */
+/** Keeps the source and `settings`; allocates the registers, all 0. Before the first values only the status can be read. */
 void unit_open(struct unit *unit, uint8_t id, const struct source *source,
                const struct map_settings *settings, enum on_stale on_stale);
 

@@ -25,8 +25,7 @@ struct view {
     bool ticks;    /* an item changes each second without new values */
 };
 
-/** `config` and the sources are kept by reference; `started_at` is when the gateway's counter of
- * seconds was 0. */
+/** Keeps `config` and the sources. `started_at`: when the gateway's counter of seconds was 0. */
 struct view *view_new(const struct view_config *config, source_find *find, const void *data,
                       double started_at, double now);
 void view_free(struct view *view);
@@ -38,6 +37,5 @@ void view_update(struct view *view);
 void view_judge(struct view *view, double now);
 
 /** Whether a request can be answered, after view_judge: 0 or an exception code. 1: it reads bits,
- * 2: a register does not exist, or the request writes, 0x0B: a value is stale or unknown, if the
- * configuration asks for that. */
+ * 2: no such register, or it writes, 0x0B: stale or unknown, if the configuration wants that. */
 uint8_t view_check(const struct view *view, const struct mbap_request *request);

@@ -26,8 +26,7 @@ enum rule {
     ALL_ON /* 0 when any is off, 1 when all are on */
 };
 
-/* Wear and heat are those of the worst pack. Voltage limits apply to all packs, so the strictest
- * counts. */
+/* Wear and heat are those of the worst pack; the strictest voltage limit holds for all. */
 static const struct {
     enum pack_value id;
     enum rule rule;
@@ -113,8 +112,7 @@ bool bank_weighs(const struct bank_member *member)
     return weigh(member, FULL_AH, RATED_AH) > 0;
 }
 
-/* Averages the packs that report the value. If one of them has no weight, all weigh the same. NaN:
- * none reports it. */
+/* If one of the packs that report the value has no weight, all weigh the same. NaN: none does. */
 static double weighted_average(const struct fresh *fresh, enum pack_value id, enum pack_value by,
                                enum pack_value or_by)
 {
@@ -195,8 +193,7 @@ static void combine_alarms(const struct fresh *fresh, const struct map_bank *ext
         warning |= fresh->member[i]->alarms.warning & ~pack->alarms_can_warn;
         protection |= fresh->member[i]->alarms.protection & ~pack->alarms_can_protect;
     }
-    /* An alarm of a pack that could not be read now does not end because the other packs have
-     * none. */
+    /* An alarm of a pack that could not be read does not end because the others have none. */
     warning &= ~bank->alarms_warning;
     protection &= ~bank->alarms_protection;
     bank->alarms_can_warn &= ~warning;
@@ -248,8 +245,7 @@ static void replace_value(struct pack *bank, enum pack_value id, double value)
     set(bank, id, value);
 }
 
-/* The remaining capacity is computed from the shunt's state of charge: that of the packs would
- * contradict it. */
+/* The remaining capacity follows the shunt's state of charge, which the packs' would contradict. */
 void shunt_apply(const struct pack *measured, struct pack *bank, struct map_bank *extras)
 {
     extras->packs_current_a = bank->value[CURRENT_A];

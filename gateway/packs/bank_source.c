@@ -221,9 +221,8 @@ unsigned bank_source_update(struct bank_source *bank, bool published, const stru
         const struct source *source = bank->members[i];
         const struct bank_member member = {.pack = source->values,
                                            .capacity_ah = source->capacity_ah};
-        /* A pack joins once its capacity is known, or once it has answered all its requests.
-         * Without this all packs would weigh the same for a moment, and the bank's state of charge
-         * would be wrong. */
+        /* A pack joins once its capacity is known, or all its requests are answered: before, all
+         * would weigh the same, and the state of charge would be wrong. */
         if (!source_fresh(source, now) ||
             !(bank->parts[i]->poller->complete || bank_weighs(&member)))
             bank->missing |= 1u << i;

@@ -27,16 +27,14 @@ struct bank_source {
     double started_at;
 };
 
-/** Prepares a bank, which is zero but for `parts`, in the order of `config`, and `shunt_part`. Keeps
- * all pointers. */
+/** Prepares a bank that is zero but for `parts`, in the order of `config`, and `shunt_part`. */
 void bank_source_init(struct bank_source *bank, const struct bank_config *config,
                       struct kept_entry *kept, double now);
 
 /** Whether its values depend on that pack. */
 bool bank_source_has(const struct bank_source *bank, const struct poller *poller);
 
-/** Combines its packs and logs what has changed. To be called after a pack has published
- * (`published`), and once a second. `host` contains the gateway's own values; `local` is the local
- * time. Returns enum source_change. */
+/** Combines its packs after one of them has `published`, and once a second; logs what has changed.
+ * `host`: the gateway's own values; `local`: the local time. Returns enum source_change. */
 unsigned bank_source_update(struct bank_source *bank, bool published, const struct map_status *host,
                             const struct tm *local, double now);

@@ -13,8 +13,7 @@
 /** Creates an object; NULL: out of memory. */
 json_t *json_of_pack(const struct pack *pack);
 
-/** A number: an integer without decimals, else rounded to the resolution of the protocols. 0 has no
- * sign. */
+/** An integer without decimals, else rounded to the resolution of the protocols. 0 has no sign. */
 json_t *json_number(double value, int decimals);
 
 /** Adds a member that is a whole number. */
@@ -26,8 +25,7 @@ json_t *json_alarms(uint32_t warning, uint32_t protection);
 /** {"error": "…"}: why a request is refused. */
 json_t *json_refusal(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/** Returns the object as text on one line, which the caller frees, and releases the object. NULL:
- * out of memory. */
+/** Returns it on one line, which the caller frees, and releases it. NULL: out of memory. */
 char *json_text(json_t *object);
 
 /** Prints the object on one line or indented, with a newline, and releases it. */

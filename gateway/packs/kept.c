@@ -25,8 +25,7 @@ static void set_aside(const struct kept *kept, const char *path, const char *why
 {
     if (kept->look_only)
         return;
-    /* A second damaged file must not overwrite the first, which usually has the most in it. Only
-     * the last name is used again. */
+    /* The first damaged file usually has the most in it: only the last name is used again. */
     char aside[PORT_SIZE + 16];
     struct stat found;
     snprintf(aside, sizeof aside, "%s.bad", path);
@@ -160,8 +159,7 @@ static int hold_lock(struct kept *kept, const char *path)
         errno = EWOULDBLOCK;
         return -1;
     }
-    /* Under systemd the folder exists. For a gateway started by hand it is created if its parent
-     * exists and is writable. */
+    /* systemd makes the folder; for a gateway started by hand it is made here, not its parent. */
     char copy[PORT_SIZE];
     snprintf(copy, sizeof copy, "%s", path);
     if (mkdir(dirname(copy), 0755) == 0)
@@ -204,8 +202,7 @@ static int replace_file(const char *path, const char *text)
     char fresh[PORT_SIZE + 8];
     struct stat found;
     snprintf(fresh, sizeof fresh, "%s.tmp", path);
-    /* A rename would replace a device or a link as well: state_file = /dev/null must not destroy
-     * the device. */
+    /* A rename would replace a device or a link as well, such as state_file = /dev/null. */
     const bool exists = stat(path, &found) == 0;
     if (exists ? !S_ISREG(found.st_mode) : errno != ENOENT) {
         errno = exists ? EINVAL : errno;
@@ -219,8 +216,7 @@ static int replace_file(const char *path, const char *text)
     return 0;
 }
 
-/* Returns the text to write. NULL: nothing has changed (errno 0), another gateway owns the file,
- * or memory ran out. */
+/* The text to write. NULL: no changes (errno 0), another gateway has the file, or out of memory. */
 static char *compose_changed(struct kept *kept, const char *path)
 {
     errno = 0;

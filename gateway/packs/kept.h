@@ -22,9 +22,8 @@ struct kept *kept_load(const char *path);
 struct kept *kept_look(const char *path);
 void kept_free(struct kept *kept);
 
-/** Writes the file if anything has changed. -1 with errno: it could not be written, the old file
- * remains; the first failure and the recovery are logged. Waits for the disk. With an empty path
- * it does nothing. */
+/** Writes what has changed, unless the path is empty; waits for the disk. -1 with errno: the old
+ * file remains. The first failure and the recovery are logged. */
 int kept_save(struct kept *kept, const char *path);
 
 /** Does the same without waiting: a child process writes the file. Returns its pid, whose exit
@@ -45,6 +44,5 @@ struct saver {
 /** Starts to save; state and path must outlive it. */
 void saver_start(struct saver *saver, struct ev_loop *loop, struct kept *kept, const char *path);
 
-/** Stops, and writes what has changed, this time waiting for the disk. A saver that was never
- * started is fine. */
+/** Stops, and writes what has changed, waiting for the disk. One that was never started is fine. */
 void saver_stop(struct saver *saver);

@@ -42,10 +42,9 @@ struct kept {
     struct kept_note *notes;
     unsigned note_count;
     bool look_only; /* the file of a running gateway is only read */
-    /* Eight hex digits that identify this gateway: drawn at random once, stored in the file and in its
-     * lock. They survive a change of the host name, and a downgrade to version 0.1.0, which does not
-     * write them. With an empty path they are derived from the machine id, which does not change
-     * either. */
+    /* Eight hex digits that identify this gateway: drawn once, kept in the file and its lock. They
+     * survive another host name, and version 0.1.0, which does not write them. With an empty path
+     * they are derived from the machine id. */
     char id[KEPT_ID_SIZE];
     char *saved;  /* content of the file; NULL: not known */
     char *saving; /* content that a child process is writing; NULL: none */
@@ -60,8 +59,7 @@ struct kept {
  * for its counters. `local` is the local time. */
 void kept_take_up(struct kept *kept, const struct config *config, const struct tm *local);
 
-/** The entry of a pack, created if there is none. The pointer is valid as long as the configuration
- * has the name. */
+/** The entry of a pack, created if there is none. Valid while the configuration has the name. */
 struct kept_entry *kept_get(struct kept *kept, const char *name);
 
 /** Stores a line for an outlet in place of the one with the same key; an empty text deletes it. Key
@@ -69,8 +67,7 @@ struct kept_entry *kept_get(struct kept *kept, const char *name);
  * ignored, and so is what would make the file too large. */
 void kept_set_note(struct kept *kept, const char *outlet, const char *key, const char *text);
 
-/** The first note of an outlet (NULL: of any) if `at` is NULL, else the one after `at`; NULL: no
- * more. */
+/** The note after `at` (NULL: the first one) of an outlet (NULL: of any); NULL: no more. */
 const struct kept_note *kept_next_note(const struct kept *kept, const char *outlet,
                                        const struct kept_note *at);
 
@@ -86,8 +83,7 @@ bool full_charge_due(const struct kept_entry *entry, double every_s, time_t wall
 /** Records that the cells are full now. A clock that was never set is ignored. */
 void full_charge_reached(struct kept_entry *entry, time_t wall);
 
-/** Records what has become worse since the status `before`, if anything, and tells the source the last
- * trouble. */
+/** Records what is worse than in the status `before`, and tells the source the last trouble. */
 void kept_note_trouble(struct kept_entry *entry, const struct map_status *before,
                        struct source *source, double now);
 

@@ -42,8 +42,7 @@ struct input {
      ALARM_BIT(DISCHARGE_OVER_CURRENT) | ALARM_BIT(DISCHARGE_OVER_TEMPERATURE) |                   \
      ALARM_BIT(DISCHARGE_UNDER_TEMPERATURE) | ALARM_BIT(SOC_LOW) | ALARM_BIT(DISCHARGE_MOS_FAULT))
 
-/* An empty pack must be chargeable and a full one dischargeable; all other protections stop both
- * directions. */
+/* An empty pack must be chargeable and a full one dischargeable; other protections stop both. */
 static const struct {
     enum pack_value limit, mos;
     uint32_t other_alarms; /* alarms that stop only the other direction */
@@ -88,8 +87,7 @@ static bool lower(struct part *part, double amps, enum limit_reason reason)
     return true;
 }
 
-/* An optional value: NaN if the pack has reported it before but does not now; `otherwise` if it
- * never has. */
+/* An optional value: NaN if the pack has reported it before, `otherwise` if it never has. */
 static double optional(const struct pack *pack, enum pack_value id, double otherwise,
                        const struct limits_member *member)
 {
@@ -102,8 +100,7 @@ struct span {
 
 static const struct span unknown_span = {NAN, NAN};
 
-/* The extremes as reported by the BMS, extended by all cells if it reports cells; unknown if one of
- * these is missing. */
+/* The extremes of the BMS, and of all cells if it reports cells; unknown if one is missing. */
 static struct span cells_v(const struct pack *pack, unsigned cells)
 {
     struct span span = {pack->value[CELL_MIN_MV], pack->value[CELL_MAX_MV]};
@@ -323,8 +320,7 @@ static struct part limit(const struct input *input, unsigned needed,
     return bank;
 }
 
-/* With on_stale = discharge and too few fresh packs: the limit as before, but not more than the
- * fresh ones allow. */
+/* With on_stale = discharge and too few fresh packs: as before, but no more than these allow. */
 static struct part limit_stale(const struct input *input, unsigned usable, double most)
 {
     struct part part = {INFINITY, LIMITED_BY_STALE, 0};
@@ -381,8 +377,7 @@ static void choose_float(const struct input *input, struct span cells, double sp
         state->floating = false;
 }
 
-/* A cell above full lowers the voltage at once by its excess, and further for as long as it stays
- * there. */
+/* A cell above full lowers the voltage at once by its excess, and more while it stays there. */
 static double lowered(const struct input *input, double highest, double step)
 {
     const struct limits_config *config = input->config;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* When a pack or a bank will be full or empty, if the average current of the last minutes
- * continues. */
+/* When a pack or a bank will be full or empty at the average current of the last minutes. */
 #pragma once
 
 #include "registers/map.h"

@@ -137,8 +137,7 @@ static unsigned refresh_source(struct pack_source *source, const struct map_stat
     return summary_update(&source->summary, "pack", &source->source, now);
 }
 
-/* A BMS that hangs can repeat its last measurements for days. Without a current, values may be
- * constant anyway. */
+/* A BMS that hangs can repeat its values for days. Without a current any BMS may. */
 static void watch_frozen(struct pack_source *source, double now)
 {
     const struct pack_config *config = source->poller->config;

@@ -29,8 +29,7 @@ const struct config *packs_config(const struct packs *packs);
 /** clock_now at which the gateway's counter of seconds was 0. */
 double packs_started_at(const struct packs *packs);
 
-/** Packs in the order of the configuration, then banks; NULL: no more. The pointer is valid until
- * packs_renew. */
+/** Packs in the order of the configuration, then banks; NULL: no more. Valid until packs_renew. */
 const struct source *packs_at(const struct packs *packs, unsigned n);
 /** NULL: there is none. It is a source_find, of `packs`. */
 const struct source *packs_find(const void *packs, const char *name);
@@ -48,13 +47,11 @@ void packs_tick(struct packs *packs, double now);
 /** When the first of the fresh values becomes stale; infinite: none is fresh. */
 double packs_next_stale(const struct packs *packs);
 
-/** Fills in the gateway's own part of a status: `started_at` is when its counter of seconds was 0,
- * `local` the local time now. */
+/** The gateway's part of a status: seconds since `started_at`, the time zone of `local`. */
 struct map_status packs_host_status(double started_at, uint16_t memory_mib, const struct tm *local,
                                     double now);
 
-/** Orders a pack to switch. The request is copied. If its line is busy for ORDER_VALID_S the order
- * is discarded. ORDER_PENDING: `done` is called later with the ticket, never from within. Any
- * other result is final. */
+/** Orders a pack to switch; copies the request. ORDER_PENDING: `done` follows, never from within,
+ * with ORDER_TOO_LATE after ORDER_VALID_S on a busy line. Any other result is final. */
 enum order_result packs_order(struct packs *packs, const struct source *source,
                               const struct order_request *request);

@@ -25,8 +25,7 @@ static void make_lines(struct polling *polling, const struct polling *old, struc
         const struct line_config *config = &polling->config->lines[l];
         unsigned count = 0;
         for (unsigned p = 0; p < polling->pack_count; p++)
-            /* A pack that is still to be found is not polled; the line belongs to the search while
-             * there is one. */
+            /* The line of a pack that is still to be found belongs to its search. */
             if (polling->pollers[p] && polling->config->packs[p].line == config &&
                 !config->searching && polling->config->packs[p].driver != &automatic_driver)
                 members[count++] = polling->pollers[p];
@@ -44,8 +43,7 @@ static struct poller **find_same(const struct polling *old, unsigned from,
 {
     for (unsigned i = 0; i < old->pack_count; i++) {
         const struct pack_config *other = &old->config->packs[i];
-        /* The driver that it runs with: the configuration may have been changed in place
-         * (protocol = auto). */
+        /* The driver that it runs with: `auto` changes the configuration in place. */
         bool runs = old->pollers[i] && old->pollers[i]->bms.driver == pack->driver;
         if (runs && other->line == &old->config->lines[from] &&
             config_same(&pack_section, other, pack, CHANGE_LINE))
@@ -54,8 +52,7 @@ static struct poller **find_same(const struct polling *old, unsigned from,
     return NULL;
 }
 
-/* Whether line `l` of the new configuration, with just the same packs, is line `from` of the old
- * one. */
+/* Whether line `l` of the new configuration is line `from` of the old one, with the same packs. */
 static bool is_unchanged(const struct polling *old, unsigned from, const struct config *config,
                          unsigned l)
 {

@@ -88,15 +88,13 @@ struct order_report {
     enum order_result result;
 };
 
-/* Embedded in the observer. Never called from within packs_observe. A callback must not remove its
- * observer from the list. */
+/* Embedded in the observer. Never called from packs_observe; must not unobserve from within. */
 struct observer {
     /** One or more of enum source_change, of a pack or a bank. */
     void (*changed)(void *data, const struct source *source, unsigned changes, double now);
     /** An order has ended. NULL: ignored. */
     void (*ordered)(void *data, const struct source *source, const struct order_report *report);
-    /** A reload: the old sources are gone, look up the new ones. NULL: the observer itself is
-     * created again. */
+    /** A reload: look up the new sources. NULL: the observer itself is created again. */
     void (*renewed)(void *data, double now);
     void *data;
     TAILQ_ENTRY(observer) entry;

@@ -10,8 +10,7 @@
 
 #define LINE_SIZE 600
 
-/* Hysteresis: a current must rise above the upper limit to count as flowing, and fall below the
- * lower one to count as idle. */
+/* Hysteresis: a current flows from the upper limit on, and until it falls below the lower one. */
 #define FLOW_BEGINS_A 1.0
 #define FLOW_ENDS_A 0.3
 
@@ -78,8 +77,7 @@ unsigned summary_update(struct summary *summary, const char *kind, const struct 
                         double now)
 {
     bool fresh = source_fresh(source, now);
-    /* There is nothing to report before the first values; of stale values only that they are
-     * stale. */
+    /* Nothing is reported before the first values; of stale ones only that they are. */
     if (!summary->told && !fresh)
         return 0;
     const struct pack *pack = source->values;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Finds the values that an inverter does not receive: encodes a simulated battery and decodes the
- * messages. */
+/* Encodes a simulated battery, and decodes the messages. */
 #include "untold.h"
 
 #include "bank.h"
@@ -29,9 +28,8 @@ static void keep_carried(const struct bms_driver *driver, const struct bms_optio
             pack_unset(pack, (enum pack_value) id);
 }
 
-/* Fills in a pack that reports every value of its protocol. `least`: if its variant is unknown, only
- * those that all variants report. Of a pack that only talks or has no emulator, everything counts as
- * reported. */
+/* A pack that reports each value of its protocol. `least`: of an unknown variant what all have.
+ * One that only talks or has no emulator reports everything. */
 static void model_pack(const struct pack_config *config, bool least, struct pack *pack)
 {
     const struct bms_driver *driver = config->driver;

@@ -25,8 +25,7 @@ struct search_events {
     void (*trying)(void *data, const struct attempt *attempt);
     /** A pack was found, in a search for more than the first one. */
     void (*found)(void *data, const struct search_found *found);
-    /** A search for all packs has tried the usual addresses; all others take this time if nothing
-     * answers. May be NULL. */
+    /** The usual addresses were tried; all others take so long at most. May be NULL. */
     void (*widening)(void *data, double seconds);
     /** The search is over: what answered, or NULL and why not. A search for more than the first pack always ends
      * with NULL, and `why` is NULL too if any was found and nothing went wrong. The search may be

@@ -66,8 +66,7 @@ size_t search_attempts_list(const struct line_config *wanted, struct attempt *ou
         unsigned guess_count = driver->guess_count ? driver->guess_count : 1;
         for (unsigned g = 0; g < guess_count; g++) {
             struct attempt attempt = make_attempt(wanted, driver, &guesses[g]);
-            /* The same guess at another rate, where the rate is not ours to choose, is the same
-             * attempt. */
+            /* Where the rate is not ours to choose, a guess at another one is the same. */
             bool listed = false;
             for (size_t i = 0; out && i < count; i++)
                 listed |=

@@ -59,8 +59,7 @@ void search_attempts_sort(const struct line_config *wanted, struct attempt *list
 /** Reply timeout while nothing is known yet. */
 unsigned search_attempts_reply_ms(const struct line_config *wanted, const struct attempt *attempt);
 
-/** Limits a new poller to the steps up to the first vital values: those that may wake a pack come
- * first, all others can wait. */
+/** Limits a new poller to its first vital values, and to what may wake the pack before them. */
 void search_attempts_shorten(struct poller *poller);
 
 /** Whether any of the vital values were received. */

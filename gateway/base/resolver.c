@@ -2,7 +2,6 @@
 #include "resolver.h"
 
 #include <netdb.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -13,8 +12,7 @@
  * parent exits. Must not touch any other state of the process. */
 static void look_up(int pipe, const char *host, const char *port)
 {
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
+    child_reset_signals();
     int fd = child_settle(pipe);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
     struct addrinfo *list = NULL;

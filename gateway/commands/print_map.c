@@ -226,13 +226,12 @@ static int print_template(const struct map_settings *settings, const char *path)
 {
     char *text = read_text(path), *printed = NULL, name[NAME_SIZE];
     size_t size = 0;
-    FILE *out = text ? open_memstream(&printed, &size) : NULL;
     struct template_fault fault;
-    if (!out) {
+    if (!text) {
         fprintf(stderr, "packgate: %s: %s\n", path, strerror(errno));
-        free(text);
         return EXIT_FAILED;
     }
+    FILE *out = alloc_checked(open_memstream(&printed, &size));
     const char *slash = strrchr(path, '/');
     snprintf(name, sizeof name, "%s", slash ? slash + 1 : path);
     name[strcspn(name, ".")] = '\0';

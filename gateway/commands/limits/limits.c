@@ -296,32 +296,29 @@ static void print_row(const struct print *print, const char *time,
 static bool replay_history(const struct print *print, const struct config *config, const char *path,
                            const struct past_ask *ask)
 {
-    struct past *packs[MAX_BANK_PACKS];
     struct replay *replay = print->replay;
-    unsigned opened = 0;
+    const unsigned count = print->bank ? print->bank->pack_count : 1;
     bool good = true;
     replay->limits = print->limits;
-    replay->count = print->bank ? print->bank->pack_count : 1;
     replay->needed = print->bank ? print->bank->min_packs : 1;
-    for (unsigned i = 0; i < replay->count; i++) {
+    for (unsigned i = 0; i < count; i++) {
         struct past_ask of_pack = *ask;
         if (print->bank)
             of_pack.pack = print->bank->packs[i]->name;
         const struct limits_config *own =
             print->bank ? config_limits_of(config, of_pack.pack) : NULL;
-        packs[i] = past_open(path, &of_pack);
-        if (!(good = packs[i]))
+        struct past *past = past_open(path, &of_pack);
+        if (!(good = past))
             break;
-        opened++;
-        packs[i]->sensors =
+        past->sensors =
             own && own->sensors > print->limits->sensors ? own->sensors : print->limits->sensors;
         /* Rows of the database exist for each minute in which the pack answered. */
         const struct pack_config *known = config_struct_find(config, &pack_section, of_pack.pack);
         const double every_s =
             known && known->poll_s > MINUTE_S ? MINUTE_S + known->poll_s : MINUTE_S;
-        replay->packs[i] =
+        replay->packs[replay->count++] =
             (struct replay_pack){.next = past_next,
-                                 .data = packs[i],
+                                 .data = past,
                                  .every_s = past_is_database(path) ? every_s : (double) NAN,
                                  .own = own};
     }
@@ -332,12 +329,12 @@ static bool replay_history(const struct print *print, const struct config *confi
                 "gateway may have allowed less.\n");
         const char *time;
         struct map_allowed allowed;
-        replay_start(print->replay);
-        while (replay_next(print->replay, &time, &allowed))
+        replay_start(replay);
+        while (replay_next(replay, &time, &allowed))
             print_row(print, time, &allowed);
     }
-    for (unsigned i = 0; i < opened; i++)
-        good &= past_close(packs[i]);
+    for (unsigned i = 0; i < replay->count; i++)
+        good &= past_close(replay->packs[i].data);
     if (good && replay->total_s == 0)
         fprintf(stderr, "packgate limits: %s: no rows\n", path);
     return good && replay->total_s > 0;

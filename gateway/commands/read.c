@@ -278,11 +278,11 @@ static void on_passed(void *data, char direction, const uint8_t *bytes, size_t s
         exchange_write_bytes(reading->record, direction, bytes, size);
 }
 
-static void on_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
+static void on_timeout(int revents, void *data)
 {
-    struct reading *reading = timer->data;
+    const struct reading *reading = data;
     if (reading->missing > 0)
-        ev_break(loop, EVBREAK_ALL);
+        ev_break(reading->loop, EVBREAK_ALL);
 }
 
 /* Prints the values of an incomplete pack as well. */
@@ -351,15 +351,11 @@ static int poll_packs(struct reading *reading, struct polling *polling)
     if (reading->arguments->record && !start_record(reading, only))
         return EXIT_FAILED;
     polling_start(polling);
-    ev_timer timeout;
-    ev_timer_init(&timeout, on_timeout,
-                  reading->arguments->timeout_s > 0 ? reading->arguments->timeout_s : patience_s,
-                  0);
-    timeout.data = reading;
-    ev_timer_start(reading->loop, &timeout);
+    ev_once(reading->loop, -1, 0,
+            reading->arguments->timeout_s > 0 ? reading->arguments->timeout_s : patience_s,
+            on_timeout, reading);
     signals_end(reading->loop);
     ev_run(reading->loop, 0);
-    ev_timer_stop(reading->loop, &timeout);
     bool written = !reading->record || !ferror(reading->record);
     if ((reading->record && fclose(reading->record) != 0) || !written) {
         fprintf(stderr, "packgate: %s: %s\n", reading->arguments->record, strerror(errno));
@@ -392,35 +388,35 @@ static int read_packs(const struct arguments *arguments)
     return status;
 }
 
-/* Whether the options go together; reports those that do not. */
-static bool check_options(const struct arguments *arguments)
+/* Returns -1, or the exit status of options that do not go together. */
+static int check_options(const struct arguments *arguments)
 {
+    const struct option_pack *pack = &arguments->pack;
     const struct {
         const char *option, *value;
     } of_port[] = {
-        {"--protocol", arguments->pack.protocol}, {"--address", arguments->pack.address},
-        {"--variant", arguments->pack.variant},   {"--baud", arguments->pack.baud},
-        {"--map", arguments->pack.map},           {"--key-file", arguments->pack.key_file},
+        {"--protocol", pack->protocol}, {"--address", pack->address},
+        {"--variant", pack->variant},   {"--baud", pack->baud},
+        {"--map", pack->map},           {"--key-file", pack->key_file},
     };
-    if (arguments->pack.port && !arguments->pack.protocol)
-        fprintf(stderr,
-                "packgate read: --protocol is missing: it is required with --port; to find it: "
-                "packgate probe %s\n\n",
-                arguments->pack.port);
-    else if (arguments->pack.port && arguments->name_count > 0)
-        fprintf(stderr,
-                "packgate read: '%s' is the name of a pack in the configuration, and --port is one "
-                "outside of it; give one of them\n\n",
-                arguments->names[0]);
-    for (size_t i = 0; !arguments->pack.port && i < sizeof of_port / sizeof *of_port; i++)
-        if (of_port[i].value) {
-            fprintf(stderr,
-                    "packgate read: --port is missing: %s is for a pack outside of the "
-                    "configuration\n\n",
-                    of_port[i].option);
-            return false;
-        }
-    return !arguments->pack.port || (arguments->pack.protocol && arguments->name_count == 0);
+    if (pack->port && !pack->protocol)
+        return options_refuse(
+            usage,
+            "packgate read: --protocol is missing: it is required with --port; to "
+            "find it: packgate probe %s",
+            pack->port);
+    if (pack->port && arguments->name_count > 0)
+        return options_refuse(usage,
+                              "packgate read: '%s' is the name of a pack in the configuration, and "
+                              "--port is one outside of it; give one of them",
+                              arguments->names[0]);
+    for (size_t i = 0; !pack->port && i < sizeof of_port / sizeof *of_port; i++)
+        if (of_port[i].value)
+            return options_refuse(usage,
+                                  "packgate read: --port is missing: %s is for a pack outside of "
+                                  "the configuration",
+                                  of_port[i].option);
+    return -1;
 }
 
 /* Fills in the arguments; -1 to continue, or the exit status. */
@@ -451,8 +447,8 @@ static int parse_options(int argc, char **argv, struct arguments *arguments)
         arguments->timeout_s = strtod(timeout, &end);
     const bool good = !timeout || (end != timeout && !*end && arguments->timeout_s > 0 &&
                                    arguments->timeout_s < 1e6);
-    if (good && check_options(arguments))
-        return -1;
+    if (good)
+        return check_options(arguments);
     fputs(usage, stderr);
     return EXIT_USAGE;
 }

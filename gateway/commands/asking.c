@@ -168,6 +168,24 @@ json_t *asking_once(struct asking *asking, json_t *request)
     return answer;
 }
 
+void asking_warn_of_port(const char *command, const char *config, const char *port)
+{
+    size_t i;
+    json_t *line, *status = NULL;
+    if (strncmp(port, "tcp://", 6) == 0)
+        status =
+            asking_once(&(struct asking){.config = config}, json_pack("{s:s}", "ask", "status"));
+    json_array_foreach(json_object_get(status, "lines"), i, line)
+    {
+        if (strcmp(asking_text(line, "port"), port) == 0)
+            fprintf(stderr,
+                    "packgate %s: the running gateway polls this port, too, as line %s: stop it "
+                    "first, or each takes the other's answers\n",
+                    command, asking_text(line, "name"));
+    }
+    json_decref(status);
+}
+
 const char *asking_text(const json_t *object, const char *name)
 {
     const char *text = json_string_value(json_object_get(object, name));

@@ -47,6 +47,9 @@ json_t *asking_next(struct asking *asking);
 /** Connects, asks and closes. */
 json_t *asking_once(struct asking *asking, json_t *request);
 
+/** Warns on standard error if the gateway that runs on a configuration uses a TCP port, which accepts more than one client. */
+void asking_warn_of_port(const char *command, const char *config, const char *port);
+
 /** Texts and numbers of an answer; "" and NaN if they are missing. */
 const char *asking_text(const json_t *object, const char *name);
 double asking_number(const json_t *object, const char *name);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* `packgate probe`: lists the ports, finds the protocols and addresses that answer on one, and
  * prints the configuration to read them. */
+#include "asking.h"
 #include "command.h"
 #include "found.h"
 #include "options.h"
@@ -418,6 +419,9 @@ int command_probe(int argc, char **argv)
     arguments.pack.protocol = arguments.pack.key_file ? "victron-ble" : "daly";
     struct config *config = options_config("probe", &arguments.pack);
     struct config *beside = config ? load_beside(&arguments) : NULL;
+    if (config)
+        asking_warn_of_port("probe", arguments.config ? arguments.config : CONFIG_DEFAULT,
+                            config->lines[0].port);
     const int status = !config || (arguments.config && !beside)
                            ? EXIT_USAGE
                            : probe(&config->lines[0], &arguments, beside);

@@ -375,6 +375,8 @@ static int read_packs(const struct arguments *arguments)
     struct config *config = arguments->pack.port ? options_config("read", &arguments->pack)
                                                  : config_load(arguments->config, stderr);
     int status = EXIT_FAILED;
+    if (config && arguments->pack.port)
+        asking_warn_of_port("read", arguments->config, config->lines[0].port);
     if (config && names_exist(arguments, config)) {
         struct polling *polling =
             polling_new(NULL, reading.loop, config, is_named, &events, &reading);

@@ -176,6 +176,10 @@ def reads_beside_the_gateway():
         for words in ("--debug",), ("--record", os.path.join(gateway.folder, "a.exch")):
             assert "stop it first" in run("read", *words, "-t", "1", "-c", gateway.path, "a", status=1)
         assert not os.path.exists(os.path.join(gateway.folder, "a.exch"))
+        # Nor beside a gateway whose configuration is named: it says that two masters are on the line.
+        for words in ("probe", "-c", gateway.path, url), ("read", "-c", gateway.path, "--port", url, "--protocol", "daly"):
+            said = subprocess.run([PACKGATE, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE, text=True)
+            assert "polls this port, too" in said.stderr, said
         # One connection was all that the gateway opened: no other program has connected.
         with Link(gateway) as link:
             assert named(link.ask("status")["lines"], "a")["openings"] == 1

@@ -8,10 +8,10 @@
 #include <jansson.h>
 
 struct afar {
-    const char *host, *port;
+    char host[254], port[6];
     int base; /* of its map */
     double wait_s;
-    char why[200]; /* the last error */
+    char why[500]; /* the last error */
 };
 
 /** Returns a list of objects: "pack", "unit", "state" ("never", "fresh", "stale", "no_line"),

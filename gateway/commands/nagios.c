@@ -60,10 +60,7 @@ struct rule {
 };
 
 struct check {
-    const char *host; /* NULL: the gateway on this host */
-    char host_room[260], port[8];
-    int base;
-    double wait_s;
+    struct afar afar; /* without a host: the gateway on this host */
     struct asking asking;
     const char *packs[PACKS];
     unsigned pack_count;
@@ -121,9 +118,8 @@ static int parse_host(struct check *check, const char *text)
         if (!endpoint_parse(with_port, &endpoint))
             return say_unknown("'%s' is not HOST or HOST:PORT", text);
     }
-    snprintf(check->host_room, sizeof check->host_room, "%s", endpoint.host);
-    snprintf(check->port, sizeof check->port, "%u", (unsigned) endpoint.port);
-    check->host = check->host_room;
+    memcpy(check->afar.host, endpoint.host, sizeof check->afar.host);
+    snprintf(check->afar.port, sizeof check->afar.port, "%u", (unsigned) endpoint.port);
     return OK;
 }
 
@@ -143,14 +139,14 @@ static int parse_option(struct check *check, int option)
     case 'c':
         return add_rule(check, optarg, CRITICAL);
     case 't':
-        check->wait_s = strtod(optarg, &end);
-        if (*end || !(check->wait_s >= 1 && check->wait_s <= 3600))
+        check->afar.wait_s = strtod(optarg, &end);
+        if (*end || !(check->afar.wait_s >= 1 && check->afar.wait_s <= 3600))
             return say_unknown("-t %s; expected 1 to 3600 seconds", optarg);
         return OK;
     case 'b':
-        check->base = (int) strtol(optarg, &end, 0);
-        if (*end || check->base < 0 ||
-            check->base > 65535 - MAP_EXTENDED_OFFSET - MAP_EXTENDED_SIZE)
+        check->afar.base = (int) strtol(optarg, &end, 0);
+        if (*end || check->afar.base < 0 ||
+            check->afar.base > 65535 - MAP_EXTENDED_OFFSET - MAP_EXTENDED_SIZE)
             return say_unknown("-b %s is not an address; expected 0 to 65535", optarg);
         return OK;
     case 'C':
@@ -408,8 +404,8 @@ int command_nagios(int argc, char **argv)
                                             {"version", no_argument, NULL, 'V'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
-    struct check check = {
-        .base = MAP_BASE_DEFAULT, .wait_s = WAIT_S, .asking = {.config = CONFIG_DEFAULT}};
+    struct check check = {.afar = {.base = MAP_BASE_DEFAULT, .wait_s = WAIT_S},
+                          .asking = {.config = CONFIG_DEFAULT}};
     for (int option; (option = getopt_long(argc, argv, "H:p:w:c:t:b:Vh", options, NULL)) != -1;) {
         if (option == 'h' || option == 'V') {
             fputs(option == 'h' ? usage : "packgate " PACKGATE_VERSION "\n", stdout);
@@ -421,12 +417,12 @@ int command_nagios(int argc, char **argv)
     if (optind < argc)
         return say_unknown("unexpected argument '%s': see packgate nagios --help", argv[optind]);
     signal(SIGALRM, on_alarm);
-    alarm((unsigned) ceil(check.wait_s));
-    struct afar afar = {
-        .host = check.host, .port = check.port, .base = check.base, .wait_s = check.wait_s};
-    json_t *list = check.host ? afar_read(&afar, check.packs, check.pack_count) : read_here(&check);
+    alarm((unsigned) ceil(check.afar.wait_s));
+    const bool is_far = check.afar.host[0];
+    json_t *list =
+        is_far ? afar_read(&check.afar, check.packs, check.pack_count) : read_here(&check);
     if (!list)
-        return say_unknown("%s", check.host ? afar.why : check.asking.why);
+        return say_unknown("%s", is_far ? check.afar.why : check.asking.why);
     if (json_array_size(list) == 0)
         return say_unknown("the gateway has no packs");
     int state = print_results(&check, list);

@@ -7,8 +7,9 @@
 
 static void look_ahead(struct replay_pack *pack)
 {
-    pack->has_ahead = pack->next(pack->data, &pack->ahead);
-    if (pack->has_ahead && pack->has_row && isnan(pack->every_s))
+    if (!pack->next(pack->data, &pack->ahead))
+        pack->ahead.at = INFINITY;
+    if (isnan(pack->every_s))
         pack->usual_s = fmin(pack->usual_s, pack->ahead.at - pack->row.at);
 }
 
@@ -17,8 +18,7 @@ static double next_at(const struct replay *replay)
 {
     double at = INFINITY;
     for (unsigned i = 0; i < replay->count; i++)
-        if (replay->packs[i].has_ahead)
-            at = fmin(at, replay->packs[i].ahead.at);
+        at = fmin(at, replay->packs[i].ahead.at);
     return at;
 }
 
@@ -35,6 +35,7 @@ void replay_start(struct replay *replay)
     for (unsigned i = 0; i < replay->count; i++) {
         struct replay_pack *pack = &replay->packs[i];
         pack->usual_s = isnan(pack->every_s) ? (double) INFINITY : pack->every_s;
+        pack->row.at = NAN;
         look_ahead(pack);
     }
     const double at = next_at(replay);
@@ -53,9 +54,8 @@ static bool update(struct replay *replay, double now, struct map_allowed *allowe
         struct replay_pack *pack = &replay->packs[i];
         parts[i] = (struct limits_pack){
             .values = &pack->row.pack,
-            .fresh = pack->has_row &&
-                     now - pack->row.at <=
-                         (LASTS * (isinf(pack->usual_s) ? least_usual_s(replay) : pack->usual_s)),
+            .fresh = now - pack->row.at <=
+                     LASTS * (isinf(pack->usual_s) ? least_usual_s(replay) : pack->usual_s),
             .stale_after_s = INFINITY};
         any |= parts[i].fresh;
         if (!pack->own)
@@ -75,10 +75,9 @@ bool replay_next(struct replay *replay, const char **time, struct map_allowed *a
         return false;
     for (unsigned i = 0; i < replay->count; i++) {
         struct replay_pack *pack = &replay->packs[i];
-        if (!pack->has_ahead || pack->ahead.at > at)
+        if (pack->ahead.at > at)
             continue;
         pack->row = pack->ahead;
-        pack->has_row = true;
         *time = pack->row.time;
         look_ahead(pack);
     }

@@ -20,9 +20,8 @@ struct replay_pack {
     void *data;
     double every_s;                  /* longest time between two rows; NaN: derived from the rows */
     const struct limits_config *own; /* its own section, in a bank; NULL: none */
-    struct past_row row, ahead;
-    bool has_row, has_ahead;
-    double usual_s; /* usual time between two rows: the same, or derived */
+    struct past_row row, ahead;      /* at NaN: none yet; infinity: there is none ahead */
+    double usual_s;                  /* usual time between two rows: the same, or derived */
     struct limits_state state;
     struct map_allowed allowed; /* by `own` */
 };

@@ -116,7 +116,7 @@ static void note_device(struct ble *ble, const struct bluez_object *object)
         strcpy(ble->device, object->path);
         if (strcmp(ble->watched, ble->device) != 0) /* else everything would arrive twice */
             bluez_watch(&ble->bluez, ble->device, true);
-        strcpy(ble->watched, ble->device);
+        memcpy(ble->watched, ble->device, sizeof ble->watched);
     }
     if (strcmp(object->path, ble->device) != 0)
         return;

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,22 +66,14 @@ static bool same_prefix(const uint8_t a[16], const uint8_t b[16], unsigned bits)
 
 static bool client_address(const struct sockaddr *client, uint8_t address[16])
 {
-    struct sockaddr_in four;
-    struct sockaddr_in6 six;
-
-    switch (client->sa_family) {
-    case AF_INET:
-        memcpy(&four, client, sizeof four);
-        memcpy(address, mapped_prefix, sizeof mapped_prefix);
-        memcpy(address + sizeof mapped_prefix, &four.sin_addr, sizeof four.sin_addr);
-        return true;
-    case AF_INET6:
-        memcpy(&six, client, sizeof six);
-        memcpy(address, &six.sin6_addr, sizeof six.sin6_addr);
-        return true;
-    default:
-        return false;
-    }
+    const char *bytes = (const char *) client;
+    memcpy(address, mapped_prefix, sizeof mapped_prefix);
+    if (client->sa_family == AF_INET)
+        memcpy(address + sizeof mapped_prefix, bytes + offsetof(struct sockaddr_in, sin_addr),
+               sizeof(struct in_addr));
+    else if (client->sa_family == AF_INET6)
+        memcpy(address, bytes + offsetof(struct sockaddr_in6, sin6_addr), sizeof(struct in6_addr));
+    return client->sa_family == AF_INET || client->sa_family == AF_INET6;
 }
 
 bool allow_contains(const struct allow_list *list, const struct sockaddr *address)
@@ -90,11 +83,10 @@ bool allow_contains(const struct allow_list *list, const struct sockaddr *addres
         return false;
     for (unsigned i = 0; i < list->count; i++) {
         const struct allow_network *network = &list->networks[i];
-        /* "::/0" means every IPv6 address; IPv4 clients, mapped in this format, must not match it.
-         */
-        if (memcmp(client, mapped_prefix, sizeof mapped_prefix) == 0 && network->bits < MAPPED_BITS)
-            continue;
-        if (same_prefix(network->address, client, network->bits))
+        /* "::/0" is every IPv6 address, and no IPv4 one in this format. */
+        const bool four = memcmp(client, mapped_prefix, sizeof mapped_prefix) == 0;
+        if (!(four && network->bits < MAPPED_BITS) &&
+            same_prefix(network->address, client, network->bits))
             return true;
     }
     return false;

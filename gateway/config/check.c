@@ -503,10 +503,10 @@ void config_check_pack(struct config_draft *pack)
 static void check_name(const struct config_draft *draft)
 {
     const struct config_draft *same =
-        config_drafts_find(draft->drafts, draft->section, draft->name);
+        config_drafts_find(draft->drafts, NULL, draft->section, draft->name);
     const struct config_draft *pack =
         draft->section == &bank_section
-            ? config_drafts_find(draft->drafts, &pack_section, draft->name)
+            ? config_drafts_find(draft->drafts, NULL, &pack_section, draft->name)
             : NULL;
     if (same != draft && draft->name[0])
         config_mistake(draft, NULL, "a second [%s %s]; the first is in line %u",
@@ -552,14 +552,15 @@ void config_check_bank(struct config_draft *draft)
 void config_check(const struct config_drafts *drafts, unsigned last_line)
 {
     for (unsigned i = 0; config_sections[i]; i++)
-        for (struct config_draft *draft = config_drafts_find(drafts, config_sections[i], NULL);
-             draft; draft = config_drafts_next(draft, config_sections[i])) {
+        for (struct config_draft *draft =
+                 config_drafts_find(drafts, NULL, config_sections[i], NULL);
+             draft; draft = config_drafts_find(drafts, draft, config_sections[i], NULL)) {
             if (draft->section->times == SECTION_NAMED)
                 check_name(draft);
             if (draft->section->check)
                 draft->section->check(draft);
         }
-    if (!config_drafts_find(drafts, &pack_section, NULL))
+    if (!config_drafts_find(drafts, NULL, &pack_section, NULL))
         config_warn_at(drafts->list, last_line,
                        "there is no [pack NAME]: nothing is polled, and Modbus requests get "
                        "exception 10");

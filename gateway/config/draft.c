@@ -45,27 +45,18 @@ struct config_draft *config_drafts_add(struct config_drafts *drafts,
     return draft;
 }
 
-static struct config_draft *find_from(const struct config_drafts *drafts, size_t first,
-                                      const struct config_section *section, const char *name)
+struct config_draft *config_drafts_find(const struct config_drafts *drafts,
+                                        const struct config_draft *after,
+                                        const struct config_section *section, const char *name)
 {
-    for (struct config_draft *at = drafts->list + first; at < drafts->list + drafts->count; at++)
+    for (size_t i = after ? (size_t) (after - drafts->list) + 1 : 0; i < drafts->count; i++) {
+        struct config_draft *at = &drafts->list[i];
         if ((section ? at->section == section
                      : at->section == &pack_section || at->section == &bank_section) &&
             (!name || strcmp(at->name, name) == 0))
             return at;
+    }
     return NULL;
-}
-
-struct config_draft *config_drafts_find(const struct config_drafts *drafts,
-                                        const struct config_section *section, const char *name)
-{
-    return find_from(drafts, 0, section, name);
-}
-
-struct config_draft *config_drafts_next(const struct config_draft *draft,
-                                        const struct config_section *section)
-{
-    return find_from(draft->drafts, (size_t) (draft - draft->drafts->list) + 1, section, NULL);
 }
 
 void config_drafts_free(struct config_drafts *drafts)
@@ -98,10 +89,10 @@ static void keep_text(struct config_draft *draft, const struct config_key *key, 
 static bool has_secret(const struct config_key *key)
 {
     static const char *const names[] = {"password_file", "token_file", "key_file", "url_file"};
-    bool is = false;
     for (size_t i = 0; i < COUNT(names); i++)
-        is |= strcmp(key->name, names[i]) == 0;
-    return is;
+        if (strcmp(key->name, names[i]) == 0)
+            return true;
+    return false;
 }
 
 /* Lists of names are kept as texts only, so their length is checked here. */
@@ -271,7 +262,7 @@ void config_report(const struct config_draft *draft, unsigned line, bool warning
 struct config_draft *config_draft_refer(const struct config_draft *draft, const char *key,
                                         const struct config_section *section, const char *name)
 {
-    struct config_draft *found = config_drafts_find(draft->drafts, section, name);
+    struct config_draft *found = config_drafts_find(draft->drafts, NULL, section, name);
     if (found)
         return found;
     struct suggest suggest = suggest_for(name);

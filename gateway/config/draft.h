@@ -51,22 +51,20 @@ struct config_drafts {
 struct config_draft *config_drafts_add(struct config_drafts *drafts,
                                        const struct config_section *section, const char *name,
                                        unsigned heading);
-/** `section` NULL: packs and banks. `name` NULL: returns the first one. */
+/** The first one behind `after` (NULL: of all), or NULL. `section` NULL: packs and banks. `name` NULL: any. */
 struct config_draft *config_drafts_find(const struct config_drafts *drafts,
+                                        const struct config_draft *after,
                                         const struct config_section *section, const char *name);
-/** The next one behind `draft`, or NULL. */
-struct config_draft *config_drafts_next(const struct config_draft *draft,
-                                        const struct config_section *section);
 /* For `for`: all drafts of a section (NULL: packs and banks), and those of the same section before `draft`. */
 #define CONFIG_EACH(other, draft, section)                                                         \
-    const struct config_draft *other = config_drafts_find((draft)->drafts, section, NULL);         \
+    const struct config_draft *other = config_drafts_find((draft)->drafts, NULL, section, NULL);   \
     other;                                                                                         \
-    other = config_drafts_next(other, section)
+    other = config_drafts_find((draft)->drafts, other, section, NULL)
 #define CONFIG_BEFORE(other, draft)                                                                \
     const struct config_draft *other =                                                             \
-        config_drafts_find((draft)->drafts, (draft)->section, NULL);                               \
+        config_drafts_find((draft)->drafts, NULL, (draft)->section, NULL);                         \
     other != (draft);                                                                              \
-    other = config_drafts_next(other, (draft)->section)
+    other = config_drafts_find((draft)->drafts, other, (draft)->section, NULL)
 void config_drafts_free(struct config_drafts *drafts);
 
 /** Sets row `row` from `line` of the file; text NULL: the key is there, but could not be read. */

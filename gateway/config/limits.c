@@ -122,7 +122,7 @@ static void check_of(const struct config_draft *draft)
 static void warn_of_min_packs(const struct config_draft *draft)
 {
     const char *of = draft->as.limits->of;
-    const struct config_draft *bank = config_drafts_find(draft->drafts, &bank_section, of);
+    const struct config_draft *bank = config_drafts_find(draft->drafts, NULL, &bank_section, of);
     unsigned count = 0;
     while (bank && config_draft_text(bank, "packs", count))
         count++;

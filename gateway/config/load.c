@@ -44,7 +44,8 @@ static void open_section(struct loader *loader, unsigned line, const struct conf
                          const char *name)
 {
     const bool named = section->times == SECTION_NAMED, good = !named || config_name_good(name);
-    struct config_draft *there = named ? NULL : config_drafts_find(&loader->drafts, section, NULL);
+    struct config_draft *there =
+        named ? NULL : config_drafts_find(&loader->drafts, NULL, section, NULL);
     if (!named && name[0])
         mistakes_add(loader->drafts.mistakes, line, "[%s %s] has a name; expected %s",
                      section->word, name, section->heading);

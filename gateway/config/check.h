@@ -20,10 +20,6 @@ void config_check_pack(struct config_draft *pack);
 void config_check_bank(struct config_draft *bank);
 void config_check_tunnel(struct config_draft *tunnel);
 
-/* These two also fill the writes and the registers, by address. */
-void config_check_push(struct config_draft *push);
-void config_check_view(struct config_draft *view);
-
 /** Whether two listen addresses conflict: the kernel gives an address and a port to one socket,
  * 0.0.0.0 is every IPv4 address, [::] every IPv6 one. */
 bool config_listen_collide(const char *text, const char *other);

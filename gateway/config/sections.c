@@ -12,8 +12,6 @@
 #define LINE(member) CONFIG_FIELD(line_config, member), .on_change = CHANGE_LINE
 #define PACK(member) CONFIG_FIELD(pack_config, member)
 #define BANK(member) CONFIG_FIELD(bank_config, member)
-#define PUSH(member) CONFIG_FIELD(push_config, member), .on_change = CHANGE_SECTION
-#define VIEW(member) CONFIG_FIELD(view_config, member)
 #define TUNNEL(member) CONFIG_FIELD(tunnel_config, member), .on_change = CHANGE_SECTION
 /* A reload compares the variant as well. */
 #define PROTOCOL(owner, variant) \
@@ -252,103 +250,6 @@ const struct config_section bank_section = {
     .help = "Packs wired in parallel, served as one under their own Modbus unit id: sums, averages and worst cases "
             "of those that are fresh. The first bank also answers as units 0 and 255, in place of the first pack.",
     CONFIG_KEYS(bank_keys), .check = config_check_bank,
-};
-
-static const struct config_key push_keys[] = {
-    {.name = "target", PUSH(target), .type = &type_target,
-     .also = "host port",
-     .help = "The Modbus TCP server to which values are written."},
-    {.name = "unit", PUSH(unit), .type = &type_whole, .min = 0, .max = 255,
-     .preset = "1", .also = "id unit_id slave slave_id",
-     .help = "The Modbus unit id of the server."},
-    {.name = "interval", CONFIG_INTERVAL(push_config, 0.1, 86400),
-     .preset = "5s", .on_change = CHANGE_SECTION, .also = "poll every",
-     .help = "How often all values are written. on_change: a value that changed by more than its dead band is also "
-             "written at once."},
-    {.name = "on_stale", PUSH(on_stale), .type = &type_substitute, WORDS("skip", "unknown"), .min = -4294967295.0, .max = 4294967295.0,
-     .preset = "skip",
-     .help = "Replaces a stale or unknown value. skip: nothing is written, the server keeps the last value. unknown: "
-             "the pattern for unknown in packgate's own register map (NaN, 0xFFFF, 0x8000, 0xFFFFFFFF, 0x80000000). A "
-             "number: it is written unchanged."},
-    {.name = "write", WHOLE(push_config), .type = &type_write,
-     .on_change = CHANGE_SECTION, .also = "register",
-     .help = "A value and its register; once for each value. NAME is a pack or a bank, VALUE one of its numbers as "
-             "named by `packgate read` or the register map (house-1.cell_mv.1, house-1.charged_wh, "
-             "bank.packs_missing, house-1.alarm.soc_low), or fresh (1 while its values are fresh, else 0). Values "
-             "that the map serves even for a silent pack (connection_state, age_s, counters) are always written. "
-             "gateway.seconds is a counter of the running gateway, which wraps after 65535. REGISTER counts from "
-             "0. TYPE is u16, s16, u32, s32 or float32. These words can follow, each with a blank and its value: "
-             "map, scale, offset, min and max as in `register` of a view (the register gets value x scale + offset, "
-             "rounded; a number that does not fit is replaced by the nearest one), word_order of u32, s32 and float32 "
-             "(little, which is low word first, or big), on_stale as above, and deadband in the unit of the value (smaller changes are not written at once). Neighbouring registers are written with one request."},
-    {.name = "word_order", PUSH(big_words), .type = &type_choice, WORDS("little", "big"),
-     CONFIG_FOLDED("leave little out, and write big behind each value, as in 'write = house-1.power_w -> 46 s32 word_order big'")},
-    {.name = "on_change", PUSH(on_change), .type = &type_choice, WORDS("no", "yes"),
-     CONFIG_FOLDED("write it behind the interval, as in 'interval = 5s on_change'")},
-    CONFIG_WITHOUT_EFFECT("function", "as a server that refuses function 6 or 16 gets the other one"),
-    {.name = "reply_timeout", PUSH(timeout_s), .type = &type_duration, .min = 0.1, .max = 60, .start = "10s",
-     CONFIG_FOLDED("leave it out, packgate reconnects after 10 seconds without a reply")},
-};
-
-const struct config_section push_section = {
-    .word = "push", .heading = "[push NAME]", CONFIG_NAMED(push_config, pushes, push_count),
-    .help = "A Modbus TCP server (PLC, inverter, SCADA) into whose registers values are written.",
-    CONFIG_KEYS(push_keys), .check = config_check_push, .owned = offsetof(struct push_config, writes),
-};
-
-static const struct config_key view_keys[] = {
-    {.name = "source", VIEW(source), .type = &type_name,
-     .otherwise = "none: each value has the name of its pack or bank", .also = "pack bank",
-     .help = "The pack or bank of values without a name."},
-    {.name = "unit", VIEW(units), .type = &type_units,
-     .also = "id units unit_id slave slave_id",
-     .help = "The Modbus unit ids under which the view is served. Without a port of its own, a view with 0 or 255 replaces the "
-             "first pack or bank there."},
-    {.name = "listen", VIEW(listen), .type = &type_listen,
-     .otherwise = "where the packs are served", .also = "port",
-     .help = "Its own ports, which serve only views with the same port: all unit ids are free there, and clients "
-             "that scan and misinterpret registers do not see the packs. [gateway] allow applies there, too."},
-    {.name = "word_order", VIEW(big_words), .type = &type_choice, WORDS("little", "big"),
-     .preset = "big", .also = "float_order",
-     .help = "Order of the registers of wider types: little is low word first, big is high word first."},
-    {.name = "on_unknown", VIEW(on_unknown), .type = &type_substitute, WORDS("unknown", "exception"),
-     .min = -4294967295.0, .max = 4294967295.0,
-     .preset = "unknown",
-     .help = "What clients read for a value that the pack does not report. unknown: the pattern for unknown in "
-             "packgate's own register map (NaN, 0xFFFF, 0x8000, 0xFFFFFFFF, 0x80000000; a text: NUL). exception: a read "
-             "that includes it gets exception 0x0B. A number: it is served unchanged."},
-    {.name = "on_stale", VIEW(on_stale), .type = &type_substitute, WORDS("exception", "unknown", "hold"),
-     .min = -4294967295.0, .max = 4294967295.0,
-     .preset = "exception",
-     .help = "What clients read while the pack does not answer. exception: a read that includes it gets exception "
-             "0x0B. hold: its last value. unknown and numbers as in on_unknown. Constants can always be read."},
-    {.name = "register", WHOLE(view_config), .type = &type_register,
-     .also = "write registers",
-     .help = "The content of a register; once for each. VALUE is as in `write` of a push, but without NAME for "
-             "values of the source. It can be a number (0x8000) or, for a string, a text in double quotes, pack_name, "
-             "serial, model, firmware or driver. Further values are level.ALARM (0, 1 warning, 2 protection), "
-             "warning.ALARM, protection.ALARM and direction (0 idle, 1 charging, 2 discharging). Combine several "
-             "values with blanks and + or - between them (unknown if one is), with | for the highest of those that "
-             "are known, or with & for the lowest. REGISTER counts from 0. TYPE is u16, s16, u32, s32, u64, s64, "
-             "float32, float64, bits16, bits32 or string N (N registers, padded with NUL). These words can follow, "
-             "each with a blank and its value: map (IN:OUT pairs separated by blanks; other numbers are unknown), "
-             "scale and offset, min and max, bit (several lines may then have the same register, and a bit is set "
-             "if one of its lines is not 0), word_order, on_unknown and on_stale. A number that does not fit is "
-             "replaced by the nearest one."},
-    {.name = "fill", CONFIG_FIELDS(view_config, {VIEW(fills)}, {VIEW(copies)}), .type = &type_fill,
-     .otherwise = "none",
-     .help = "Further registers. FROM-TO VALUE: a constant where no `register` is defined. FROM-TO -> REGISTER: these "
-             "registers can also be read from another address on. A read that includes any other register "
-             "gets exception 0x02."},
-    {.name = "copy", CONFIG_FIELDS(view_config, {VIEW(copies)}), .type = &type_fill,
-     CONFIG_FOLDED("write it as 'fill', as in 'fill = 40000-40131 -> 0'")},
-};
-
-const struct config_section view_section = {
-    .word = "view", .heading = "[view NAME]", CONFIG_NAMED(view_config, views, view_count),
-    .help = "Registers at the addresses that another program expects: a Modbus unit of its own, whose registers are "
-            "chosen one by one. docs/views.md lists ready-made ones.",
-    CONFIG_KEYS(view_keys), .check = config_check_view, .owned = offsetof(struct view_config, registers),
 };
 
 static const struct config_key tunnel_keys[] = {

@@ -45,8 +45,6 @@ extern const struct config_type type_target;   /* char[PORT_SIZE]            "tc
 extern const struct config_type type_write;    /* struct push_config         "house-1.soc_percent -> 40 u16"; a list, later */
 extern const struct config_type type_substitute; /* struct substitute   "skip", "unknown", "-1" */
 extern const struct config_type type_register; /* struct view_config         "soc_percent -> 843 u16"; a list, later */
-extern const struct config_type type_fill;     /* struct view_config         "256-331 0", "40000-40131 -> 0"; a list */
-extern const struct config_type type_units;    /* struct view_units          "225"; a list */
 extern const struct config_type type_name;     /* char[NAME_SIZE]            "house-1" */
 extern const struct config_type type_line;     /* struct line_config *       the same, later */
 extern const struct config_type type_variant;  /* int                        the same, later */

@@ -64,15 +64,16 @@ static bool parse_units(const struct config_key *key, const char *text, void *fi
     return true;
 }
 
-const struct config_type type_fill = {
+static const struct config_type type_fill = {
     .parse = parse_fill,
     .expects = "FROM-TO VALUE, such as 256-331 0, or FROM-TO -> REGISTER, such as 40000-40131 -> "
                "0, at most " CONFIG_SHOW(VIEW_FILLS) " of each",
     .list = true};
-const struct config_type type_units = {.parse = parse_units,
-                                       .expects = "unit ids from 0 to 255, at most " CONFIG_SHOW(
-                                           VIEW_UNITS) " of them with commas between",
-                                       .list = true};
+static const struct config_type type_units = {
+    .parse = parse_units,
+    .expects =
+        "unit ids from 0 to 255, at most " CONFIG_SHOW(VIEW_UNITS) " of them with commas between",
+    .list = true};
 
 /* The line of the n-th copy or constant of `fill`, and of `copy` in older files. */
 static unsigned line_of(const struct config_draft *draft, bool copy, unsigned n)
@@ -154,34 +155,36 @@ static void check_copy(const struct config_draft *draft, unsigned n)
     }
 }
 
+/* The last of these addresses that leaves no room for `text`, or NULL. Views share an address that is written alike. */
+static const char *find_taken(const char *text, const struct listen_list *list, unsigned count,
+                              bool itself)
+{
+    while (count-- > 0)
+        if (config_listen_collide(text, list->at[count]) &&
+            (itself || strcmp(text, list->at[count]) != 0))
+            return list->at[count];
+    return NULL;
+}
+
 static void check_listen(const struct config_draft *draft)
 {
     const struct listen_list *listen = &draft->as.view->listen;
     for (unsigned i = 0; i < listen->count; i++) {
-        const char *text = listen->at[i], *taken = NULL;
-        char by[NAME_SIZE + 16] = "";
-        const struct gateway_config *gateway = &draft->drafts->config->gateway;
-        for (unsigned n = 0; n < gateway->listen.count; n++)
-            if (config_listen_collide(text, gateway->listen.at[n])) {
-                taken = gateway->listen.at[n];
-                snprintf(by, sizeof by, "[gateway]");
-            }
+        const char *text = listen->at[i];
+        const struct listen_list *gateway = &draft->drafts->config->gateway.listen;
+        const char *taken = find_taken(text, gateway, gateway->count, true), *by = NULL;
         for (CONFIG_EACH(other, draft, &view_section)) {
             if (taken || other > draft)
                 break;
             const struct listen_list *list = &other->as.view->listen;
-            for (unsigned n = 0; n < (other == draft ? i : list->count); n++)
-                if (config_listen_collide(text, list->at[n]) &&
-                    (other == draft || strcmp(text, list->at[n]) != 0)) {
-                    taken = list->at[n];
-                    snprintf(by, sizeof by, "[view %s]", other->name);
-                }
+            taken = find_taken(text, list, other == draft ? i : list->count, other == draft);
+            by = other->name;
         }
         if (taken)
-            config_mistake_at(
-                draft, config_draft_text(draft, "listen", i)->line,
-                "'listen' has %s, which %s of %s takes already%s", text, taken, by,
-                strcmp(by, "[gateway]") == 0 ? "; leave 'listen' out to be served there" : "");
+            config_mistake_at(draft, config_draft_text(draft, "listen", i)->line,
+                              "'listen' has %s, which %s of [%s%s] takes already%s", text, taken,
+                              by ? "view " : "gateway", by ? by : "",
+                              by ? "" : "; leave 'listen' out to be served there");
     }
 }
 
@@ -199,10 +202,7 @@ static bool same_place(const struct view_config *a, const struct view_config *b)
 
 static bool has_unit(const struct view_units *units, unsigned count, unsigned id)
 {
-    for (unsigned i = 0; i < count; i++)
-        if (units->id[i] == id)
-            return true;
-    return false;
+    return memchr(units->id, (int) id, count);
 }
 
 /* The section that already serves a unit id where the view is served, or NULL. */
@@ -235,7 +235,7 @@ static void check_units(const struct config_draft *draft)
     }
 }
 
-void config_check_view(struct config_draft *draft)
+static void check_view(struct config_draft *draft)
 {
     if (config_draft_given(draft, "source") && config_draft_usable(draft, "source"))
         config_draft_refer(draft, "source", NULL, draft->as.view->source);
@@ -274,7 +274,7 @@ static void check_others(const struct config_draft *draft, const struct register
     }
 }
 
-void config_check_push(struct config_draft *draft)
+static void check_push(struct config_draft *draft)
 {
     struct push_config *push = draft->as.push;
     const struct row_rules rules = {.key = "write",
@@ -294,3 +294,105 @@ void config_check_push(struct config_draft *draft)
                 draft->name);
     }
 }
+
+// clang-format off
+#define PUSH(member) CONFIG_FIELD(push_config, member), .on_change = CHANGE_SECTION
+#define VIEW(member) CONFIG_FIELD(view_config, member)
+
+static const struct config_key push_keys[] = {
+    {.name = "target", PUSH(target), .type = &type_target,
+     .also = "host port",
+     .help = "The Modbus TCP server to which values are written."},
+    {.name = "unit", PUSH(unit), .type = &type_whole, .min = 0, .max = 255,
+     .preset = "1", .also = "id unit_id slave slave_id",
+     .help = "The Modbus unit id of the server."},
+    {.name = "interval", CONFIG_INTERVAL(push_config, 0.1, 86400),
+     .preset = "5s", .on_change = CHANGE_SECTION, .also = "poll every",
+     .help = "How often all values are written. on_change: a value that changed by more than its dead band is also "
+             "written at once."},
+    {.name = "on_stale", PUSH(on_stale), .type = &type_substitute, CONFIG_WORDS("skip", "unknown"), .min = -4294967295.0, .max = 4294967295.0,
+     .preset = "skip",
+     .help = "Replaces a stale or unknown value. skip: nothing is written, the server keeps the last value. unknown: "
+             "the pattern for unknown in packgate's own register map (NaN, 0xFFFF, 0x8000, 0xFFFFFFFF, 0x80000000). A "
+             "number: it is written unchanged."},
+    {.name = "write", .offset = 0, .size = sizeof(struct push_config), .type = &type_write,
+     .on_change = CHANGE_SECTION, .also = "register",
+     .help = "A value and its register; once for each value. NAME is a pack or a bank, VALUE one of its numbers as "
+             "named by `packgate read` or the register map (house-1.cell_mv.1, house-1.charged_wh, "
+             "bank.packs_missing, house-1.alarm.soc_low), or fresh (1 while its values are fresh, else 0). Values "
+             "that the map serves even for a silent pack (connection_state, age_s, counters) are always written. "
+             "gateway.seconds is a counter of the running gateway, which wraps after 65535. REGISTER counts from "
+             "0. TYPE is u16, s16, u32, s32 or float32. These words can follow, each with a blank and its value: "
+             "map, scale, offset, min and max as in `register` of a view (the register gets value x scale + offset, "
+             "rounded; a number that does not fit is replaced by the nearest one), word_order of u32, s32 and float32 "
+             "(little, which is low word first, or big), on_stale as above, and deadband in the unit of the value (smaller changes are not written at once). Neighbouring registers are written with one request."},
+    {.name = "word_order", PUSH(big_words), .type = &type_choice, CONFIG_WORDS("little", "big"),
+     CONFIG_FOLDED("leave little out, and write big behind each value, as in 'write = house-1.power_w -> 46 s32 word_order big'")},
+    {.name = "on_change", PUSH(on_change), .type = &type_choice, CONFIG_WORDS("no", "yes"),
+     CONFIG_FOLDED("write it behind the interval, as in 'interval = 5s on_change'")},
+    CONFIG_WITHOUT_EFFECT("function", "as a server that refuses function 6 or 16 gets the other one"),
+    {.name = "reply_timeout", PUSH(timeout_s), .type = &type_duration, .min = 0.1, .max = 60, .start = "10s",
+     CONFIG_FOLDED("leave it out, packgate reconnects after 10 seconds without a reply")},
+};
+
+const struct config_section push_section = {
+    .word = "push", .heading = "[push NAME]", CONFIG_NAMED(push_config, pushes, push_count),
+    .help = "A Modbus TCP server (PLC, inverter, SCADA) into whose registers values are written.",
+    CONFIG_KEYS(push_keys), .check = check_push, .owned = offsetof(struct push_config, writes),
+};
+
+static const struct config_key view_keys[] = {
+    {.name = "source", VIEW(source), .type = &type_name,
+     .otherwise = "none: each value has the name of its pack or bank", .also = "pack bank",
+     .help = "The pack or bank of values without a name."},
+    {.name = "unit", VIEW(units), .type = &type_units,
+     .also = "id units unit_id slave slave_id",
+     .help = "The Modbus unit ids under which the view is served. Without a port of its own, a view with 0 or 255 replaces the "
+             "first pack or bank there."},
+    {.name = "listen", VIEW(listen), .type = &type_listen,
+     .otherwise = "where the packs are served", .also = "port",
+     .help = "Its own ports, which serve only views with the same port: all unit ids are free there, and clients "
+             "that scan and misinterpret registers do not see the packs. [gateway] allow applies there, too."},
+    {.name = "word_order", VIEW(big_words), .type = &type_choice, CONFIG_WORDS("little", "big"),
+     .preset = "big", .also = "float_order",
+     .help = "Order of the registers of wider types: little is low word first, big is high word first."},
+    {.name = "on_unknown", VIEW(on_unknown), .type = &type_substitute, CONFIG_WORDS("unknown", "exception"),
+     .min = -4294967295.0, .max = 4294967295.0,
+     .preset = "unknown",
+     .help = "What clients read for a value that the pack does not report. unknown: the pattern for unknown in "
+             "packgate's own register map (NaN, 0xFFFF, 0x8000, 0xFFFFFFFF, 0x80000000; a text: NUL). exception: a read "
+             "that includes it gets exception 0x0B. A number: it is served unchanged."},
+    {.name = "on_stale", VIEW(on_stale), .type = &type_substitute, CONFIG_WORDS("exception", "unknown", "hold"),
+     .min = -4294967295.0, .max = 4294967295.0,
+     .preset = "exception",
+     .help = "What clients read while the pack does not answer. exception: a read that includes it gets exception "
+             "0x0B. hold: its last value. unknown and numbers as in on_unknown. Constants can always be read."},
+    {.name = "register", .offset = 0, .size = sizeof(struct view_config), .type = &type_register,
+     .also = "write registers",
+     .help = "The content of a register; once for each. VALUE is as in `write` of a push, but without NAME for "
+             "values of the source. It can be a number (0x8000) or, for a string, a text in double quotes, pack_name, "
+             "serial, model, firmware or driver. Further values are level.ALARM (0, 1 warning, 2 protection), "
+             "warning.ALARM, protection.ALARM and direction (0 idle, 1 charging, 2 discharging). Combine several "
+             "values with blanks and + or - between them (unknown if one is), with | for the highest of those that "
+             "are known, or with & for the lowest. REGISTER counts from 0. TYPE is u16, s16, u32, s32, u64, s64, "
+             "float32, float64, bits16, bits32 or string N (N registers, padded with NUL). These words can follow, "
+             "each with a blank and its value: map (IN:OUT pairs separated by blanks; other numbers are unknown), "
+             "scale and offset, min and max, bit (several lines may then have the same register, and a bit is set "
+             "if one of its lines is not 0), word_order, on_unknown and on_stale. A number that does not fit is "
+             "replaced by the nearest one."},
+    {.name = "fill", CONFIG_FIELDS(view_config, {VIEW(fills)}, {VIEW(copies)}), .type = &type_fill,
+     .otherwise = "none",
+     .help = "Further registers. FROM-TO VALUE: a constant where no `register` is defined. FROM-TO -> REGISTER: these "
+             "registers can also be read from another address on. A read that includes any other register "
+             "gets exception 0x02."},
+    {.name = "copy", CONFIG_FIELDS(view_config, {VIEW(copies)}), .type = &type_fill,
+     CONFIG_FOLDED("write it as 'fill', as in 'fill = 40000-40131 -> 0'")},
+};
+
+const struct config_section view_section = {
+    .word = "view", .heading = "[view NAME]", CONFIG_NAMED(view_config, views, view_count),
+    .help = "Registers at the addresses that another program expects: a Modbus unit of its own, whose registers are "
+            "chosen one by one. docs/views.md lists ready-made ones.",
+    CONFIG_KEYS(view_keys), .check = check_view, .owned = offsetof(struct view_config, registers),
+};
+// clang-format on

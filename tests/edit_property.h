@@ -239,10 +239,11 @@ static bool has_lines_of(const char *before, size_t before_size, const char *aft
 static inline const char *without_property(const char *text, size_t size, const char *section,
                                            const char *name)
 {
-    const struct edit edit = {.section = section, .name = name, .key = ""};
+    const struct edit edit = {EDIT_SECTION, section, name, NULL, NULL};
+    char why[EDIT_WHY];
     const bool marked = size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0;
     const size_t skip = marked ? 3 : 0;
-    char *shorter = config_without(text, &edit);
+    char *shorter = config_edited(text, &edit, why);
     if (!shorter)
         return "there is no result";
     const size_t shorter_size = strlen(shorter);
@@ -313,7 +314,8 @@ static inline const char *moved_property(const char *text, size_t size, const ch
                 }
             headings++;
         }
-    char *moved = config_moved(text, &(struct edit){EDIT_ORDER, section, name, NULL, to});
+    char why[EDIT_WHY];
+    char *moved = config_edited(text, &(struct edit){EDIT_ORDER, section, name, NULL, to}, why);
     const size_t moved_size = moved ? strlen(moved) : 0;
     const char *wrong = NULL;
     *made = moved;

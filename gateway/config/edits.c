@@ -123,21 +123,15 @@ static char *apply_edit(const char *text, const struct edit *edit, const char *s
 {
     char path[PORT_SIZE];
     struct edit written = *edit;
-    if (edit->kind == EDIT_SECTION)
-        return config_without(text, edit);
-    if (edit->kind == EDIT_ORDER) {
-        snprintf(why, EDIT_WHY, "[%s %s] cannot be moved before [%s %.40s]", edit->section,
-                 edit->name, edit->section, edit->value);
-        return config_moved(text, edit);
+    if (edit->kind == EDIT_SECRET && edit->value) {
+        if (!edits_secret_path(edit, secrets, path)) {
+            snprintf(why, EDIT_WHY, "the path of the file with the secret is too long");
+            return NULL;
+        }
+        written.value = path;
     }
-    if (edit->kind == EDIT_VALUE)
-        return without_variant(config_edited(text, edit, why), edit, why);
-    if (edit->value && !edits_secret_path(edit, secrets, path)) {
-        snprintf(why, EDIT_WHY, "the path of the file with the secret is too long");
-        return NULL;
-    }
-    written.value = edit->value ? path : NULL;
-    return config_edited(text, &written, why);
+    char *edited = config_edited(text, &written, why);
+    return edit->kind == EDIT_VALUE ? without_variant(edited, edit, why) : edited;
 }
 
 /* Whether a key has the same value in both texts, or is in neither. A key that was missing has changed, too: before, messages were

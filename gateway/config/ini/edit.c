@@ -7,11 +7,12 @@
 
 #include "inifile.h"
 
-#include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define BLANKS " \t\n\v\f\r"
 
 static const char byte_order_mark[] = "\xEF\xBB\xBF";
 
@@ -124,7 +125,7 @@ static const struct line *end_of_keys(const struct lines *lines, const struct li
 static bool is_blank(const struct line *line)
 {
     size_t size = line->size;
-    while (size > 0 && strchr(" \t\n\v\f\r", line->at[size - 1]))
+    while (size > 0 && strchr(BLANKS, line->at[size - 1]))
         size--;
     return size == 0;
 }
@@ -146,47 +147,20 @@ static void write_lines(FILE *out, const struct line *from, const struct line *e
     fwrite(from->at, 1, (size_t) (end->at - from->at), out);
 }
 
-/* Returns the text that `write` makes of the lines; NULL: it cannot, or out of memory. */
-static char *make_text(const char *text,
-                       bool (*write)(FILE *out, const struct lines *lines, const struct edit *edit),
-                       const struct edit *edit)
-{
-    struct lines lines;
-    char *made = NULL;
-    size_t size;
-    FILE *out = read_lines(text, &lines) ? open_memstream(&made, &size) : NULL;
-    bool good = false;
-    if (out) {
-        fputs(lines.marked ? byte_order_mark : "", out);
-        good = write(out, &lines, edit);
-        good &= fclose(out) == 0;
-    }
-    free_lines(&lines);
-    if (good)
-        return made;
-    free(made);
-    return NULL;
-}
-
 /* Writes a line with another value, and keeps the text before and after the value; the rest of a line that is too long is dropped. */
 static void write_changed(FILE *out, const struct line *line, const char *value)
 {
     const char *text = line->at;
-    size_t at = 0, rest = line->size;
-    while (at < line->size && text[at] != '=' && text[at] != ':')
-        at++;
-    at += at < line->size;
-    if (line->value && line->value[0]) {
-        while (at < line->size && isspace((unsigned char) text[at]))
-            at++;
+    const bool filled = line->value && line->value[0];
+    size_t at = strcspn(text, "=:") + 1, rest = line->size;
+    if (filled)
+        at += strspn(text + at, BLANKS);
+    if (line->value)
         rest = at + strlen(line->value);
-    } else {
-        while (!line->value && rest > at && isspace((unsigned char) text[rest - 1]))
-            rest--;
-        rest = line->value ? at : rest;
-    }
+    while (!line->value && rest > at && strchr(BLANKS, text[rest - 1]))
+        rest--;
     fwrite(text, 1, at, out);
-    fprintf(out, "%s%s", line->value && line->value[0] ? "" : " ", value);
+    fprintf(out, "%s%s", filled ? "" : " ", value);
     fwrite(text + rest, 1, line->size - rest, out);
 }
 
@@ -227,22 +201,6 @@ static bool reads_back(const char *text, const struct edit *edit)
     return good;
 }
 
-char *config_edited(const char *text, const struct edit *edit, char why[EDIT_WHY])
-{
-    char *edited = make_text(text, write_edited, edit);
-    if (edited && reads_back(edited, edit))
-        return edited;
-    if (edited)
-        snprintf(why, EDIT_WHY,
-                 "'%s' cannot be written: its value is too long, or has a line end, a ';' behind a "
-                 "blank, or blanks at its ends",
-                 edit->key);
-    else
-        snprintf(why, EDIT_WHY, "out of memory");
-    free(edited);
-    return NULL;
-}
-
 char *config_value(const char *text, const char *section, const char *name, const char *key)
 {
     const struct edit edit = {.section = section, .name = name, .key = key};
@@ -270,11 +228,6 @@ static bool write_without(FILE *out, const struct lines *lines, const struct edi
         any = true;
     }
     return true;
-}
-
-char *config_without(const char *text, const struct edit *edit)
-{
-    return make_text(text, write_without, edit);
 }
 
 /* The lines of a section, without blank ones at its end. */
@@ -349,7 +302,37 @@ static bool write_moved(FILE *out, const struct lines *lines, const struct edit 
     return blocks;
 }
 
-char *config_moved(const char *text, const struct edit *edit)
+char *config_edited(const char *text, const struct edit *edit, char why[EDIT_WHY])
 {
-    return make_text(text, write_moved, edit);
+    static bool (*const writers[])(FILE * out, const struct lines *lines,
+                                   const struct edit *edit) = {[EDIT_VALUE] = write_edited,
+                                                               [EDIT_SECRET] = write_edited,
+                                                               [EDIT_SECTION] = write_without,
+                                                               [EDIT_ORDER] = write_moved};
+    struct lines lines;
+    char *edited = NULL;
+    size_t size;
+    FILE *out = read_lines(text, &lines) ? open_memstream(&edited, &size) : NULL;
+    bool good = false;
+    if (out) {
+        fputs(lines.marked ? byte_order_mark : "", out);
+        good = writers[edit->kind](out, &lines, edit);
+        good &= fclose(out) == 0;
+    }
+    free_lines(&lines);
+    const bool writes = writers[edit->kind] == write_edited;
+    if (good && (!writes || reads_back(edited, edit)))
+        return edited;
+    if (edit->kind == EDIT_ORDER)
+        snprintf(why, EDIT_WHY, "[%s %s] cannot be moved before [%s %.40s]", edit->section,
+                 edit->name, edit->section, edit->value);
+    else if (good)
+        snprintf(why, EDIT_WHY,
+                 "'%s' cannot be written: its value is too long, or has a line end, a ';' behind a "
+                 "blank, or blanks at its ends",
+                 edit->key);
+    else
+        snprintf(why, EDIT_WHY, "out of memory");
+    free(edited);
+    return NULL;
 }

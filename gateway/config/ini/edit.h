@@ -10,8 +10,8 @@
 enum edit_kind {
     EDIT_VALUE, /* sets the key; NULL: removes it */
     EDIT_SECRET, /* writes a new file with this secret and sets the key to its path; NULL: removes the key */
-    EDIT_SECTION, /* removes the whole section */
-    EDIT_ORDER    /* moves it before the one that `value` names */
+    EDIT_SECTION, /* removes its headings, its keys, everything between them, and a blank line after its last key */
+    EDIT_ORDER    /* moves the section before the one that `value` names, with the comments above its heading and those below */
 };
 
 /* One change. */
@@ -22,19 +22,12 @@ struct edit {
     const char *key, *value;
 };
 
-/** Returns `text` after a change of kind EDIT_VALUE, on the heap. An existing key keeps its line with indentation and comment; if
- * several lines set it, only the first remains. A new key is added after the last key of its section, a new section at the end. NULL:
- * the value cannot be written on a line, or out of memory; the reason is in `why`. */
+/** Returns `text` after a change, on the heap; of EDIT_SECRET the value is the path. An existing key keeps its line with indentation and
+ * comment; if several lines set it, only the first remains. A new key is added after the last key of its section, a new section at the
+ * end. Comments behind the last key of a section stay, because they may belong to the next one, and so do blank lines between
+ * sections. NULL, with the reason in `why`: the value cannot be written on a line, a section to be moved does not exist or has several
+ * headings, or out of memory. */
 char *config_edited(const char *text, const struct edit *edit, char why[EDIT_WHY]);
 
 /** Returns the value that a key has in its section, on the heap; NULL: none. */
 char *config_value(const char *text, const char *section, const char *name, const char *key);
-
-/** Returns `text` without the section, as above: removes its heading, its keys and everything between them, and a blank line
- * after its last key. Comments there stay, because they may belong to the next section. NULL: out of memory. */
-char *config_without(const char *text, const struct edit *edit);
-
-/** Returns `text` with the section [section name] before [section value], as above: moves its heading and keys with the comments
- * directly above the heading and those below. Blank lines between sections stay. NULL: one of them does not exist or has several
- * headings, or out of memory. */
-char *config_moved(const char *text, const struct edit *edit);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The displayed text of a configuration. */
-#include "config/masked.h"
+#include "config/load.h"
 
 #include <stdlib.h>
 

@@ -7,7 +7,7 @@
 #include "table.h"
 
 #include "outlets/program.h"
-#include "config/check.h"
+#include "config/draft.h"
 #include "config/keys.h"
 #include "config/load.h"
 #include "config/types.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Checks across keys and sections of a configuration. */
-#include "check.h"
+#include "draft.h"
 
 #include "modbus_map.h"
 #include "types.h"

@@ -174,7 +174,8 @@ static bool hint_broker(const struct config_key *key, const char *text, char out
     return strcmp(key->name, "broker") == 0 && propose(key, guess, out);
 }
 
-const char *config_hint_protocol(const char *word, char out[HINT_SIZE])
+/* For an unknown protocol, such as "pylontech" or "JK": the protocols of that make, with the variant if there is one. */
+static void hint_protocol(const char *word, char out[HINT_SIZE])
 {
     char found[MOST_PROTOCOLS][80];
     unsigned count = 0;
@@ -187,7 +188,7 @@ const char *config_hint_protocol(const char *word, char out[HINT_SIZE])
             strncasecmp(word, driver->name, family) != 0 && !strcasestr(driver->title, word))
             continue;
         if (count == MOST_PROTOCOLS)
-            return out;
+            return;
         while (variant && *variant && strncasecmp(*variant, word, strlen(word)) != 0)
             variant++;
         const bool has = variant && *variant;
@@ -198,7 +199,6 @@ const char *config_hint_protocol(const char *word, char out[HINT_SIZE])
     for (unsigned i = 0; i < count; i++)
         config_list(&text, i, count, found[i]);
     text_add(&text, count > 1 ? "? `packgate probe` finds out which" : count > 0 ? "?" : "");
-    return out;
 }
 
 const char *config_hint(const struct config_key *key, const char *text, char out[HINT_SIZE])
@@ -214,7 +214,7 @@ const char *config_hint(const struct config_key *key, const char *text, char out
     if (suggest.best[0])
         snprintf(out, HINT_SIZE, "; did you mean '%s'?", suggest.best);
     else if (key->type == &type_protocol)
-        config_hint_protocol(text, out);
+        hint_protocol(text, out);
     if (strstr(text, " #"))
         snprintf(out + strlen(out), HINT_SIZE - strlen(out),
                  "; a comment behind a value starts with ' ;'");

@@ -33,6 +33,10 @@ struct config_file {
     double read_at; /* by clock_now */
 };
 
+/** A copy of a configuration's text with secret values, and passwords in addresses, blanked; the
+ * caller frees it. NULL: out of memory. */
+char *config_masked(const char *text);
+
 /** Loads `path` as config_load does, and replaces what is kept for display (zeroed: nothing). */
 struct config *config_file_load(struct config_file *file, const char *path, double now);
 void config_file_free(struct config_file *file);

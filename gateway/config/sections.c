@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The sections and their keys. */
-#include "check.h"
+#include "draft.h"
 #include "types.h"
 
 #include <string.h>

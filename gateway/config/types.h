@@ -23,9 +23,6 @@ bool config_copy(const char *text, char *out, size_t size);
 
 /** For a text that the type of `key` rejected; empty if there is no proposal. Returns `out`. */
 const char *config_hint(const struct config_key *key, const char *text, char out[HINT_SIZE]);
-/** For an unknown protocol, such as "pylontech" or "JK": the protocols of that make, with the
- * variant if there is one. Returns `out`. */
-const char *config_hint_protocol(const char *word, char out[HINT_SIZE]);
 
 // clang-format off
 /*                                                field                      text */

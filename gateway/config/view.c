@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* What [view NAME] serves, and what [push NAME] writes. */
-#include "check.h"
+#include "draft.h"
 
 #include "row.h"
 #include "types.h"

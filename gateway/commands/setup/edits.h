@@ -44,11 +44,6 @@ json_t *setup_edits_refuse(const struct setup_edits *edits);
  * wrong. */
 json_t *setup_try(const struct setup_edits *edits);
 
-/** Searches a port, or for Bluetooth devices ("ble:"). Prints {"tried", "found", "heard", "advice"} as one line of JSON
- * after each step. Returns when the search has ended. `all`: find every pack on the port, rather than the
- * first one and others of its protocol. */
-void setup_search(const char *port, bool all);
-
 /** Undoes a configuration of a browser that was not kept: takes the lock of save_lock, and restores the previous file (`*undone`).
  * Returns the lock, which the caller closes; -1 with errno. */
 int setup_recover(const char *path, bool *undone);

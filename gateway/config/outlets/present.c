@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* The section [present NAME]: a port on which inverters, PLCs and other masters poll values. */
-#include "config/check.h"
 #include "config/outlets.h"
 
 #include "base/address.h"

@@ -151,28 +151,22 @@ static bool parse_value(const struct reading *reading, const char *text, struct 
     return report_source(reading, text);
 }
 
-/* Decimal, hexadecimal with 0x, or with a fraction, followed only by `end`. */
-static const char *parse_number(const char *text, double *number)
+/* Decimal, hexadecimal with 0x, or with a fraction, and `sign` behind it, at which it returns. NULL: it is something else. */
+static const char *parse_number(const char *text, double *number, char sign)
 {
     char *end;
     if (!strchr("+-.0123456789", *text) || !*text)
         return NULL;
     *number = strtod(text, &end);
-    return end > text && isfinite(*number) ? end : NULL;
-}
-
-static bool is_number(const char *text, double *number)
-{
-    const char *end = parse_number(text, number);
-    return end && !*end;
+    return end > text && isfinite(*number) && *end == sign ? end : NULL;
 }
 
 static bool parse_pair(const struct config_key *key, const char *text, void *field)
 {
     struct register_row *row = field;
     struct row_pair pair;
-    const char *colon = parse_number(text, &pair.in);
-    if (!colon || *colon != ':' || !is_number(colon + 1, &pair.out) || row->pair_count == ROW_PAIRS)
+    const char *colon = parse_number(text, &pair.in, ':');
+    if (!colon || !parse_number(colon + 1, &pair.out, '\0') || row->pair_count == ROW_PAIRS)
         return false;
     row->pairs[row->pair_count++] = pair;
     return true;
@@ -185,7 +179,7 @@ static bool parse_term(struct reading *reading, const char *word, bool minus)
     if (row->term_count == ROW_TERMS)
         return words_mistake(&reading->words, "'%s' has more than %d values; expected fewer",
                              reading->words.subject, ROW_TERMS);
-    if ((reading->rules->write || !is_number(word, &term.number)) &&
+    if ((reading->rules->write || !parse_number(word, &term.number, '\0')) &&
         !parse_value(reading, word, &term))
         return false;
     row->terms[row->term_count++] = term;
@@ -346,15 +340,12 @@ static bool check_options(const struct reading *reading)
 /* The range of one value before it is scaled. A view may cut the gateway's seconds to what fits. */
 static struct value_traits traits_of(const struct reading *reading, const struct row_term *term)
 {
-    switch (term->what) {
-    case ROW_NUMBER:
-        return (struct value_traits){.min = term->number, .max = term->number};
-    case ROW_VALUE:
+    if (term->what == ROW_VALUE)
         return value_traits(&term->value);
-    default:
-        return (struct value_traits){.max = term->what == ROW_FRESH ? 1 : UINT16_MAX,
-                                     .must_fit = reading->rules->write};
-    }
+    if (term->what == ROW_NUMBER)
+        return (struct value_traits){.min = term->number, .max = term->number};
+    return (struct value_traits){.max = term->what == ROW_FRESH ? 1 : UINT16_MAX,
+                                 .must_fit = reading->rules->write};
 }
 
 bool config_row_is_constant(const struct register_row *row)

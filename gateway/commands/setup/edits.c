@@ -2,6 +2,7 @@
 /* Applies the edits of a browser. */
 #include "edits.h"
 
+#include "commands/asking.h"
 #include "commands/command.h"
 
 #include "config/load.h"
@@ -22,8 +23,7 @@ static bool parse_edit(json_t *from, struct edit *edit)
     const json_t *before = json_object_get(from, "before");
     const json_t *what = value ? value : secret ? secret : before;
     edit->section = json_string_value(json_object_get(from, "section"));
-    edit->name = json_string_value(json_object_get(from, "name"));
-    edit->name = edit->name ? edit->name : "";
+    edit->name = asking_text(from, "name");
     edit->key = json_string_value(json_object_get(from, "key"));
     edit->value = json_string_value(what);
     edit->kind = value ? EDIT_VALUE : secret ? EDIT_SECRET : before ? EDIT_ORDER : EDIT_SECTION;

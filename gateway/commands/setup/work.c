@@ -4,6 +4,7 @@
  * request as standard input; the last line of output, a JSON object, is the answer. It has the rights of the gateway and
  * changes nothing.
  */
+#include "commands/asking.h"
 #include "commands/command.h"
 #include "commands/options.h"
 #include "edits.h"
@@ -225,43 +226,34 @@ static void add_change(void *data, enum config_change change, const char *text)
                           json_string(text));
 }
 
-/* Drops remarks about missing files below `secrets`: new secrets are written only when the configuration is saved. */
-static json_t *remarks_without(json_t *remarks, const char *secrets)
+/* Drops remarks about missing files below `secrets`: new secrets are written only when the configuration is saved. Returns how many of
+ * the others are errors. */
+static int drop_remarks(json_t *remarks, const char *secrets)
 {
+    int errors = 0;
     for (size_t i = json_array_size(remarks); i-- > 0;) {
-        const json_t *text = json_object_get(json_array_get(remarks, i), "text");
-        if (strstr(json_string_value(text), secrets))
+        const json_t *remark = json_array_get(remarks, i);
+        if (strstr(asking_text(remark, "text"), secrets))
             json_array_remove(remarks, i);
+        else
+            errors += strcmp(asking_text(remark, "level"), "error") == 0;
     }
-    return remarks;
-}
-
-static unsigned count_errors(const json_t *remarks)
-{
-    unsigned count = 0;
-    size_t i;
-    json_t *remark;
-    json_array_foreach(remarks, i, remark)
-    {
-        count += strcmp(json_string_value(json_object_get(remark, "level")), "error") == 0;
-    }
-    return count;
+    return errors;
 }
 
 static json_t *show_check(const struct setup_edits *edits)
 {
     struct config *config, *before = config_parse(edits->old, "", NULL);
     struct changes changes = {json_array(), json_array()};
-    json_t *remarks =
-        remarks_without(setup_edits_remarks(edits->fresh, true, &config), edits->secrets);
+    json_t *remarks = setup_edits_remarks(edits->fresh, true, &config);
+    const int errors = drop_remarks(remarks, edits->secrets);
     if (config && before)
         config_tell_changes(before, config, add_change, &changes);
     config_free(config);
     config_free(before);
     return json_pack("{s:s, s:o, s:o, s:i, s:o, s:o}", "hash", edits->hash, "diff",
-                     diff_of(edits->old, edits->fresh), "remarks", remarks, "errors",
-                     (int) count_errors(remarks), "reload", changes.reload, "restart",
-                     changes.restart);
+                     diff_of(edits->old, edits->fresh), "remarks", remarks, "errors", errors,
+                     "reload", changes.reload, "restart", changes.restart);
 }
 
 static json_t *show_text(const struct setup_edits *edits)
@@ -309,12 +301,9 @@ static void on_trying(void *data, const struct attempt *attempt)
     print_report(report);
 }
 
-static void add_json_number(json_t *object, const char *name, const struct pack *values,
-                            enum pack_value value, int decimals)
+static json_t *value_json(const struct pack *values, enum pack_value value, int decimals)
 {
-    json_object_set_new(object, name,
-                        pack_known(values, value) ? json_number(values->value[value], decimals)
-                                                  : json_null());
+    return pack_known(values, value) ? json_number(values->value[value], decimals) : json_null();
 }
 
 static json_t *cells_json(const struct pack *values)
@@ -323,9 +312,7 @@ static json_t *cells_json(const struct pack *values)
     const unsigned count =
         pack_known(values, CELL_COUNT) ? (unsigned) values->value[CELL_COUNT] : 0;
     for (unsigned n = 0; n < count && n < MAX_CELLS; n++)
-        json_array_append_new(list, pack_known(values, CELL_MV + n)
-                                        ? json_number(values->value[CELL_MV + n], 0)
-                                        : json_null());
+        json_array_append_new(list, value_json(values, CELL_MV + n, 0));
     return list;
 }
 
@@ -342,15 +329,14 @@ static void on_found(void *data, const struct search_found *found)
 {
     struct report *report = data;
     const struct pack *values = found->values;
-    json_t *object = json_pack("{s:o, s:s, s:o, s:s, s:o, s:o, s:o}", "protocol",
-                               protocol_of(found), "title", found->driver->title, "address",
-                               address_json(found->driver, found->options.address), "port",
-                               report->port, "model", json_printable(values->text[MODEL]), "serial",
-                               json_printable(values->text[SERIAL]), "cells", cells_json(values));
-    add_json_number(object, "voltage_v", values, VOLTAGE_V, 2);
-    add_json_number(object, "current_a", values, CURRENT_A, 2);
-    add_json_number(object, "soc_pct", values, SOC_PERCENT, 1);
-    add_json_number(object, "cells_count", values, CELL_COUNT, 0);
+    json_t *object = json_pack(
+        "{s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "protocol", protocol_of(found),
+        "title", found->driver->title, "address",
+        address_json(found->driver, found->options.address), "port", report->port, "model",
+        json_printable(values->text[MODEL]), "serial", json_printable(values->text[SERIAL]),
+        "cells", cells_json(values), "voltage_v", value_json(values, VOLTAGE_V, 2), "current_a",
+        value_json(values, CURRENT_A, 2), "soc_pct", value_json(values, SOC_PERCENT, 1),
+        "cells_count", value_json(values, CELL_COUNT, 0));
     /* The value of `baud` as in the file, if it differs from the defaults of the protocol. */
     if (report->serial &&
         (found->baud != found->driver->line.baud || strcmp(found->framing, BMS_FRAMING) != 0))

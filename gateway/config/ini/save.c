@@ -112,12 +112,11 @@ static bool store_old(const char *path, const char *from,
     snprintf(to, sizeof to, "%s/%u", folder, number);
     if (put(from, to) < 0 || !folder_sync(to))
         return false;
-    DIR *list = opendir(folder);
-    for (const struct dirent *entry; list && (entry = readdir(list));)
-        if (entry_number(entry) > 0 && entry_number(entry) + SAVE_OLD <= number)
-            unlinkat(dirfd(list), entry->d_name, 0);
-    if (list)
-        closedir(list);
+    for (unsigned n = number; n > SAVE_OLD; n--) {
+        snprintf(to, sizeof to, "%s/%u", folder, n - SAVE_OLD);
+        if (unlink(to) < 0)
+            break;
+    }
     return true;
 }
 

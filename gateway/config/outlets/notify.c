@@ -24,17 +24,13 @@ static bool parse_minute(const char *text, int *minute)
 
 static bool parse_report(const struct config_key *key, const char *text, void *field)
 {
-    static const struct {
-        const char *word;
-        enum notify_when when;
-    } words[] = {
-        {"sunrise", NOTIFY_AT_SUNRISE}, {"sunset", NOTIFY_AT_SUNSET}, {"full", NOTIFY_AT_FULL}};
+    static const char *const words[] = {
+        [NOTIFY_AT_SUNRISE] = "sunrise", [NOTIFY_AT_SUNSET] = "sunset", [NOTIFY_AT_FULL] = "full"};
     struct notify_reports *reports = field;
     int minute = 0;
-    enum notify_when when = NOTIFY_AT_TIME;
-    for (size_t i = 0; i < COUNT(words); i++)
-        if (strcmp(text, words[i].word) == 0)
-            when = words[i].when;
+    enum notify_when when = NOTIFY_AT_FULL;
+    while (when > NOTIFY_AT_TIME && strcmp(text, words[when]) != 0)
+        when--;
     if (when == NOTIFY_AT_TIME && !parse_minute(text, &minute))
         return false;
     for (unsigned i = 0; i < reports->count; i++)

@@ -3,6 +3,7 @@
 #include "draft.h"
 
 #include "modbus_map.h"
+#include "outlets.h"
 #include "types.h"
 
 #include "simulator/simulator.h"
@@ -557,6 +558,8 @@ void config_check(const struct config_drafts *drafts, unsigned last_line)
              draft; draft = config_drafts_find(drafts, draft, config_sections[i], NULL)) {
             if (draft->section->times == SECTION_NAMED)
                 check_name(draft);
+            if (draft->section->outlet)
+                outlet_check_packs(draft);
             if (draft->section->check)
                 draft->section->check(draft);
         }

@@ -3,31 +3,23 @@
 #include "draft.h"
 #include "types.h"
 
-#include "base/duration.h"
 #include "bms/count.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char *parse_curve_number(const char *text, double *value)
-{
-    const bool negative = *text == '-';
-    const char *rest = decimal_read(text + negative, value);
-    *value = negative ? -*value : *value;
-    return rest;
-}
-
 /* "3.40:0.25" */
 static bool parse_point(const struct config_key *key, const char *text, void *field)
 {
+    static const struct config_key share = {.max = 1};
     struct curve *curve = field;
-    struct curve_point point = {0};
-    text = parse_curve_number(text, &point.at);
-    text = text && *text == ':' ? parse_curve_number(text + 1, &point.share) : NULL;
-    if (curve->count == CURVE_POINTS || !text || *text)
-        return false;
-    if (!(point.at >= key->min && point.at <= key->max && point.share >= 0 && point.share <= 1))
+    struct curve_point point;
+    char at[64];
+    snprintf(at, sizeof at, "%.*s", (int) strcspn(text, ":"), text);
+    text += strlen(at);
+    if (curve->count == CURVE_POINTS || *text != ':' || !type_number.parse(key, at, &point.at) ||
+        !type_number.parse(&share, text + 1, &point.share))
         return false;
     curve->points[curve->count++] = point;
     return true;

@@ -97,7 +97,6 @@ static void check_influx(struct config_draft *draft)
 {
     const struct config *config = draft->drafts->config;
     struct influx_config *influx = draft->as.influx;
-    outlet_check_packs(draft);
     if (influx->token_file[0] && influx->user[0])
         config_mistake(draft, "token_file",
                        "'token_file' and 'user' are two ways to log in; expected one of them");
@@ -117,9 +116,8 @@ static void check_influx(struct config_draft *draft)
         config_warn(draft, "url",
                     "the token or password goes over the network in the clear; https:// keeps it "
                     "secret");
-    const char *host = strstr(influx->url, "://");
-    const char *path = host ? host + 3 + strcspn(host + 3, "/?") : "/write";
-    if (strcspn(path, "?") < 2)
+    const char *host = strstr(influx->url, "//");
+    if (host && strcspn(host + 2 + strcspn(host + 2, "/?"), "?") < 2)
         config_warn(draft, "url",
                     "'url' has no path, and databases accept no values there; expected one such as "
                     "https://HOST:8086/write?db=packgate");
@@ -145,7 +143,6 @@ static void check_influx(struct config_draft *draft)
 static void check_history(struct config_draft *draft)
 {
     const struct history_config *history = draft->as.history;
-    outlet_check_packs(draft);
     if (history->recent_s > 31 * DAYS || history->minutes_s < DAYS || history->hours_s < DAYS)
         config_mistake(
             draft, "keep",
@@ -243,7 +240,7 @@ const struct config_section print_section = {
     .word = "print", .heading = "[print NAME]", CONFIG_NAMED(print_config, prints, print_count),
     .help = "Prints values and changes on standard output as they come, one JSON object per line: for tests, and as "
             "an example for your own programs.",
-    .outlet = true, CONFIG_KEYS(print_keys), .check = outlet_check_packs,
+    .outlet = true, CONFIG_KEYS(print_keys),
 };
 // clang-format on
 
@@ -353,7 +350,6 @@ static void check_web(struct config_draft *draft)
     const struct config *config = draft->drafts->config;
     struct web_config *web = draft->as.web;
     struct endpoint endpoint;
-    outlet_check_packs(draft);
     outlet_check_certificate(draft, "tls_cert", web->tls_cert, web->tls_key);
     /* Any name could be that of a stranger's page (DNS rebinding). */
     if (web->hosts.any && !allow_is_single(&web->allow))

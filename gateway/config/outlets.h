@@ -5,8 +5,7 @@
 #include "draft.h"
 #include "types.h"
 
-/* Shared by all outlets: the key `packs`, whose field is their struct outlet_config, and its
- * check. */
+/* Shared by all outlets: the key `packs`, whose field is their struct outlet_config, and the check of it. */
 extern const struct config_type type_outlet_packs;
 void outlet_check_packs(struct config_draft *draft);
 /** A certificate and its key are given in the key `name`, both or none. */

@@ -402,32 +402,30 @@ static void stop_listening(struct control_socket *socket)
     listeners_close(&socket->listeners);
 }
 
-/* Removes the socket file that a dead gateway has left. False with the reason if anything else is
- * there. */
-static bool remove_dead_socket(const struct sockaddr_un *address, const char **why)
+/* Removes the socket file that a dead gateway has left. Returns why there can be no other one; NULL: there can. */
+static const char *remove_dead_socket(const struct sockaddr_un *address)
 {
     struct stat found;
     if (lstat(address->sun_path, &found) < 0)
-        return true;
-    *why = "the path exists and is not a socket; remove it, or choose another path";
+        return NULL;
     if (!S_ISSOCK(found.st_mode))
-        return false;
+        return "the path exists and is not a socket; remove it, or choose another path";
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        *why = strerror(errno);
-        return false;
-    }
+    if (fd < 0)
+        return strerror(errno);
     /* A running gateway accepts the connection, or its queue is full (EAGAIN). */
     bool dead = connect(fd, (const struct sockaddr *) address, sizeof *address) < 0 &&
                 errno == ECONNREFUSED;
     close(fd);
-    *why = "another gateway uses it; give each gateway its own `control`";
-    return dead && unlink(address->sun_path) == 0;
+    return dead && unlink(address->sun_path) == 0
+               ? NULL
+               : "another gateway uses it; give each gateway its own `control`";
 }
 
 static int listen_at(const struct sockaddr_un *address, const char **why)
 {
-    if (!remove_dead_socket(address, why))
+    *why = remove_dead_socket(address);
+    if (*why)
         return -1;
     char folder[sizeof address->sun_path];
     snprintf(folder, sizeof folder, "%s", address->sun_path);
@@ -455,15 +453,12 @@ bool control_socket_open(struct control_socket *socket, const char *path, bool w
         return true;
     socket->address = (struct sockaddr_un){.sun_family = AF_UNIX};
     snprintf(socket->address.sun_path, sizeof socket->address.sun_path, "%s", path);
-    const char *why = "";
+    const char *why;
     int fd = listen_at(&socket->address, &why);
     if (fd < 0) {
-        static const char format[] =
-            "control socket %s: %s; `packgate status` cannot reach this gateway";
-        if (wanted)
-            log_warn(format, path, why);
-        else
-            log_info(format, path, why);
+        log_message(wanted ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
+                    "control socket %s: %s; `packgate status` cannot reach this gateway", path,
+                    why);
         return false;
     }
     struct stat found = {0};

@@ -83,16 +83,14 @@ static bool is_connected(const struct tunnel *tunnel)
 static void hang_up(struct tunnel *tunnel, const char *why)
 {
     struct ev_loop *loop = tunnel->tunnels->loop;
-    char text[24];
     if (!is_connected(tunnel))
         return;
     const double lasted_s = clock_now() - tunnel->came_at;
-    snprintf(text, sizeof text, "%.*f s", lasted_s < 10, lasted_s);
-    log_info("tunnel %s: %s %s after %s: %llu bytes to line %s, %llu from it, %u exchanges, %u "
+    log_info("tunnel %s: %s %s after %.*f s: %llu bytes to line %s, %llu from it, %u exchanges, %u "
              "unanswered",
-             tunnel->config.name, tunnel->address, why, text, (unsigned long long) tunnel->sent,
-             tunnel->config.line, (unsigned long long) tunnel->received, tunnel->exchanges,
-             tunnel->unanswered);
+             tunnel->config.name, tunnel->address, why, lasted_s < 10, lasted_s,
+             (unsigned long long) tunnel->sent, tunnel->config.line,
+             (unsigned long long) tunnel->received, tunnel->exchanges, tunnel->unanswered);
     ev_io_stop(loop, &tunnel->readable);
     ev_io_stop(loop, &tunnel->writable);
     ev_timer_stop(loop, &tunnel->gather);
@@ -462,13 +460,10 @@ static json_t *tunnel_object(const struct tunnels *tunnels, const struct tunnel_
     const double wall = (double) time(NULL) - now;
     json_t *listen = json_array();
     for (unsigned i = 0; i < config->listen.count; i++) {
-        const char *text = config->listen.at[i];
-        if (tunnel)
-            json_array_append_new(listen,
-                                  json_sprintf("%.*s:%u", (int) (strrchr(text, ':') - text), text,
-                                               listeners_port(&tunnel->listeners, i)));
-        else
-            json_array_append_new(listen, json_string(text));
+        const char *text = config->listen.at[i], *port = strrchr(text, ':');
+        json_array_append_new(listen, tunnel ? json_sprintf("%.*s:%u", (int) (port - text), text,
+                                                            listeners_port(&tunnel->listeners, i))
+                                             : json_string(text));
     }
     json_t *object =
         json_pack("{s:s, s:s, s:b, s:b, s:o}", "name", config->name, "line", config->line, "share",
@@ -481,11 +476,11 @@ static json_t *tunnel_object(const struct tunnels *tunnels, const struct tunnel_
     if (tunnel && is_connected(tunnel)) {
         json_object_set_new(object, "client", json_string(tunnel->address));
         json_object_set_new(object, "client_since", json_number(wall + tunnel->came_at, 0));
-        json_object_set_new(object, "sent", json_integer((json_int_t) tunnel->sent));
-        json_object_set_new(object, "received", json_integer((json_int_t) tunnel->received));
-        json_object_set_new(object, "exchanges", json_integer(tunnel->exchanges));
-        json_object_set_new(object, "unanswered", json_integer(tunnel->unanswered));
-        json_object_set_new(object, "dropped", json_integer(tunnel->dropped));
+        json_count(object, "sent", tunnel->sent);
+        json_count(object, "received", tunnel->received);
+        json_count(object, "exchanges", tunnel->exchanges);
+        json_count(object, "unanswered", tunnel->unanswered);
+        json_count(object, "dropped", tunnel->dropped);
     }
     return object;
 }

@@ -171,7 +171,6 @@ static void check_mqtt(struct config_draft *draft)
 {
     struct mqtt_config *mqtt = draft->as.mqtt;
     mqtt->verify &= strcmp(mqtt->ca_file, "any") != 0;
-    outlet_check_packs(draft);
     check_keys(draft);
     check_layout(draft);
     check_ids(draft);

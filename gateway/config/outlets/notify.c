@@ -222,7 +222,6 @@ static void check_notify(struct config_draft *draft)
     /* A key of older versions does not change what 'events' says, wherever it stands. */
     for (unsigned n = 0; (event = config_draft_text(draft, "events", n)); n++)
         parse_events(NULL, event->text, draft->as.any);
-    outlet_check_packs(draft);
     if (config_draft_usable(draft, "type"))
         check_service(draft);
     for (unsigned i = 0; i < notify->reports.count; i++)

@@ -250,7 +250,6 @@ static void check_present(struct config_draft *draft)
 {
     const struct config *config = draft->drafts->config;
     struct present_config *present = draft->as.present;
-    outlet_check_packs(draft);
     if (config_draft_usable(draft, "of") && present->outlet.pack_count != 1)
         config_mistake(draft, "of", "'of' is 'all'; expected the name of one pack or bank");
     check_port(draft);

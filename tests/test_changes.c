@@ -2,7 +2,7 @@
 /* Comparison of two configurations: which changes reopen a line, and what is logged. */
 #include "config_test.h"
 
-#include "config/changes.h"
+#include "config/keys.h"
 
 #define GATEWAY "[gateway]\n"
 #define LINE "[line a]\nport = tcp://h:1\nprotocol = topbms\n"

@@ -9,7 +9,7 @@
 #include "daemon/gateway.h"
 #include "daemon/systemd.h"
 #include "control/socket.h"
-#include "config/changes.h"
+#include "config/keys.h"
 #include "config/load.h"
 #include "config/ini/save.h"
 #include "base/clock.h"

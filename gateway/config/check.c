@@ -70,7 +70,7 @@ static void find_variant(struct config_draft *pack)
     char name[NAME_SIZE];
     if (!driver || !config_draft_usable(from, "protocol"))
         return;
-    const char *variant = config_variant_of(config_draft_text(from, "protocol", 0)->text, name);
+    const char *variant = config_split(config_draft_text(from, "protocol", 0)->text, name);
     const struct config_entry *apart = config_draft_text(pack, "variant", 0);
     if (variant && from == pack)
         apart = NULL;

@@ -50,7 +50,7 @@ static bool check_edit(const struct edit *edit, char why[EDIT_WHY])
     char protocol[NAME_SIZE];
     /* `protocol = modbus FILE` reads a file. */
     const bool names_file = key && key->type == &type_protocol && edit->value &&
-                            config_variant_of(edit->value, protocol) &&
+                            config_split(edit->value, protocol) &&
                             strcmp(protocol, modbus_user_driver.name) == 0;
     if (!section || (named ? !config_name_good(edit->name) : edit->name[0] != '\0'))
         snprintf(why, EDIT_WHY, "there is no section [%.40s%s%.40s]", edit->section,
@@ -195,10 +195,9 @@ struct follow {
 static void follow_pack(void *user, unsigned line, const char *heading)
 {
     struct follow *follow = user;
-    const size_t word = strcspn(heading, " \t");
-    const struct edit pack = {.section = pack_section.word,
-                              .name = heading + word + strspn(heading + word, " \t")};
-    if (strlen(pack.section) != word || strncmp(heading, pack.section, word) != 0)
+    char word[NAME_SIZE];
+    const struct edit pack = {.section = word, .name = config_split(heading, word)};
+    if (!pack.name || strcmp(word, pack_section.word) != 0)
         return;
     char *password;
     const bool kept = is_unchanged(follow->old, follow->fresh, &pack, "password_file", &password);

@@ -207,6 +207,17 @@ void config_describe(const struct config_key *key, struct text *text);
 /** Appends word `n` of `count` in "a, b or c". */
 void config_list(struct text *text, unsigned n, unsigned count, const char *word);
 
+/** Whether two structs of a section are equal, name included, in all keys whose change needs
+ * `change`. */
+bool config_same(const struct config_section *section, const void *a, const void *b,
+                 enum config_change change);
+
+/** Reports each key that has another value and each section that was added or removed, in the order
+ * of config_sections: one text each, such as "[pack house-1] poll: 1s, was 5s". */
+void config_tell_changes(const struct config *old, const struct config *fresh,
+                         void (*tell_one)(void *data, enum config_change change, const char *text),
+                         void *data);
+
 /** Prints every section and key with type, range, default and meaning: as text (`packgate check --keys`), or for man(7) macros
  * (`packgate check --keys=man`), of which man/packgate.ini.5 consists. */
 void keys_manual_print(bool manual, FILE *out);

@@ -6,6 +6,7 @@
 #include "load.h"
 
 #include "draft.h"
+#include "types.h"
 #include "ini/inifile.h"
 
 #include "base/alloc.h"
@@ -73,15 +74,13 @@ static void open_section(struct loader *loader, unsigned line, const struct conf
 static void parse_heading(void *user, unsigned line, const char *text)
 {
     struct loader *loader = user;
-    char word[256];
-    size_t length = strcspn(text, " \t");
-    snprintf(word, sizeof word, "%.*s", (int) length, text);
-    const char *name = text + length + strspn(text + length, " \t");
+    char word[NAME_SIZE];
+    const char *name = config_split(text, word);
     const struct config_section *section = config_section_find(word);
     loader->in_section = true;
     loader->section = NULL;
     if (section)
-        open_section(loader, line, section, name);
+        open_section(loader, line, section, name ? name : "");
     else
         report_section(loader, line, text, word);
 }

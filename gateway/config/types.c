@@ -162,18 +162,18 @@ const struct bms_driver automatic_driver = {
     .frame = nothing_to_find,
 };
 
-const char *config_variant_of(const char *protocol, char name[NAME_SIZE])
+const char *config_split(const char *text, char word[NAME_SIZE])
 {
-    const size_t size = strcspn(protocol, " \t");
-    const char *variant = protocol + size + strspn(protocol + size, " \t");
-    snprintf(name, NAME_SIZE, "%.*s", (int) size, protocol);
-    return *variant ? variant : NULL;
+    const size_t size = strcspn(text, " \t");
+    const char *rest = text + size + strspn(text + size, " \t");
+    snprintf(word, NAME_SIZE, "%.*s", (int) size, text);
+    return *rest ? rest : NULL;
 }
 
 static bool parse_protocol(const struct config_key *key, const char *text, void *field)
 {
     char name[NAME_SIZE];
-    const char *variant = config_variant_of(text, name);
+    const char *variant = config_split(text, name);
     const bool modbus = strcmp(name, modbus_user_driver.name) == 0;
     const struct bms_driver *driver = strcmp(name, automatic_driver.name) == 0 ? &automatic_driver
                                       : modbus                                 ? &modbus_user_driver

@@ -8,8 +8,8 @@
 
 #include "keys.h"
 
-/** The variant behind a protocol, "pace" of "topbms pace", NULL: none. `name` is the protocol alone. */
-const char *config_variant_of(const char *protocol, char name[NAME_SIZE]);
+/** What follows the first word of a text, "pace" of "topbms pace"; NULL: nothing. `word` gets the word, cut to its room. */
+const char *config_split(const char *text, char word[NAME_SIZE]);
 
 /** What follows one of the schemes of an address such as "https://HOST/path": a host, and no user or password, which would
  * be logged, nor characters that do not belong into an address. NULL: it is something else. `schemes` ends with NULL. */

@@ -4,7 +4,7 @@
 
 #include "packs/json.h"
 #include "lines/line.h"
-#include "config/changes.h"
+#include "config/keys.h"
 #include "base/address.h"
 #include "base/alloc.h"
 #include "base/backoff.h"

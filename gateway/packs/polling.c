@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "polling.h"
 
-#include "config/changes.h"
+#include "config/keys.h"
 #include "base/alloc.h"
 
 #include <stdlib.h>

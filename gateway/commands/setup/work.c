@@ -9,7 +9,7 @@
 #include "commands/options.h"
 #include "edits.h"
 
-#include "config/changes.h"
+#include "config/keys.h"
 #include "config/ini/diff.h"
 #include "config/ini/inifile.h"
 #include "config/load.h"

@@ -11,7 +11,7 @@ enum edit_kind {
     EDIT_VALUE, /* sets the key; NULL: removes it */
     EDIT_SECRET, /* writes a new file with this secret and sets the key to its path; NULL: removes the key */
     EDIT_SECTION, /* removes its headings, its keys, everything between them, and a blank line after its last key */
-    EDIT_ORDER    /* moves the section before the one that `value` names, with the comments above its heading and those below */
+    EDIT_ORDER /* moves the section before the one that `value` names, with the comments above its heading and those below */
 };
 
 /* One change. */

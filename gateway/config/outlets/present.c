@@ -46,7 +46,7 @@ static bool parse_presented_protocol(const struct config_key *key, const char *t
 {
     struct present_config *present = field;
     char name[NAME_SIZE];
-    const char *behind = config_variant_of(text, name);
+    const char *behind = config_split(text, name);
     const bool modbus = strcmp(name, PRESENT_MODBUS) == 0;
     if (!modbus && !can_table_find(name) && !driver_of(name))
         return false;
@@ -122,7 +122,7 @@ static void check_protocol(const struct config_draft *draft)
     const char *variant =
         is_modbus(draft) /* a view follows */
             ? NULL
-            : config_variant_of(config_draft_text(draft, "protocol", 0)->text, protocol);
+            : config_split(config_draft_text(draft, "protocol", 0)->text, protocol);
     if (!variant && apart)
         variant = apart->text;
     if (variant)

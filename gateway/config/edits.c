@@ -6,6 +6,7 @@
 #include "types.h"
 
 #include "ini/inifile.h"
+#include "base/alloc.h"
 #include "base/secret.h"
 
 #include "bms/modbus/modbus.h"
@@ -232,8 +233,7 @@ static bool leads_pack_away(const char *old, const char *fresh, const struct edi
 char *edits_apply(const char *text, const struct edit *edits, size_t count, const char *secrets,
                   char why[EDIT_WHY])
 {
-    char *now = strdup(text);
-    snprintf(why, EDIT_WHY, "out of memory");
+    char *now = alloc_checked(strdup(text));
     for (size_t i = 0; now && i < count; i++) {
         char *next = check_edit(&edits[i], why) ? apply_edit(now, &edits[i], secrets, why) : NULL;
         free(now);

@@ -2,8 +2,6 @@
 /* What walks the rows of keys: look-ups, descriptions, the comparison of two configurations, the manual. */
 #include "keys.h"
 
-#include "types.h"
-
 #include "base/duration.h"
 
 #include <stdarg.h>
@@ -271,7 +269,7 @@ static void tell_section(const struct telling *telling, const char *old, const c
         const struct config_key *key = &telling->section->keys[row];
         if (same_key(key, old, fresh))
             continue;
-        if (key->type == &type_map)
+        if (telling->section == &pack_section && strcmp(key->name, "map") == 0)
             tell_map(telling, key, (const void *) (old + key->offset),
                      (const void *) (fresh + key->offset));
         else if (key->type->list)

@@ -357,20 +357,14 @@ char *config_masked(const char *text)
 {
     char *masked = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&masked, &size);
-    if (!out)
-        return NULL;
+    FILE *out = alloc_checked(open_memstream(&masked, &size));
     while (*text) {
         const size_t length = strcspn(text, "\n");
         write_blanked_line(out, text, length);
         fputs(text[length] ? "\n" : "", out);
         text += length + (text[length] != '\0');
     }
-    bool good = !ferror(out);
-    if (fclose(out) == 0 && good)
-        return masked;
-    free(masked);
-    return NULL;
+    return alloc_checked(fclose(out) == 0 ? masked : NULL);
 }
 
 struct config *config_file_load(struct config_file *file, const char *path, double now)

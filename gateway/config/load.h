@@ -33,8 +33,7 @@ struct config_file {
     double read_at; /* by clock_now */
 };
 
-/** A copy of a configuration's text with secret values, and passwords in addresses, blanked; the
- * caller frees it. NULL: out of memory. */
+/** A copy of a configuration's text with secret values, and passwords in addresses, blanked; the caller frees it. */
 char *config_masked(const char *text);
 
 /** Loads `path` as config_load does, and replaces what is kept for display (zeroed: nothing). */

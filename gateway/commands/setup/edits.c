@@ -8,6 +8,7 @@
 #include "config/load.h"
 #include "config/ini/save.h"
 #include "packs/json.h"
+#include "base/alloc.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -41,10 +42,9 @@ static bool parse_edits(struct setup_edits *edits)
     size_t i;
     json_t *one;
     edits->count = json_array_size(list);
-    edits->edits =
-        edits->count <= EDITS_MOST ? calloc(edits->count + 1, sizeof *edits->edits) : NULL;
-    if (!json_is_array(list) || !edits->edits)
+    if (!json_is_array(list) || edits->count > EDITS_MOST)
         return false;
+    edits->edits = alloc_zeroed(edits->count, sizeof *edits->edits);
     json_array_foreach(list, i, one) if (!parse_edit(one, &edits->edits[i])) return false;
     return true;
 }
@@ -58,9 +58,9 @@ char *setup_read(const char *path, const char *first)
 /* Chooses a number that no secret file has yet: with PATH.old removed, numbers start over. */
 static bool name_secrets(struct setup_edits *edits)
 {
-    char *copy = strdup(edits->path), path[PORT_SIZE];
-    const char *folder = copy ? dirname(copy) : "";
-    bool fits = copy, taken = true;
+    char *copy = alloc_checked(strdup(edits->path)), path[PORT_SIZE];
+    const char *folder = dirname(copy);
+    bool fits = true, taken = true;
     for (unsigned number = save_number(edits->path); fits && taken; number++) {
         const int size = snprintf(edits->secrets, sizeof edits->secrets, "%s/%u-", folder, number);
         fits = size > 0 && (size_t) size < sizeof edits->secrets;

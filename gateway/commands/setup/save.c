@@ -96,8 +96,8 @@ static bool write_secrets(const struct saving *saving, const struct setup_edits 
 static void prune_secrets(const char *path)
 {
     char name[PATH_MAX];
-    char *copy = strdup(path);
-    const char *folder = copy ? dirname(copy) : "";
+    char *copy = alloc_checked(strdup(path));
+    const char *folder = dirname(copy);
     DIR *list = opendir(folder);
     unsigned number;
     for (const struct dirent *entry; list && (entry = readdir(list));)

@@ -58,13 +58,11 @@ static void list_heading(void *user, unsigned line, const char *text)
 /* The value with secrets masked. */
 static char *mask_value(const char *key, const char *value)
 {
-    char *line = NULL;
-    if (asprintf(&line, "%s=%s", key, value) < 0)
-        return NULL;
+    char *line;
+    alloc_checked(asprintf(&line, "%s=%s", key, value) < 0 ? NULL : line);
     char *masked = config_masked(line);
     free(line);
-    if (masked)
-        memmove(masked, masked + strlen(key) + 1, strlen(masked) - strlen(key));
+    memmove(masked, masked + strlen(key) + 1, strlen(masked) - strlen(key));
     return masked;
 }
 
@@ -76,7 +74,7 @@ static void list_entry(void *user, unsigned line, const char *key, const char *v
     const struct config_key *row = config_key_of(listing->word, key);
     const bool secret = row && row->secret;
     char *masked = mask_value(key, value);
-    json_t *text = masked && !secret && strcmp(masked, value) == 0 ? json_string(value) : NULL;
+    json_t *text = !secret && strcmp(masked, value) == 0 ? json_string(value) : NULL;
     json_t *entry =
         json_pack("{s:s, s:i, s:b}", "key", key, "line", (int) line, "web", row && row->web);
     json_object_set_new(entry, text ? "value" : "set", text ? text : json_true());
@@ -197,9 +195,9 @@ static void add_line(void *data, char op, unsigned number, const char *text, siz
     const char sign[] = {op, '\0'};
     while (size > 0 && text[size - 1] == '\r')
         size--;
-    char *line = strndup(text, size);
+    char *line = alloc_checked(strndup(text, size));
     json_array_append_new(data, json_pack("{s:s, s:i, s:o}", "op", sign, "line", (int) number,
-                                          "text", json_printable(line ? line : "")));
+                                          "text", json_printable(line)));
     free(line);
 }
 
@@ -208,8 +206,7 @@ static json_t *diff_of(const char *old, const char *fresh)
 {
     json_t *list = json_array();
     char *was = config_masked(old), *is = config_masked(fresh);
-    if (was && is)
-        diff_lines(was, is, add_line, list);
+    diff_lines(was, is, add_line, list);
     free(was);
     free(is);
     return list;

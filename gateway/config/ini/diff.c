@@ -5,6 +5,8 @@
  */
 #include "diff.h"
 
+#include "base/alloc.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -38,8 +40,8 @@ static struct lines split(const char *text)
     unsigned count = 1;
     for (const char *c = text; *c; c++)
         count += *c == '\n';
-    lines.list = calloc(count, sizeof *lines.list);
-    while (lines.list && *text) {
+    lines.list = alloc_zeroed(count, sizeof *lines.list);
+    while (*text) {
         const size_t size = strcspn(text, "\n");
         lines.list[lines.count++] = (struct span){text, size};
         text += size + (text[size] == '\n');
@@ -77,8 +79,9 @@ static uint16_t *entry(const struct diff *diff, unsigned a, unsigned b)
 static void fill(struct diff *diff)
 {
     const size_t rows = diff->old_end - diff->first + 1, width = diff->fresh_end - diff->first + 1;
-    if (rows * width > TABLE_MOST || !(diff->common = calloc(rows * width, sizeof *diff->common)))
+    if (rows * width > TABLE_MOST)
         return;
+    diff->common = alloc_zeroed(rows * width, sizeof *diff->common);
     for (unsigned a = diff->old_end; a-- > diff->first;)
         for (unsigned b = diff->fresh_end; b-- > diff->first;) {
             const uint16_t below = *entry(diff, a + 1, b), right = *entry(diff, a, b + 1);
@@ -132,11 +135,9 @@ void diff_lines(const char *old, const char *fresh,
                 void *data)
 {
     struct diff diff = {.old = split(old), .fresh = split(fresh), .line = line, .data = data};
-    if (diff.old.list && diff.fresh.list) {
-        trim(&diff);
-        fill(&diff);
-        walk(&diff);
-    }
+    trim(&diff);
+    fill(&diff);
+    walk(&diff);
     free(diff.common);
     free(diff.old.list);
     free(diff.fresh.list);

@@ -7,6 +7,8 @@
 
 #include "inifile.h"
 
+#include "base/alloc.h"
+
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,8 +29,7 @@ struct line {
 struct lines {
     struct line *list; /* behind the last one is the end of the text */
     unsigned count;
-    bool marked; /* the text begins with a byte order mark */
-    bool failed;
+    bool marked;         /* the text begins with a byte order mark */
     const char *section; /* while reading */
 };
 
@@ -36,8 +37,7 @@ static void see_heading(void *user, unsigned number, const char *text)
 {
     struct lines *lines = user;
     struct line *line = &lines->list[number - 1];
-    lines->section = line->section = line->heading = strdup(text);
-    lines->failed |= !line->heading;
+    lines->section = line->section = line->heading = alloc_checked(strdup(text));
 }
 
 static void see_key(void *user, unsigned number, const char *key, const char *value)
@@ -45,9 +45,8 @@ static void see_key(void *user, unsigned number, const char *key, const char *va
     struct lines *lines = user;
     struct line *line = &lines->list[number - 1];
     line->section = lines->section;
-    line->key = strdup(key);
-    line->value = value ? strdup(value) : NULL;
-    lines->failed |= !line->key || (value && !line->value);
+    line->key = alloc_checked(strdup(key));
+    line->value = value ? alloc_checked(strdup(value)) : NULL;
 }
 
 /* A byte order mark counts only at the beginning of the text: elsewhere, a line with it is not a heading, and must not become one. */
@@ -56,26 +55,23 @@ static bool has_mark(const char *text)
     return strncmp(text, byte_order_mark, sizeof byte_order_mark - 1) == 0;
 }
 
-/* False: out of memory. The caller calls free_lines in either case. */
-static bool read_lines(const char *text, struct lines *lines)
+static struct lines read_lines(const char *text)
 {
     static const struct inifile_events events = {.heading = see_heading, .entry = see_key};
-    const char *at = text;
     size_t most = 2;
     for (const char *c = text; *c; c++)
         most += *c == '\n';
-    *lines = (struct lines){.list = calloc(most, sizeof *lines->list), .marked = has_mark(text)};
-    if (!lines->list)
-        return false;
-    for (at += lines->marked ? sizeof byte_order_mark - 1 : 0; *at;) {
-        struct line *line = &lines->list[lines->count++];
+    struct lines lines = {.list = alloc_zeroed(most, sizeof *lines.list), .marked = has_mark(text)};
+    const char *at = text + (lines.marked ? sizeof byte_order_mark - 1 : 0);
+    while (*at) {
+        struct line *line = &lines.list[lines.count++];
         const size_t size = strcspn(at, "\n");
         *line = (struct line){.at = at, .size = size + (at[size] == '\n')};
         at += line->size;
     }
-    lines->list[lines->count].at = at;
-    inifile_read(text, strlen(text), &events, lines);
-    return !lines->failed;
+    lines.list[lines.count].at = at;
+    inifile_read(text, strlen(text), &events, &lines);
+    return lines;
 }
 
 static void free_lines(struct lines *lines)
@@ -124,10 +120,7 @@ static const struct line *end_of_keys(const struct lines *lines, const struct li
 
 static bool is_blank(const struct line *line)
 {
-    size_t size = line->size;
-    while (size > 0 && strchr(BLANKS, line->at[size - 1]))
-        size--;
-    return size == 0;
+    return strspn(line->at, BLANKS) >= line->size;
 }
 
 static bool is_ended(const struct line *line)
@@ -165,7 +158,7 @@ static void write_changed(FILE *out, const struct line *line, const char *value)
 }
 
 /* If the text lacks its last line end (`ended` false), a new line at its end lacks it, too, and the line end is written before it. */
-static bool write_edited(FILE *out, const struct lines *lines, const struct edit *edit)
+static void write_edited(FILE *out, const struct lines *lines, const struct edit *edit)
 {
     const struct line *first = find_key(lines, lines->list, edit), *behind = NULL;
     const char *end = line_end(lines);
@@ -186,17 +179,15 @@ static bool write_edited(FILE *out, const struct lines *lines, const struct edit
         fprintf(out, "%s%s[%s%s%s]%s%s = %s%s", ended ? "" : end, empty ? "" : end, edit->section,
                 edit->name[0] ? " " : "", edit->name, end, edit->key, edit->value,
                 ended ? end : "");
-    return true;
 }
 
 static bool reads_back(const char *text, const struct edit *edit)
 {
-    struct lines lines;
-    bool good = read_lines(text, &lines);
+    struct lines lines = read_lines(text);
     const struct line *line = find_key(&lines, lines.list, edit);
-    good &= edit->value ? line && line->value && strcmp(line->value, edit->value) == 0 &&
-                              !find_key(&lines, line + 1, edit)
-                        : !line;
+    const bool good = edit->value ? line && line->value && strcmp(line->value, edit->value) == 0 &&
+                                        !find_key(&lines, line + 1, edit)
+                                  : !line;
     free_lines(&lines);
     return good;
 }
@@ -204,15 +195,14 @@ static bool reads_back(const char *text, const struct edit *edit)
 char *config_value(const char *text, const char *section, const char *name, const char *key)
 {
     const struct edit edit = {.section = section, .name = name, .key = key};
-    struct lines lines;
-    read_lines(text, &lines);
+    struct lines lines = read_lines(text);
     const struct line *line = find_key(&lines, lines.list, &edit);
-    char *value = line && line->value ? strdup(line->value) : NULL;
+    char *value = line && line->value ? alloc_checked(strdup(line->value)) : NULL;
     free_lines(&lines);
     return value;
 }
 
-static bool write_without(FILE *out, const struct lines *lines, const struct edit *edit)
+static void write_without(FILE *out, const struct lines *lines, const struct edit *edit)
 {
     const struct line *end = lines->list; /* of the lines that go */
     bool any = false;
@@ -227,12 +217,11 @@ static bool write_without(FILE *out, const struct lines *lines, const struct edi
         write_lines(out, line, line + 1);
         any = true;
     }
-    return true;
 }
 
 /* The lines of a section, without blank ones at its end. */
 struct block {
-    const struct line *from, *end;
+    const struct line *heading, *from, *end;
 };
 
 static bool is_comment(const struct line *line)
@@ -254,7 +243,7 @@ static unsigned find_blocks(const struct lines *lines, struct block *blocks)
             from--;
         if (count > 0)
             blocks[count - 1].end = from;
-        blocks[count++] = (struct block){from, end};
+        blocks[count++] = (struct block){line, from, end};
         above = line + 1;
     }
     for (unsigned i = 0; i < count; i++)
@@ -263,76 +252,74 @@ static unsigned find_blocks(const struct lines *lines, struct block *blocks)
     return count;
 }
 
-/* Writes the blocks in their new order. What is between two of them stays where it is. */
-static void write_order(FILE *out, const struct lines *lines, const struct block *blocks,
-                        unsigned count, unsigned from, unsigned to)
+/* Finds the only block with this name. False: there is none, or more than one. */
+static bool find_block(const struct block *blocks, unsigned count, const char *section,
+                       const char *name, unsigned *at)
 {
-    write_lines(out, lines->list, blocks[0].from);
-    for (unsigned i = 0; i < count; i++) {
-        unsigned which = i;
-        if (from > to && i >= to && i <= from)
-            which = i == to ? from : i - 1;
-        else if (from < to && i >= from && i < to)
-            which = i == to - 1 ? from : i + 1;
+    unsigned found = 0;
+    for (unsigned i = 0; i < count; i++)
+        if (is_in(blocks[i].heading, section, name)) {
+            *at = i;
+            found++;
+        }
+    return found == 1;
+}
+
+/* What is between two blocks stays where it is. */
+static bool write_moved(FILE *out, const struct lines *lines, const struct edit *edit)
+{
+    struct block *blocks = alloc_zeroed(lines->count, sizeof *blocks);
+    struct block *fresh = alloc_zeroed(lines->count + 1, sizeof *fresh); /* in their new order */
+    const unsigned count = find_blocks(lines, blocks);
+    unsigned from, to;
+    const bool both = find_block(blocks, count, edit->section, edit->name, &from) &&
+                      find_block(blocks, count, edit->section, edit->value, &to);
+    if (both) {
+        to -= from < to;
+        memcpy(fresh, blocks, from * sizeof *fresh);
+        memcpy(fresh + from, blocks + from + 1, (count - from - 1) * sizeof *fresh);
+        memmove(fresh + to + 1, fresh + to, (count - to - 1) * sizeof *fresh);
+        fresh[to] = blocks[from];
+        write_lines(out, lines->list, blocks[0].from);
+    }
+    for (unsigned i = 0; both && i < count; i++) {
         const bool last = i + 1 == count;
-        write_lines(out, blocks[which].from, blocks[which].end);
-        if (!last && !is_ended(blocks[which].end - 1))
+        write_lines(out, fresh[i].from, fresh[i].end);
+        if (!last && !is_ended(fresh[i].end - 1))
             fputs(line_end(lines), out);
         write_lines(out, blocks[i].end, last ? lines->list + lines->count : blocks[i + 1].from);
     }
-}
-
-static bool write_moved(FILE *out, const struct lines *lines, const struct edit *edit)
-{
-    const char *const names[] = {edit->name, edit->value};
-    unsigned at[2] = {0}, found[2] = {0}, headings = 0;
-    for (const struct line *line = lines->list; line < lines->list + lines->count; line++) {
-        for (int i = 0; i < 2; i++)
-            if (line->heading && is_in(line, edit->section, names[i])) {
-                at[i] = headings;
-                found[i]++;
-            }
-        headings += line->heading != NULL;
-    }
-    const bool both = found[0] == 1 && found[1] == 1;
-    struct block *blocks = both ? calloc(headings, sizeof *blocks) : NULL;
-    if (blocks)
-        write_order(out, lines, blocks, find_blocks(lines, blocks), at[0], at[1]);
     free(blocks);
-    return blocks;
+    free(fresh);
+    return both;
 }
 
 char *config_edited(const char *text, const struct edit *edit, char why[EDIT_WHY])
 {
-    static bool (*const writers[])(FILE * out, const struct lines *lines,
-                                   const struct edit *edit) = {[EDIT_VALUE] = write_edited,
-                                                               [EDIT_SECRET] = write_edited,
-                                                               [EDIT_SECTION] = write_without,
-                                                               [EDIT_ORDER] = write_moved};
-    struct lines lines;
+    struct lines lines = read_lines(text);
     char *edited = NULL;
     size_t size;
-    FILE *out = read_lines(text, &lines) ? open_memstream(&edited, &size) : NULL;
-    bool good = false;
-    if (out) {
-        fputs(lines.marked ? byte_order_mark : "", out);
-        good = writers[edit->kind](out, &lines, edit);
-        good &= fclose(out) == 0;
-    }
-    free_lines(&lines);
-    const bool writes = writers[edit->kind] == write_edited;
-    if (good && (!writes || reads_back(edited, edit)))
-        return edited;
+    FILE *out = alloc_checked(open_memstream(&edited, &size));
+    bool good = true;
+    fputs(lines.marked ? byte_order_mark : "", out);
     if (edit->kind == EDIT_ORDER)
+        good = write_moved(out, &lines, edit);
+    else if (edit->kind == EDIT_SECTION)
+        write_without(out, &lines, edit);
+    else
+        write_edited(out, &lines, edit);
+    alloc_checked(fclose(out) == 0 ? edited : NULL);
+    free_lines(&lines);
+    if (!good)
         snprintf(why, EDIT_WHY, "[%s %s] cannot be moved before [%s %.40s]", edit->section,
                  edit->name, edit->section, edit->value);
-    else if (good)
+    else if ((edit->kind == EDIT_VALUE || edit->kind == EDIT_SECRET) && !reads_back(edited, edit))
         snprintf(why, EDIT_WHY,
                  "'%s' cannot be written: its value is too long, or has a line end, a ';' behind a "
                  "blank, or blanks at its ends",
                  edit->key);
     else
-        snprintf(why, EDIT_WHY, "out of memory");
+        return edited;
     free(edited);
     return NULL;
 }

@@ -25,8 +25,8 @@ struct edit {
 /** Returns `text` after a change, on the heap; of EDIT_SECRET the value is the path. An existing key keeps its line with indentation and
  * comment; if several lines set it, only the first remains. A new key is added after the last key of its section, a new section at the
  * end. Comments behind the last key of a section stay, because they may belong to the next one, and so do blank lines between
- * sections. NULL, with the reason in `why`: the value cannot be written on a line, a section to be moved does not exist or has several
- * headings, or out of memory. */
+ * sections. NULL, with the reason in `why`: the value cannot be written on a line, or a section to be moved does not exist or has several
+ * headings. */
 char *config_edited(const char *text, const struct edit *edit, char why[EDIT_WHY]);
 
 /** Returns the value that a key has in its section, on the heap; NULL: none. */

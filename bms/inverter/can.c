@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/*
- * The CAN dialects of batteries. Follows the sheet `inverter-can`; if its sources contradict one
- * another, recorded frames decide.
- */
+/* If the sources of the sheet contradict one another, recorded frames decide. */
 #include "can.h"
 
 #include "bms/count.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Answers an inverter in the protocol of a BMS. Emulators encode unknown values as some number,
- * mostly 0. Without knowing the protocol, this file finds out which numbers of a reply are
- * affected: it emulates the request again with other numbers in their place.
+ * Emulators encode unknown values as some number, mostly 0. Without knowing the protocol, this file
+ * finds out which numbers of a reply are affected: it emulates the request again with other numbers in
+ * their place.
  */
 #include "dialect.h"
 

@@ -164,8 +164,7 @@ size_t pylon_system_shorten(const uint8_t *bytes, size_t size, struct bms_reques
 
 void pylon_system_ask(uint8_t address, uint8_t command, struct bms_request *request)
 {
-    const struct ydt_head head = {
-        .version = VERSION, .address = address, .device = DEVICE, .code = command};
+    const struct ydt_head head = {VERSION, address, DEVICE, command};
     request->size = ydt_write(request->bytes, &head, NULL, 0);
 }
 

@@ -14,19 +14,6 @@ void shown_clear(struct shown *shown)
     shown_stop(shown, 0);
 }
 
-double shown_number(const struct shown *shown, unsigned id)
-{
-    return id < PACK_VALUES ? shown->values.value[id] : shown->number[id - PACK_VALUES];
-}
-
-void shown_set(struct shown *shown, unsigned id, double value)
-{
-    if (id < PACK_VALUES)
-        pack_set(&shown->values, id, value);
-    else
-        shown->number[id - PACK_VALUES] = value;
-}
-
 void shown_stop(struct shown *shown, double discharge_a)
 {
     struct pack *values = &shown->values;
@@ -35,10 +22,4 @@ void shown_stop(struct shown *shown, double discharge_a)
     pack_set(values, CHARGE_MOS, 0);
     pack_set(values, DISCHARGE_CURRENT_LIMIT_A, discharge_a);
     pack_set(values, DISCHARGE_MOS, discharge_a > 0);
-}
-
-bool shown_allows(unsigned id)
-{
-    return id == CHARGE_CURRENT_LIMIT_A || id == DISCHARGE_CURRENT_LIMIT_A || id == CHARGE_MOS ||
-           id == DISCHARGE_MOS;
 }

@@ -42,13 +42,26 @@ struct shown {
 void shown_clear(struct shown *shown);
 
 /** The value of an enum pack_value or enum shown_number; NaN: unknown. */
-double shown_number(const struct shown *shown, unsigned id);
+static inline double shown_number(const struct shown *shown, unsigned id)
+{
+    return id < PACK_VALUES ? shown->values.value[id] : shown->number[id - PACK_VALUES];
+}
 
 /** Sets a number that was decoded from a message. */
-void shown_set(struct shown *shown, unsigned id, double value);
+static inline void shown_set(struct shown *shown, unsigned id, double value)
+{
+    if (id < PACK_VALUES)
+        pack_set(&shown->values, id, value);
+    else
+        shown->number[id - PACK_VALUES] = value;
+}
 
 /** From now on nothing is allowed, or only discharging with this current. */
 void shown_stop(struct shown *shown, double discharge_a);
 
 /** Whether a number is a limit or a switch. */
-bool shown_allows(unsigned id);
+static inline bool shown_allows(unsigned id)
+{
+    return id == CHARGE_CURRENT_LIMIT_A || id == DISCHARGE_CURRENT_LIMIT_A || id == CHARGE_MOS ||
+           id == DISCHARGE_MOS;
+}

@@ -34,42 +34,27 @@ static bool is_active(const struct pack *pack, const struct table_field *field)
     return pack_alarms_at(pack, field->level) & field->alarms;
 }
 
-static void place_text(const struct shown *shown, unsigned pack_id, double cell, char out[9])
-{
-    double pack = shown_number(shown, pack_id);
-    if (!isnan(cell))
-        snprintf(out, 9, "P%.0f C%.0f", isnan(pack) ? 1 : pack, cell);
-    else if (!isnan(pack))
-        snprintf(out, 9, "P%.0f", pack);
-}
-
 /* Eight bytes, padded with NUL; all NUL: unknown. */
 static void make_text(const struct shown *shown, unsigned id, uint8_t out[8])
 {
+    /* The pack that has an extreme, and the cell; 0: of no cell. */
+    static const unsigned places[][2] = {
+        [TEXT_CELL_MIN] = {SHOWN_CELL_MIN_PACK, CELL_MIN_INDEX},
+        [TEXT_CELL_MAX] = {SHOWN_CELL_MAX_PACK, CELL_MAX_INDEX},
+        [TEXT_TEMP_MIN] = {SHOWN_TEMP_MIN_PACK, 0},
+        [TEXT_TEMP_MAX] = {SHOWN_TEMP_MAX_PACK, 0},
+    };
     char text[SHOWN_NAME] = "";
-    const double *value = shown->values.value;
-    switch ((enum table_text) id) {
-    case TEXT_NAME_1:
-        snprintf(text, sizeof text, "%s", shown->name);
-        break;
-    case TEXT_NAME_2:
-        snprintf(text, sizeof text, "%s", strlen(shown->name) > 8 ? shown->name + 8 : "");
-        break;
-    case TEXT_CELL_MIN:
-        place_text(shown, SHOWN_CELL_MIN_PACK, value[CELL_MIN_INDEX], text);
-        break;
-    case TEXT_CELL_MAX:
-        place_text(shown, SHOWN_CELL_MAX_PACK, value[CELL_MAX_INDEX], text);
-        break;
-    case TEXT_TEMP_MIN:
-        place_text(shown, SHOWN_TEMP_MIN_PACK, (double) NAN, text);
-        break;
-    case TEXT_TEMP_MAX:
-        place_text(shown, SHOWN_TEMP_MAX_PACK, (double) NAN, text);
-        break;
-    }
+    const double pack = shown_number(shown, places[id][0]);
+    const double cell = places[id][1] ? shown_number(shown, places[id][1]) : (double) NAN;
+    if (id == TEXT_NAME_1 || id == TEXT_NAME_2)
+        strcpy(text, shown->name + (id == TEXT_NAME_1 ? 0 : strnlen(shown->name, 8)));
+    else if (!isnan(cell))
+        snprintf(text, 9, "P%.0f C%.0f", isnan(pack) ? 1 : pack, cell);
+    else if (!isnan(pack))
+        snprintf(text, 9, "P%.0f", pack);
     memset(out, 0, 8);
-    memcpy(out, text, strlen(text) < 8 ? strlen(text) : 8);
+    memcpy(out, text, strnlen(text, 8));
 }
 
 /* False: unknown, or does not fit. A current that does not fit is limited. */

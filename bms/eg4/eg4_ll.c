@@ -104,10 +104,9 @@ static void decode_rest(struct bms *bms, const struct modbus_window *window, str
             fmax(pack->value[FULL_AH], pack->value[RATED_AH]); /* of two, NaN is passed over */
         memory->tenths |= modbus_word(window, REG_LIMIT) >= LIMIT_IMPOSSIBLE_A ||
                           modbus_word(window, REG_REMAINING) > 1.2 * most;
-        bool tenths = memory->tenths;
-        double divisor = tenths ? 10 : 1;
+        const double divisor = memory->tenths ? 10 : 1;
         bms_set(bms, pack, CURRENT_A,
-                (int16_t) modbus_word(window, REG_CURRENT) / (tenths ? 10.0 : 100.0));
+                (int16_t) modbus_word(window, REG_CURRENT) / (memory->tenths ? 10.0 : 100.0));
         /* One unit reports 0 here although it is not empty. */
         double ah = modbus_word(window, REG_REMAINING) / divisor;
         double by_soc = pack->value[FULL_AH] * pack->value[SOC_PERCENT] / 100;

@@ -25,11 +25,6 @@
 #define SUM_OFF_PART 0.03
 #define POWER_MOST 10 /* largest power of ten by which a register can scale a value */
 
-bool modbus_reads_bits(unsigned function)
-{
-    return function == MODBUS_COILS || function == MODBUS_DISCRETE;
-}
-
 static bool reads(unsigned function)
 {
     return function >= MODBUS_COILS && function <= MODBUS_INPUT;
@@ -192,35 +187,9 @@ bool modbus_has(const struct modbus_window *window, unsigned reg, unsigned count
     return !modbus_reads_bits(window->function) && within(window, reg, count);
 }
 
-uint16_t modbus_word(const struct modbus_window *window, unsigned reg)
-{
-    return be16(window->data + 2 * (reg - window->start));
-}
-
-uint32_t modbus_long(const struct modbus_window *window, unsigned reg)
-{
-    return be32(window->data + 2 * (reg - window->start));
-}
-
 bool modbus_has_coils(const struct modbus_window *window, unsigned coil, unsigned count)
 {
     return modbus_reads_bits(window->function) && within(window, coil, count);
-}
-
-bool modbus_coil(const struct modbus_window *window, unsigned coil)
-{
-    unsigned at = coil - window->start;
-    return window->data[at / 8] >> at % 8 & 1;
-}
-
-static bool has_bit(const struct modbus_window *window, unsigned reg, unsigned bit)
-{
-    return bit == MODBUS_COIL ? modbus_has_coils(window, reg, 1) : modbus_has(window, reg, 1);
-}
-
-static bool get_bit(const struct modbus_window *window, unsigned reg, unsigned bit)
-{
-    return bit == MODBUS_COIL ? modbus_coil(window, reg) : modbus_word(window, reg) >> bit & 1;
 }
 
 unsigned modbus_width(unsigned type)
@@ -291,10 +260,12 @@ static double number_at(const struct modbus_window *window, const struct modbus_
                         unsigned n)
 {
     unsigned reg = row->reg + (row->type == MODBUS_S8 ? n / 2 : n * modbus_step(row));
-    if (row->type == MODBUS_BIT)
-        return has_bit(window, reg, row->bit) ? get_bit(window, reg, row->bit) : (double) NAN;
+    if (row->type == MODBUS_BIT && row->bit == MODBUS_COIL)
+        return modbus_has_coils(window, reg, 1) ? modbus_coil(window, reg) : (double) NAN;
     if (!modbus_has(window, reg, modbus_width(row->type)))
         return (double) NAN;
+    if (row->type == MODBUS_BIT)
+        return modbus_word(window, reg) >> row->bit & 1;
     if (row->type != MODBUS_S8)
         return integer_at(window, row, reg);
     unsigned word = masked_word(window, row, reg);
@@ -403,15 +374,14 @@ void modbus_take(const struct bms *bms, const struct modbus_value *rows, size_t 
         unsigned length = length_of(window, row);
         double factor = factor_of(window, row);
         for (unsigned n = 0; n < length; n++) {
-            double raw = raw_at(window, row, n);
-            if (!isnan(raw)) {
-                enum pack_value id = row->id + n;
-                double value = scale(row, raw) * factor;
-                if (!is_there(window, row, n) || isnan(value))
-                    pack_unset(pack, id);
-                else
-                    bms_set(bms, pack, id, id == BALANCING ? value != 0 : value);
-            }
+            const enum pack_value id = row->id + n;
+            const double raw = raw_at(window, row, n), value = scale(row, raw) * factor;
+            if (isnan(raw))
+                continue;
+            if (!is_there(window, row, n) || isnan(value))
+                pack_unset(pack, id);
+            else
+                bms_set(bms, pack, id, id == BALANCING ? value != 0 : value);
         }
     }
 }
@@ -436,12 +406,6 @@ bool modbus_alarm_limited(const struct modbus_value *value)
            (isfinite(value->lowest) || isfinite(value->highest));
 }
 
-static bool is_active(const struct modbus_window *window, const struct modbus_value *row,
-                      double raw)
-{
-    return (raw != 0 || modbus_alarm_limited(row)) && is_there(window, row, 0);
-}
-
 void modbus_take_alarms(const struct modbus_map *map, const struct modbus_window *window,
                         struct pack *pack)
 {
@@ -454,7 +418,9 @@ void modbus_take_alarms(const struct modbus_map *map, const struct modbus_window
         if (!any)
             pack_clear_alarms(pack);
         any = true;
-        pack_alarm_at(pack, row->alarm, row->level, is_active(window, &row->value, raw));
+        pack_alarm_at(pack, row->alarm, row->level,
+                      (raw != 0 || modbus_alarm_limited(&row->value)) &&
+                          is_there(window, &row->value, 0));
     }
     if (!any && map->raw_count > 0 && modbus_has(window, map->raw_first, 1)) {
         pack->raw_alarm_count = 0;

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "bms/bytes.h"
 #include "bms/driver.h"
 
 #define MODBUS_READ_MAX 125 /* registers per reply */
@@ -125,7 +126,10 @@ unsigned modbus_step(const struct modbus_value *row);
 unsigned modbus_registers(const struct modbus_value *row);
 
 /** Whether a function reads coils or discrete inputs. */
-bool modbus_reads_bits(unsigned function);
+static inline bool modbus_reads_bits(unsigned function)
+{
+    return function == MODBUS_COILS || function == MODBUS_DISCRETE;
+}
 
 /** Whether the low word of a type comes first. */
 bool modbus_low_first(unsigned type);
@@ -148,12 +152,23 @@ bool modbus_cells_fit(const struct modbus_window *window, unsigned reg, unsigned
 
 /** Whether a window of registers contains `count` of them from `reg` on; and the value of one. */
 bool modbus_has(const struct modbus_window *window, unsigned reg, unsigned count);
-uint16_t modbus_word(const struct modbus_window *window, unsigned reg);
-uint32_t modbus_long(const struct modbus_window *window, unsigned reg);
+static inline uint16_t modbus_word(const struct modbus_window *window, unsigned reg)
+{
+    return be16(window->data + 2 * (reg - window->start));
+}
+
+static inline uint32_t modbus_long(const struct modbus_window *window, unsigned reg)
+{
+    return be32(window->data + 2 * (reg - window->start));
+}
 
 /** The same for a window of coils. */
 bool modbus_has_coils(const struct modbus_window *window, unsigned coil, unsigned count);
-bool modbus_coil(const struct modbus_window *window, unsigned coil);
+static inline bool modbus_coil(const struct modbus_window *window, unsigned coil)
+{
+    unsigned at = coil - window->start;
+    return window->data[at / 8] >> at % 8 & 1;
+}
 
 /* ---- host's side ---- */
 

@@ -144,10 +144,9 @@ static double raw_of(const struct modbus_value *row, const struct pack *told, un
 static unsigned wide_word(const struct modbus_value *row, double raw, unsigned n)
 {
     const unsigned width = modbus_width(row->type);
-    const double most = row->type == MODBUS_S32 || row->type == MODBUS_S32_LOW
-                            ? INT32_MAX
-                            : pow(2, 16 * (int) width) - 1;
-    const double least = row->type == MODBUS_S32 || row->type == MODBUS_S32_LOW ? INT32_MIN : 0;
+    const bool is_signed = row->type == MODBUS_S32 || row->type == MODBUS_S32_LOW;
+    const double most = is_signed ? INT32_MAX : pow(2, 16 * (int) width) - 1;
+    const double least = is_signed ? INT32_MIN : 0;
     uint64_t bits = (uint64_t) (int64_t) fmax(fmin(round(raw), most), least);
     if (row->type == MODBUS_F32 || row->type == MODBUS_F32_LOW) {
         const float number = (float) raw;
@@ -176,11 +175,8 @@ static unsigned short_word(const struct modbus_value *row, double raw)
         return swap_bytes(row, raw > 0 ? row->bit == MODBUS_COIL ? 1 : 1u << row->bit : 0);
     const unsigned mask = row->mask ? row->mask : 0xFFFF,
                    unit = row->mask ? row->mask & (0u - row->mask) : 1;
-    const double full = mask / unit + 1.0;
-    if (row->type == MODBUS_S16)
-        raw = fmax(fmin(round(raw), full / 2 - 1), -full / 2);
-    else
-        raw = fmax(fmin(round(raw), full - 1), 0);
+    const double full = mask / unit + 1.0, least = row->type == MODBUS_S16 ? -full / 2 : 0;
+    raw = fmax(fmin(round(raw), full - 1 + least), least);
     return swap_bytes(row, (unsigned) (int) raw * unit & mask);
 }
 

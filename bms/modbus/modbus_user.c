@@ -21,7 +21,7 @@ static const struct bms_step plan[2 * MODBUS_USER_READS] = {
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     const struct modbus_user *user = bms->options.map;
-    if (!user || user->reads[step].count == 0)
+    if (user->reads[step].count == 0)
         return false;
     const struct bms_read *read = &user->reads[step];
     const uint8_t address = (uint8_t) bms_address(bms);
@@ -40,8 +40,7 @@ static struct bms_request without_head(const struct bms *bms, const struct bms_r
 {
     const struct modbus_user *user = bms->options.map;
     struct bms_request inner = *request;
-    if (!user || inner.size < user->head_size ||
-        memcmp(inner.bytes, user->head, user->head_size) != 0)
+    if (inner.size < user->head_size || memcmp(inner.bytes, user->head, user->head_size) != 0)
         return inner;
     inner.size -= user->head_size;
     memmove(inner.bytes, inner.bytes + user->head_size, inner.size);
@@ -69,9 +68,6 @@ static enum bms_result check(struct bms *bms, const struct modbus_window *window
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
-    const struct modbus_user *user = bms->options.map;
-    if (!user)
-        return BMS_FOREIGN;
     const struct bms_request inner = without_head(bms, request);
     return modbus_decode(bms, &inner, frame, size, pack);
 }
@@ -82,7 +78,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
     const struct modbus_user *user = bms->options.map;
-    for (size_t i = 0; user && !modbus_reads_bits(function) && i < user->expected_count; i++)
+    for (size_t i = 0; !modbus_reads_bits(function) && i < user->expected_count; i++)
         if (user->expected[i].reg == reg && modbus_is_read(bms, function, reg))
             return user->expected[i].value;
     return -1;
@@ -92,7 +88,7 @@ static int32_t board_word(struct bms *bms, const struct pack *told, unsigned fun
 static unsigned board_write(struct bms *bms, struct pack *told, unsigned reg, unsigned value)
 {
     const struct modbus_user *user = bms->options.map;
-    for (unsigned i = 0; user && i < MODBUS_USER_READS; i++) {
+    for (unsigned i = 0; i < MODBUS_USER_READS; i++) {
         const struct bms_read *write = &user->reads[i];
         if (write->function == MODBUS_WRITE_MANY && reg >= write->start &&
             reg - write->start < write->count && user->written[i][reg - write->start] == value)
@@ -113,8 +109,8 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
                       struct bms_output *out)
 {
     const struct modbus_user *user = bms->options.map;
-    const size_t head = user ? user->head_size : 0;
-    if (memcmp(bytes, user ? user->head : bytes, size < head ? size : head) != 0)
+    const size_t head = user->head_size;
+    if (memcmp(bytes, user->head, size < head ? size : head) != 0)
         return 1;
     if (size <= head)
         return 0;

@@ -153,10 +153,7 @@ static void make_request(struct bms *bms, uint8_t command, const uint8_t *info, 
 {
     const struct memory *memory = bms_memory(bms);
     const struct dialect *dialect = &dialects[memory->dialect];
-    struct ydt_head head = {.version = dialect->version,
-                            .address = topbms_adr(bms),
-                            .device = dialect->device,
-                            .code = command};
+    const struct ydt_head head = {dialect->version, topbms_adr(bms), dialect->device, command};
     request->size = ydt_write(request->bytes, &head, info, size);
 }
 

@@ -284,16 +284,14 @@ static void answer_status(struct answer *answer)
 static void answer_product(struct answer *answer)
 {
     const struct pack *pack = answer->pack;
-    const char *const fields[] = {"TOPBMS",
-                                  "2023-10-18",
-                                  pack->text[MODEL],
-                                  pack->text[FIRMWARE],
-                                  "LiFePO4",
-                                  pack->text[SERIAL],
-                                  ""};
     put_uint(answer, answer->number, 1);
-    for (size_t i = 0; i < COUNT(fields); i++)
-        put_text(answer, fields[i], 30, ' ');
+    put_text(answer, "TOPBMS", 30, ' ');
+    put_text(answer, "2023-10-18", 30, ' ');
+    put_text(answer, pack->text[MODEL], 30, ' ');
+    put_text(answer, pack->text[FIRMWARE], 30, ' ');
+    put_text(answer, "LiFePO4", 30, ' ');
+    put_text(answer, pack->text[SERIAL], 30, ' ');
+    put_text(answer, "", 30, ' ');
 }
 
 static void answer_board(struct answer *answer)

@@ -117,7 +117,7 @@ static bool decode_maker(struct topbms_board *board, const struct topbms_reply *
 static bool is_hexadecimal(const uint8_t *text, size_t size)
 {
     for (size_t i = 0; i < size; i++)
-        if (!(text[i] >= '0' && text[i] <= '9') && !(text[i] >= 'A' && text[i] <= 'F'))
+        if (hex_digit(text[i]) < 0 || text[i] > 'F')
             return false;
     return true;
 }

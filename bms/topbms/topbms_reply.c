@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * TopBMS and siblings: decides which frame can answer a request, and finds the structure of a 42H or
- * 44H reply. Follows the sheet `topbms`, sections 2 to 6, 8 and 9. A count is accepted only if the
- * length confirms it, and 42H only if the cells add up to the pack voltage: CHKSUM does not detect
- * two swapped characters, and the sum also proves the unit of the voltage.
+ * Follows the sheet `topbms`, sections 2 to 6, 8 and 9. A count is accepted only if the length confirms
+ * it, and 42H only if the cells add up to the pack voltage: CHKSUM does not detect two swapped
+ * characters, and the sum also proves the unit of the voltage.
  */
 #include "topbms_reply.h"
 

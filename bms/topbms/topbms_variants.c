@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The variants of TopBMS: the differences of their 42H and 44H. Follows the sheet `topbms`,
- * sections 4, 5 and 8. The tables contain the alarms that have a canonical name in the sheet; all
- * others (ambient temperatures, states) are only in the raw words.
+ * The tables contain the alarms that have a canonical name in the sheet; all others (ambient
+ * temperatures, states) are only in the raw words.
  */
 #include "topbms_variants.h"
 

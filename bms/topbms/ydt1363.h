@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The frame of YD/T 1363: a line of hexadecimal text from '~' to CR, used by TopBMS and its many
- * siblings. Handles frames and their two checksums, not their content. Follows the sheet `topbms`,
- * section 2.
+ * siblings. Handles frames and their two checksums, not their content.
  */
 #pragma once
 

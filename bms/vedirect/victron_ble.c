@@ -43,10 +43,8 @@ enum { AUX_STARTER, AUX_MIDPOINT, AUX_TEMPERATURE, AUX_NOTHING };
 /* `count` bits from bit `first` on, which is counted from the lowest of byte 0. */
 static uint32_t bits(const uint8_t *bytes, unsigned first, unsigned count)
 {
-    uint32_t value = 0;
-    for (unsigned i = 0; i < count; i++)
-        value |= (uint32_t) (bytes[(first + i) / 8] >> (first + i) % 8 & 1) << i;
-    return value;
+    const uint64_t word = get_sized(bytes + first / 8, (first % 8 + count + 7) / 8, false);
+    return (uint32_t) (word >> first % 8) & ((1U << count) - 1);
 }
 
 static void put_bits(uint8_t *bytes, unsigned first, unsigned count, uint32_t value)

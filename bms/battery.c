@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A model of an LFP battery with its BMS. Its numbers are those of ordinary prismatic cells and of
- * the usual settings of a BMS. It does not predict a real battery; it only has to look and behave
- * like one on the wire.
+ * The numbers are those of ordinary prismatic cells and of the usual settings of a BMS. The model does
+ * not predict a real battery; it only has to look and behave like one on the wire.
  */
 #include "battery.h"
 

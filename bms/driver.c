@@ -34,16 +34,6 @@ void bms_forget(struct bms *bms)
     memset(bms->remark, 0, sizeof bms->remark);
 }
 
-int bms_address_of(const struct bms_driver *driver, int configured)
-{
-    return configured >= 0 ? configured : driver->address.usual;
-}
-
-int bms_address(const struct bms *bms)
-{
-    return bms_address_of(bms->driver, bms->options.address);
-}
-
 void bms_set(const struct bms *bms, struct pack *pack, enum pack_value id, double value)
 {
     const bool turns = id == CURRENT_A || id == POWER_W;
@@ -82,20 +72,19 @@ size_t bms_request_end(const struct bms *bms, const uint8_t *bytes, size_t size,
     *address = -1;
     if (size == 0)
         return 0;
-    if (!bms->driver->question) {
-        /* A request of the plan that the bytes begin with. What one step builds can depend on
-         * the step before. */
-        struct bms asked = *bms;
-        struct bms_request request;
-        size_t end = 0;
-        for (unsigned i = 0; i < bms->driver->steps && end == 0; i++)
-            if (bms->driver->build(&asked, i, &request) && request.size <= size &&
-                memcmp(request.bytes, bytes, request.size) == 0)
-                end = request.size;
-        return end;
+    if (bms->driver->question) {
+        const struct bms_span span = bms->driver->question(bms, bytes, size, address);
+        return span.kind == BMS_FRAME && span.size <= size ? span.size : 0;
     }
-    const struct bms_span span = bms->driver->question(bms, bytes, size, address);
-    return span.kind == BMS_FRAME && span.size <= size ? span.size : 0;
+    /* A request of the plan that the bytes begin with. What one step builds can depend on the step
+     * before. */
+    struct bms asked = *bms;
+    struct bms_request request;
+    for (unsigned i = 0; i < bms->driver->steps; i++)
+        if (bms->driver->build(&asked, i, &request) && request.size <= size &&
+            memcmp(request.bytes, bytes, request.size) == 0)
+            return request.size;
+    return 0;
 }
 
 size_t bms_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
@@ -115,21 +104,6 @@ void bms_print(struct bms_output *out, const char *format, ...)
     va_end(arguments);
     if (size > 0)
         out->size += (size_t) size < room ? (size_t) size : room - 1;
-}
-
-bool bms_talks(const struct bms_driver *driver)
-{
-    return driver->plan == NULL;
-}
-
-bool bms_is_alone(const struct bms_driver *driver)
-{
-    return bms_talks(driver) || driver->line.one_pack;
-}
-
-bool bms_has_address(const struct bms_driver *driver)
-{
-    return driver->address.min != driver->address.max;
 }
 
 bool bms_cells_fit(const uint8_t *cells, unsigned count, double volts)

@@ -272,8 +272,15 @@ void bms_init(struct bms *bms, const struct bms_driver *driver);
 void bms_forget(struct bms *bms);
 
 /** The address to use: the configured one or, for -1, the driver's usual one. */
-int bms_address_of(const struct bms_driver *driver, int configured);
-int bms_address(const struct bms *bms);
+static inline int bms_address_of(const struct bms_driver *driver, int configured)
+{
+    return configured >= 0 ? configured : driver->address.usual;
+}
+
+static inline int bms_address(const struct bms *bms)
+{
+    return bms_address_of(bms->driver, bms->options.address);
+}
 
 /** Sets a value as pack_set does; current and power, of which positive ones charge, inverted if the
  * user has configured that. For all drivers that do not detect the sign themselves. */
@@ -310,13 +317,22 @@ void bms_print(struct bms_output *out, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /** Whether the device sends without being polled. */
-bool bms_talks(const struct bms_driver *driver);
+static inline bool bms_talks(const struct bms_driver *driver)
+{
+    return driver->plan == NULL;
+}
 
 /** Whether a pack of this protocol has its line to itself. */
-bool bms_is_alone(const struct bms_driver *driver);
+static inline bool bms_is_alone(const struct bms_driver *driver)
+{
+    return bms_talks(driver) || driver->line.one_pack;
+}
 
 /** Whether options.address distinguishes several of its devices. */
-bool bms_has_address(const struct bms_driver *driver);
+static inline bool bms_has_address(const struct bms_driver *driver)
+{
+    return driver->address.min != driver->address.max;
+}
 
 /** The row of a writable setting; NULL: it cannot be written. */
 const struct bms_setting *bms_setting_find(const struct bms_driver *driver, enum pack_value id);

@@ -35,21 +35,6 @@ void pack_set(struct pack *pack, enum pack_value id, double value)
     pack->value[id] = plausible ? value + 0.0 : NAN; /* + 0.0: never minus zero */
 }
 
-void pack_unset(struct pack *pack, enum pack_value id)
-{
-    pack->value[id] = NAN;
-}
-
-bool pack_known(const struct pack *pack, enum pack_value id)
-{
-    return !isnan(pack->value[id]);
-}
-
-double pack_value_or(const struct pack *pack, enum pack_value id, double otherwise)
-{
-    return pack_known(pack, id) ? pack->value[id] : otherwise;
-}
-
 enum pack_flow pack_flow(const struct pack *pack)
 {
     const double current_a = pack->value[CURRENT_A];
@@ -141,11 +126,6 @@ void pack_alarm_bits_at(struct pack *pack, const struct alarm_bit *rows, size_t 
             pack_alarm_bits(pack, &rows[i], 1, word);
 }
 
-uint32_t pack_alarms_at(const struct pack *pack, int level)
-{
-    return level == ALARM_WARNING ? pack->alarms_warning : pack->alarms_protection;
-}
-
 uint64_t pack_alarm_word(const struct pack *pack, const struct alarm_bit *rows, size_t count,
                          bool once)
 {
@@ -164,11 +144,6 @@ void pack_raw_alarm(struct pack *pack, uint16_t word)
 {
     if (pack->raw_alarm_count < MAX_RAW_ALARMS)
         pack->raw_alarms[pack->raw_alarm_count++] = word;
-}
-
-bool pack_alarm_active(const struct pack *pack, enum pack_alarm alarm)
-{
-    return (pack->alarms_warning | pack->alarms_protection) >> alarm & 1;
 }
 
 bool pack_same(const struct pack *a, const struct pack *b)
@@ -286,10 +261,8 @@ const char *pack_text_name(enum pack_text id)
 const char *pack_value_name(enum pack_value id, char out[VALUE_NAME_SIZE])
 {
     const char *stem = pack_value_info(id)->name;
-    if (id >= TEMP_C)
-        snprintf(out, VALUE_NAME_SIZE, "%s.%d", stem, id - TEMP_C + 1);
-    else if (id >= CELL_MV)
-        snprintf(out, VALUE_NAME_SIZE, "%s.%d", stem, id - CELL_MV + 1);
+    if (id >= CELL_MV)
+        snprintf(out, VALUE_NAME_SIZE, "%s.%d", stem, id - (id >= TEMP_C ? TEMP_C : CELL_MV) + 1);
     else
         snprintf(out, VALUE_NAME_SIZE, "%s", stem ? stem : "");
     return out;

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -157,10 +158,20 @@ void pack_clear(struct pack *pack);
 void pack_set(struct pack *pack, enum pack_value id, double value);
 
 /** Makes a value unknown. */
-void pack_unset(struct pack *pack, enum pack_value id);
+static inline void pack_unset(struct pack *pack, enum pack_value id)
+{
+    pack->value[id] = NAN;
+}
 
-bool pack_known(const struct pack *pack, enum pack_value id);
-double pack_value_or(const struct pack *pack, enum pack_value id, double otherwise);
+static inline bool pack_known(const struct pack *pack, enum pack_value id)
+{
+    return !isnan(pack->value[id]);
+}
+
+static inline double pack_value_or(const struct pack *pack, enum pack_value id, double otherwise)
+{
+    return pack_known(pack, id) ? pack->value[id] : otherwise;
+}
 
 /** The direction of the current; idle if it is unknown. */
 enum pack_flow pack_flow(const struct pack *pack);
@@ -233,10 +244,16 @@ uint64_t pack_alarm_word(const struct pack *pack, const struct alarm_bit *rows, 
 void pack_raw_alarm(struct pack *pack, uint16_t word);
 
 /** The active alarms of a level, a bit for each enum pack_alarm. */
-uint32_t pack_alarms_at(const struct pack *pack, int level);
+static inline uint32_t pack_alarms_at(const struct pack *pack, int level)
+{
+    return level == ALARM_WARNING ? pack->alarms_warning : pack->alarms_protection;
+}
 
 /** Active at any level. */
-bool pack_alarm_active(const struct pack *pack, enum pack_alarm alarm);
+static inline bool pack_alarm_active(const struct pack *pack, enum pack_alarm alarm)
+{
+    return (pack->alarms_warning | pack->alarms_protection) >> alarm & 1;
+}
 
 /** Whether two packs are equal in values, alarms and texts. */
 bool pack_same(const struct pack *a, const struct pack *b);

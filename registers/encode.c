@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/*
- * The encoder: writes a pack, and what the gateway knows of it, into registers and bits, by the
- * rows of the map.
- */
+/* The encoder: writes a pack, and what the gateway knows of it, by the rows of the map. */
 #include "map.h"
 
 #include "rows.h"
@@ -163,15 +160,9 @@ double map_number_named(const char *name, const struct pack *pack, const struct 
 
 static bool bit_of(const struct map_bit *bit, const struct pack *pack, const bool *states)
 {
-    switch (bit->source) {
-    case BIT_OF_ALARM:
-        return pack_alarm_active(pack, (enum pack_alarm) bit->id);
-    case BIT_OF_PACK:
-        return pack->value[bit->id] > 0;
-    case BIT_OF_STATE:
-        return states[bit->id];
-    }
-    return false;
+    return bit->source == BIT_OF_ALARM  ? pack_alarm_active(pack, (enum pack_alarm) bit->id)
+           : bit->source == BIT_OF_PACK ? pack->value[bit->id] > 0
+                                        : states[bit->id];
 }
 
 void map_encode_bits(const struct pack *pack, const struct map_status *status,

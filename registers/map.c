@@ -239,11 +239,6 @@ struct span {
 };
 #define MAX_SPANS 4
 
-bool map_has_copy(const struct map_settings *settings)
-{
-    return settings->also_at != MAP_NONE && settings->also_at != settings->base;
-}
-
 static unsigned last(const struct span *span)
 {
     return span->start + span->size - 1;
@@ -370,32 +365,12 @@ enum map_range map_coil_range(unsigned address, unsigned count)
     return bit_range(map_coils, map_coil_count, MAP_COILS, address, count);
 }
 
-enum map_block map_row_block(const struct map_row *row)
-{
-    return row->offset < MAP_EXTENDED_OFFSET ? COMPATIBILITY : EXTENDED;
-}
-
 const struct map_row *map_row_find(const char *name)
 {
     for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
         if (map_row_block(row) == EXTENDED && strcmp(row->name, name) == 0)
             return row;
     return NULL;
-}
-
-unsigned map_row_offset(const struct map_row *row, unsigned n)
-{
-    return row->offset + n * map_types[row->type].registers;
-}
-
-unsigned map_row_size(const struct map_row *row)
-{
-    return row->count * map_types[row->type].registers;
-}
-
-bool map_row_high_first(const struct map_settings *settings, const struct map_row *row)
-{
-    return row->type == REG_U32_HIGH || settings->big_floats;
 }
 
 /* Settings are written where they are read, if the pack's protocol can write them. */
@@ -425,9 +400,4 @@ const char *map_row_access(const struct map_settings *settings, const struct map
 const char *map_access(const struct map_settings *settings, enum map_class class)
 {
     return class == SWITCH && settings->writable ? "rw" : "r";
-}
-
-bool map_group_has(const struct map_group *group, const struct map_row *row)
-{
-    return row->offset >= group->offset && row->offset < group->offset + group->size;
 }

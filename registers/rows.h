@@ -152,27 +152,46 @@ double map_number(const struct map_row *row, const struct pack *pack,
                   const struct map_status *status);
 
 /** Whether the compatibility block has a second copy, at also_at. */
-bool map_has_copy(const struct map_settings *settings);
+static inline bool map_has_copy(const struct map_settings *settings)
+{
+    return settings->also_at != MAP_NONE && settings->also_at != settings->base;
+}
 
 /** Whether the block of settings is served. */
 bool map_has_settings(const struct map_settings *settings);
 
-enum map_block map_row_block(const struct map_row *row);
+static inline enum map_block map_row_block(const struct map_row *row)
+{
+    return row->offset < MAP_EXTENDED_OFFSET ? COMPATIBILITY : EXTENDED;
+}
 
 /** The row of the extended block with this name, or NULL. */
 const struct map_row *map_row_find(const char *name);
 
 /** Offset of element n of a row, counted from 0; its address is base + offset. */
-unsigned map_row_offset(const struct map_row *row, unsigned n);
+static inline unsigned map_row_offset(const struct map_row *row, unsigned n)
+{
+    return row->offset + n * map_types[row->type].registers;
+}
 
 /** Registers of the whole row. */
-unsigned map_row_size(const struct map_row *row);
+static inline unsigned map_row_size(const struct map_row *row)
+{
+    return row->count * map_types[row->type].registers;
+}
 
 /** Whether the words of a row have the high word first. */
-bool map_row_high_first(const struct map_settings *settings, const struct map_row *row);
+static inline bool map_row_high_first(const struct map_settings *settings,
+                                      const struct map_row *row)
+{
+    return row->type == REG_U32_HIGH || settings->big_floats;
+}
 
 /** "r" or "rw". */
 const char *map_access(const struct map_settings *settings, enum map_class class);
 const char *map_row_access(const struct map_settings *settings, const struct map_row *row);
 
-bool map_group_has(const struct map_group *group, const struct map_row *row);
+static inline bool map_group_has(const struct map_group *group, const struct map_row *row)
+{
+    return row->offset >= group->offset && row->offset < group->offset + group->size;
+}

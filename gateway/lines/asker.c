@@ -378,12 +378,6 @@ void asker_opened(struct asker *asker, bool away, double now)
         asker->listens_s = STORED_S;
     if (port_traits(asker->wire->port)->stores && !asker->wire->config->any_age)
         asker->deaf_until = now + asker->listens_s;
-    for (unsigned i = 0; i < asker->turns->count; i++) {
-        struct poller *poller = asker->turns->list[i].poller;
-        asker->turns->list[i].missing_since = NAN;
-        if (away)
-            poller_reset(poller, now);
-    }
 }
 
 void asker_closed(struct asker *asker, double now)

@@ -69,12 +69,17 @@ static void go_on(struct line *line, bool asked, double now)
 static void on_opened(void *data, bool away, double now)
 {
     struct line *line = data;
-    for (unsigned i = 0; i < line->turns.count && line->wire.facts.openings > 1; i++)
-        line->turns.list[i].poller->counters.reconnects++;
     if (line->hears)
-        hearer_opened(&line->hearer, away, now);
+        hearer_opened(&line->hearer, now);
     else
         asker_opened(&line->asker, away, now);
+    for (unsigned i = 0; i < line->turns.count; i++) {
+        struct member *member = &line->turns.list[i];
+        member->poller->counters.reconnects += line->wire.facts.openings > 1;
+        member->missing_since = NAN;
+        if (away)
+            poller_reset(member->poller, now);
+    }
     if (!line->hears)
         advance(line, now);
 }

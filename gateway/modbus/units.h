@@ -32,7 +32,7 @@ struct unit {
     uint8_t coils[MAP_COILS];
 };
 
-/** Keeps the source and `settings`; allocates the registers, all 0. Before the first values only the status can be read. */
+/** Keeps the source and `settings`; the registers are all 0. Before the first values only the status can be read. */
 void unit_open(struct unit *unit, uint8_t id, const struct source *source,
                const struct map_settings *settings, enum on_stale on_stale);
 

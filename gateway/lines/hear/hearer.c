@@ -88,7 +88,7 @@ void hearer_received(struct hearer *hearer, const uint8_t *bytes, size_t size, d
     hearer_due(hearer, now);
 }
 
-void hearer_opened(struct hearer *hearer, bool away, double now)
+void hearer_opened(struct hearer *hearer, double now)
 {
     struct turns *turns = hearer->turns;
     turns->wire->health.unheard_since = now;
@@ -99,12 +99,8 @@ void hearer_opened(struct hearer *hearer, bool away, double now)
     reply_clear(&hearer->buffer);
     if (hearer->listener)
         listener_reset(hearer->listener);
-    for (unsigned i = 0; i < turns->count; i++) {
-        turns->list[i].missing_since = NAN;
+    for (unsigned i = 0; i < turns->count; i++)
         await(&turns->list[i], now);
-        if (away)
-            poller_reset(turns->list[i].poller, now);
-    }
     hearer_due(hearer, now);
 }
 

@@ -21,7 +21,7 @@ struct hearer {
 
 void hearer_init(struct hearer *hearer, struct turns *turns);
 
-void hearer_opened(struct hearer *hearer, bool away, double now);
+void hearer_opened(struct hearer *hearer, double now);
 void hearer_received(struct hearer *hearer, const uint8_t *bytes, size_t size, double now);
 
 /** wire_wait is over, or a loan: reports packs that were silent for too long. */

@@ -464,18 +464,13 @@ static void try_next_port(struct search *search)
     go_on_from(search, search->first + search->sharing);
 }
 
-static void go_on_behind(struct search *search)
-{
-    go_on_from(search, search->first + 1);
-}
-
 /* Some optional values took their time; the vital ones were there twice. */
 static void end_confirmation(struct search *search)
 {
     if (search_attempts_answered(search->pollers[0]))
         report_found(search);
     else
-        go_on_behind(search);
+        try_next_port(search);
 }
 
 /* The poller stays: it may know which form of requests its pack answers. */
@@ -526,7 +521,7 @@ static void on_found(void *data, struct poller *poller, double now)
     if (!whole)
         continue_with(search, confirm, 0);
     else
-        continue_with(search, pack_known(&poller->values, VOLTAGE_V) ? report_found : go_on_behind,
+        continue_with(search, pack_known(&poller->values, VOLTAGE_V) ? report_found : try_next_port,
                       0);
 }
 
@@ -536,7 +531,7 @@ static void on_missed(void *data, struct poller *poller, double now)
     search->polls++;
     if (search->confirming) {
         hold(search, now);
-        continue_with(search, go_on_behind, 0);
+        continue_with(search, try_next_port, 0);
     } else if (bms_talks(poller->config->driver)) {
         continue_with(search, try_next_port, 0);
     } else if (search_attempts_answered(poller)) {
@@ -552,11 +547,6 @@ static void on_missed(void *data, struct poller *poller, double now)
         search->at++;
         announce(search);
     }
-}
-
-static void begin(struct search *search)
-{
-    go_on_from(search, 0);
 }
 
 struct search *search_new(struct ev_loop *loop, const struct line_config *line,
@@ -584,7 +574,7 @@ struct search *search_new(struct ev_loop *loop, const struct line_config *line,
     search->pollers = alloc_zeroed(most, sizeof(struct poller *));
     search->count = search_attempts_list(line, search->attempts);
     drop_settled(search, 0);
-    continue_with(search, begin, 0);
+    continue_with(search, try_next_port, 0);
     return search;
 }
 

@@ -206,9 +206,8 @@ static struct bms_span look(void *data, const uint8_t *bytes, size_t size, enum 
     return span;
 }
 
-/* The frame counts for its oldest candidate. It is decoded again, now into the poller, where the parts of a reply in
- * several frames are merged. The driver learns from the newest candidate, for example which form of requests the pack
- * answers. */
+/* The frame counts for its oldest candidate. It is decoded again into the poller, which merges the parts of a reply. The
+ * driver learns from the newest candidate, such as the form of requests that the pack answers. */
 static void count(struct ledger *ledger, const struct candidates *candidates, const uint8_t *frame,
                   size_t size, struct answer *answer)
 {

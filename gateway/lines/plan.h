@@ -18,9 +18,8 @@
  * values before it. False: the cycle is over; `*published`: it was published. */
 bool plan_request(struct poller *poller, double now, struct bms_request *request, bool *published);
 
-/** Ends the cycle under way if none of its steps is left. `*published`: there are new values,
- * possibly before its end. Call it after a reply: the next request has to wait for a gap, new
- * values need not. */
+/** Ends the cycle under way if none of its steps is left. `*published`: there are new values, maybe
+ * before its end. Call it after a reply: these need not wait for the gap before the next request. */
 bool plan_end_if_done(struct poller *poller, double now, bool *published);
 
 /** A reply is complete in poller->incoming, or the BMS refused. `in_flight`: a request of this pack's cycle is. True: that one

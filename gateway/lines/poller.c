@@ -211,8 +211,7 @@ void poller_end_cycle(struct poller *poller, double now)
     poller->cycle.under_way = false;
 }
 
-/* After a long silence another pack may answer: all is forgotten, once, so that what the driver then finds out about its
- * way of asking is kept. */
+/* After a long silence another pack may answer: all is forgotten, but only once. What the driver finds out then is kept. */
 void poller_abandon_cycle(struct poller *poller, double now)
 {
     struct poller_presence *presence = &poller->presence;

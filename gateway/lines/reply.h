@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/*
- * From received bytes to whole frames: the buffer between a port and a driver. Pure; lines, the
- * probe and the replay of exchange files share it.
- */
+/* From received bytes to whole frames: the buffer between a port and a driver. Pure. */
 #pragma once
 
 #include "bms/driver.h"

@@ -96,8 +96,7 @@ static double usual_move(const struct spike *spike, const struct spike_limits *l
 }
 
 /* Whether a value may move only as far as it did before. A CRC-16 passes one in 65,536 of the worst
- * damaged frames. That is too much only for values that seldom change, and repeating a request
- * costs almost nothing there. */
+ * damaged frames: too many only for values that seldom change, where a repetition costs little. */
 static bool is_watched(const struct spike_rules *rules, enum kind kind)
 {
     return rules->weak || rules->noisy || kind <= INDEX;

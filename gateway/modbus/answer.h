@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/*
- * Answers one request: all checks in order, then the values. Pure but for the log: the caller sends the answers.
- */
+/* Answers one request: all checks in order, then the values. Pure but for the log. */
 #pragma once
 
 #include "switches.h"

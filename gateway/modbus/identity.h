@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
-/*
- * Function 43/14, read device identification ("MODBUS Application Protocol Specification
- * V1.1b3", 6.21), at the regular level with stream and individual access. Pure.
- */
+/* Function 43/14, read device identification ("MODBUS Application Protocol Specification V1.1b3",
+ * 6.21), at the regular level with stream and individual access. Pure. */
 #pragma once
 
 #include "mbap.h"

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
-/*
- * Modbus TCP on the wire. Follows "MODBUS Messaging on TCP/IP Implementation Guide V1.0b" for the
- * header and "MODBUS Application Protocol Specification V1.1b3", section 6, for the lengths and
- * quantities of each function.
- */
+/* Follows "MODBUS Messaging on TCP/IP Implementation Guide V1.0b" for the header, and "MODBUS
+ * Application Protocol Specification V1.1b3", section 6, for the lengths and quantities. */
 #include "mbap.h"
 
 #include "bms/bytes.h"
@@ -52,9 +49,8 @@ static const struct function_rule rules[] = {
 
 /*
  * A frame with another protocol id is "simply discarded" (guide, 4.4.2.2) as a whole: bytes inside
- * it that look like a request are none. The guide does not define the reaction to an impossible
- * length. The start of the next frame is then unknown, and a guess could turn data into a request,
- * so the connection is closed.
+ * it that look like a request are none. After an impossible length the start of the next frame is
+ * unknown, and a guess could turn data into a request, so the connection is closed.
  */
 struct mbap_span mbap_find(const uint8_t *bytes, size_t size)
 {
@@ -109,8 +105,7 @@ uint8_t mbap_check(const uint8_t *frame, size_t size, struct mbap_request *reque
     /* Only one interface type is supported. A request too short to contain its type has a wrong length. */
     if (!rule || (pdu[0] == MBAP_FC_IDENTIFY && pdu_size > 1 && pdu[1] != MBAP_MEI_IDENTIFY))
         return MODBUS_EXCEPTION_ILLEGAL_FUNCTION;
-    /* Exception 3 also stands for a wrong length: "the implied length is incorrect"
-     * (specification, 7). */
+    /* Exception 3 also stands for "the implied length is incorrect" (specification, 7). */
     if (pdu_size < rule->size || !read_range(&rule->read, pdu, &found.read) ||
         !read_range(&rule->write, pdu, &found.write) ||
         !data_fits(rule, pdu, pdu_size, found.write.count) ||

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/*
- * Decides which registers of a push are due. Its requests follow "MODBUS Application Protocol
- * Specification V1.1b3", sections 6.6 and 6.12.
- */
+/* Requests follow "MODBUS Application Protocol Specification V1.1b3", sections 6.6 and 6.12. */
 #include "push_plan.h"
 
 #include "row_number.h"
@@ -414,11 +411,8 @@ void push_request_build(struct push_request *request, uint16_t transaction, uint
     request->bytes[6] = unit;
 }
 
-/*
- * The response to both functions is the first five bytes of the request: function, address, and
- * the value or the count. The unit is not compared: some devices insert their own, and the
- * transaction identifies the request.
- */
+/* The response to both functions is the first five bytes of the request: function, address, and
+ * value or count. The transaction identifies it, not the unit: some devices insert their own. */
 enum push_reply push_reply_check(const struct push_request *request, const uint8_t *frame,
                                  size_t size, uint8_t *exception)
 {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
-/*
- * Writes to a pack: who may write, and what is written. Coils 0 and 1, or the registers of the MOS
- * states, are switches; a setting is written with both registers of its float at once.
- */
+/* Writes to a pack: who may write, and what is written. Coils 0 and 1, or the registers of the MOS
+ * states, are switches; a setting is written with both registers of its float at once. */
 #pragma once
 
 #include "mbap.h"

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/*
- * The Modbus units: the registers of each pack, bank or view, and the table from unit id to unit.
- */
+/* The Modbus units: the registers of each pack, bank or view, and the table from id to unit. */
 #pragma once
 
 #include "mbap.h"

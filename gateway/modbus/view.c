@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
-/*
- * The registers of a view. An item is a `register` of the configuration; adjacent items that set
- * bits of the same register form it together, and the first of them owns it.
- */
+/* An item is a `register` of the configuration; adjacent ones that set bits of the same register
+ * form it together, and the first of them owns it. */
 #include "view.h"
 
 #include "row_number.h"

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The registers of a view, [view NAME]: chosen one by one, at the addresses that another program
- * expects. Registers are computed at the first request after values have arrived or turned stale,
- * together with whether each can be read at this moment: further requests only check the clock and
- * these states.
+ * expects. They are computed at the first request after values have arrived or turned stale, each
+ * with whether it can be read: further requests only check the clock and these states.
  */
 #pragma once
 

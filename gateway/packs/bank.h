@@ -45,9 +45,8 @@ struct shunt {
     bool differs;            /* by more than the tolerance */
 };
 
-/** Stores the shunt's current, power and state of charge in a bank that bank_combine has filled,
- * and those of its packs in `extras`. `measured` NULL: the shunt has no fresh values, and the
- * bank's become unknown. */
+/** Stores the shunt's current, power and state of charge in a bank that bank_combine has filled, and
+ * those of its packs in `extras`. `measured` NULL: not fresh, so the bank's become unknown. */
 void shunt_apply(const struct pack *measured, struct pack *bank, struct map_bank *extras);
 
 /** Call it with each update of a bank whose packs are all present: sets `differs`. */

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
-/*
- * A bank as a source: recombined when one of its packs has new values or turns stale, published
- * whole, and stale itself if too few of its packs are fresh.
- */
+/* A bank as a source: combined anew when one of its packs has new values or turns stale, published
+ * whole, and stale itself if too few of its packs are fresh. */
 #pragma once
 
 #include "bank.h"

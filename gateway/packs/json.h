@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/*
- * A pack's values as JSON: one flat object with the value names of the exchange files. Unknown
- * values are left out.
- */
+/* A pack's known values as one flat JSON object, with the value names of the exchange files. */
 #pragma once
 
 #include "bms/pack.h"

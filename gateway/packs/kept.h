@@ -14,9 +14,8 @@
 
 /** Reads the file and locks it (PATH.lock) until kept_free. A missing or damaged file (renamed to
  * PATH.bad, PATH.bad.2 and so on) and an empty path give an empty state. So does a file that
- * another gateway has locked, which is then never written; an error is logged. An error is also
- * logged at once if the file cannot be written. Creates a missing folder. The caller
- * frees it with kept_free. */
+ * another gateway has locked, which is then never written. That, and a file that cannot be written,
+ * is logged as an error at once. Creates a missing folder. */
 struct kept *kept_load(const char *path);
 /** Reads the file beside a running gateway: locks nothing, leaves a damaged file in place. */
 struct kept *kept_look(const char *path);

@@ -112,8 +112,7 @@ static unsigned count_open(const struct pack_search *search, unsigned *without)
     return count;
 }
 
-/* The BMS found at an address that is not assigned to a pack yet, or of those that are not (-1) the one with the lowest
- * address; NULL: none. */
+/* A BMS that was found and is not assigned yet, at an address (-1: at the lowest); NULL: none. */
 static struct pack_found *find_unassigned(struct pack_search *search, int address)
 {
     struct pack_found *first = NULL;

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/*
- * A pack as a source: counts energy, keeps the day's highest SOC, logs changes of state, and sends
- * orders to its line.
- */
+/* A pack as a source: counts energy, keeps the day's highest SOC, logs changes, sends orders. */
 #pragma once
 
 #include "kept.h"

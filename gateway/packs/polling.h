@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/*
- * All lines and packs of a configuration, polled: what the gateway serves and what `packgate read`
- * prints.
- */
+/* All lines and packs of a configuration, polled: for the gateway and for `packgate read`. */
 #pragma once
 
 #include "lines/line.h"

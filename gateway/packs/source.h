@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
-/*
- * A pack or a bank as seen by everything that passes its values on (Modbus units, push, outlets),
- * and how these observe changes. In the process of an outlet the same struct is rebuilt from a
- * pipe.
- */
+/* A pack or a bank as seen by all that passes its values on (Modbus units, push, outlets), and how
+ * these observe changes. The process of an outlet builds the same struct from a pipe. */
 #pragma once
 
 #include "base/queue.h"

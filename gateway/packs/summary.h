@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The noteworthy state of a pack or a bank: fresh or stale, direction of its current, switches,
- * alarms, identity. Each change is logged in one line and reported to the observers. Values that
- * merely move do not count.
+ * alarms, identity. Each change is logged in one line and reported to the observers.
  */
 #pragma once
 

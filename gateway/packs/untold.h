@@ -7,9 +7,8 @@
 #include "config/config.h"
 
 /** Writes a list such as "capacity, cycles; perhaps health (set soh)" for a section whose protocol is
- * not Modbus; empty: it receives everything. Assumes that the packs report everything that their
- * protocols have; perhaps: some variants do not. Returns false if there is no message that makes the
- * inverter stop. */
+ * not Modbus; empty: it receives everything. Packs count as reporting all that their protocols have;
+ * perhaps: not in each variant. False: no message makes the inverter stop. */
 bool untold_list(const struct config *config, const struct present_config *present, char *out,
                  size_t size);
 

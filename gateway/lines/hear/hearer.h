@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
-/*
- * A line that packgate does not poll: its device sends by itself, one set of values each second,
- * or another master polls (listener.h). lag.h estimates the age of the bytes.
- */
+/* A line that packgate does not poll: its device sends by itself, one set of values each second,
+ * or another master polls (listener.h). lag.h estimates the age of the bytes. */
 #pragma once
 
 #include "lag.h"

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
-/*
- * Finds the protocol, address and baud rate that answer on a port: tries the usual requests of
- * one driver after another (search_attempts.h). Sends read requests only. Runs in the loop.
- */
+/* Finds the protocol, address and baud rate that answer on a port: tries the usual requests of one
+ * driver after another (search_attempts.h), which only read. Runs in the loop. */
 #pragma once
 
 #include "search_attempts.h"

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/*
- * The attempts of a search on an unknown port, and their order: the guesses of all drivers.
- */
+/* The attempts of a search on an unknown port, and their order: the guesses of all drivers. */
 #pragma once
 
 #include "lines/poller.h"
@@ -35,14 +33,12 @@ struct attempt {
 #define SWEEP_NEAR_LAST 33
 #define SWEEP_MOST 64 /* addresses of one protocol */
 
-/** Lists the attempts on the port of `wanted`, at its baud rate and framing if these are set; with
- * a Bluetooth device and a key, the attempt only listens. Returns their number; without `out`,
- * their largest number. */
+/** Lists the attempts on the port of `wanted`, at its baud rate and framing if these are set; to a
+ * Bluetooth device with a key they only listen. Returns their number; without `out`, at most. */
 size_t search_attempts_list(const struct line_config *wanted, struct attempt *out);
 
-/** Lists all addresses of one protocol up to `last`, and its other usual addresses; a protocol
- * without addresses has one. Settings and way are those of `like`, with `polls` each. Returns their
- * number, at most SWEEP_MOST. */
+/** Lists all addresses of the protocol of `like` up to `last` and its other usual ones, or one if it
+ * has none, with its settings and way and `polls` each. Returns how many, up to SWEEP_MOST. */
 size_t search_attempts_sweep(const struct attempt *like, int last, unsigned polls,
                              struct attempt *out);
 

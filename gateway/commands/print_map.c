@@ -121,43 +121,31 @@ static struct map_unit *make_units(const struct config *config, const json_t *ru
 
 /* Texts that a section does not have itself. */
 struct details {
-    const struct mqtt_config *config;
     struct endpoint broker;
     char password[SECRET_SIZE];
 };
 
-struct dashboards {
-    struct map_mqtt *mqtts;
-    struct details *details;
-    unsigned count;
-};
-
 /* Sections with the same broker share a connection. */
-static void number_dashboard(struct dashboards *dashboards, struct map_mqtt *mqtt,
-                             const struct details *own)
+static void number_dashboard(struct map_mqtt *mqtt, const struct map_mqtt *first)
 {
-    for (unsigned i = 0; i < dashboards->count; i++) {
-        const struct mqtt_config *other = dashboards->details[i].config;
-        if (strcmp(other->broker, own->config->broker) == 0 &&
-            strcmp(other->user, own->config->user) == 0) {
-            mqtt->connection = dashboards->mqtts[i].connection;
-            mqtt->dashboard = dashboards->mqtts[i].dashboard + 1;
-        } else if (mqtt->dashboard == 0 && mqtt->connection <= dashboards->mqtts[i].connection) {
-            mqtt->connection = dashboards->mqtts[i].connection + 1;
+    for (const struct map_mqtt *other = first; other < mqtt; other++) {
+        if (strcmp(other->host, mqtt->host) == 0 && other->port == mqtt->port &&
+            other->tls == mqtt->tls && strcmp(other->user, mqtt->user) == 0) {
+            mqtt->connection = other->connection;
+            mqtt->dashboard = other->dashboard + 1;
+        } else if (mqtt->dashboard == 0 && mqtt->connection <= other->connection) {
+            mqtt->connection = other->connection + 1;
         }
     }
 }
 
-static void add_dashboard(struct dashboards *dashboards, const struct map_clients *clients,
-                          const struct mqtt_config *config, const char *pack, bool with_password)
+static struct map_mqtt make_dashboard(const struct mqtt_config *config, const char *pack,
+                                      bool with_password, struct details *own)
 {
-    struct map_mqtt *mqtt = &dashboards->mqtts[dashboards->count];
-    struct details *own = &dashboards->details[dashboards->count];
     bool tls = false;
-    own->config = config;
     const char *why;
     mqtt_broker_parse(config->broker, &tls, &own->broker);
-    *mqtt = (struct map_mqtt){
+    return (struct map_mqtt){
         .name = config->outlet.name,
         .host = own->broker.host,
         .user = config->user,
@@ -171,29 +159,28 @@ static void add_dashboard(struct dashboards *dashboards, const struct map_client
         .pack = pack,
         .switching = config->switching,
     };
-    for (unsigned i = 0; i < clients->count; i++)
-        if (strcmp(clients->units[i].name, pack) == 0)
-            mqtt->cells = clients->units[i].cells;
-    number_dashboard(dashboards, mqtt, own);
-    dashboards->count++;
 }
 
 /* Adds the sections [mqtt NAME] with layout = smartbms-bat to `clients`, whose units have their
  * numbers of cells. Reads passwords only on demand, because every reader of the client file could
  * see them. */
-static void add_dashboards(struct dashboards *dashboards, const struct config *config,
-                           struct map_clients *clients, bool with_password)
+static void add_dashboards(struct map_clients *clients, const struct config *config,
+                           bool with_password, struct map_mqtt *mqtts, struct details *details)
 {
-    dashboards->mqtts = alloc_zeroed(config->mqtt_count, sizeof *dashboards->mqtts);
-    dashboards->details = alloc_zeroed(config->mqtt_count, sizeof *dashboards->details);
+    clients->mqtts = mqtts;
     for (unsigned n = 0; n < config->mqtt_count && config->pack_count > 0; n++) {
         const struct outlet_config *outlet = &config->mqtts[n].outlet;
         const char *pack = outlet->pack_count > 0 ? outlet->packs[0] : config->packs[0].name;
-        if (config->mqtts[n].layout == LAYOUT_SMARTBMS_BAT)
-            add_dashboard(dashboards, clients, &config->mqtts[n], pack, with_password);
+        if (config->mqtts[n].layout != LAYOUT_SMARTBMS_BAT)
+            continue;
+        struct map_mqtt *mqtt = &mqtts[clients->mqtt_count];
+        *mqtt =
+            make_dashboard(&config->mqtts[n], pack, with_password, &details[clients->mqtt_count++]);
+        for (unsigned i = 0; i < clients->count; i++)
+            if (strcmp(clients->units[i].name, pack) == 0)
+                mqtt->cells = clients->units[i].cells;
+        number_dashboard(mqtt, mqtts);
     }
-    clients->mqtts = dashboards->mqtts;
-    clients->mqtt_count = dashboards->count;
 }
 
 /* What to print: a format, or the template in a file. */
@@ -280,13 +267,13 @@ static int print_configured(const struct config *config, const struct form *form
         settings.settable |= pack_is_settable(&config->packs[i]);
     }
     settings.clients = &clients;
-    struct dashboards dashboards = {.count = 0};
-    add_dashboards(&dashboards, config, &clients, form->with_password);
+    struct map_mqtt *mqtts = alloc_zeroed(config->mqtt_count, sizeof *mqtts);
+    struct details *details = alloc_zeroed(config->mqtt_count, sizeof *details);
+    add_dashboards(&clients, config, form->with_password, mqtts, details);
     int status = print_form(&settings, form);
-    for (unsigned i = 0; i < dashboards.count; i++)
-        explicit_bzero(dashboards.details[i].password, SECRET_SIZE);
-    free(dashboards.details);
-    free(dashboards.mqtts);
+    explicit_bzero(details, config->mqtt_count * sizeof *details);
+    free(details);
+    free(mqtts);
     free(units);
     json_decref(running);
     kept_free(kept);

@@ -58,16 +58,19 @@ static void take(const struct scan *scan, struct found *found, const struct blue
              strrchr(scan->bluez.adapter, '/') + 1);
 }
 
-/* In a crowd those are kept that are likely to be looked for: what may be a BMS, then what is near. */
-static bool is_rather_wanted(const struct found *found, const struct found *than)
+/* The order of the list, and in a crowd who is kept: what may be a BMS, then what is near. */
+static int compare(const void *a, const void *b)
 {
-    const bool there = found->heard || found->device.connected,
-               other_there = than->heard || than->device.connected;
-    if (!found->device.guess != !than->device.guess)
-        return found->device.guess != NULL;
+    const struct found *left = a, *right = b;
+    const bool there = left->heard || left->device.connected,
+               other_there = right->heard || right->device.connected;
+    if (!left->device.guess != !right->device.guess)
+        return left->device.guess ? -1 : 1;
     if (there != other_there)
-        return there;
-    return found->device.signal_dbm > than->device.signal_dbm;
+        return there ? -1 : 1;
+    if (left->device.signal_dbm != right->device.signal_dbm)
+        return left->device.signal_dbm > right->device.signal_dbm ? -1 : 1;
+    return strcmp(left->device.address, right->device.address);
 }
 
 static void note_device(struct scan *scan, const struct bluez_object *object)
@@ -90,9 +93,9 @@ static void note_device(struct scan *scan, const struct bluez_object *object)
     } else {
         place = scan->found;
         for (unsigned i = 1; i < SCAN_DEVICES; i++)
-            if (is_rather_wanted(place, &scan->found[i]))
+            if (compare(place, &scan->found[i]) < 0)
                 place = &scan->found[i];
-        if (!is_rather_wanted(&found, place))
+        if (compare(&found, place) > 0)
             return;
     }
     *place = found;
@@ -104,26 +107,16 @@ static void on_object(void *data, const struct bluez_object *object)
         note_device(data, object);
 }
 
-static int compare(const void *a, const void *b)
-{
-    const struct scan_device *left = a, *right = b;
-    if (!left->guess != !right->guess)
-        return left->guess ? -1 : 1;
-    if (left->signal_dbm != right->signal_dbm)
-        return left->signal_dbm > right->signal_dbm ? -1 : 1;
-    return strcmp(left->address, right->address);
-}
-
 /* Those that BlueZ only remembers are left out. */
 static unsigned sort_out(struct scan *scan)
 {
     unsigned kept = 0;
+    qsort(scan->found, scan->count, sizeof *scan->found, compare);
     for (unsigned i = 0; i < scan->count; i++) {
         const struct found *found = &scan->found[i];
         if (found->device.address[0] && (found->heard || found->device.connected))
             scan->devices[kept++] = found->device;
     }
-    qsort(scan->devices, kept, sizeof *scan->devices, compare);
     return kept;
 }
 

@@ -72,13 +72,12 @@ static json_t *list_findings(const struct health_finding *findings, unsigned cou
         char words[300];
         struct text text = text_in(words, sizeof words);
         health_sentence(&text, &findings[i]);
-        json_t *object =
-            json_pack("{s:s, s:s}", "kind", health_kind_name(findings[i].kind), "text", words);
-        if (findings[i].cell)
-            json_object_set_new(object, "cell", json_integer(findings[i].cell));
-        json_object_set_new(object, "number", json_real(round(findings[i].number * 100) / 100));
-        json_object_set_new(object, "days", json_integer(lround(findings[i].days)));
-        json_array_append_new(list, object);
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:o*, s:f, s:I}", "kind",
+                                        health_kind_name(findings[i].kind), "text", words, "cell",
+                                        findings[i].cell ? json_integer(findings[i].cell) : NULL,
+                                        "number", round(findings[i].number * 100) / 100, "days",
+                                        (json_int_t) lround(findings[i].days)));
     }
     return list;
 }

@@ -133,13 +133,12 @@ static void add_past(void *data, const struct query_event *event)
     const char *level = event->level;
     if (level && (level[0] == '1' || level[0] == '2') && !level[1])
         level = pack_alarm_level_name(level[0] - '0');
-    json_t *object =
-        json_pack("{s:I, s:s, s:s*, s:s*, s:s*, s:s*}", "time", (json_int_t) event->t, "kind", kind,
-                  "pack", event->pack, "name", event->name, "level", level, "text", event->text);
-    if (object && strcmp(kind, "alarm") == 0)
-        json_object_set_new(object, "active",
-                            json_integer(!event->text || strcmp(event->text, "off") != 0));
-    json_array_append_new(list, object);
+    const bool active = !event->text || strcmp(event->text, "off") != 0;
+    json_array_append_new(
+        list,
+        json_pack("{s:I, s:s, s:s*, s:s*, s:s*, s:s*, s:o*}", "time", (json_int_t) event->t, "kind",
+                  kind, "pack", event->pack, "name", event->name, "level", level, "text",
+                  event->text, "active", strcmp(kind, "alarm") == 0 ? json_integer(active) : NULL));
 }
 
 void news_add_past(const struct web *web, json_t *list, char *why, size_t size)

@@ -74,14 +74,6 @@ struct table {
     int32_t *numbers; /* of each step, column by column */
 };
 
-/* Extremes of all values, as memory has those that the database has not. */
-static void add_columns(struct table *table, const struct query_ask *ask)
-{
-    for (enum history_value v = 0; v < ROW_FIELDS; v++)
-        for (int n = 0; ask->wanted[v] && n < (ask->extremes && v < ROW_VALUES ? 3 : 1); n++)
-            table->columns[table->count++] = (struct column){v, n};
-}
-
 static int compare_starts(const void *a, const void *b)
 {
     const int64_t x = *(const int64_t *) a, y = *(const int64_t *) b;
@@ -201,29 +193,26 @@ static void complete_ask(struct ask *ask, struct query *query, const struct outl
     }
 }
 
-static char *make_table(const struct past_asked *asked, struct query *query)
-{
-    const struct query_ask *ask = &asked->ask.query;
-    struct table table = {.level = ask->level};
-    struct recent_reader rows;
-    add_columns(&table, ask);
-    prepare_steps(&table, ask, asked->wall);
-    past_begin(&rows, asked->past, asked->pack->index, query, ask);
-    for (const struct history_row *row; (row = recent_next(&rows));)
-        fill_row(&table, row);
-    return rows.failed ? NULL : print_table(&table);
-}
-
 char *past_json(struct past_asked *asked, struct query *query, struct worker_result *result)
 {
     struct query_ask *ask = &asked->ask.query;
+    struct recent_reader rows;
     complete_ask(&asked->ask, query, asked->pack);
     if ((ask->to - ask->from) / history_levels[ask->level].step > ASK_POINTS_MAX) {
         result->status = MHD_HTTP_BAD_REQUEST;
         return strdup("too many rows for JSON; choose a coarser level, or CSV");
     }
     ask->from = history_start(ask->level, ask->from);
-    return make_table(asked, query);
+    struct table table = {.level = ask->level};
+    /* Extremes of all values, as memory has those that the database has not. */
+    for (enum history_value v = 0; v < ROW_FIELDS; v++)
+        for (int n = 0; ask->wanted[v] && n < (ask->extremes && v < ROW_VALUES ? 3 : 1); n++)
+            table.columns[table.count++] = (struct column){v, n};
+    prepare_steps(&table, ask, asked->wall);
+    past_begin(&rows, asked->past, asked->pack->index, query, ask);
+    for (const struct history_row *row; (row = recent_next(&rows));)
+        fill_row(&table, row);
+    return rows.failed ? NULL : print_table(&table);
 }
 
 static void read_past(void *data, struct worker_result *result)
@@ -262,42 +251,34 @@ struct piece {
     bool begun, over;
 };
 
-static bool write_rows(struct piece *piece, struct query *query, FILE *out)
+static void work_piece(void *data, struct worker_result *result)
 {
+    struct piece *piece = data;
     struct query_ask *ask = &piece->asked.ask.query;
     struct recent_reader rows;
     const struct history_row *row;
+    char *bytes = NULL;
+    size_t size;
+    FILE *out = alloc_checked(open_memstream(&bytes, &size));
+    struct query *query = open_file(piece->asked.past, result);
+    const bool readable = query || !piece->begun;
+    if (!piece->begun) {
+        piece->begun = true;
+        complete_ask(&piece->asked.ask, query, piece->asked.pack);
+        /* Whatever was named, a file has the energy, and no peak. */
+        ask->wanted[ROW_CHARGED] = ask->wanted[ROW_DISCHARGED] = true;
+        ask->wanted[ROW_SOC_PEAK] = false;
+        ask->from = history_start(ask->level, ask->from);
+        csv_print(out, ask, NULL);
+    }
     past_begin(&rows, piece->asked.past, piece->asked.pack->index, query, ask);
     while ((row = recent_next(&rows)) && ftell(out) < DOWNLOAD_PIECE)
         csv_print(out, ask, row);
     piece->over = !row;
     if (row)
         ask->from = row->from;
-    return !rows.failed;
-}
-
-static void work_piece(void *data, struct worker_result *result)
-{
-    struct piece *piece = data;
-    struct ask *ask = &piece->asked.ask;
-    char *bytes = NULL;
-    size_t size;
-    FILE *out = alloc_checked(open_memstream(&bytes, &size));
-    struct query *query = open_file(piece->asked.past, result);
-    bool good = query || !piece->begun;
-    if (!piece->begun) {
-        piece->begun = true;
-        complete_ask(ask, query, piece->asked.pack);
-        /* Whatever was named, a file has the energy, and no peak. */
-        ask->query.wanted[ROW_CHARGED] = ask->query.wanted[ROW_DISCHARGED] = true;
-        ask->query.wanted[ROW_SOC_PEAK] = false;
-        ask->query.from = history_start(ask->query.level, ask->query.from);
-        csv_print(out, &ask->query, NULL);
-    }
-    good = good && write_rows(piece, query, out);
     close_file(query, result);
-    good = !ferror(out) && fclose(out) == 0 && good;
-    result->text = good ? bytes : NULL;
+    result->text = fclose(out) == 0 && readable && !rows.failed ? bytes : NULL;
 }
 
 struct download {

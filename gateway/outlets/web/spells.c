@@ -128,15 +128,13 @@ static json_t *list_spells(const struct past_asked *asked, struct query *query,
         if (spell->since >= ask->to || (spell->until && spell->until <= ask->from))
             continue;
         const struct place place = place_of(asked, query, spell);
-        json_t *object = json_pack(
-            "{s:s, s:s, s:I, s:o}", "name", pack_alarm_name(spell->alarm), "level",
-            pack_alarm_level_name(spell->level), "since", (json_int_t) spell->since, "until",
-            spell->until ? json_integer((json_int_t) spell->until) : json_null());
-        if (place.pack)
-            json_object_set_new(object, "pack", json_string(place.pack));
-        if (place.cell)
-            json_object_set_new(object, "cell", json_integer(place.cell));
-        json_array_append_new(list, object);
+        json_array_append_new(
+            list,
+            json_pack("{s:s, s:s, s:I, s:o, s:s*, s:o*}", "name", pack_alarm_name(spell->alarm),
+                      "level", pack_alarm_level_name(spell->level), "since",
+                      (json_int_t) spell->since, "until",
+                      spell->until ? json_integer(spell->until) : json_null(), "pack", place.pack,
+                      "cell", place.cell ? json_integer(place.cell) : NULL));
     }
     return list;
 }

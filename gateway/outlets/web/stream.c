@@ -229,10 +229,11 @@ void stream_event(struct stream *stream, const char *name, const char *data)
     }
 }
 
-static struct viewer *new_viewer(struct stream *stream, struct http_request *request,
-                                 const char *detail)
+void stream_open(struct stream *stream, struct http_request *request, const char *detail)
 {
     struct viewer *viewer = alloc_zeroed(1, sizeof *viewer + stream->count * sizeof *viewer->packs);
+    struct MHD_Response *response = alloc_checked(
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, HTTP_PIECE, on_taken, viewer, NULL));
     viewer->stream = stream;
     viewer->request = request;
     viewer->bytes = alloc_checked(malloc(HTTP_STREAM_MOST));
@@ -251,14 +252,6 @@ static struct viewer *new_viewer(struct stream *stream, struct http_request *req
     }
     for (unsigned n = 0; n < stream->count; n++)
         owe_pack(viewer, n);
-    return viewer;
-}
-
-void stream_open(struct stream *stream, struct http_request *request, const char *detail)
-{
-    struct viewer *viewer = new_viewer(stream, request, detail);
-    struct MHD_Response *response = alloc_checked(
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, HTTP_PIECE, on_taken, viewer, NULL));
     stream->ticks++; /* earlier renderings are older than this viewer */
     write_owed(viewer);
     TAILQ_INSERT_TAIL(&stream->viewers, viewer, entry);

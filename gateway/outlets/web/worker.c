@@ -30,27 +30,6 @@ struct workers {
     TAILQ_HEAD(, job) jobs;
 };
 
-static void start_jobs(struct workers *workers);
-
-/* libev reaps the child: waiting for it would block on a disk that hangs. */
-static void free_job(struct job *job)
-{
-    struct workers *workers = job->workers;
-    child_stop(&job->child);
-    workers->running -= job->runs;
-    TAILQ_REMOVE(&workers->jobs, job, entry);
-    free(job->data);
-    free(job);
-}
-
-void worker_cancel(void *data)
-{
-    struct job *job = data;
-    struct workers *workers = job->workers;
-    free_job(job);
-    start_jobs(workers);
-}
-
 /* Closes the page's sockets, so that cutting a client in the parent closes its connection. */
 static void work_in_child(struct job *job, int fd)
 {
@@ -62,36 +41,6 @@ static void work_in_child(struct job *job, int fd)
     result.size = result.text ? strlen(result.text) : 0;
     _exit(!write_fully(fd, &result, sizeof result) || !write_fully(fd, job->data, job->data_size) ||
           !write_fully(fd, result.text, result.size));
-}
-
-/* The child has written its result, whose text is elsewhere here, the data, and the text. All is dropped if it was not
- * received whole. */
-static void finish_job(struct job *job)
-{
-    struct workers *workers = job->workers;
-    const struct child *child = &job->child;
-    struct worker_result result = {.text = NULL}, sent = result;
-    const size_t start = sizeof sent + job->data_size;
-    if (child->size >= sizeof sent)
-        memcpy(&sent, child->bytes, sizeof sent);
-    if (child->size >= start && child->size == start + sent.size) {
-        memcpy(job->data, child->bytes + sizeof sent, job->data_size);
-        result = sent;
-        result.text = sent.text ? strndup(child->bytes + start, sent.size) : NULL;
-    }
-    worker_done *done = job->done;
-    void *const owner = job->owner, *const data = job->data;
-    job->data = NULL;
-    free_job(job);
-    done(owner, &result, data);
-    free(result.text);
-    free(data);
-    start_jobs(workers);
-}
-
-static void on_over(struct child *child, enum child_end end)
-{
-    finish_job(child->data);
 }
 
 static bool start_job(struct job *job)
@@ -121,6 +70,50 @@ static void start_jobs(struct workers *workers)
         if (!job->runs && !ev_is_active(&job->child.deadline) && !start_job(job))
             child_expect(&job->child, 0);
     }
+}
+
+/* libev reaps the child: waiting for it would block on a disk that hangs. */
+static void free_job(struct job *job)
+{
+    struct workers *workers = job->workers;
+    child_stop(&job->child);
+    workers->running -= job->runs;
+    TAILQ_REMOVE(&workers->jobs, job, entry);
+    free(job->data);
+    free(job);
+}
+
+void worker_cancel(void *data)
+{
+    struct job *job = data;
+    struct workers *workers = job->workers;
+    free_job(job);
+    start_jobs(workers);
+}
+
+/* The child has written its result, whose text is elsewhere here, the data, and the text. All is dropped if it was not
+ * received whole. */
+static void on_over(struct child *child, enum child_end end)
+{
+    struct job *job = child->data;
+    struct workers *workers = job->workers;
+    struct worker_result result = {.text = NULL}, sent = result;
+    const size_t start = sizeof sent + job->data_size;
+    if (child->size >= sizeof sent)
+        memcpy(&sent, child->bytes, sizeof sent);
+    if (child->size >= start && child->size == start + sent.size) {
+        memcpy(job->data, child->bytes + sizeof sent, job->data_size);
+        result = sent;
+        result.text = sent.text ? strndup(child->bytes + start, sent.size) : NULL;
+    }
+    worker_done *done = job->done;
+    void *const owner = job->owner, *const data = job->data;
+    job->data = NULL;
+    free_job(job);
+    done(owner, &result, data);
+    free(result.text);
+    free(data);
+    start_jobs(workers);
 }
 
 struct job *worker_start(struct workers *workers, worker_work *work, const void *data, size_t size,

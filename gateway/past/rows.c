@@ -183,8 +183,7 @@ static void open_interval(struct history_interval *interval, enum history_level 
 
 void history_series_init(struct history_series *series)
 {
-    memset(series, 0, sizeof *series);
-    series->charged_wh = series->discharged_wh = NAN;
+    *series = (struct history_series){.charged_wh = NAN, .discharged_wh = NAN};
 }
 
 /* Converts the sums so far into means of the interval. */
@@ -237,7 +236,7 @@ static void add_row(struct history_interval *interval, const struct history_row 
 static void close_interval(struct history_interval *interval, enum history_level level,
                            history_keep *keep, void *data)
 {
-    if (interval->open && interval->row.n > 0) {
+    if (interval->open) {
         compute_means(interval);
         keep(data, level, &interval->row);
     }
@@ -289,7 +288,7 @@ void history_flush(struct history_series *series, bool all, history_keep *keep, 
 bool history_so_far(const struct history_series *series, struct history_row *row)
 {
     struct history_interval recent = series->levels[LEVEL_RECENT];
-    if (!recent.open || recent.row.n == 0)
+    if (!recent.open)
         return false;
     compute_means(&recent);
     *row = recent.row;

@@ -89,13 +89,6 @@ static const struct rendering *render(struct stream *stream, unsigned n, bool wh
     return rendering;
 }
 
-/* In a late turn, values were rendered an unknown time ago: they are not sent, and the next turn
- * cuts all viewers (http.h). */
-static bool is_late(const struct stream *stream)
-{
-    return late_turn_is_on(outlet_loop(stream->outlet), clock_now());
-}
-
 static bool append_bytes(struct viewer *viewer, const char *bytes, size_t size)
 {
     if (viewer->size == viewer->at)
@@ -147,7 +140,9 @@ static ssize_t on_taken(void *data, uint64_t position, char *room, size_t most)
     if (viewer->at == viewer->size)
         write_owed(viewer);
     const size_t left = viewer->size - viewer->at, size = left < most ? left : most;
-    if (size == 0 || is_late(viewer->stream))
+    /* In a late turn, values were rendered an unknown time ago: they are not sent, and the next turn
+     * cuts all viewers (http.h). */
+    if (size == 0 || late_turn_is_on(outlet_loop(viewer->stream->outlet), clock_now()))
         return http_pause(viewer->request);
     memcpy(room, viewer->bytes + viewer->at, size);
     viewer->at += size;

@@ -112,8 +112,6 @@ void orders_switch(struct web *web, struct web_request *request, const struct re
 /** Opens the tunnel of the name in the path for as long as the request says, or closes it. */
 void orders_tunnel(struct web *web, struct web_request *request);
 
-/* Shared with setup.c and editor.c. */
-
 /* A request that is answered later. */
 struct pending {
     struct web *web;

@@ -43,17 +43,6 @@ static void work_in_child(struct job *job, int fd)
           !write_fully(fd, result.text, result.size));
 }
 
-static bool start_job(struct job *job)
-{
-    int output;
-    const pid_t pid = child_start(&job->child, job->workers->longest_s, &output);
-    if (pid == 0)
-        work_in_child(job, output);
-    job->runs = pid > 0;
-    job->workers->running += job->runs;
-    return job->runs;
-}
-
 bool workers_busy(const struct workers *workers)
 {
     return workers->running == workers->most;
@@ -67,7 +56,15 @@ static void start_jobs(struct workers *workers)
     {
         if (workers_busy(workers))
             return;
-        if (!job->runs && !ev_is_active(&job->child.deadline) && !start_job(job))
+        if (job->runs || ev_is_active(&job->child.deadline))
+            continue;
+        int output;
+        const pid_t pid = child_start(&job->child, workers->longest_s, &output);
+        if (pid == 0)
+            work_in_child(job, output);
+        job->runs = pid > 0;
+        workers->running += job->runs;
+        if (!job->runs)
             child_expect(&job->child, 0);
     }
 }

@@ -9,7 +9,6 @@
 #include "base/timer.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -229,9 +228,7 @@ static void pass_to_library(struct client *client)
     const int fd = client->fd;
     /* If the library refuses, it has closed the socket, and reports that only if the connection
      * had begun. */
-    if (MHD_add_connection(http->daemon, fd, peer,
-                           peer->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-                                                       : sizeof(struct sockaddr_in)) != MHD_YES &&
+    if (MHD_add_connection(http->daemon, fd, peer, sizeof client->request.peer) != MHD_YES &&
         (client = find_waiting(http, fd)))
         release_client(http, client);
     http->added = true;

@@ -365,7 +365,7 @@ bool config_listen_collide(const char *text, const char *other)
 
 void config_check_gateway(struct config_draft *draft)
 {
-    const struct gateway_config *gateway = draft->as.gateway;
+    const struct gateway_config *gateway = draft->as.any;
     const double latitude = gateway->location.latitude, longitude = gateway->location.longitude;
     char reason[200];
     if (!map_check(&gateway->map, reason, sizeof reason))
@@ -572,7 +572,7 @@ void config_check(const struct config_drafts *drafts, unsigned last_line)
 /* A device that sends by itself leaves no room for requests of others. */
 void config_check_tunnel(struct config_draft *tunnel)
 {
-    struct tunnel_config *config = tunnel->as.tunnel;
+    struct tunnel_config *config = tunnel->as.any;
     if (!config_draft_given(tunnel, "line"))
         memcpy(config->line, config->name, sizeof config->line);
     const struct config_draft *line =

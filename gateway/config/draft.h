@@ -19,19 +19,13 @@ struct config_draft {
     bool usable[SECTION_KEYS_MAX];    /* has a value: a good one from the file, or the preset */
     union {
         void *any;
-        struct gateway_config *gateway;
         struct line_config *line;
         struct pack_config *pack;
         struct bank_config *bank;
         struct limits_config *limits;
         struct push_config *push;
         struct view_config *view;
-        struct tunnel_config *tunnel;
         struct mqtt_config *mqtt;
-        struct history_config *history;
-        struct web_config *web;
-        struct influx_config *influx;
-        struct notify_config *notify;
         struct present_config *present;
         struct outlet_config *outlet; /* what each outlet begins with */
     } as;                             /* the section's struct */

@@ -3,9 +3,6 @@
  * The sections of the configuration and their keys: every key with its type, range, default, meaning
  * and what a change of it needs. Reading, checking, messages, the comparison at a reload and the
  * manual walk the same rows.
- *
- * A new section is a struct in config.h (or in a header of its own), a place for it in struct config,
- * and a `struct config_section` with its rows that config_sections[] lists.
  */
 #pragma once
 
@@ -59,16 +56,13 @@ struct config_key {
     bool required;            /* of the first part: a value without it is invalid */
     const char *const *words; /* choices, NULL at the end, in the order of their enum */
     const char *preset;       /* what holds when the key is not given */
-    const char
-        /* describes the default if it depends on others; without both, the key is required */
-        *otherwise;
+    /* The default if it depends on others; without both, the key is required. */
+    const char *otherwise;
     const char *start; /* what the field holds at first, if that is not 0; not listed as a value */
     bool unknown;      /* without the key the number is not known: -1 or NaN */
     enum config_change on_change;
-    bool
-        /* may be set from a browser: nothing that runs, reads or writes a file, or grants
-         * access */
-        web;
+    /* May be set from a browser: nothing that runs, reads or writes a file, or grants access. */
+    bool web;
     bool secret; /* names a file whose content, a password or a key, may be typed in a browser */
     bool sends;  /* decides where the section's secret is sent */
     /* Of an older version: not listed, but accepted in files; `help` is a remark that names the

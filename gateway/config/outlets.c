@@ -96,7 +96,7 @@ void outlet_check_certificate(const struct config_draft *draft, const char *name
 static void check_influx(struct config_draft *draft)
 {
     const struct config *config = draft->drafts->config;
-    struct influx_config *influx = draft->as.influx;
+    struct influx_config *influx = draft->as.any;
     if (influx->token_file[0] && influx->user[0])
         config_mistake(draft, "token_file",
                        "'token_file' and 'user' are two ways to log in; expected one of them");
@@ -142,7 +142,7 @@ static void check_influx(struct config_draft *draft)
 
 static void check_history(struct config_draft *draft)
 {
-    const struct history_config *history = draft->as.history;
+    const struct history_config *history = draft->as.any;
     if (history->recent_s > 31 * DAYS || history->minutes_s < DAYS || history->hours_s < DAYS)
         config_mistake(
             draft, "keep",
@@ -348,7 +348,7 @@ static const struct config_type type_hosts = {
 static void check_web(struct config_draft *draft)
 {
     const struct config *config = draft->drafts->config;
-    struct web_config *web = draft->as.web;
+    struct web_config *web = draft->as.any;
     struct endpoint endpoint;
     outlet_check_certificate(draft, "tls_cert", web->tls_cert, web->tls_key);
     /* Any name could be that of a stranger's page (DNS rebinding). */

@@ -39,11 +39,6 @@ json_t *setup_edits_remarks(const char *text, bool host, struct config **config)
 /** Why the text with all edits cannot be used: its mistakes; NULL: it has none. */
 json_t *setup_edits_refuse(const struct setup_edits *edits);
 
-/** Tests the outlet [kind name] of the request, in the text with all edits, with the outlet's own program. Prints {"steps":
- * [{"name", "ok", "text"}]} as one line of JSON after each step. Returns NULL when the test has ended, or an error if the request is
- * wrong. */
-json_t *setup_try(const struct setup_edits *edits);
-
 /** Undoes a configuration of a browser that was not kept: takes the lock of save_lock, and restores the previous file (`*undone`).
  * Returns the lock, which the caller closes; -1 with errno. */
 int setup_recover(const char *path, bool *undone);

@@ -184,7 +184,7 @@ static const char *const services[] = {"ntfy",    "pushover", "pushsafer", "mail
 
 static void check_service(const struct config_draft *draft)
 {
-    const struct notify_config *notify = draft->as.notify;
+    const struct notify_config *notify = draft->as.any;
     const char *service = services[notify->type];
     for (size_t i = 0; i < COUNT(keys); i++) {
         const char *key = keys[i].key;
@@ -216,7 +216,7 @@ static void check_service(const struct config_draft *draft)
 static void check_notify(struct config_draft *draft)
 {
     const struct config *config = draft->drafts->config;
-    struct notify_config *notify = draft->as.notify;
+    struct notify_config *notify = draft->as.any;
     bool sun = false;
     const struct config_entry *event;
     /* A key of older versions does not change what 'events' says, wherever it stands. */

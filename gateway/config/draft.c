@@ -62,17 +62,11 @@ struct config_draft *config_drafts_find(const struct config_drafts *drafts,
 void config_drafts_free(struct config_drafts *drafts)
 {
     for (unsigned i = 0; i < drafts->count; i++) {
-        struct config_draft *draft = &drafts->list[i];
-        if (!drafts->config) {
-            config_release(draft->section, draft->as.any);
-            free(draft->as.any);
-        }
-        for (unsigned t = 0; t < draft->text_count; t++)
-            free(draft->texts[t].text);
-        free(draft->texts);
+        for (unsigned t = 0; t < drafts->list[i].text_count; t++)
+            free(drafts->list[i].texts[t].text);
+        free(drafts->list[i].texts);
     }
     free(drafts->list);
-    memset(drafts, 0, sizeof *drafts);
 }
 
 static void keep_text(struct config_draft *draft, const struct config_key *key, const char *text,

@@ -38,7 +38,7 @@ struct config_drafts {
     struct config_draft *list; /* in the order of the file, behind those that are always there */
     unsigned count;
     struct mistakes *mistakes; /* of the file */
-    struct config *config;     /* has their structs, once all sections are read; else NULL */
+    struct config *config;     /* has their structs, once all sections are read */
 };
 
 /** Appends a section; the earlier ones may move. */
@@ -59,6 +59,7 @@ struct config_draft *config_drafts_find(const struct config_drafts *drafts,
         config_drafts_find((draft)->drafts, NULL, (draft)->section, NULL);                         \
     other != (draft);                                                                              \
     other = config_drafts_find((draft)->drafts, other, (draft)->section, NULL)
+/** To be called when `config` has the structs. */
 void config_drafts_free(struct config_drafts *drafts);
 
 /** Sets row `row` from `line` of the file; text NULL: the key is there, but could not be read. */

@@ -31,11 +31,9 @@ static bool may_remove(const struct config_section *section)
 
 bool edits_is_port_good(const char *port)
 {
-    static const char serial[] = "serial:", devices[] = "serial:/dev/";
-    if (strncmp(port, "sim:", 4) == 0)
-        return false;
-    return strncmp(port, serial, sizeof serial - 1) != 0 ||
-           (strncmp(port, devices, sizeof devices - 1) == 0 && !strstr(port, "/.."));
+    if (strncmp(port, "serial:", 7) == 0)
+        return strncmp(port + 7, "/dev/", 5) == 0 && !strstr(port, "/..");
+    return strncmp(port, "sim:", 4) != 0;
 }
 
 bool edits_is_value_good(const char *value)

@@ -149,6 +149,12 @@ static bool hint_address(const struct config_key *key, const char *text, char ou
         {&type_listen, "0.0.0.0:", ""},
     };
     char guess[PORT_SIZE + 16];
+    if (strcmp(key->name, "broker") ==
+        0) { /* most programs name one without a scheme, or with tcp:// */
+        const char *scheme = strstr(text, "://");
+        snprintf(guess, sizeof guess, "mqtt://%s", scheme ? scheme + 3 : text);
+        return propose(key, guess, out);
+    }
     if (key->type == &type_port && bluetooth_is_address(text)) {
         snprintf(guess, sizeof guess, "ble:%s", text);
         return propose(key, guess, out);
@@ -163,15 +169,6 @@ static bool hint_address(const struct config_key *key, const char *text, char ou
             return true;
     }
     return false;
-}
-
-/* Most programs name a broker without a scheme, or with tcp://. */
-static bool hint_broker(const struct config_key *key, const char *text, char out[HINT_SIZE])
-{
-    char guess[PORT_SIZE + 16];
-    const char *scheme = strstr(text, "://");
-    snprintf(guess, sizeof guess, "mqtt://%s", scheme ? scheme + 3 : text);
-    return strcmp(key->name, "broker") == 0 && propose(key, guess, out);
 }
 
 /* For an unknown protocol, such as "pylontech" or "JK": the protocols of that make, with the variant if there is one. */
@@ -205,8 +202,7 @@ const char *config_hint(const struct config_key *key, const char *text, char out
 {
     out[0] = '\0';
     if (hint_quotes(text, out) || hint_duration(key, text, out) || hint_yes_or_no(key, text, out) ||
-        hint_unusable(key, text, out) || hint_address(key, text, out) ||
-        hint_broker(key, text, out))
+        hint_unusable(key, text, out) || hint_address(key, text, out))
         return out;
     struct suggest suggest = suggest_for(text);
     for (unsigned n = 0; key->type->word && key->type->word(key, n); n++)

@@ -74,14 +74,6 @@ const struct config_section *config_section_find(const char *word)
     return NULL;
 }
 
-void config_release(const struct config_section *section, void *settings)
-{
-    void *owned = NULL;
-    if (section->owned > 0)
-        memcpy(&owned, (char *) settings + section->owned, sizeof owned);
-    free(owned);
-}
-
 int config_key_find(const struct config_section *section, const char *name)
 {
     for (unsigned i = 0; i < section->key_count; i++)

@@ -179,9 +179,6 @@ const struct config_entry *config_entry_find(const struct config *config,
 /** The section with this word, or NULL. */
 const struct config_section *config_section_find(const char *word);
 
-/** Frees what the struct of a section holds on the heap. */
-void config_release(const struct config_section *section, void *settings);
-
 /** Row number of a key in its section, or -1. */
 int config_key_find(const struct config_section *section, const char *name);
 

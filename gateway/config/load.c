@@ -269,9 +269,12 @@ void config_free(struct config *config)
     for (unsigned i = 0; config_sections[i]; i++) {
         const struct config_section *section = config_sections[i];
         char *structs = config_structs(config, section);
-        unsigned count = config_struct_count(config, section);
-        for (unsigned n = 0; structs && n < count; n++)
-            config_release(section, structs + n * section->size);
+        const unsigned count = section->owned > 0 ? config_struct_count(config, section) : 0;
+        for (unsigned n = 0; n < count; n++) {
+            void *owned;
+            memcpy(&owned, structs + n * section->size + section->owned, sizeof owned);
+            free(owned);
+        }
         if (section->times != SECTION_ALWAYS)
             free(structs);
     }

@@ -36,8 +36,9 @@
 /* Seconds for the answer to reach the browser: a reload may restart the page's outlet. */
 #define RELOAD_LATER_S 0.2
 
-/* Of the new configuration: it is being saved, waits to be kept, or is being kept or undone. */
-enum saving { IDLE, APPLYING, PENDING, ENDING };
+/* Of the new configuration: it is being saved, waits to be kept, is being kept or undone, or undone by a second process because the
+ * first was lost. */
+enum saving { IDLE, APPLYING, PENDING, KEEPING, UNDOING, RECOVERING };
 
 struct editing {
     struct ev_loop *loop;
@@ -55,8 +56,6 @@ struct editing {
     ev_timer reload;
     char hash[40]; /* of the text that was saved */
     double keep_until;
-    bool keeps;       /* ENDING: keep was requested */
-    bool again;       /* ENDING: through a second process, because the first was lost */
     char undone[200]; /* why the last one was undone; "": it was not */
 };
 
@@ -169,7 +168,6 @@ static void stop_saving(struct editing *editing)
 {
     job_stop(&editing->saver);
     editing->state = IDLE;
-    editing->keeps = editing->again = false;
 }
 
 /* How a configuration would be saved: "helper", "folder" (the gateway may write it) or "download" (only the user can). */
@@ -189,14 +187,14 @@ static const char *way_to_save(const struct editing *editing)
 static int connect_helper(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path)
+    const size_t size = strlen(path);
+    if (size >= sizeof address.sun_path)
         return -1;
-    memcpy(address.sun_path, path, strlen(path));
+    memcpy(address.sun_path, path, size);
     const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *) &address, sizeof address) == 0)
+    if (fd < 0 || connect(fd, (struct sockaddr *) &address, sizeof address) == 0)
         return fd;
-    if (fd >= 0)
-        close(fd);
+    close(fd);
     return -1;
 }
 
@@ -227,17 +225,16 @@ static void handle_applied(struct editing *editing, const char *text)
 {
     json_t *said = json_loads(text, 0, NULL);
     const char *hash = json_string_value(json_object_get(said, "hash"));
+    answer_saving(editing, text);
     if (hash && !json_object_get(said, "error")) {
         editing->state = PENDING;
         editing->keep_until = clock_now() + EDITING_KEEP_S;
         snprintf(editing->hash, sizeof editing->hash, "%s", hash);
         child_expect(&editing->saver.child, EDITING_KEEP_S + QUICK_S);
-        answer_saving(editing, text);
         log_info("set-up: saved a new configuration; it is undone unless it is kept within %.0f s",
                  EDITING_KEEP_S);
         timer_restart(editing->loop, &editing->reload, RELOAD_LATER_S);
     } else {
-        answer_saving(editing, text);
         stop_saving(editing);
     }
     json_decref(said);
@@ -268,7 +265,7 @@ static void handle_ended(struct editing *editing, const char *text)
                   "restores the previous one",
                   editing->undone);
     }
-    if (editing->keeps && !kept && !error)
+    if (editing->state == KEEPING && !kept && !error)
         refuse_saving(editing, 409, editing->undone);
     else
         answer_saving(editing, text);
@@ -315,22 +312,19 @@ static void on_saver_over(struct job *process, enum child_end end)
         [CHILD_SILENT] = "the program that saves the configuration does not answer",
         [CHILD_TOO_LONG] = "the reply of the program that saves the configuration is too long"};
     struct editing *editing = process->data;
-    const bool again = editing->again;
+    const bool again = editing->state == RECOVERING;
     log_error("set-up: %s", words[end]);
     refuse_saving(editing, 503, words[end]);
     stop_saving(editing);
     snprintf(editing->undone, sizeof editing->undone, "%s", words[end]);
-    if (again || !start_saving(editing, ENDING, "undo"))
+    if (again || !start_saving(editing, RECOVERING, "undo"))
         log_error("set-up: a configuration that was not kept may be saved; the next start restores "
                   "the previous one");
-    else
-        editing->again = true;
 }
 
 static void send_end(struct editing *editing, bool keep)
 {
-    editing->state = ENDING;
-    editing->keeps = keep;
+    editing->state = keep ? KEEPING : UNDOING;
     if (send_line(editing, keep ? "keep" : "undo"))
         child_expect(&editing->saver.child, QUICK_S);
     else

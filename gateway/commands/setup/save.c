@@ -215,15 +215,13 @@ int command_setup_save(int argc, char **argv)
                                       {"first", 0, .text = &saving.first},
                                       {"undo", 0, .flag = &only_undo},
                                       {0}};
-    int status = options_try(argc, argv, rows, argc);
-    if (status >= 0)
+    int status;
+    if (options_try(argc, argv, rows, argc) >= 0)
         return EXIT_USAGE;
     char *real = realpath(saving.path, NULL);
     saving.path = real ? real : saving.path;
-    status = EXIT_FAILED;
     if (only_undo) {
-        bool undone;
-        status = setup_recover(saving.path, &undone) >= 0 ? EXIT_DONE : EXIT_FAILED;
+        status = setup_recover(saving.path, &only_undo) >= 0 ? EXIT_DONE : EXIT_FAILED;
     } else {
         saving.line = alloc_checked(malloc(LINE_MOST + 1));
         getsockopt(STDIN_FILENO, SOL_SOCKET, SO_PEERCRED, &who, &size);

@@ -550,8 +550,7 @@ int command_setup_work(int argc, char **argv)
     struct work work = {.path = CONFIG_DEFAULT};
     const struct option_row rows[] = {
         {"config", 'c', .text = &work.path}, {"first", 0, .text = &work.first}, {0}};
-    const int status = options_try(argc, argv, rows, argc);
-    if (status >= 0)
+    if (options_try(argc, argv, rows, argc) >= 0)
         return EXIT_USAGE;
     size_t i = 0;
     while (optind < argc && i < COUNT(verbs) && strcmp(verbs[i].verb, argv[optind]) != 0)

@@ -38,8 +38,7 @@ struct onlooker {
     struct line_tap tap;
     bool sends;
     struct loan loan;
-    bool begun;
-    double begun_at;
+    double begun_at;         /* 0: not yet */
     json_t *sent, *received; /* pieces in hexadecimal */
     size_t withheld;
     TAILQ_ENTRY(onlooker) entry;
@@ -278,7 +277,7 @@ static json_t *listen_begin(struct control *control, struct control_client *clie
 static void on_own(void *data, char direction, const uint8_t *bytes, size_t size)
 {
     struct onlooker *onlooker = data;
-    if (!onlooker->begun)
+    if (onlooker->begun_at == 0)
         return;
     struct text text = text_in(onlooker->control->text, sizeof onlooker->control->text);
     add_hex(&text, bytes, size);
@@ -291,9 +290,7 @@ static void on_own(void *data, char direction, const uint8_t *bytes, size_t size
 
 static void on_begun(void *data)
 {
-    struct onlooker *onlooker = data;
-    onlooker->begun = true;
-    onlooker->begun_at = clock_now();
+    ((struct onlooker *) data)->begun_at = clock_now();
 }
 
 /* Only counts: the tap delivers the bytes that may be shown. */
@@ -314,7 +311,7 @@ static void on_done(void *data, enum loan_result result)
     json_t *answer =
         json_pack("{s:s, s:s, s:O, s:O}", "line", onlooker->name, "result", words[result], "sent",
                   onlooker->sent, "received", onlooker->received);
-    if (onlooker->begun)
+    if (onlooker->begun_at > 0)
         json_object_set_new(answer, "seconds", json_number(clock_now() - onlooker->begun_at, 3));
     if (onlooker->withheld > 0)
         json_object_set_new(answer, "withheld", json_integer((json_int_t) onlooker->withheld));
@@ -447,7 +444,7 @@ static void on_left(void *data, struct control_client *client)
         line_take_back(onlooker->line, &onlooker->loan);
     if (onlooker->sends)
         log_info("line %s: the client that sent by hand has disconnected%s", onlooker->name,
-                 onlooker->begun ? "" : ", nothing was sent");
+                 onlooker->begun_at > 0 ? "" : ", nothing was sent");
     free_onlooker(onlooker);
 }
 

@@ -22,8 +22,8 @@
 #include "base/port_list.h"
 #include "bms/count.h"
 
-#include <dirent.h>
 #include <errno.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,12 +157,9 @@ static json_t *show_keys(const struct work *work)
 
 static bool has_bluetooth(void)
 {
-    DIR *list = opendir("/sys/class/bluetooth");
-    bool any = false;
-    for (const struct dirent *entry; list && (entry = readdir(list));)
-        any |= entry->d_name[0] != '.';
-    if (list)
-        closedir(list);
+    glob_t adapters;
+    const bool any = glob("/sys/class/bluetooth/*", 0, NULL, &adapters) == 0;
+    globfree(&adapters);
     return any;
 }
 

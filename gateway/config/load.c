@@ -379,9 +379,8 @@ struct config *config_file_load(struct config_file *file, const char *path, doub
     struct config *config = text ? config_read(text, size, &file->mistakes) : NULL;
     file->text = text ? config_masked(text) : NULL;
     free(text);
-    file->path = realpath(path, NULL);
-    if (!file->path)
-        file->path = strdup(path);
+    char *real = realpath(path, NULL);
+    file->path = real ? real : alloc_checked(strdup(path));
     file->in_force = config != NULL;
     file->read_at = now;
     return config;

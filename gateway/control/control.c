@@ -126,15 +126,13 @@ static const char *text_of(const json_t *request, const char *name)
 static json_t *answer_values(const struct control *control, const json_t *request)
 {
     const json_t *names = json_object_get(request, "packs");
-    const struct config_file *file = control->overview->file;
     const char *missing;
     if (names && !json_is_array(names))
         return json_refusal("'packs' must be a list of names");
     json_t *values = status_values(control->overview, names, clock_now(), &missing);
     if (!values)
         return json_refusal("there is no pack '%s'", missing);
-    /* NULL: none, or it is not UTF-8. */
-    json_t *path = file && file->path ? json_string(file->path) : NULL;
+    json_t *path = json_string(control->overview->file->path); /* NULL: it is not UTF-8 */
     return json_pack("{s:o?, s:o}", "configuration", path, "packs", values);
 }
 

@@ -291,11 +291,9 @@ json_t *status_of(const struct overview *overview, double now)
     add_member(object, "time", json_integer((json_int_t) time(NULL)));
     add_member(object, "started", wall_time(started_at, now));
     add_member(object, "uptime_s", seconds(now - started_at));
-    if (overview->file && overview->file->path) {
-        add_member(object, "configuration", json_string(overview->file->path));
-        add_member(object, "configured", wall_time(overview->file->read_at, now));
-        add_member(object, "configuration_in_force", json_boolean(overview->file->in_force));
-    }
+    add_member(object, "configuration", json_string(overview->file->path));
+    add_member(object, "configured", wall_time(overview->file->read_at, now));
+    add_member(object, "configuration_in_force", json_boolean(overview->file->in_force));
     for (unsigned l = 0; l < overview->polling->line_count; l++)
         json_array_append_new(lines, line_object(overview->polling, l, now));
     add_member(object, "lines", lines);
@@ -314,8 +312,6 @@ json_t *status_configuration(const struct overview *overview, double now)
 {
     json_t *object = json_object();
     const struct config_file *file = overview->file;
-    if (!file || !file->path)
-        return object;
     add_member(object, "path", json_string(file->path));
     add_member(object, "read", wall_time(file->read_at, now));
     add_member(object, "in_force", json_boolean(file->in_force));

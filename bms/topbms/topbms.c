@@ -236,29 +236,26 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
     return true;
 }
 
-/* Whether a frame can be decoded as 42H or 44H of some pack, or of all. */
-static bool is_readable(struct topbms_reply *reply, bool all)
-{
-    struct topbms_layout layout;
-    reply->names_pack = all;
-    reply->number = reply->asked.address = TOPBMS_ALL_PACKS;
-    return topbms_find_layout(reply, KIND_ANALOG, &layout) ||
-           topbms_find_layout(reply, KIND_STATUS, &layout);
-}
-
-/* A frame that does not answer the request: foreign (or late) if it can be decoded as another
- * reply, otherwise malformed. */
+/* A frame that does not answer the request: foreign (or late) if it can be decoded as 42H or 44H of
+ * some pack, or of all; otherwise malformed. */
 static enum bms_result reject(struct topbms_reply *reply)
 {
-    return is_readable(reply, false) || is_readable(reply, true) ? BMS_FOREIGN : BMS_INVALID;
+    struct topbms_layout layout;
+    reply->number = reply->asked.address = TOPBMS_ALL_PACKS;
+    for (int all = 0; all <= 1; all++) {
+        reply->names_pack = all;
+        if (topbms_find_layout(reply, KIND_ANALOG, &layout) ||
+            topbms_find_layout(reply, KIND_STATUS, &layout))
+            return BMS_FOREIGN;
+    }
+    return BMS_INVALID;
 }
 
 /* ---- 42H ---- */
 
+/* NaN: a capacity is unknown. */
 static double capacity_percent(const struct pack *pack)
 {
-    if (!pack_known(pack, REMAINING_AH) || !pack_known(pack, FULL_AH))
-        return NAN;
     /* A full pack may hold slightly more than its full capacity, which the BMS updates only now and
      * then. */
     double percent = 100 * pack->value[REMAINING_AH] / pack->value[FULL_AH];

@@ -105,8 +105,7 @@ static unsigned count_sensors(const struct answer *answer)
     const struct pack *pack = answer->pack;
     unsigned count = count_known(pack, TEMP_COUNT, TEMP_C, MAX_TEMPS);
     unsigned needed = variant->mos_sensor;
-    if (variant->mos_sensor ==
-        LAST_SENSOR) /* after the cells, or after the environment sensors of EG4 */
+    if (needed == LAST_SENSOR) /* after the cells, or after the environment sensors of EG4 */
         needed = variant->uncounted_sensors > 0 ? 4u + variant->uncounted_sensors : 5;
     if (pack_known(pack, MOS_TEMP_C) && count < needed)
         count = needed;

@@ -65,10 +65,7 @@ static bool address_fits(const struct bms *bms, struct topbms_reply *reply)
 bool topbms_read_reply(const struct bms *bms, const struct bms_request *request,
                        const uint8_t *bytes, size_t size, struct topbms_reply *reply)
 {
-    reply->unasked = request->size == 0;
-    reply->relayed = reply->names_pack = false;
-    reply->asked = (struct ydt_head){0};
-    reply->size = 0;
+    *reply = (struct topbms_reply){.unasked = request->size == 0};
     bool echo = request->size == size && memcmp(request->bytes, bytes, size) == 0;
     if (echo || !ydt_parse(bytes, size, &reply->frame))
         return false;

@@ -102,13 +102,13 @@ struct bms_span ydt_frame(const struct bms *bms, const struct bms_request *reque
 
 bool ydt_read_head(const uint8_t *bytes, size_t size, struct ydt_head *head)
 {
-    if (size < YDT_HEAD_SIZE || bytes[0] != SOI || number(bytes + 1, 4) < 0 ||
-        number(bytes + 5, 4) < 0)
+    if (size < YDT_HEAD_SIZE || bytes[0] != SOI)
         return false;
-    head->version = (uint8_t) number(bytes + 1, 2);
-    head->address = (uint8_t) number(bytes + 3, 2);
-    head->device = (uint8_t) number(bytes + 5, 2);
-    head->code = (uint8_t) number(bytes + 7, 2);
+    const int32_t first = number(bytes + 1, 4), second = number(bytes + 5, 4);
+    if (first < 0 || second < 0)
+        return false;
+    *head = (struct ydt_head){(uint8_t) (first >> 8), (uint8_t) first, (uint8_t) (second >> 8),
+                              (uint8_t) second};
     return true;
 }
 
@@ -142,10 +142,8 @@ static size_t enclose(uint8_t *out, const struct ydt_head *head, size_t characte
     const uint32_t lenid = (uint32_t) characters;
     const size_t end = YDT_HEAD_SIZE + characters;
     out[0] = SOI;
-    put_hex(out + 1, 2, head->version);
-    put_hex(out + 3, 2, head->address);
-    put_hex(out + 5, 2, head->device);
-    put_hex(out + 7, 2, head->code);
+    put_hex(out + 1, 4, (uint32_t) head->version << 8 | head->address);
+    put_hex(out + 5, 4, (uint32_t) head->device << 8 | head->code);
     put_hex(out + LENGTH_AT, 4, length_checksum(lenid) << 12 | lenid);
     put_hex(out + end, 4, checksum(out, end));
     out[end + 4] = EOI;

@@ -166,17 +166,14 @@ static size_t put_register(const struct pack *pack, uint16_t id, uint8_t *value)
 static void write_reply(const struct pack *pack, const struct vedirect_record *asked,
                         struct bms_output *out)
 {
+    const bool product = asked->command == VEDIRECT_PRODUCT, ping = asked->command == VEDIRECT_PING;
     uint8_t word[2];
     switch (asked->command) {
     case VEDIRECT_PING:
     case VEDIRECT_VERSION:
-        put_le16(word, 0x4000 | FIRMWARE_WORD);
-        put_record(out, asked->command == VEDIRECT_PING ? VEDIRECT_IS_PING : VEDIRECT_IS_DONE, word,
-                   sizeof word);
-        return;
     case VEDIRECT_PRODUCT:
-        put_le16(word, product_of_pack(pack)->id);
-        put_record(out, VEDIRECT_IS_DONE, word, sizeof word);
+        put_le16(word, product ? product_of_pack(pack)->id : 0x4000 | FIRMWARE_WORD);
+        put_record(out, ping ? VEDIRECT_IS_PING : VEDIRECT_IS_DONE, word, sizeof word);
         return;
     case VEDIRECT_GET:
         if (asked->size >= 3) {

@@ -150,13 +150,12 @@ void vedirect_scan_block(const uint8_t *bytes, size_t size, struct vedirect_bloc
 static size_t find_restart(const uint8_t *bytes, size_t size)
 {
     static const char *const starts[] = {"\r\nPID\t", "\r\nH1\t"};
-    for (size_t at = 1; at < size; at++)
-        for (size_t i = 0; i < COUNT(starts); i++) {
-            size_t length = strlen(starts[i]);
-            if (at + length <= size && memcmp(bytes + at, starts[i], length) == 0)
-                return at;
-        }
-    return size;
+    size_t first = size;
+    for (size_t i = 0; i < COUNT(starts); i++) {
+        const uint8_t *found = memmem(bytes + 1, first - 1, starts[i], strlen(starts[i]));
+        first = found ? (size_t) (found - bytes) : first;
+    }
+    return first;
 }
 
 struct bms_span vedirect_scan(const struct bms *bms, const struct bms_request *request,

@@ -127,13 +127,10 @@ static uint32_t raw_of(const struct pack *pack, enum pack_value id, double unit,
 
 static uint32_t consumed_of(const struct bms *bms, const struct pack *pack)
 {
-    const double capacity_ah = bms->options.capacity_ah > 0 ? bms->options.capacity_ah
-                               : pack_known(pack, RATED_AH) ? pack->value[RATED_AH]
-                                                            : NAN;
-    if (!pack_known(pack, REMAINING_AH) || isnan(capacity_ah))
-        return CONSUMED_UNKNOWN;
-    const double consumed_ah = capacity_ah - pack->value[REMAINING_AH];
-    return (uint32_t) lround(fmax(consumed_ah, 0) * 10);
+    const double given_ah = bms->options.capacity_ah;
+    const double consumed_ah =
+        (given_ah > 0 ? given_ah : pack->value[RATED_AH]) - pack->value[REMAINING_AH];
+    return isnan(consumed_ah) ? CONSUMED_UNKNOWN : (uint32_t) lround(fmax(consumed_ah, 0) * 10);
 }
 
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,

@@ -241,12 +241,11 @@ static double cycle_a(struct battery *battery)
 static void set_current(struct battery *battery)
 {
     const enum battery_profile profile = battery->settings.profile;
-    double wanted = 0;
-    if (profile == BATTERY_CYCLE)
-        wanted = cycle_a(battery);
-    else if (profile == BATTERY_CHARGE || profile == BATTERY_DISCHARGE)
-        wanted =
-            battery->settings.rate_c * battery->rated_ah * (profile == BATTERY_CHARGE ? 1 : -1);
+    const double steady = battery->settings.rate_c * battery->rated_ah;
+    const double wanted = profile == BATTERY_CYCLE       ? cycle_a(battery)
+                          : profile == BATTERY_CHARGE    ? steady
+                          : profile == BATTERY_DISCHARGE ? -steady
+                                                         : 0;
     bool passes = wanted > 0 ? battery->charge.closed : battery->discharge.closed;
     battery->current_a = passes ? wanted : 0;
 }

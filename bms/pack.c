@@ -224,11 +224,8 @@ void pack_derive(struct pack *pack)
     double sum = 0;
     int count = 0;
     for (int i = 0; i < MAX_TEMPS; i++) {
-        double celsius = pack->value[TEMP_C + i];
-        if (!isnan(celsius)) {
-            sum += celsius;
-            count++;
-        }
+        sum += pack_value_or(pack, TEMP_C + i, 0);
+        count += pack_known(pack, TEMP_C + i);
     }
     if (count > 0)
         set_unknown(pack, TEMP_AVG_C, sum / count);

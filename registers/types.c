@@ -75,20 +75,16 @@ double map_number_of(enum map_type type, const uint16_t *from, bool high_first)
     double number;
     for (unsigned i = 0; type != REG_STRING && i < words; i++)
         bits |= (uint64_t) from[high_first ? words - 1 - i : i] << 16 * i;
-    const uint32_t low = (uint32_t) bits;
-    switch (type) {
-    case REG_FLOAT32:
+    if (type == REG_FLOAT32) {
+        const uint32_t low = (uint32_t) bits;
         memcpy(&single, &low, sizeof single);
         return (double) single;
-    case REG_FLOAT64:
+    }
+    if (type == REG_FLOAT64) {
         memcpy(&number, &bits, sizeof number);
         return number;
-    case REG_STRING:
-        return (double) NAN;
-    default:
-        break;
     }
-    if (bits == map_types[type].unknown)
+    if (type == REG_STRING || bits == map_types[type].unknown)
         return (double) NAN;
     return type == REG_S16   ? (int16_t) bits
            : type == REG_S32 ? (int32_t) bits

@@ -134,8 +134,7 @@ size_t pylon_system_answer(uint8_t address, const struct shown *shown, const uin
     uint8_t info[TABLE_MESSAGE_MAX];
     const uint8_t command = asked.head.code;
     const bool is_version = command == PROTOCOL_VERSION || command == FIRMWARE_VERSION;
-    if (!is_version && command != PYLON_SYSTEM_ANALOG && command != PYLON_SYSTEM_ALARMS &&
-        command != PYLON_SYSTEM_LIMITS)
+    if (!is_version && (command < PYLON_SYSTEM_ANALOG || command > PYLON_SYSTEM_LIMITS))
         return 0;
     if (asked.head.address != address || asked.head.device != DEVICE)
         return span;

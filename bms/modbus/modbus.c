@@ -148,12 +148,11 @@ struct bms_span modbus_frame(const struct bms *bms, const struct bms_request *re
     }
     if (bytes[1] != function)
         return skip;
-    if (!reads(function)) {
-        struct bms_span span = find_written(request, bytes, size);
-        return span.kind == BMS_SKIP ? find_echo(request, bytes, size) : span;
-    }
-    struct bms_span echo = find_echo(request, bytes, size);
-    return echo.kind == BMS_SKIP ? find_read(request, bytes, size) : echo;
+    const struct bms_span echo = find_echo(request, bytes, size);
+    if (reads(function))
+        return echo.kind == BMS_SKIP ? find_read(request, bytes, size) : echo;
+    const struct bms_span written = find_written(request, bytes, size);
+    return written.kind == BMS_SKIP ? echo : written;
 }
 
 /* 01 03 | 13 88 | 00 22 | crc          a read, or a written register
@@ -197,16 +196,6 @@ unsigned modbus_width(unsigned type)
     if (type == MODBUS_U48 || type == MODBUS_U48_LOW)
         return 3;
     return type >= MODBUS_U32 && type <= MODBUS_F32_LOW ? 2 : 1;
-}
-
-bool modbus_low_first(unsigned type)
-{
-    return (type >= MODBUS_U32_LOW && type <= MODBUS_F32_LOW) || type == MODBUS_U48_LOW;
-}
-
-unsigned modbus_step(const struct modbus_value *row)
-{
-    return row->stride > 0 ? row->stride : modbus_width(row->type);
 }
 
 unsigned modbus_registers(const struct modbus_value *row)

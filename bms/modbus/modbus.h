@@ -122,7 +122,11 @@ struct modbus_map {
 /** Registers of one number of a type, distance to the next number of a run, registers of the whole
  * row. */
 unsigned modbus_width(unsigned type);
-unsigned modbus_step(const struct modbus_value *row);
+static inline unsigned modbus_step(const struct modbus_value *row)
+{
+    return row->stride > 0 ? row->stride : modbus_width(row->type);
+}
+
 unsigned modbus_registers(const struct modbus_value *row);
 
 /** Whether a function reads coils or discrete inputs. */
@@ -132,7 +136,10 @@ static inline bool modbus_reads_bits(unsigned function)
 }
 
 /** Whether the low word of a type comes first. */
-bool modbus_low_first(unsigned type);
+static inline bool modbus_low_first(unsigned type)
+{
+    return (type >= MODBUS_U32_LOW && type <= MODBUS_F32_LOW) || type == MODBUS_U48_LOW;
+}
 
 /** Takes some values from a window, for layouts that a driver selects. */
 void modbus_take(const struct bms *bms, const struct modbus_value *rows, size_t count,

@@ -32,16 +32,6 @@ struct pylon_text pylon_trim(struct pylon_text text)
     return text;
 }
 
-bool pylon_is(struct pylon_text text, const char *expected)
-{
-    return text.size == strlen(expected) && pylon_starts(text, expected);
-}
-
-bool pylon_starts(struct pylon_text text, const char *start)
-{
-    return text.size >= strlen(start) && memcmp(text.at, start, strlen(start)) == 0;
-}
-
 bool pylon_is_printable(struct pylon_text text)
 {
     for (size_t i = 0; i < text.size; i++)

@@ -7,6 +7,8 @@
 
 #include "bms/driver.h"
 
+#include <string.h>
+
 /* A piece of text without a NUL at its end. */
 struct pylon_text {
     const char *at;
@@ -33,8 +35,17 @@ struct pylon_text pylon_word(struct pylon_text *line);
 bool pylon_label(struct pylon_text line, struct pylon_text *label, struct pylon_text *value);
 
 struct pylon_text pylon_trim(struct pylon_text text);
-bool pylon_is(struct pylon_text text, const char *expected);
-bool pylon_starts(struct pylon_text text, const char *start);
+
+static inline bool pylon_starts(struct pylon_text text, const char *start)
+{
+    return text.size >= strlen(start) && memcmp(text.at, start, strlen(start)) == 0;
+}
+
+static inline bool pylon_is(struct pylon_text text, const char *expected)
+{
+    return text.size == strlen(expected) && pylon_starts(text, expected);
+}
+
 bool pylon_is_printable(struct pylon_text text);
 
 /** Parses a whole number of up to ten digits, "-12"; rejects anything else. */

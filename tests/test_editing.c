@@ -89,7 +89,7 @@ static json_t *ask(const char *verb, const char *by, const char *token, const ch
     return answer;
 }
 
-static int status_of(json_t *answer)
+static int http_of(json_t *answer)
 {
     const json_t *http = json_object_get(answer, "http");
     const int status = http ? (int) json_integer_value(http) : 200;
@@ -114,7 +114,7 @@ static void arm(char code[100])
 /* `stop` needs only a session. */
 static bool may(const char *by, const char *token)
 {
-    const int status = status_of(ask("stop", by, token, "{}"));
+    const int status = http_of(ask("stop", by, token, "{}"));
     assert_true(status == 200 || status == 403);
     return status == 200;
 }
@@ -130,7 +130,7 @@ TEST(code_is_over)
     assert_true(may("code", token));
     arm(code);
     turned_clock_at += EDITING_ARMED_S;
-    assert_int_equal(status_of(ask("arm", "code", "-", code)), 403);
+    assert_int_equal(http_of(ask("arm", "code", "-", code)), 403);
     assert_false(may("code", token));
     tear_down();
 }
@@ -159,15 +159,15 @@ TEST(code_works_once)
     set_up("");
     arm(code);
     take_text(ask("arm", "code", "-", code), "token", token);
-    assert_int_equal(status_of(ask("arm", "code", "-", code)), 403);
-    assert_int_equal(status_of(ask("arm", "code", "-", "")), 403);
+    assert_int_equal(http_of(ask("arm", "code", "-", code)), 403);
+    assert_int_equal(http_of(ask("arm", "code", "-", "")), 403);
     assert_true(may("code", token));
     memcpy(other, token, sizeof other);
     other[63] = other[63] == '0' ? '1' : '0';
     assert_false(may("code", other));
     other[63] = '\0';
     assert_false(may("code", other));
-    assert_int_equal(status_of(ask("leave", "code", token, "{}")), 200);
+    assert_int_equal(http_of(ask("leave", "code", token, "{}")), 200);
     assert_false(may("code", token) || may("code", "-"));
     tear_down();
 }
@@ -197,7 +197,7 @@ TEST(questions_that_are_none)
         editing_ask(bench.editing, bad[i], 1);
         assert_non_null(strstr(bench.answer, "\"http\":400"));
     }
-    assert_int_equal(status_of(ask("nothing", "code", "-", "")), 404);
+    assert_int_equal(http_of(ask("nothing", "code", "-", "")), 404);
     tear_down();
 }
 

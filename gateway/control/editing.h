@@ -17,7 +17,7 @@
  */
 #pragma once
 
-#include "overview.h"
+#include "status.h"
 
 #include <ev.h>
 #include <jansson.h>

@@ -11,7 +11,7 @@
  */
 #pragma once
 
-#include "overview.h"
+#include "status.h"
 
 #include <ev.h>
 #include <jansson.h>

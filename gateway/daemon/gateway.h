@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "control/overview.h"
+#include "control/status.h"
 
 #include <ev.h>
 

@@ -142,12 +142,19 @@ static void check_protocol(const struct config_draft *draft)
                        present->view[0] ? "a view" : "this protocol");
 }
 
-/* Inverters get currents only from [limits], never those of the BMS alone. */
+/* Inverters get currents only from [limits], never those of the BMS alone. At the highest of the cell voltages that allow no discharge
+ * current, discharging ends. */
 static void check_limits(const struct config_draft *draft)
 {
-    const char *of = draft->as.present->outlet.packs[0];
-    if (of[0] && config_draft_usable(draft, "protocol") && !is_modbus(draft) &&
-        !config_limits_of(draft->drafts->config, of))
+    struct present_config *present = draft->as.present;
+    const char *of = present->outlet.packs[0];
+    const struct limits_config *limits = config_limits_of(draft->drafts->config, of);
+    present->discharge_voltage_v = NAN;
+    for (unsigned k = 0; limits && k < limits->cell_low.count; k++)
+        if (limits->cell_low.points[k].share <= 0)
+            present->discharge_voltage_v =
+                fmax(present->discharge_voltage_v, limits->cell_low.points[k].at * limits->cells);
+    if (of[0] && config_draft_usable(draft, "protocol") && !is_modbus(draft) && !limits)
         config_warn(draft, NULL,
                     "%s has no [limits]: the inverter gets limits of 0 A, and neither charges nor "
                     "discharges",
@@ -235,17 +242,6 @@ static void add_needed_members(const struct config *config, struct outlet_config
     }
 }
 
-/* The cell voltage at which no discharge current is allowed any more. */
-static double empty_v(const struct config *config, const char *of)
-{
-    const struct limits_config *limits = config_limits_of(config, of);
-    double volts = NAN;
-    for (unsigned k = 0; limits && k < limits->cell_low.count; k++)
-        if (limits->cell_low.points[k].share <= 0)
-            volts = fmax(volts, limits->cell_low.points[k].at);
-    return limits ? volts * limits->cells : NAN;
-}
-
 static void check_present(struct config_draft *draft)
 {
     const struct config *config = draft->drafts->config;
@@ -256,7 +252,6 @@ static void check_present(struct config_draft *draft)
     check_protocol(draft);
     check_limits(draft);
     check_view(draft);
-    present->discharge_voltage_v = empty_v(config, present->outlet.packs[0]);
     add_needed_sources(config, present);
     add_needed_members(config, &present->outlet);
     present->allow = config->gateway.allow;

@@ -9,7 +9,6 @@
 #define RUN_DAYS 6         /* longest discharge, in days */
 #define EFFICIENCY_DAYS 31 /* days that are looked back for the efficiency */
 #define APART_DAYS 7       /* least days between two times at which the pack was full */
-#define FULL_PERMILLE 990
 
 /* The midnight after a local one, both in UTC seconds. */
 static int64_t next_midnight(int64_t midnight)

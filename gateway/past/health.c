@@ -21,7 +21,6 @@
 #define STEPS_LEAST 5
 #define STEPS_MOST 256
 #define MILLIOHM_MOST 50.0
-#define FULL_PERMILLE 990
 #define EMPTY_PERMILLE 100
 #define GAP_S 300
 #define CHARGED_MOST 0.02 /* of what was drawn */

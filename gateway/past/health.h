@@ -12,6 +12,8 @@
 
 #include <stdbool.h>
 
+#define FULL_PERMILLE 990 /* of the charge: the pack counts as full */
+
 /* One day of one pack. */
 struct health_day {
     int64_t day;  /* yyyymmdd, local */

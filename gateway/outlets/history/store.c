@@ -415,23 +415,12 @@ int64_t store_newest(struct store *store)
     return store->db ? file_ask(store->db, "SELECT max(t) FROM minute", NULL, 0) : 0;
 }
 
-/* Events are numbered as they are written. True: there are more. */
-static bool prune_events(struct store *store)
-{
-    char sql[200];
-    snprintf(sql, sizeof sql,
-             "DELETE FROM event WHERE rowid IN (SELECT rowid FROM event WHERE rowid <= "
-             "(SELECT max(rowid) FROM event) - %d LIMIT %d)",
-             EVENTS_KEPT, PRUNE_STEP);
-    return file_run(store->db, sql) && sqlite3_changes(store->db) == PRUNE_STEP;
-}
-
 bool store_prune(struct store *store, int64_t now)
 {
+    char sql[512];
     if (!store->db)
         return false;
     for (enum history_level level = 0; level < LEVEL_DAY; level++) {
-        char sql[512];
         const char *table = history_levels[level].name;
         if (store->keep_s[level] == 0)
             continue;
@@ -444,7 +433,12 @@ bool store_prune(struct store *store, int64_t now)
         if (sqlite3_changes(store->db) == PRUNE_STEP)
             return true;
     }
-    if (prune_events(store))
+    /* Events are numbered as they are written. */
+    snprintf(sql, sizeof sql,
+             "DELETE FROM event WHERE rowid IN (SELECT rowid FROM event WHERE rowid <= "
+             "(SELECT max(rowid) FROM event) - %d LIMIT %d)",
+             EVENTS_KEPT, PRUNE_STEP);
+    if (file_run(store->db, sql) && sqlite3_changes(store->db) == PRUNE_STEP)
         return true;
     /* Free pages are reused by the next rows. Shrinking the file means moving pages, which is done
      * only if the file is far too large. */

@@ -7,14 +7,9 @@
 
 #include "packs/json.h"
 #include "bms/count.h"
-#include "base/alloc.h"
 
 #include <stdlib.h>
 #include <unistd.h>
-
-struct print {
-    struct outlet *outlet;
-};
 
 static json_t *names_of(unsigned changes)
 {
@@ -35,10 +30,9 @@ static json_t *names_of(unsigned changes)
 
 static void print_change(void *self, struct outlet_pack *pack, unsigned changes, double now)
 {
-    const struct print *print = self;
     json_t *object = json_of_pack(pack->source.values);
     json_object_set_new(object, "pack", json_string(pack->source.name));
-    json_object_set_new(object, "fresh", json_boolean(outlet_fresh(print->outlet, pack, now)));
+    json_object_set_new(object, "fresh", json_boolean(outlet_fresh(self, pack, now)));
     json_object_set_new(object, "changes", names_of(changes));
     json_object_set_new(object, "sequence", json_integer(pack->last.sequence));
     json_print(stdout, object, false);
@@ -65,37 +59,33 @@ static void on_answer(void *data, const char *text)
     json_decref(status);
 }
 
-static void print_packs(struct print *print)
+static void print_packs(struct outlet *outlet)
 {
-    for (unsigned i = 0; outlet_pack(print->outlet, i); i++) {
-        const struct pipe_pack *facts = &outlet_pack(print->outlet, i)->facts;
+    for (unsigned i = 0; outlet_pack(outlet, i); i++) {
+        const struct pipe_pack *facts = &outlet_pack(outlet, i)->facts;
         json_print(stdout,
                    json_pack("{s:s, s:i, s:s, s:b, s:b}", "known", facts->name, "unit", facts->unit,
                              "line", facts->line, "writable", facts->writable, "bank",
                              facts->is_bank),
                    false);
     }
-    json_print(
-        stdout,
-        json_pack("{s:s, s:i}", "ready", outlet_config(print->outlet)->id, "pid", (int) getpid()),
-        false);
+    json_print(stdout,
+               json_pack("{s:s, s:i}", "ready", outlet_config(outlet)->id, "pid", (int) getpid()),
+               false);
 }
 
 static void *start_print(struct outlet *outlet)
 {
-    struct print *print = alloc_zeroed(1, sizeof *print);
-    print->outlet = outlet;
     setlinebuf(stdout);
-    print_packs(print);
-    outlet_ask(outlet, "status", on_answer, print);
-    return print;
+    print_packs(outlet);
+    outlet_ask(outlet, "status", on_answer, outlet);
+    return outlet;
 }
 
 static void stop_print(void *self, bool gone)
 {
-    struct print *print = self;
     json_print(stdout, json_pack("{s:b}", "gone", gone), false);
-    outlet_over(print->outlet);
+    outlet_over(self);
 }
 
 const struct outlet_kind outlet_print = {

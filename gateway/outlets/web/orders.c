@@ -264,7 +264,7 @@ static void on_tunnel(void *data, const char *text)
 {
     struct pending *pending = data;
     struct http_request *request = pending->request.http;
-    setup_outdated(pending->web);
+    pending->web->setup.told_at = (double) -INFINITY;
     free(pending);
     if (!request)
         return;

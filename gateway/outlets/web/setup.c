@@ -157,11 +157,6 @@ static void on_status(void *data, const char *text)
         answer_all(web);
 }
 
-void setup_outdated(struct web *web)
-{
-    web->setup.told_at = -ANSWER_HOLDS_S;
-}
-
 void setup_ask(struct web *web, struct web_request *request, setup_told *told)
 {
     struct setup *setup = &web->setup;

@@ -19,7 +19,7 @@
 /* The gateway's last answer, and the requests that wait for the next one (setup.c). */
 struct setup {
     json_t *status, *configuration; /* NULL: none yet */
-    double told_at;
+    double told_at;                 /* -INFINITY: outdated */
     TAILQ_HEAD(, pending) waiting;
 };
 
@@ -79,9 +79,6 @@ void setup_answer(struct web *web, struct web_request *request);
  * answer), now or later. */
 typedef void setup_told(struct web *web, struct web_request *request, const json_t *status);
 void setup_ask(struct web *web, struct web_request *request, setup_told *told);
-
-/** Marks the gateway's last answer as outdated. */
-void setup_outdated(struct web *web);
 
 /** Answers `api/v1/files/NAME`. */
 void setup_answer_file(struct web *web, struct web_request *request);

@@ -146,30 +146,23 @@ static void on_late_turn(void *data, double since, double now)
     listeners_turn_away(&http->listeners);
 }
 
-/* Finds the client that was idle for longest: a half request counts as idle, an answer does not. */
-static struct client *find_idle(const struct http *http, const struct sockaddr *peer)
-{
-    struct client *client, *longest = NULL;
-    TAILQ_FOREACH(client, &http->clients, entry)
-    if (!client->cut && client->state != CLIENT_ANSWERING &&
-        (!peer || same_host(&client->request.peer, peer)) &&
-        (!longest || client->since < longest->since))
-        longest = client;
-    return longest;
-}
-
-/* Closes an idle client to make room. False: there is none. */
+/* Makes room by closing the client that was idle for longest: a half request counts as idle, an answer does not. False: there
+ * is none. */
 static bool make_room(struct http *http, const struct sockaddr *peer, bool is_proxy)
 {
+    struct client *client, *longest = NULL;
     const bool many =
         !is_proxy && http_of_client(http, peer, true) >= http->settings.max_per_address;
-    if (many || http_counters(http).clients >= http->settings.max_clients) {
-        struct client *longest = find_idle(http, many ? peer : NULL);
-        if (!longest)
-            return false;
+    if (!many && http_counters(http).clients < http->settings.max_clients)
+        return true;
+    TAILQ_FOREACH(client, &http->clients, entry)
+    if (!client->cut && client->state != CLIENT_ANSWERING &&
+        (!many || same_host(&client->request.peer, peer)) &&
+        (!longest || client->since < longest->since))
+        longest = client;
+    if (longest)
         http_cut(&longest->request);
-    }
-    return true;
+    return longest != NULL;
 }
 
 /* Answers a client that is not passed to the library. */

@@ -55,10 +55,9 @@ static bool hint_duration(const struct config_key *key, const char *text, char o
 {
     static const char *const long_ones[] = {"s", "ms", "d", "h", NULL};
     static const char *const short_ones[] = {"ms", "s", "d", "h", NULL};
-    const struct config_type *type = key->parts ? key->parts->type : key->type;
-    const size_t size = key->parts ? key->parts->size : key->size;
-    bool seconds = size == sizeof(double) && strtod(text, NULL) < 100;
-    if (type != &type_duration)
+    const struct config_key *part = key->parts ? key->parts : key;
+    bool seconds = part->size == sizeof(double) && strtod(text, NULL) < 100;
+    if (part->type != &type_duration)
         return false;
     char guess[64];
     size_t digits = strspn(text, "0123456789.");

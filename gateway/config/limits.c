@@ -48,20 +48,15 @@ enum shape { ENDS_HIGH = 1, ENDS_LOW = 2, FALLS = 4, RISES = 8 };
 
 static const struct {
     const char *key;
-    size_t offset;
     unsigned shape;
     const char *reason;
 } curves[] = {
-    {"cell_high", offsetof(struct limits_config, cell_high), ENDS_HIGH | FALLS,
-     "a cell with a higher voltage must not be charged"},
-    {"cell_low", offsetof(struct limits_config, cell_low), ENDS_LOW | RISES,
-     "a cell with a lower voltage must not be discharged"},
-    {"temperature", offsetof(struct limits_config, temperature), ENDS_HIGH | ENDS_LOW,
-     "a hotter or colder battery must not be used"},
-    {"mos_temperature", offsetof(struct limits_config, mos_temperature), ENDS_HIGH | FALLS,
-     "hotter MOS must not carry current"},
-    {"soc_high", offsetof(struct limits_config, soc_high), FALLS, NULL},
-    {"soc_low", offsetof(struct limits_config, soc_low), RISES, NULL},
+    {"cell_high", ENDS_HIGH | FALLS, "a cell with a higher voltage must not be charged"},
+    {"cell_low", ENDS_LOW | RISES, "a cell with a lower voltage must not be discharged"},
+    {"temperature", ENDS_HIGH | ENDS_LOW, "a hotter or colder battery must not be used"},
+    {"mos_temperature", ENDS_HIGH | FALLS, "hotter MOS must not carry current"},
+    {"soc_high", FALLS, NULL},
+    {"soc_low", RISES, NULL},
 };
 
 /* A curve that rises towards its danger has values and shares swapped. */
@@ -69,7 +64,8 @@ static void check_curve(const struct config_draft *draft, size_t n)
 {
     const char *key = curves[n].key;
     const unsigned shape = curves[n].shape;
-    struct curve *curve = (struct curve *) ((char *) draft->as.any + curves[n].offset);
+    struct curve *curve =
+        (void *) ((char *) draft->as.any + config_key_of(draft->section->word, key)->offset);
     if (!config_draft_usable(draft, key) || curve->count == 0)
         return;
     const struct curve_point *points = curve->points;

@@ -200,21 +200,16 @@ static bool same_place(const struct view_config *a, const struct view_config *b)
     return false;
 }
 
-static bool has_unit(const struct view_units *units, unsigned count, unsigned id)
-{
-    return memchr(units->id, (int) id, count);
-}
-
 /* The section that already serves a unit id where the view is served, or NULL. */
-static const struct config_draft *find_owner(const struct config_draft *draft, unsigned id)
+static const struct config_draft *find_owner(const struct config_draft *draft, uint8_t id)
 {
     const struct view_config *view = draft->as.view;
     for (CONFIG_BEFORE(other, draft)) {
         const struct view_units *units = &other->as.view->units;
-        if (same_place(view, other->as.view) && has_unit(units, units->count, id))
+        if (same_place(view, other->as.view) && memchr(units->id, id, units->count))
             return other;
     }
-    return view->listen.count == 0 ? config_unit_owner(draft, (int) id) : NULL;
+    return view->listen.count == 0 ? config_unit_owner(draft, id) : NULL;
 }
 
 static void check_units(const struct config_draft *draft)
@@ -222,7 +217,7 @@ static void check_units(const struct config_draft *draft)
     const struct view_units *units = &draft->as.view->units;
     for (unsigned i = 0; i < units->count; i++) {
         const unsigned line = config_draft_text(draft, "unit", i)->line;
-        if (has_unit(units, i, units->id[i]))
+        if (memchr(units->id, units->id[i], i))
             config_mistake_at(draft, line, "unit %u is given twice", units->id[i]);
         const struct config_draft *owner = find_owner(draft, units->id[i]);
         if (owner)

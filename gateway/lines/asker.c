@@ -372,8 +372,7 @@ void asker_opened(struct asker *asker, bool away, double now)
     asker->wanted_at = NAN;
     asker->missed |= away;
     reply_clear(&asker->buffer);
-    /* Of a request to an earlier process nothing is known, and one that is expired has no candidate: the stored answer
-     * would count for the next request. */
+    /* The stored answer to an expired request, or to one of an earlier process, would count for the next one. */
     if (ledger_expire(&asker->ledger, now - ANSWER_MOST_S) || asker->wire->facts.openings == 1)
         asker->listens_s = STORED_S;
     if (port_traits(asker->wire->port)->stores && !asker->wire->config->any_age)

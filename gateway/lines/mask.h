@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
-/*
- * Masks secrets in the bytes on a line. Settings frames of some packs contain PINs and passwords,
- * which must not get into logs and recordings, so replies of such protocols are held back until
- * their frames are whole and masked.
- */
+/* Masks PINs and passwords in the bytes on a line, which must not get into logs and recordings:
+ * replies of protocols that have some are held back until their frames are whole and masked. */
 #pragma once
 
 #include "bms/driver.h"

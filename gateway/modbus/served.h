@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Modbus TCP of the running gateway: observes packs and banks and keeps the registers of their units
- * up to date, and serves these: all on the ports of [gateway], views on their own ports if they have
- * some. Orders of clients are passed to the packs, and their outcome returned as an exception or none.
- * A reload replaces the units in the same table. Ports stay open, and clients connected, as long as
- * they are used.
+ * Modbus TCP of the running gateway: keeps the registers of all units up to date by observing packs
+ * and banks, and serves them on the ports of [gateway], views on their own if they have any. Orders of
+ * clients go to the packs, and their outcome returns as an exception or none. A reload replaces the
+ * units in the same table; ports that are still used stay open, and their clients connected.
  */
 #pragma once
 

@@ -51,9 +51,8 @@ static bool is_missing(const struct bank_source *bank, unsigned place)
     return bank->missing >> place & 1;
 }
 
-/* Whether the pack is still answering its first requests, or its line is only just being opened, at the start or by a
- * reload: a bank published without it would report only part of the current. The bank does not wait for a silent pack,
- * nor for a line that does not open. */
+/* Whether the pack still answers its first requests, or its line is only just being opened: without it the bank would
+ * report part of the current. It does not wait for a silent pack, nor for a line that does not open. */
 static bool is_starting(const struct bank_source *bank, const struct pack_source *pack, double now)
 {
     const struct poller *poller = pack->poller;

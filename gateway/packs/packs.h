@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * All packs and banks of the configuration: values and their age, counters, stored state, and
- * orders to switch. Between the pollers and the outlets that pass the values on. Observers
- * (source.h) are called on changes, in the order in which they registered: first for the pack,
- * then for the banks that it is in.
+ * All packs and banks of the configuration, between the pollers and what passes their values on:
+ * values and their age, counters, stored state, and orders. Observers (source.h) are called on
+ * changes in the order in which they registered: for the pack, then for the banks that it is in.
  */
 #pragma once
 

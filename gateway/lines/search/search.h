@@ -25,9 +25,8 @@ struct search_events {
     void (*found)(void *data, const struct search_found *found);
     /** The usual addresses were tried; all others take so long at most. May be NULL. */
     void (*widening)(void *data, double seconds);
-    /** The search is over: what answered, or NULL and why not. A search for more than the first pack always ends
-     * with NULL, and `why` is NULL too if any was found and nothing went wrong. The search may be
-     * freed from within. */
+    /** It is over, and may be freed from within: what answered, or NULL and why not. A search for more
+     * than the first pack ends with NULL; `why` is NULL, too, if any was found and nothing failed. */
     void (*done)(void *data, const struct search_found *found, const char *why);
 };
 

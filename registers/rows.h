@@ -168,12 +168,6 @@ static inline enum map_block map_row_block(const struct map_row *row)
 /** The row of the extended block with this name, or NULL. */
 const struct map_row *map_row_find(const char *name);
 
-/** Offset of element n of a row, counted from 0; its address is base + offset. */
-static inline unsigned map_row_offset(const struct map_row *row, unsigned n)
-{
-    return row->offset + n * map_types[row->type].registers;
-}
-
 /** Registers of the whole row. */
 static inline unsigned map_row_size(const struct map_row *row)
 {

@@ -27,19 +27,11 @@ struct unit {
     bool known[MAP_EXTENDED_SIZE];
 };
 
-static const struct map_row *find_row(const char *name)
-{
-    for (unsigned i = 0; i < map_row_count; i++)
-        if (map_row_block(&map_rows[i]) == EXTENDED && strcmp(map_rows[i].name, name) == 0)
-            return &map_rows[i];
-    return NULL;
-}
-
 /* NaN: unknown, or not read. */
 static double number_at(const struct unit *unit, const struct map_row *row, unsigned n)
 {
-    const unsigned at = map_row_offset(row, n) - MAP_EXTENDED_OFFSET,
-                   count = map_types[row->type].registers;
+    const unsigned count = map_types[row->type].registers,
+                   at = row->offset + n * count - MAP_EXTENDED_OFFSET;
     const bool high = unit->high_first || row->type == REG_U32_HIGH;
     for (unsigned i = 0; i < count; i++)
         if (!unit->known[at + i])
@@ -49,7 +41,7 @@ static double number_at(const struct unit *unit, const struct map_row *row, unsi
 
 static double unit_number(const struct unit *unit, const char *name)
 {
-    const struct map_row *row = find_row(name);
+    const struct map_row *row = map_row_find(name);
     return row ? number_at(unit, row, 0) : NAN;
 }
 
@@ -57,7 +49,7 @@ static double unit_number(const struct unit *unit, const char *name)
  * the terminal. */
 static void text_of(const struct unit *unit, const char *name, char out[TEXT_SIZE])
 {
-    const unsigned at = find_row(name)->offset - MAP_EXTENDED_OFFSET;
+    const unsigned at = map_row_find(name)->offset - MAP_EXTENDED_OFFSET;
     for (unsigned i = 0; i < TEXT_SIZE - 1; i++) {
         const int c = unit->words[at + i / 2] >> (i % 2 ? 0 : 8) & 0xFF;
         out[i] = isgraph(c) && !strchr("'|=\"\\", c) ? (char) c : ' ';
@@ -86,7 +78,8 @@ static enum found read_class(struct unit *unit, bool values)
     for (unsigned i = 0; i < map_group_count; i++) {
         const struct map_group *group = &map_groups[i];
         const unsigned at = group->offset - MAP_EXTENDED_OFFSET; /* large in front of it */
-        if (at >= MAP_EXTENDED_SIZE || (group->offset >= find_row("voltage_v")->offset) != values)
+        if (at >= MAP_EXTENDED_SIZE ||
+            (group->offset >= map_row_find("voltage_v")->offset) != values)
             continue;
         if (modbus_read_registers(unit->bus, (int) (unit->base + group->offset), (int) group->size,
                                   unit->words + at) != (int) group->size)
@@ -150,8 +143,8 @@ static enum found read_unit(struct afar *afar, modbus_t *bus, int id, json_t **o
         if (found == BROKEN)
             return BROKEN;
         state = MAP_STATE_STALE;
-        memset(unit.known + find_row("voltage_v")->offset - MAP_EXTENDED_OFFSET, false,
-               sizeof unit.known - (find_row("voltage_v")->offset - MAP_EXTENDED_OFFSET));
+        memset(unit.known + map_row_find("voltage_v")->offset - MAP_EXTENDED_OFFSET, false,
+               sizeof unit.known - (map_row_find("voltage_v")->offset - MAP_EXTENDED_OFFSET));
     }
     const bool known = state >= MAP_STATE_NEVER && state <= MAP_STATE_NO_LINE;
     *out =

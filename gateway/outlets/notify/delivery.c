@@ -103,20 +103,6 @@ struct parcel *delivery_next(struct delivery *delivery, double now)
     return parcel;
 }
 
-/* Messages about the same event that are still to be retried: the beginning of an alarm must not arrive after its end. */
-static void drop_overtaken(struct delivery *delivery, const struct parcel *sent)
-{
-    struct parcel *parcel = TAILQ_FIRST(&delivery->parcels);
-    while (parcel != sent) {
-        struct parcel *next = TAILQ_NEXT(parcel, entry);
-        if (parcel->watch < WATCHES && parcel->watch == sent->watch && parcel->pack == sent->pack) {
-            drop_parcel(delivery, parcel);
-            delivery->dropped++;
-        }
-        parcel = next;
-    }
-}
-
 bool delivery_settle(struct delivery *delivery, struct parcel *parcel, enum outcome outcome,
                      double now, double *pause_s)
 {
@@ -129,8 +115,16 @@ bool delivery_settle(struct delivery *delivery, struct parcel *parcel, enum outc
         return true;
     }
     delivery->dropped += outcome != OUTCOME_SENT;
-    if (outcome == OUTCOME_SENT)
-        drop_overtaken(delivery, parcel);
+    /* Earlier messages about the same event are not retried: the beginning of an alarm must not arrive after its end. */
+    struct parcel *other = TAILQ_FIRST(&delivery->parcels), *next;
+    for (; outcome == OUTCOME_SENT && other != parcel; other = next) {
+        next = TAILQ_NEXT(other, entry);
+        if (other->watch < WATCHES && other->watch == parcel->watch &&
+            other->pack == parcel->pack) {
+            drop_parcel(delivery, other);
+            delivery->dropped++;
+        }
+    }
     drop_parcel(delivery, parcel);
     return false;
 }

@@ -136,16 +136,6 @@ static unsigned judge_full(struct events *events, double soc, double hold_s, dou
     return first;
 }
 
-static void read_alarms(struct events *events, const struct seen *seen)
-{
-    for (unsigned i = 0; i < PACK_ALARM_COUNT; i++) {
-        const uint32_t over = alarms_other_bms(events->watches[i].bms, seen->bms) ? 1u << i : 0;
-        events->alarms.warning &= ~over;
-        events->alarms.protection &= ~over;
-    }
-    events->alarms = alarms_after(events->alarms, seen->values, 0);
-}
-
 unsigned events_look(struct events *events, const struct notify_config *config,
                      const struct seen *seen, double now, double time, int day,
                      struct happening out[WATCHES + 1])
@@ -160,8 +150,13 @@ unsigned events_look(struct events *events, const struct notify_config *config,
     events->offset = time - now;
     events->fresh = seen->fresh;
     events->seen |= seen->fresh;
+    for (unsigned i = 0; seen->fresh && i < PACK_ALARM_COUNT; i++) {
+        const uint32_t over = alarms_other_bms(events->watches[i].bms, seen->bms) ? 1u << i : 0;
+        events->alarms.warning &= ~over;
+        events->alarms.protection &= ~over;
+    }
     if (seen->fresh)
-        read_alarms(events, seen);
+        events->alarms = alarms_after(events->alarms, seen->values, 0);
     for (unsigned i = 0; i < WATCHES; i++) {
         struct watch *watch = &events->watches[i];
         watch->began += fabs(by) > JUMP_S ? by : 0;

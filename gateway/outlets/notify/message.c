@@ -193,23 +193,15 @@ void message_of(struct message *message, const struct happening *happening,
         message->values = json_text(json_of_pack(source->values));
 }
 
-static void set_confirmed(struct pack *values, const struct switches *ordered)
-{
-    static const enum pack_value ids[] = {
-        [BMS_CHARGE_MOS] = CHARGE_MOS, [BMS_DISCHARGE_MOS] = DISCHARGE_MOS};
-    for (unsigned which = 0; which < ORDER_SWITCHES; which++)
-        if (ordered->wanted[which])
-            pack_set(values, ids[which], ordered->on[which]);
-    if (ordered->sets)
-        pack_set(values, ordered->setting, ordered->value);
-}
-
 void message_switched(struct message *message, const struct source *source,
                       const struct order_report *report, const char *gateway, bool fresh,
                       double time)
 {
+    static const enum pack_value ids[] = {
+        [BMS_CHARGE_MOS] = CHARGE_MOS, [BMS_DISCHARGE_MOS] = DISCHARGE_MOS};
+    const struct switches *ordered = &report->ordered;
     char what[SWITCHES_TEXT];
-    switches_format(&report->ordered, what);
+    switches_format(ordered, what);
     const bool done = report->result == ORDER_DONE;
     const char *outcome = done ? "done" : report->result == ORDER_REFUSED ? "refused" : "not done";
     *message = (struct message){.event = NOTIFY_SWITCHED, .alarm = -1, .time = time};
@@ -222,8 +214,11 @@ void message_switched(struct message *message, const struct source *source,
     if (!fresh)
         return;
     struct pack values = *source->values;
-    if (done)
-        set_confirmed(&values, &report->ordered);
+    for (unsigned which = 0; done && which < ORDER_SWITCHES; which++)
+        if (ordered->wanted[which])
+            pack_set(&values, ids[which], ordered->on[which]);
+    if (done && ordered->sets)
+        pack_set(&values, ordered->setting, ordered->value);
     message->values = json_text(json_of_pack(&values));
 }
 

@@ -82,21 +82,6 @@ static void note_watch(struct notify *notify, const struct notify_pack *pack, un
     outlet_keep(notify->outlet, key, keep ? text : NULL);
 }
 
-static void take_notes(struct notify *notify, struct notify_pack *pack)
-{
-    for (unsigned i = 0; i <= NOTE_DAY; i++) {
-        char key[PIPE_KEY_SIZE];
-        note_key(pack, i, key);
-        const char *text = outlet_note(notify->outlet, key);
-        if (text && i < WATCHES)
-            events_take_note(&pack->events, i, text, clock_now(), clock_wall());
-        else if (text && i == WATCHES)
-            pack->events.full_day = atoi(text);
-        else if (text)
-            tally_take_note(&pack->tally, text);
-    }
-}
-
 static void send_next(struct notify *notify)
 {
     if (notify->sending)
@@ -236,23 +221,9 @@ static void note_tallies(struct notify *notify)
     }
 }
 
-static void report_event(struct notify *notify, struct notify_pack *pack,
-                         const struct happening *event, bool fresh)
-{
-    struct message message;
-    const bool full = event->event == NOTIFY_FULL;
-    for (unsigned i = 0; full && i < notify->config->reports.count; i++)
-        if (notify->config->reports.at[i].when == NOTIFY_AT_FULL)
-            send_report(notify, pack);
-    if (full && !(notify->config->events & 1u << NOTIFY_FULL))
-        return;
-    message_of(&message, event, &pack->pack->source, notify->config, notify->gateway, fresh,
-               clock_wall());
-    queue_message(notify, &message, pack, event->watch);
-}
-
 static void check_events(struct notify *notify, struct notify_pack *pack, double now)
 {
+    const struct notify_config *config = notify->config;
     const struct source *source = &pack->pack->source;
     const double time = clock_wall();
     const bool fresh = outlet_fresh(notify->outlet, pack->pack, now);
@@ -266,9 +237,18 @@ static void check_events(struct notify *notify, struct notify_pack *pack, double
     if (notify->ending)
         return;
     const unsigned count =
-        events_look(&pack->events, notify->config, &seen, now, time, local_day(time), events);
-    for (unsigned i = 0; i < count; i++)
-        report_event(notify, pack, &events[i], fresh);
+        events_look(&pack->events, config, &seen, now, time, local_day(time), events);
+    for (unsigned i = 0; i < count; i++) {
+        struct message message;
+        const bool full = events[i].event == NOTIFY_FULL;
+        for (unsigned n = 0; full && n < config->reports.count; n++)
+            if (config->reports.at[n].when == NOTIFY_AT_FULL)
+                send_report(notify, pack);
+        if (full && !(config->events & 1u << NOTIFY_FULL))
+            continue;
+        message_of(&message, &events[i], source, config, notify->gateway, fresh, time);
+        queue_message(notify, &message, pack, events[i].watch);
+    }
 }
 
 static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, double now)
@@ -394,9 +374,20 @@ static void *start_notify(struct outlet *outlet)
     notify->pack_count = outlet_config(outlet)->pack_count;
     notify->packs = alloc_zeroed(notify->pack_count, sizeof *notify->packs);
     for (unsigned i = 0; i < notify->pack_count; i++) {
-        notify->packs[i].pack = outlet_pack(outlet, i);
-        events_init(&notify->packs[i].events);
-        take_notes(notify, &notify->packs[i]);
+        struct notify_pack *pack = &notify->packs[i];
+        pack->pack = outlet_pack(outlet, i);
+        events_init(&pack->events);
+        for (unsigned note = 0; note <= NOTE_DAY; note++) {
+            char key[PIPE_KEY_SIZE];
+            note_key(pack, note, key);
+            const char *text = outlet_note(outlet, key);
+            if (text && note < WATCHES)
+                events_take_note(&pack->events, note, text, clock_now(), clock_wall());
+            else if (text && note == WATCHES)
+                pack->events.full_day = atoi(text);
+            else if (text)
+                tally_take_note(&pack->tally, text);
+        }
     }
     tell_start(notify);
     return notify;

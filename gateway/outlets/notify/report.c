@@ -109,18 +109,6 @@ static void add_cell(struct text *text, const char *which, const struct pack *va
     text_known(text, " (cell %.0f)", values->value[index]);
 }
 
-static void add_cells(struct text *text, const struct pack *values)
-{
-    if (isnan(values->value[CELL_MIN_MV]) || isnan(values->value[CELL_MAX_MV]))
-        return;
-    text_add(text, "Cells: ");
-    add_cell(text, "lowest", values, CELL_MIN_MV, CELL_MIN_INDEX);
-    add_cell(text, ", highest", values, CELL_MAX_MV, CELL_MAX_INDEX);
-    text_known(text, ", average %.0f mV", values->value[CELL_AVG_MV]);
-    text_known(text, ", difference %.0f mV", values->value[CELL_DELTA_MV]);
-    text_add(text, ".\n");
-}
-
 static void add_temperatures(struct text *text, const struct pack *values)
 {
     unsigned count = 0;
@@ -138,17 +126,24 @@ void report_pack(struct text *text, const struct source *source, const struct ta
                  bool fresh, double time)
 {
     char silent[DURATION_SIZE];
+    const struct pack *values = source->values;
     text_format(text, "%s: ", source->title);
     if (fresh)
         add_state(text, source);
     else
         text_add(text, "does not answer.\n");
     add_energy(text, source, tally, time);
+    if (fresh && pack_known(values, CELL_MIN_MV) && pack_known(values, CELL_MAX_MV)) {
+        text_add(text, "Cells: ");
+        add_cell(text, "lowest", values, CELL_MIN_MV, CELL_MIN_INDEX);
+        add_cell(text, ", highest", values, CELL_MAX_MV, CELL_MAX_INDEX);
+        text_known(text, ", average %.0f mV", values->value[CELL_AVG_MV]);
+        text_known(text, ", difference %.0f mV", values->value[CELL_DELTA_MV]);
+        text_add(text, ".\n");
+    }
     if (fresh) {
-        add_cells(text, source->values);
-        add_temperatures(text, source->values);
-        add_alarms(text, "Alarms now",
-                   source->values->alarms_warning | source->values->alarms_protection);
+        add_temperatures(text, values);
+        add_alarms(text, "Alarms now", values->alarms_warning | values->alarms_protection);
     }
     add_alarms(text, "Alarms today", tally->alarms);
     text_format(text, "Without data: %s.\n", duration_words(round(tally->silent_s), silent));

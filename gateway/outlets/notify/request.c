@@ -102,17 +102,6 @@ static bool add_header(struct transfer *transfer, const char *name, const char *
     return !text.cut;
 }
 
-static const char *tag_of(const struct message *message)
-{
-    static const char *const tags[NOTIFY_EVENTS] = {[NOTIFY_REPORT] = "bar_chart",
-                                                    [NOTIFY_FULL] = "battery",
-                                                    [NOTIFY_SWITCHED] = "information_source",
-                                                    [NOTIFY_STARTED] = "information_source"};
-    if (message->level)
-        return message->level == ALARM_PROTECTION ? "rotating_light" : "warning";
-    return tags[message->event] ? tags[message->event] : "white_check_mark";
-}
-
 #define LINK_SIZE 300
 
 /* A link to the pack on the web page; empty if no browser can follow it. */
@@ -140,8 +129,16 @@ static bool set_ntfy(struct request *request, struct transfer *transfer,
                      const struct notify_config *config, const struct secrets *secrets,
                      const struct message *message, const char *page)
 {
+    static const char *const tags[NOTIFY_EVENTS] = {[NOTIFY_REPORT] = "bar_chart",
+                                                    [NOTIFY_FULL] = "battery",
+                                                    [NOTIFY_SWITCHED] = "information_source",
+                                                    [NOTIFY_STARTED] = "information_source"};
     char number[12], room[LINK_SIZE];
     const char *link = link_of(message, page, room);
+    const char *tag = message->level == ALARM_PROTECTION ? "rotating_light"
+                      : message->level                   ? "warning"
+                      : tags[message->event]             ? tags[message->event]
+                                                         : "white_check_mark";
     /* A warning is above the service's usual 3. */
     const int numbers[] = {message->event == NOTIFY_REPORT ? 2 : 3, [ALARM_WARNING] = 4,
                            [ALARM_PROTECTION] = config->priority >= 1 ? 5 : 3 + config->priority};
@@ -150,8 +147,7 @@ static bool set_ntfy(struct request *request, struct transfer *transfer,
     request->body = alloc_checked(strdup(message->text));
     transfer_add_header(transfer, "Content-Type: text/plain; charset=utf-8");
     return add_header(transfer, "Title", message->title) &&
-           add_header(transfer, "Priority", number) &&
-           add_header(transfer, "Tags", tag_of(message)) &&
+           add_header(transfer, "Priority", number) && add_header(transfer, "Tags", tag) &&
            (!link[0] || add_header(transfer, "Click", link));
 }
 

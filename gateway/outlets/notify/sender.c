@@ -120,22 +120,6 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
     kill_program(sender);
 }
 
-static _Noreturn void run_program(const char *path, const struct message *message, int file)
-{
-    signal(SIGPIPE, SIG_DFL);
-    child_reset_signals();
-    setpgid(0, 0);
-    setenv("PACKGATE_EVENT", notify_event_name(message->event), 1);
-    setenv("PACKGATE_PACK", message->pack, 1);
-    setenv("PACKGATE_LEVEL", message_level(message), 1);
-    setenv("PACKGATE_TEXT", message->text, 1);
-    dup2(file, STDIN_FILENO);
-    dup2(STDERR_FILENO, STDOUT_FILENO); /* both to the log */
-    child_settle(-1);
-    execl(path, path, NULL);
-    _exit(NOT_STARTED);
-}
-
 /* False: `why` has the error. */
 static bool start_program(struct sender *sender, const struct message *message)
 {
@@ -147,8 +131,20 @@ static bool start_program(struct sender *sender, const struct message *message)
     /* A file, because unlike a pipe it cannot block the writer. */
     int file = access(path, X_OK) == 0 ? pipe_text_file(json, strlen(json)) : -1;
     const pid_t pid = file >= 0 ? fork() : -1;
-    if (pid == 0)
-        run_program(path, message, file);
+    if (pid == 0) {
+        signal(SIGPIPE, SIG_DFL);
+        child_reset_signals();
+        setpgid(0, 0);
+        setenv("PACKGATE_EVENT", notify_event_name(message->event), 1);
+        setenv("PACKGATE_PACK", message->pack, 1);
+        setenv("PACKGATE_LEVEL", message_level(message), 1);
+        setenv("PACKGATE_TEXT", message->text, 1);
+        dup2(file, STDIN_FILENO);
+        dup2(STDERR_FILENO, STDOUT_FILENO); /* both to the log */
+        child_settle(-1);
+        execl(path, path, NULL);
+        _exit(NOT_STARTED);
+    }
     if (pid < 0)
         snprintf(sender->why, sizeof sender->why, "%s: %s", path, strerror(errno));
     if (file >= 0)

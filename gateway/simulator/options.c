@@ -99,29 +99,6 @@ static bool set_number(const struct parser *parser, const char *key, const char 
     return true;
 }
 
-static bool parse_profile(const struct parser *parser, const char *text)
-{
-    for (int i = 0; i < BATTERY_PROFILES; i++) {
-        if (strcmp(battery_profile_names[i], text) == 0) {
-            parser->options->profile = (enum battery_profile) i;
-            return true;
-        }
-    }
-    return report_error(
-        parser, "'profile' is '%s', expected cycle, idle, charge, discharge or fixed", text);
-}
-
-static bool parse_fixed_value(const struct parser *parser, enum pack_value id, const char *key,
-                              const char *text)
-{
-    struct simulator_fixed *fixed = &parser->options->fixed;
-    const struct pack_value_info *info = pack_value_info(id);
-    fixed->is_fixed[id] = true;
-    fixed->value[id] = NAN;
-    return strcmp(text, "none") == 0 ||
-           set_number(parser, key, text, info->min, info->max, false, &fixed->value[id]);
-}
-
 static bool parse_alarm(const struct parser *parser, int alarm, const char *key, const char *text)
 {
     /* 1: both levels, because each protocol has at least one of them */
@@ -194,11 +171,24 @@ static bool parse_assignment(const struct parser *parser, char *item)
         return set_number(parser, item, text, number->min, number->max, number->whole,
                           member(parser->options, number));
     }
-    if (strcmp(item, "profile") == 0)
-        return parse_profile(parser, text);
+    if (strcmp(item, "profile") == 0) {
+        for (int i = 0; i < BATTERY_PROFILES; i++)
+            if (strcmp(battery_profile_names[i], text) == 0) {
+                parser->options->profile = (enum battery_profile) i;
+                return true;
+            }
+        return report_error(
+            parser, "'profile' is '%s', expected cycle, idle, charge, discharge or fixed", text);
+    }
     for (int id = 0; id < PACK_VALUES; id++)
-        if (strcmp(pack_value_name((enum pack_value) id, name), item) == 0)
-            return parse_fixed_value(parser, (enum pack_value) id, item, text);
+        if (strcmp(pack_value_name((enum pack_value) id, name), item) == 0) {
+            struct simulator_fixed *fixed = &parser->options->fixed;
+            const struct pack_value_info *info = pack_value_info((enum pack_value) id);
+            fixed->is_fixed[id] = true;
+            fixed->value[id] = NAN;
+            return strcmp(text, "none") == 0 ||
+                   set_number(parser, item, text, info->min, info->max, false, &fixed->value[id]);
+        }
     const char *alarm =
         strncmp(item, ALARM_PREFIX, strlen(ALARM_PREFIX)) == 0 ? item + strlen(ALARM_PREFIX) : "";
     for (int i = 0; i < PACK_ALARM_COUNT; i++)

@@ -161,22 +161,6 @@ static const enum pack_value commanded_ids[] = {CHARGE_MOS, DISCHARGE_MOS, SOC_P
                                                 SET_BALANCER};
 #define COMMANDED COUNT(commanded_ids)
 
-/* A command overrides a fixed value; all values derived from it change at once. */
-static void apply_commands(struct member *member, const double before[COMMANDED])
-{
-    bool commanded = false;
-    for (size_t i = 0; i < COMMANDED; i++) {
-        double now = member->pack.value[commanded_ids[i]];
-        if (now == before[i] || isnan(now))
-            continue;
-        member->options.fixed.value[commanded_ids[i]] = now;
-        battery_set(&member->battery, commanded_ids[i], now);
-        commanded = true;
-    }
-    if (commanded)
-        move(member, 0);
-}
-
 static bool happens(struct simulator *simulator, double probability)
 {
     return prng_unit(&simulator->random) < probability;
@@ -349,7 +333,18 @@ static void listen_in(struct connection *connection, struct member *member, stru
         encode_time(member);
         size_t used =
             bms_emulate(&member->bms, &member->pack, ear->bytes, ear->size, &simulator->output);
-        apply_commands(member, before);
+        /* A command overrides a fixed value; all values derived from it change at once. */
+        bool commanded = false;
+        for (size_t i = 0; i < COMMANDED; i++) {
+            const double now = member->pack.value[commanded_ids[i]];
+            if (now == before[i] || isnan(now))
+                continue;
+            member->options.fixed.value[commanded_ids[i]] = now;
+            battery_set(&member->battery, commanded_ids[i], now);
+            commanded = true;
+        }
+        if (commanded)
+            move(member, 0);
         if (used == 0)
             return;
         used = used < ear->size ? used : ear->size;
@@ -358,25 +353,6 @@ static void listen_in(struct connection *connection, struct member *member, stru
         double wire_s = baud > 0 ? (double) used * 10 / baud : 0;
         send_delayed_reply(simulator, member, connection, wire_s + member->options.delay_ms / 1e3);
         discard_bytes(ear, used);
-    }
-}
-
-/* A false start that fills the whole buffer must not block the BMS for good. */
-static void receive_bytes(struct connection *connection, struct member *member, struct ear *ear,
-                          const uint8_t *bytes, size_t size)
-{
-    if (member->options.silent != 0)
-        return;
-    while (size > 0) {
-        if (ear->size == EAR_SIZE)
-            discard_bytes(ear, 1);
-        size_t room = EAR_SIZE - ear->size;
-        size_t part = size < room ? size : room;
-        memcpy(ear->bytes + ear->size, bytes, part);
-        ear->size += part;
-        bytes += part;
-        size -= part;
-        listen_in(connection, member, ear);
     }
 }
 
@@ -393,8 +369,20 @@ static void hear(struct connection *connection, const uint8_t *bytes, size_t siz
     simulator->heard_at = now;
     if (simulator->waking && simulator->options.first_lost != 0)
         return;
-    for (unsigned i = 0; i < simulator->count; i++)
-        receive_bytes(connection, &simulator->members[i], &connection->ears[i], bytes, size);
+    for (unsigned i = 0; i < simulator->count; i++) {
+        struct member *member = &simulator->members[i];
+        struct ear *ear = &connection->ears[i];
+        for (size_t done = 0, part; done < size && member->options.silent == 0; done += part) {
+            /* A false start that fills the whole buffer must not block the BMS for good. */
+            if (ear->size == EAR_SIZE)
+                discard_bytes(ear, 1);
+            const size_t room = EAR_SIZE - ear->size;
+            part = size - done < room ? size - done : room;
+            memcpy(ear->bytes + ear->size, bytes + done, part);
+            ear->size += part;
+            listen_in(connection, member, ear);
+        }
+    }
 }
 
 /* The line is silent: the assumed start of a request was wrong, but a request may follow it. */
@@ -450,17 +438,6 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     }
 }
 
-static void send_unsolicited(struct simulator *simulator, struct member *member)
-{
-    struct bms *bms = &member->bms;
-    encode_time(member);
-    bms_emulate(bms, &member->pack, NULL, 0, &simulator->output);
-    for (int i = 0; i < CONNECTIONS; i++)
-        if (simulator->connections[i])
-            send_delayed_reply(simulator, member, simulator->connections[i],
-                               member->options.delay_ms / 1e3);
-}
-
 static void change_options(struct simulator *simulator, double after_s, double until_s)
 {
     simulator_options_change(simulator->text, -1, after_s, until_s, &simulator->options);
@@ -498,8 +475,14 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     for (unsigned i = 0; i < simulator->count; i++) {
         struct member *member = &simulator->members[i];
         move(member, seconds * member->options.speed);
-        if (bms_talks(member->bms.driver) && member->options.silent == 0)
-            send_unsolicited(simulator, member);
+        if (!bms_talks(member->bms.driver) || member->options.silent != 0)
+            continue;
+        encode_time(member);
+        bms_emulate(&member->bms, &member->pack, NULL, 0, &simulator->output);
+        for (int k = 0; k < CONNECTIONS; k++)
+            if (simulator->connections[k])
+                send_delayed_reply(simulator, member, simulator->connections[k],
+                                   member->options.delay_ms / 1e3);
     }
 }
 
@@ -538,20 +521,6 @@ bool simulator_check(const char *options, char *error, size_t error_size)
     return simulator_options_parse(options, -1, &parsed, error, error_size);
 }
 
-static void init_member(struct simulator *simulator, unsigned i, const struct bms *bms,
-                        const char *options)
-{
-    char error[200];
-    struct member *member = &simulator->members[i];
-    simulator_options_parse(options, bms_address(bms), &member->options, error, sizeof error);
-    struct battery_settings settings = simulator_options_battery(&member->options, i);
-    bms_init(&member->bms, bms->driver);
-    member->bms.options = bms->options;
-    battery_init(&member->battery, &settings);
-    move(member, 0);
-    move(member, 0); /* once more, with the fixed switches */
-}
-
 struct simulator *simulator_new(struct ev_loop *loop, const struct bms *bms, unsigned count,
                                 const char *options)
 {
@@ -565,8 +534,17 @@ struct simulator *simulator_new(struct ev_loop *loop, const struct bms *bms, uns
     simulator->started_at = simulator->moved_at = clock_now();
     simulator->heard_at = -INFINITY;
     simulator->count = count;
-    for (unsigned i = 0; i < count; i++)
-        init_member(simulator, i, &bms[i], options);
+    for (unsigned i = 0; i < count; i++) {
+        struct member *member = &simulator->members[i];
+        simulator_options_parse(options, bms_address(&bms[i]), &member->options, error,
+                                sizeof error);
+        struct battery_settings settings = simulator_options_battery(&member->options, i);
+        bms_init(&member->bms, bms[i].driver);
+        member->bms.options = bms[i].options;
+        battery_init(&member->battery, &settings);
+        move(member, 0);
+        move(member, 0); /* once more, with the fixed switches */
+    }
     ev_timer_init(&simulator->tick, on_tick, TICK_S, TICK_S);
     simulator->tick.data = simulator;
     ev_timer_start(loop, &simulator->tick);

@@ -118,16 +118,6 @@ static void on_object(void *data, const struct bluez_object *object)
         take_record(adverts, object->victron, object->victron_size);
 }
 
-static void hand_over(struct adverts *adverts)
-{
-    ev_timer_stop(adverts->port.loop, &adverts->limit);
-    if (!port_make_pair(&adverts->port))
-        return;
-    if (send(adverts->port.far, adverts->first, adverts->first_size, MSG_NOSIGNAL) < 0)
-        port_end_pair(&adverts->port);
-    port_opened(&adverts->port, adverts->port.fd);
-}
-
 static void on_settled(void *data)
 {
     struct adverts *adverts = data;
@@ -136,7 +126,12 @@ static void on_settled(void *data)
     } else if (bluez_why(&adverts->bluez)) {
         port_failed(&adverts->port, bluez_why(&adverts->bluez));
     } else if (adverts->good && adverts->port.fd < 0) {
-        hand_over(adverts);
+        ev_timer_stop(adverts->port.loop, &adverts->limit);
+        if (!port_make_pair(&adverts->port))
+            return;
+        if (send(adverts->port.far, adverts->first, adverts->first_size, MSG_NOSIGNAL) < 0)
+            port_end_pair(&adverts->port);
+        port_opened(&adverts->port, adverts->port.fd);
     }
 }
 

@@ -260,22 +260,6 @@ static void look(struct ble *ble)
     bluez_list(&ble->bluez, on_listed);
 }
 
-/* Once its firmware has changed, BlueZ may remember services that a device no longer has, or none. What
- * was paired is left alone: its owner would have to pair it again. */
-static void give_up_module(struct ble *ble)
-{
-    ble->serviceless++;
-    if (ble->serviceless >= SERVICELESS && !ble->bonded) {
-        bluez_remove(&ble->bluez, ble->device);
-        ble->serviceless = 0;
-    }
-    bluez_fail(&ble->bluez,
-               ble->refused[0]
-                   ? ble->refused
-                   : "it has none of the serial lines that are known (if it was paired: "
-                     "bluetoothctl remove, then pair it again)");
-}
-
 static void subscribe(struct ble *ble);
 
 static void on_subscribed(void *data, const struct bluez_error *error)
@@ -300,7 +284,17 @@ static void subscribe(struct ble *ble)
         ble->pair = module_next(&ble->module, 0);
     }
     if (ble->pair == MODULE_PAIRS) {
-        give_up_module(ble);
+        /* Once its firmware has changed, BlueZ may remember services that a device no longer has, or none. What
+         * was paired is left alone: its owner would have to pair it again. */
+        if (++ble->serviceless >= SERVICELESS && !ble->bonded) {
+            bluez_remove(&ble->bluez, ble->device);
+            ble->serviceless = 0;
+        }
+        bluez_fail(&ble->bluez,
+                   ble->refused[0]
+                       ? ble->refused
+                       : "it has none of the serial lines that are known (if it was paired: "
+                         "bluetoothctl remove, then pair it again)");
         return;
     }
     go(ble, SUBSCRIBING, SUBSCRIBE_S);
@@ -328,17 +322,6 @@ static void go_on(struct ble *ble)
     } else if (ble->step > RESOLVING && !ble->connected) {
         lose_link(ble, LINK_LOST);
     }
-}
-
-static void hand_over(struct ble *ble)
-{
-    turn_end(&ble->turn);
-    ble->serviceless = 0;
-    if (!port_make_pair(&ble->port))
-        return;
-    ev_io_set(&ble->readable, ble->port.far, EV_READ);
-    ev_io_start(ble->port.loop, &ble->readable);
-    port_opened(&ble->port, ble->port.fd);
 }
 
 /* The line sees the end, and closes. */
@@ -394,7 +377,13 @@ static void on_settled(void *data)
     } else if (bluez_why(&ble->bluez)) {
         port_failed(&ble->port, bluez_why(&ble->bluez));
     } else if (ble->step == OPEN && ble->port.fd < 0) {
-        hand_over(ble);
+        turn_end(&ble->turn);
+        ble->serviceless = 0;
+        if (!port_make_pair(&ble->port))
+            return;
+        ev_io_set(&ble->readable, ble->port.far, EV_READ);
+        ev_io_start(ble->port.loop, &ble->readable);
+        port_opened(&ble->port, ble->port.fd);
     }
 }
 

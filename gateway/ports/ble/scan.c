@@ -107,26 +107,20 @@ static void on_object(void *data, const struct bluez_object *object)
         note_device(data, object);
 }
 
-/* Those that BlueZ only remembers are left out. */
-static unsigned sort_out(struct scan *scan)
-{
-    unsigned kept = 0;
-    qsort(scan->found, scan->count, sizeof *scan->found, compare);
-    for (unsigned i = 0; i < scan->count; i++) {
-        const struct found *found = &scan->found[i];
-        if (found->device.address[0] && (found->heard || found->device.connected))
-            scan->devices[kept++] = found->device;
-    }
-    return kept;
-}
-
 static void finish(struct scan *scan, const char *why)
 {
     char text[BLUEZ_WHY];
     snprintf(text, sizeof text, "%s", why ? why : "");
     ev_timer_stop(scan->loop, &scan->end);
     bluez_close(&scan->bluez);
-    const unsigned count = why ? 0 : sort_out(scan);
+    unsigned count = 0;
+    qsort(scan->found, scan->count, sizeof *scan->found, compare);
+    for (unsigned i = 0; i < scan->count && !why; i++) {
+        const struct found *found = &scan->found[i];
+        /* Those that BlueZ only remembers are left out. */
+        if (found->device.address[0] && (found->heard || found->device.connected))
+            scan->devices[count++] = found->device;
+    }
     scan->done(scan->data, scan->devices, count, why ? text : NULL);
 }
 

@@ -55,13 +55,6 @@ static bool is_ipv6(const char *host)
     return inet_pton(AF_INET6, address, &ignored) == 1;
 }
 
-/* Digits and dots alone are an attempt at an address: 192.0.2.300 is not a host name. */
-static bool is_name(const char *host)
-{
-    return host[0] && !strchr("-.", host[0]) && host[strspn(host, DIGITS ".")] &&
-           !host[strspn(host, LETTERS DIGITS "-_.")];
-}
-
 bool endpoint_parse(const char *text, struct endpoint *endpoint)
 {
     struct endpoint found = {0};
@@ -81,7 +74,11 @@ bool endpoint_parse(const char *text, struct endpoint *endpoint)
     memcpy(found.host, text, length);
     struct in_addr ignored;
     found.numeric = bracketed ? is_ipv6(found.host) : inet_pton(AF_INET, found.host, &ignored) == 1;
-    if (!found.numeric && (bracketed || !is_name(found.host)))
+    /* Digits and dots alone are an attempt at an address: 192.0.2.300 is not a host name. */
+    const char *host = found.host;
+    const bool named = host[0] && !strchr("-.", host[0]) && host[strspn(host, DIGITS ".")] &&
+                       !host[strspn(host, LETTERS DIGITS "-_.")];
+    if (!found.numeric && (bracketed || !named))
         return false;
     *endpoint = found;
     return true;

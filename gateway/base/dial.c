@@ -34,17 +34,6 @@ static void report_failure(struct dial *dial, const char *why)
     dial->events.failed(dial->data, why);
 }
 
-static void set_options(int fd)
-{
-    const int on = 1, idle = KEEPALIVE_S, probes = 3, unsent = UNSENT_MS;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &idle, sizeof idle);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
-    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unsent, sizeof unsent);
-}
-
 /* Starts to connect to one address. False with errno if that fails at once. */
 static bool start_connect(struct dial *dial, const struct resolver_address *address)
 {
@@ -52,7 +41,13 @@ static bool start_connect(struct dial *dial, const struct resolver_address *addr
     dial->fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (dial->fd < 0)
         return false;
-    set_options(dial->fd);
+    const int on = 1, idle = KEEPALIVE_S, probes = 3, unsent = UNSENT_MS;
+    setsockopt(dial->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(dial->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    setsockopt(dial->fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    setsockopt(dial->fd, IPPROTO_TCP, TCP_KEEPINTVL, &idle, sizeof idle);
+    setsockopt(dial->fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    setsockopt(dial->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unsent, sizeof unsent);
     if (connect(dial->fd, to, address->size) < 0 && errno != EINPROGRESS)
         return false;
     ev_io_set(&dial->connecting, dial->fd, EV_WRITE);

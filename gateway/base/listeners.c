@@ -39,24 +39,20 @@ static const struct {
     {"SO_SNDBUF", SOL_SOCKET, SO_SNDBUF, 128 * 1024},
 };
 
-static void set_options(int fd, int family)
-{
-    const int on = 1;
-    for (size_t i = 0; i < COUNT(options); i++)
-        if (setsockopt(fd, options[i].level, options[i].option, &options[i].value,
-                       sizeof options[i].value) < 0)
-            log_warn("listening socket: %s: %s", options[i].name, strerror(errno));
-    /* Both [::] and 0.0.0.0 can be configured, whatever the host's default is. */
-    if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0)
-        log_warn("listening socket: IPV6_V6ONLY: %s", strerror(errno));
-}
-
 static int open_socket(const struct sockaddr_storage *address, socklen_t size)
 {
     const int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    set_options(fd, address->ss_family);
+    for (size_t i = 0; i < COUNT(options); i++)
+        if (setsockopt(fd, options[i].level, options[i].option, &options[i].value,
+                       sizeof options[i].value) < 0)
+            log_warn("listening socket: %s: %s", options[i].name, strerror(errno));
+    /* Both [::] and 0.0.0.0 can be configured, whatever the host's default is. */
+    const int on = 1;
+    if (address->ss_family == AF_INET6 &&
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0)
+        log_warn("listening socket: IPV6_V6ONLY: %s", strerror(errno));
     if (bind(fd, (const struct sockaddr *) address, size) == 0 && listen(fd, SOMAXCONN) == 0)
         return fd;
     const int err = errno;

@@ -105,22 +105,6 @@ void port_list_name(struct port_listed *port, const char *folder)
     free(device);
 }
 
-static void describe_port(struct port_listed *port, const struct sp_port *known)
-{
-    copy_text(port->device, sp_get_port_name(known));
-    if (sp_get_port_transport(known) == SP_TRANSPORT_USB) {
-        sp_get_port_usb_vid_pid(known, &port->vendor_id, &port->product_id);
-        copy_text(port->maker, sp_get_port_usb_manufacturer(known));
-        copy_text(port->product, sp_get_port_usb_product(known));
-        copy_text(port->serial, sp_get_port_usb_serial(known));
-        port->seems = port_list_seems(port->vendor_id, port->product_id);
-    } else {
-        copy_text(port->product, sp_get_port_description(known));
-        port->seems = port_list_seems_by_name(port->device);
-    }
-    port_list_name(port, LINKS);
-}
-
 unsigned port_list(struct port_listed *out, unsigned room)
 {
     struct sp_port **ports;
@@ -131,8 +115,20 @@ unsigned port_list(struct port_listed *out, unsigned room)
         /* A container sees the ports of its host in /sys, but has only the devices that were passed on. */
         if (access(sp_get_port_name(ports[i]), F_OK) != 0)
             continue;
-        out[count] = (struct port_listed){0};
-        describe_port(&out[count++], ports[i]);
+        struct port_listed *port = &out[count++];
+        *port = (struct port_listed){0};
+        copy_text(port->device, sp_get_port_name(ports[i]));
+        if (sp_get_port_transport(ports[i]) == SP_TRANSPORT_USB) {
+            sp_get_port_usb_vid_pid(ports[i], &port->vendor_id, &port->product_id);
+            copy_text(port->maker, sp_get_port_usb_manufacturer(ports[i]));
+            copy_text(port->product, sp_get_port_usb_product(ports[i]));
+            copy_text(port->serial, sp_get_port_usb_serial(ports[i]));
+            port->seems = port_list_seems(port->vendor_id, port->product_id);
+        } else {
+            copy_text(port->product, sp_get_port_description(ports[i]));
+            port->seems = port_list_seems_by_name(port->device);
+        }
+        port_list_name(port, LINKS);
     }
     sp_free_port_list(ports);
     return count;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 
 #include "bms/bytes.h"
+#include "bms/count.h"
 
 #include <modbus.h>
 #include <string.h>
@@ -30,37 +31,26 @@ static uint8_t order_switch(struct answerer *answerer, struct unit *unit,
     return answerer->carry_out(answerer->data, unit, &switches, question->client, question->ticket);
 }
 
-static const char *describe_refusal(uint8_t exception)
-{
-    switch (exception) {
-    case MODBUS_EXCEPTION_ILLEGAL_FUNCTION:
-        return "this function cannot write here";
-    case MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS:
-        return "no writable switch or setting at that address";
-    case MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE:
-        return "the value is out of range";
-    case MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY:
-        return "another order is in progress";
-    case MODBUS_EXCEPTION_GATEWAY_TARGET:
-        return "the pack does not answer";
-    default:
-        return "the request is malformed";
-    }
-}
-
 /* Logs a rejected order. The outcome of an accepted one is logged by the pack. */
 static void log_refusal(const struct answerer *answerer, struct unit *unit,
                         const struct question *question, const struct mbap_request *request,
                         uint8_t exception, double now)
 {
+    static const char *const reasons[] = {
+        [MODBUS_EXCEPTION_ILLEGAL_FUNCTION] = "this function cannot write here",
+        [MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS] = "no writable switch or setting at that address",
+        [MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE] = "the value is out of range",
+        [MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY] = "another order is in progress",
+        [MODBUS_EXCEPTION_GATEWAY_TARGET] = "the pack does not answer"};
+    const char *reason = exception < COUNT(reasons) ? reasons[exception] : NULL;
     struct switches switches;
     char address[ADDRESS_TEXT], what[SWITCHES_TEXT] = "";
     if (now - unit->refused_at < REFUSALS_APART_S)
         return;
     unit->refused_at = now;
-    const bool foreign =
-        exception == MODBUS_EXCEPTION_ILLEGAL_FUNCTION &&
-        access_decide(question->client, MODBUS_FC_WRITE_SINGLE_COIL, true, answerer->allow_write);
+    if (exception == MODBUS_EXCEPTION_ILLEGAL_FUNCTION &&
+        access_decide(question->client, MODBUS_FC_WRITE_SINGLE_COIL, true, answerer->allow_write))
+        reason = "the client is not in allow_write";
     if (access_sets(request->function) &&
         switches_read(unit->settings, request, question->frame, &switches) == 0)
         switches_format(&switches, what);
@@ -68,8 +58,7 @@ static void log_refusal(const struct answerer *answerer, struct unit *unit,
         snprintf(what, sizeof what, "function %u", request->function);
     log_warn("pack %s: client %s orders %s: refused with exception %u, %s", unit->name,
              question->client ? address_format(question->client, address) : "on a serial line",
-             what, exception,
-             foreign ? "the client is not in allow_write" : describe_refusal(exception));
+             what, exception, reason ? reason : "the request is malformed");
 }
 
 static void append_pdu(struct answers *answers, const uint8_t *frame, const uint8_t *pdu,

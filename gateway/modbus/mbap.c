@@ -84,16 +84,6 @@ static bool read_range(const struct range_fields *fields, const uint8_t *pdu,
     return range->count >= 1 && range->count <= fields->max;
 }
 
-/* The data must match its byte count and contain exactly the items to write. */
-static bool data_fits(const struct function_rule *rule, const uint8_t *pdu, size_t size,
-                      unsigned items)
-{
-    if (rule->item_bits == 0)
-        return size == rule->size;
-    const size_t bytes = pdu[rule->size - 1];
-    return size == rule->size + bytes && bytes == (items * rule->item_bits + 7) / 8;
-}
-
 uint8_t mbap_check(const uint8_t *frame, size_t size, struct mbap_request *request)
 {
     const uint8_t *pdu = frame + MBAP_HEADER;
@@ -107,8 +97,11 @@ uint8_t mbap_check(const uint8_t *frame, size_t size, struct mbap_request *reque
         return MODBUS_EXCEPTION_ILLEGAL_FUNCTION;
     /* Exception 3 also stands for "the implied length is incorrect" (specification, 7). */
     if (pdu_size < rule->size || !read_range(&rule->read, pdu, &found.read) ||
-        !read_range(&rule->write, pdu, &found.write) ||
-        !data_fits(rule, pdu, pdu_size, found.write.count) ||
+        !read_range(&rule->write, pdu, &found.write))
+        return MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE;
+    /* The data must match its byte count and contain exactly the items to write. */
+    const unsigned data = (rule->item_bits * (unsigned) found.write.count + 7) / 8;
+    if (pdu_size != rule->size + data || (data > 0 && pdu[rule->size - 1] != data) ||
         (pdu[0] == MODBUS_FC_WRITE_SINGLE_COIL && be16(pdu + 3) != COIL_ON &&
          be16(pdu + 3) != COIL_OFF))
         return MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE;

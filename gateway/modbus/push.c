@@ -175,23 +175,6 @@ static void report_taken(struct push_plan *plan, const struct push_span *span)
                  list_registers(first, end, registers));
 }
 
-/* Logs values that are out of range for their registers. Only numbers of packs can be: the
- * configuration has checked the others. */
-static void report_clipped(struct push_plan *plan, const struct push_span *span)
-{
-    char name[VALUE_NAME_SIZE];
-    for (unsigned i = 0; i < span->count; i++) {
-        struct push_item *item = &plan->items[span->first + i];
-        if (item->clipped && !item->told_clipped)
-            log_warn("push %s: %s.%s is %g, out of range for register %u; the nearest "
-                     "number that fits is written",
-                     plan->config->name, item->write->terms[0].source,
-                     value_format(&item->write->terms[0].value, name), item->sent_value,
-                     item->write->address);
-        item->told_clipped = item->clipped;
-    }
-}
-
 static void report_answer(struct push *push)
 {
     struct push_target *target = push->target;
@@ -286,7 +269,18 @@ static void send_due(struct push_target *target, double now)
         return;
     const struct push_span *span = &target->span;
     target->asked = push;
-    report_clipped(&push->plan, span);
+    /* Only numbers of packs can be out of range: the configuration has checked the others. */
+    for (unsigned i = 0; i < span->count; i++) {
+        char name[VALUE_NAME_SIZE];
+        struct push_item *item = &push->plan.items[span->first + i];
+        if (item->clipped && !item->told_clipped)
+            log_warn("push %s: %s.%s is %g, out of range for register %u; the nearest "
+                     "number that fits is written",
+                     push->config->name, item->write->terms[0].source,
+                     value_format(&item->write->terms[0].value, name), item->sent_value,
+                     item->write->address);
+        item->told_clipped = item->clipped;
+    }
     push_request_build(&target->request, ++target->transaction, (uint8_t) push->config->unit,
                        span->size == 1 && !push->writes_many, span->address, span->words,
                        span->size);
@@ -302,26 +296,21 @@ static void send_due(struct push_target *target, double now)
     timer_restart(target->loop, &target->timer, push->config->timeout_s);
 }
 
-static void note_answered(struct push_target *target, unsigned unit)
-{
-    target->answered = true;
-    for (unsigned i = 0; i < target->count; i++) {
-        struct push *push = &target->pushes[i];
-        if (push->config->unit != unit) {
-            push->others = true;
-            continue;
-        }
-        push->answered = true;
-        push->pause_s = push->not_before = 0;
-    }
-}
-
 static void handle_response(struct push_target *target, enum push_reply reply, uint8_t exception)
 {
     struct push *push = target->asked;
     target->asked = NULL;
     ev_timer_stop(target->loop, &target->timer);
-    note_answered(target, push->config->unit);
+    target->answered = true;
+    for (unsigned i = 0; i < target->count; i++) {
+        struct push *other = &target->pushes[i];
+        if (other->config->unit == push->config->unit) {
+            other->answered = true;
+            other->pause_s = other->not_before = 0;
+        } else {
+            other->others = true;
+        }
+    }
     report_answer(push);
     if (reply == PUSH_DONE) {
         push->counters.answers++;

@@ -308,22 +308,6 @@ static void split_by_guess(struct push_plan *plan, const struct push_span *span)
         plan->items[span->first + span->count / 2].apart_by_guess = true;
 }
 
-static void mark_rejected(struct push_plan *plan, unsigned index, enum push_state state,
-                          uint8_t exception, double now)
-{
-    struct push_item *item = &plan->items[index];
-    double interval = plan->config->interval_s;
-    /* Exceptions that recur with any value. */
-    const bool permanent = exception == MODBUS_EXCEPTION_ILLEGAL_FUNCTION ||
-                           exception == MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
-    double most = permanent ? AGAIN_MOST_S : fmin(fmax(interval, AGAIN_FIRST_S), AGAIN_MOST_S);
-    if (state == PUSH_BARRED && item->state != PUSH_BARRED)
-        rejoin_around(plan, index);
-    set_state(item, state, now);
-    item->exception = exception;
-    pause_item(item, AGAIN_FIRST_S, most, now);
-}
-
 void push_plan_again(struct push_plan *plan, const struct push_span *span)
 {
     for (unsigned i = 0; i < span->count; i++)
@@ -342,14 +326,24 @@ void push_plan_refused(struct push_plan *plan, const struct push_span *span, uin
         search_rejected(plan, span);
         return;
     }
-    bool barred = !is_temporary(exception) || first->state == PUSH_BARRED;
+    const bool barred = !is_temporary(exception) || first->state == PUSH_BARRED;
     if (span->count > 1 && first->state == PUSH_PUT_OFF && now - first->since >= BUSY_S) {
         split_by_guess(plan, span);
         for (unsigned i = 0; i < span->count; i++)
             first[i].pause_s = 0;
     }
-    for (unsigned i = 0; i < span->count; i++)
-        mark_rejected(plan, span->first + i, barred ? PUSH_BARRED : PUSH_PUT_OFF, exception, now);
+    /* Exceptions that recur with any value. */
+    const bool permanent = exception == MODBUS_EXCEPTION_ILLEGAL_FUNCTION ||
+                           exception == MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
+    const double interval = fmax(plan->config->interval_s, AGAIN_FIRST_S);
+    for (unsigned i = 0; i < span->count; i++) {
+        if (barred && first[i].state != PUSH_BARRED)
+            rejoin_around(plan, span->first + i);
+        set_state(&first[i], barred ? PUSH_BARRED : PUSH_PUT_OFF, now);
+        first[i].exception = exception;
+        pause_item(&first[i], AGAIN_FIRST_S,
+                   permanent ? AGAIN_MOST_S : fmin(interval, AGAIN_MOST_S), now);
+    }
 }
 
 void push_plan_unanswered(struct push_plan *plan, const struct push_span *span, bool others,

@@ -166,24 +166,6 @@ static void close_some(struct served *served, bool fresh)
     }
 }
 
-static bool open_view_port(struct served *served, const struct gateway_config *gateway,
-                           const char *at)
-{
-    struct gateway_config here = *gateway;
-    struct port *port = alloc_zeroed(1, sizeof *port);
-    here.listen = (struct listen_list){.count = 1};
-    snprintf(here.listen.at[0], sizeof here.listen.at[0], "%s", at);
-    snprintf(port->at, sizeof port->at, "%s", at);
-    port->fresh = true;
-    port->server = server_new(served->loop, &here, &port->units);
-    if (!port->server) {
-        free(port);
-        return false;
-    }
-    TAILQ_INSERT_TAIL(&served->ports, port, entry);
-    return true;
-}
-
 bool served_listen(struct served *served, const struct config *config)
 {
     if (!served->server)
@@ -191,9 +173,22 @@ bool served_listen(struct served *served, const struct config *config)
     bool good = served->server != NULL;
     for (unsigned i = 0; i < config->view_count; i++) {
         const struct listen_list *listen = &config->views[i].listen;
-        for (unsigned n = 0; good && n < listen->count; n++)
-            good = find_port(served, listen->at[n]) ||
-                   open_view_port(served, &config->gateway, listen->at[n]);
+        for (unsigned n = 0; good && n < listen->count; n++) {
+            if (find_port(served, listen->at[n]))
+                continue;
+            struct gateway_config here = config->gateway;
+            struct port *port = alloc_zeroed(1, sizeof *port);
+            here.listen = (struct listen_list){.count = 1};
+            snprintf(here.listen.at[0], sizeof here.listen.at[0], "%s", listen->at[n]);
+            snprintf(port->at, sizeof port->at, "%s", listen->at[n]);
+            port->fresh = true;
+            port->server = server_new(served->loop, &here, &port->units);
+            good = port->server != NULL;
+            if (good)
+                TAILQ_INSERT_TAIL(&served->ports, port, entry);
+            else
+                free(port);
+        }
     }
     if (!good)
         close_some(served, true);

@@ -78,15 +78,6 @@ static enum map_range touched_range(const struct unit *unit, uint8_t function,
     }
 }
 
-/* A switch cannot be read as off because the BMS has not reported it, not yet maybe. */
-static bool reads_unknown_coil(const struct unit *unit, const struct mbap_request *request)
-{
-    bool unknown = false;
-    for (unsigned i = 0; request->function == MODBUS_FC_READ_COILS && i < request->read.count; i++)
-        unknown |= unit->coils[request->read.address + i] == MAP_COIL_UNKNOWN;
-    return unknown;
-}
-
 uint8_t unit_check(const struct unit *unit, const struct mbap_request *request)
 {
     if (unit->view)
@@ -103,11 +94,12 @@ uint8_t unit_check(const struct unit *unit, const struct mbap_request *request)
         return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
     /* With `on_stale = hold` stale values are served, for displays that cannot handle an exception;
      * before the first values there is nothing to hold. */
-    const bool refused =
+    bool refused =
         !unit->known || (unit->shown_state != MAP_STATE_FRESH && unit->on_stale == STALE_EXCEPTION);
-    return most == MAP_VALUES && (refused || reads_unknown_coil(unit, request))
-               ? MODBUS_EXCEPTION_GATEWAY_TARGET
-               : 0;
+    /* A switch cannot be read as off because the BMS has not reported it, not yet maybe. */
+    for (unsigned i = 0; request->function == MODBUS_FC_READ_COILS && i < request->read.count; i++)
+        refused |= unit->coils[request->read.address + i] == MAP_COIL_UNKNOWN;
+    return most == MAP_VALUES && refused ? MODBUS_EXCEPTION_GATEWAY_TARGET : 0;
 }
 
 bool units_add(struct units *units, struct unit *unit)

@@ -144,37 +144,6 @@ static void encode_registers(const struct view *view)
     }
 }
 
-/* If nothing is to be copied, a fill at the same place remains. */
-static void copy_registers(const struct view *view)
-{
-    const struct view_fills *copies = &view->config->copies;
-    for (unsigned i = 0; i < copies->count; i++) {
-        const struct view_fill *copy = &copies->list[i];
-        for (unsigned from = copy->first, to = copy->value; from <= copy->last; from++, to++)
-            if (view->states[from] != OUTSIDE) {
-                view->registers[to] = view->registers[from];
-                view->states[to] = view->states[from];
-            }
-    }
-}
-
-static void make_item(struct view *view, unsigned i, source_find *find, const void *data)
-{
-    struct view_item *item = &view->items[i];
-    item->config = &view->config->registers[i];
-    item->leads = i == 0 || item->config->address != item->config[-1].address;
-    for (unsigned n = 0; n < item->config->term_count; n++) {
-        const struct row_term *term = &item->config->terms[n];
-        item->sources[n] = term->source[0] ? find(data, term->source) : NULL;
-        /* Texts are values as well: they need their source. */
-        item->lasting[n] =
-            item->config->type == REG_STRING
-                ? item->config->text == ROW_DRIVER || item->config->text == ROW_PACK_NAME
-                : row_term_lasts(term);
-        view->ticks |= item->lasting[n] && term->what != ROW_NUMBER;
-    }
-}
-
 /* One more than the highest register. */
 static unsigned find_size(const struct view_config *config)
 {
@@ -208,8 +177,21 @@ struct view *view_new(const struct view_config *config, source_find *find, const
             view->registers[at] = (uint16_t) fills->list[i].value;
             view->states[at] = READABLE;
         }
-    for (unsigned i = 0; i < config->register_count; i++)
-        make_item(view, i, find, data);
+    for (unsigned i = 0; i < config->register_count; i++) {
+        struct view_item *item = &view->items[i];
+        item->config = &config->registers[i];
+        item->leads = i == 0 || item->config->address != item->config[-1].address;
+        for (unsigned n = 0; n < item->config->term_count; n++) {
+            const struct row_term *term = &item->config->terms[n];
+            item->sources[n] = term->source[0] ? find(data, term->source) : NULL;
+            /* Texts are values as well: they need their source. */
+            item->lasting[n] =
+                item->config->type == REG_STRING
+                    ? item->config->text == ROW_DRIVER || item->config->text == ROW_PACK_NAME
+                    : row_term_lasts(term);
+            view->ticks |= item->lasting[n] && term->what != ROW_NUMBER;
+        }
+    }
     view_update(view);
     view_judge(view, now);
     return view;
@@ -228,16 +210,6 @@ void view_update(struct view *view)
     view->until = -INFINITY;
 }
 
-/* When the clock alone will change what a source shows: it turns stale, or a second of its age passes. */
-static double source_until(const struct view *view, const struct source *source)
-{
-    const struct map_status status = source_status_at(source, view->now);
-    double until = status.state == MAP_STATE_FRESH ? source->good_until : INFINITY;
-    if (view->ticks) /* NaN if it was never read */
-        until = fmin(until, source->read_at + ceil(status.age_s));
-    return until;
-}
-
 void view_judge(struct view *view, double now)
 {
     if (now < view->until)
@@ -245,12 +217,29 @@ void view_judge(struct view *view, double now)
     view->now = now;
     view->second = floor(now - view->started_at);
     view->until = view->ticks ? view->started_at + view->second + 1 : INFINITY;
+    /* The clock alone changes what a source shows when it turns stale, and with each second of its age. */
     for (unsigned i = 0; i < view->config->register_count; i++)
-        for (unsigned n = 0; n < ROW_TERMS; n++)
-            if (view->items[i].sources[n])
-                view->until = fmin(view->until, source_until(view, view->items[i].sources[n]));
+        for (unsigned n = 0; n < ROW_TERMS; n++) {
+            const struct source *source = view->items[i].sources[n];
+            if (!source)
+                continue;
+            const struct map_status status = source_status_at(source, now);
+            if (status.state == MAP_STATE_FRESH)
+                view->until = fmin(view->until, source->good_until);
+            if (view->ticks) /* NaN if it was never read */
+                view->until = fmin(view->until, source->read_at + ceil(status.age_s));
+        }
     encode_registers(view);
-    copy_registers(view);
+    /* If nothing is to be copied, a fill at the same place remains. */
+    const struct view_fills *copies = &view->config->copies;
+    for (unsigned i = 0; i < copies->count; i++) {
+        const struct view_fill *copy = &copies->list[i];
+        for (unsigned from = copy->first, to = copy->value; from <= copy->last; from++, to++)
+            if (view->states[from] != OUTSIDE) {
+                view->registers[to] = view->registers[from];
+                view->states[to] = view->states[from];
+            }
+    }
 }
 
 uint8_t view_check(const struct view *view, const struct mbap_request *request)

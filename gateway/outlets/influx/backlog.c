@@ -9,24 +9,6 @@ static int64_t round_down(int64_t t, int64_t step)
     return t - t % step;
 }
 
-static void write_row(const struct backlog *backlog, const struct history_row *row)
-{
-    struct pack values;
-    points_of_row(row, &backlog->pack->pack->values, false, &values);
-    const struct points points = {
-        .tags = backlog->pack->tags,
-        .layout = backlog->config->layout,
-        .t = row->t,
-        .values = &values,
-        .allowed = points_allowed(row),
-        .fresh = true,
-        .age_s = NAN,
-        .all_alarms = row->t % 60 == 0,
-    };
-    points_write(batch_row(backlog->batch), &points);
-    batch_end_row(backlog->batch);
-}
-
 /* Rows of memory (`query` NULL), or of a level of the history; several are joined if values are sent less often. False: they
  * cannot be read. */
 static bool write_rows(const struct backlog *backlog, struct query *query, enum history_level level,
@@ -44,8 +26,22 @@ static bool write_rows(const struct backlog *backlog, struct query *query, enum 
     query_want_all(&ask, MAX_CELLS, true);
     ask.wanted[ROW_FLAGS] = true;
     recent_begin(&rows, &backlog->pack->recent, query, &ask, query ? INT64_MAX : from, width);
-    for (const struct history_row *row; (row = recent_next(&rows));)
-        write_row(backlog, row);
+    for (const struct history_row *row; (row = recent_next(&rows));) {
+        struct pack values;
+        points_of_row(row, &backlog->pack->pack->values, false, &values);
+        const struct points points = {
+            .tags = backlog->pack->tags,
+            .layout = backlog->config->layout,
+            .t = row->t,
+            .values = &values,
+            .allowed = points_allowed(row),
+            .fresh = true,
+            .age_s = NAN,
+            .all_alarms = row->t % 60 == 0,
+        };
+        points_write(batch_row(backlog->batch), &points);
+        batch_end_row(backlog->batch);
+    }
     return !rows.failed;
 }
 

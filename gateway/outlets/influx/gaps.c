@@ -17,17 +17,6 @@ static void drop_gap(struct gaps *gaps, unsigned n)
     gaps->count--;
 }
 
-static void join_closest(struct gaps *gaps)
-{
-    unsigned closest = 0;
-    for (unsigned i = 1; i + 1 < gaps->count; i++)
-        if (gaps->at[i + 1].from - gaps->at[i].to <
-            gaps->at[closest + 1].from - gaps->at[closest].to)
-            closest = i;
-    gaps->at[closest].to = gaps->at[closest + 1].to;
-    drop_gap(gaps, closest + 1);
-}
-
 void gaps_add(struct gaps *gaps, int64_t from, int64_t to)
 {
     if (from >= to)
@@ -43,8 +32,16 @@ void gaps_add(struct gaps *gaps, int64_t from, int64_t to)
     }
     memmove(&gaps->at[n + 1], &gaps->at[n], (gaps->count - n) * sizeof *gaps->at);
     gaps->at[n] = (struct gap){from, to};
-    if (++gaps->count > GAPS_MAX)
-        join_closest(gaps);
+    if (++gaps->count <= GAPS_MAX)
+        return;
+    /* There is no room: the two closest ones are joined. */
+    unsigned closest = 0;
+    for (unsigned i = 1; i + 1 < gaps->count; i++)
+        if (gaps->at[i + 1].from - gaps->at[i].to <
+            gaps->at[closest + 1].from - gaps->at[closest].to)
+            closest = i;
+    gaps->at[closest].to = gaps->at[closest + 1].to;
+    drop_gap(gaps, closest + 1);
 }
 
 void gaps_remove(struct gaps *gaps, int64_t from, int64_t to)

@@ -137,21 +137,6 @@ static void gap_ends(struct influx *influx, int64_t from, int64_t to)
     influx->changed = true;
 }
 
-/* Logs seldom: half a year that is too old for a database makes thousands of batches. */
-static void count_rows(struct influx *influx, const struct batch *batch, double now)
-{
-    influx->sent += batch->taken;
-    influx->lost += batch->lost;
-    if (batch->lost == 0)
-        return;
-    const bool known = now - influx->refusal_told < TELL_AGAIN_S;
-    log_message(known ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN,
-                "%s: the database rejects %u of %u rows: %s%s", influx->who, batch->lost,
-                batch->rows, batch->lost_words,
-                known ? "" : "; for an hour further ones are only counted");
-    influx->refusal_told = known ? influx->refusal_told : now;
-}
-
 static void note_success(struct influx *influx, double now)
 {
     double lasted;
@@ -176,12 +161,22 @@ static void owe_recent_again(struct influx *influx)
     influx->changed = true;
 }
 
-/* Counts what became of a batch; false: nothing of it arrived. */
+/* Counts what became of a batch; false: nothing of it arrived. Rejected rows are logged seldom: half a
+ * year that is too old for a database makes thousands of batches. */
 static bool settle(struct influx *influx, const struct batch *batch, double now)
 {
     const struct post_outcome *outcome = &batch->post.outcome;
     if (batch->state != BATCH_FAILED) {
-        count_rows(influx, batch, now);
+        const bool known = now - influx->refusal_told < TELL_AGAIN_S;
+        influx->sent += batch->taken;
+        influx->lost += batch->lost;
+        if (batch->lost > 0)
+            log_message(known ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN,
+                        "%s: the database rejects %u of %u rows: %s%s", influx->who, batch->lost,
+                        batch->rows, batch->lost_words,
+                        known ? "" : "; for an hour further ones are only counted");
+        if (batch->lost > 0 && !known)
+            influx->refusal_told = now;
         return true;
     }
     influx->failed++;

@@ -156,9 +156,11 @@ static bool set_headers(struct post *post)
     return good;
 }
 
-/* Returns the size of the body. */
-static size_t compose(struct post *post, const char *lines, size_t size)
+bool post_send(struct post *post, const char *lines, size_t size)
 {
+    post->outcome = (struct post_outcome){.result = POST_FAILED};
+    if (!set_headers(post))
+        return false;
     z_stream stream = {0};
     const int begun =
         deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, GZIP, GZIP_MEMORY, Z_DEFAULT_STRATEGY);
@@ -172,17 +174,9 @@ static size_t compose(struct post *post, const char *lines, size_t size)
     stream.avail_out = (uInt) room;
     deflate(&stream, Z_FINISH);
     deflateEnd(&stream);
-    return stream.total_out;
-}
-
-bool post_send(struct post *post, const char *lines, size_t size)
-{
-    post->outcome = (struct post_outcome){.result = POST_FAILED};
-    if (!set_headers(post))
-        return false;
-    const size_t body = compose(post, lines, size);
     curl_easy_setopt(post->transfer.easy, CURLOPT_POSTFIELDS, post->body);
-    curl_easy_setopt(post->transfer.easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) body);
+    curl_easy_setopt(post->transfer.easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                     (curl_off_t) stream.total_out);
     transfer_start(&post->transfer);
     return true;
 }

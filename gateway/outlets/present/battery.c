@@ -42,18 +42,6 @@ static size_t answer_inverter(struct battery *battery, const struct shown *shown
     return used;
 }
 
-/* Returns how many bytes are the echo of a two-wire adapter; `*more`: more may follow. */
-static size_t skip_echo(struct battery *battery, const uint8_t *bytes, size_t size, bool *more)
-{
-    const size_t sent = battery->sent.size, known = size < sent ? size : sent;
-    const bool same = known > 0 && memcmp(bytes, battery->sent.bytes, known) == 0;
-    *more = same && known < sent;
-    if (*more)
-        return 0;
-    battery->sent.size = 0;
-    return same ? sent : 0;
-}
-
 /* Whether the bytes begin with another device's answer to the last request. Returns its size. */
 static size_t find_foreign(struct battery *battery, const uint8_t *bytes, size_t size)
 {
@@ -79,15 +67,22 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
     struct battery *battery = self;
     struct present *present = battery->present;
     struct shown shown;
-    bool more = false;
-    if (bus_is_shared(link) && !quiet) /* replies on a shared line wait until it is quiet */
+    const bool shared = bus_is_shared(link);
+    size_t over = 0;
+    if (shared && !quiet) /* replies on a shared line wait until it is quiet */
         return 0;
-    size_t over = bus_is_shared(link) ? skip_echo(battery, bytes, size, &more) : 0;
-    if (more)
-        return 0;
+    if (shared) {
+        /* A two-wire adapter echoes what is sent. */
+        const size_t sent = battery->sent.size, known = size < sent ? size : sent;
+        const bool same = known > 0 && memcmp(bytes, battery->sent.bytes, known) == 0;
+        if (same && known < sent) /* the rest may follow */
+            return 0;
+        battery->sent.size = 0;
+        over = same ? sent : 0;
+    }
     present_fill_shown(present, &shown, now);
     for (size_t n = 1; n > 0 && over < size; over += n) {
-        if (bus_is_shared(link) && (n = find_foreign(battery, bytes + over, size - over)) > 0) {
+        if (shared && (n = find_foreign(battery, bytes + over, size - over)) > 0) {
             present_note_duplicate(present, "its protocol", now);
             continue;
         }

@@ -241,21 +241,6 @@ static void on_opened(void *data, int fd)
     open_link(&bus->links[0], fd);
 }
 
-static bool new_port(struct bus *bus)
-{
-    const int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    ev_io_set(&bus->quiet, timer, EV_READ);
-    if (timer < 0)
-        return false;
-    ev_io_start(bus->loop, &bus->quiet);
-    static const struct port_events events = {.opened = on_opened, .failed = on_failed};
-    struct port_settings settings = {.baud = bus->config->baud,
-                                     .rts = (enum rts_mode) bus->config->rts};
-    memcpy(settings.framing, bus->config->framing, sizeof settings.framing);
-    bus->port = port_new(bus->loop, bus->config->port, &settings, NULL, &events, bus);
-    return bus->port != NULL;
-}
-
 static void on_accepted(void *data, int fd, const struct sockaddr_storage *address)
 {
     struct bus *bus = data;
@@ -341,8 +326,19 @@ struct bus *bus_new(struct ev_loop *loop, const struct present_config *config, c
                 : strncmp(config->port, "can:", 4) == 0  ? BUS_CAN
                                                          : BUS_LISTENS;
     late_turn_watch(loop, &bus->watcher);
-    if (bus->kind == BUS_SERIAL && !new_port(bus))
-        return NULL;
+    if (bus->kind == BUS_SERIAL) {
+        static const struct port_events of_port = {.opened = on_opened, .failed = on_failed};
+        struct port_settings settings = {.baud = config->baud, .rts = (enum rts_mode) config->rts};
+        memcpy(settings.framing, config->framing, sizeof settings.framing);
+        const int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+        if (timer < 0)
+            return NULL;
+        ev_io_set(&bus->quiet, timer, EV_READ);
+        ev_io_start(loop, &bus->quiet);
+        bus->port = port_new(loop, config->port, &settings, NULL, &of_port, bus);
+        if (!bus->port)
+            return NULL;
+    }
     open_bus_port(bus);
     return bus;
 }

@@ -111,21 +111,6 @@ static void add_limit(struct text *text, const char *what, double current_a, dou
         text_format(text, "%scharging %s", what, on > 0 ? "on" : "off");
 }
 
-/* "charge 30 A up to 54 V, discharge 80 A", with all digits that such protocols have, or, for protocols that report a switch rather
- * than a current, "charging on, discharging off". */
-static void format_limits(const struct pack *told, char out[PRESENT_LIMITS])
-{
-    struct text text = text_in(out, PRESENT_LIMITS);
-    const double *value = told->value, charge_v = value[CHARGE_VOLTAGE_LIMIT_V];
-    add_limit(&text, "", value[CHARGE_CURRENT_LIMIT_A], value[CHARGE_MOS]);
-    if (!isnan(charge_v))
-        text_format(&text, "%sup to %.5g V", text.size > 0 ? " " : "charge ", charge_v);
-    add_limit(&text, text.size > 0 ? ", dis" : "dis", value[DISCHARGE_CURRENT_LIMIT_A],
-              value[DISCHARGE_MOS]);
-    if (text.size == 0)
-        text_add(&text, "unknown");
-}
-
 void present_answered(struct present *present, const struct bus_link *link, const char *what,
                       const struct pack *told, double now)
 {
@@ -137,7 +122,17 @@ void present_answered(struct present *present, const struct bus_link *link, cons
                  (int) sizeof present->asked.who - 1, present->config->port);
     snprintf(present->asked.what, sizeof present->asked.what, "%s", what);
     if (told) {
-        format_limits(told, present->asked.told);
+        /* "charge 30 A up to 54 V, discharge 80 A", with all digits that such protocols have, or, for protocols that report a
+         * switch rather than a current, "charging on, discharging off" */
+        struct text text = text_in(present->asked.told, PRESENT_LIMITS);
+        const double *value = told->value, charge_v = value[CHARGE_VOLTAGE_LIMIT_V];
+        add_limit(&text, "", value[CHARGE_CURRENT_LIMIT_A], value[CHARGE_MOS]);
+        if (!isnan(charge_v))
+            text_format(&text, "%sup to %.5g V", text.size > 0 ? " " : "charge ", charge_v);
+        add_limit(&text, text.size > 0 ? ", dis" : "dis", value[DISCHARGE_CURRENT_LIMIT_A],
+                  value[DISCHARGE_MOS]);
+        if (text.size == 0)
+            text_add(&text, "unknown");
         present->asked.told_at = now;
     }
     const double took_s = now - present->asked.at;

@@ -301,15 +301,7 @@ static void on_unsubscribe(struct mosquitto *mosquitto, void *data, int mid)
     connection->settings.answered(connection->settings.data);
 }
 
-/* OpenSSL, which the library has loaded, knows the details; it is not needed at build time. */
-static long verify_result(struct mosquitto *mosquitto)
-{
-    long (*result_of)(const void *ssl) = NULL;
-    const void *ssl = mosquitto_ssl_get(mosquitto);
-    *(void **) &result_of = dlsym(RTLD_DEFAULT, "SSL_get_verify_result");
-    return ssl && result_of ? result_of(ssl) : -1;
-}
-
+/* OpenSSL, which the library has loaded, knows it; it is not needed at build time. */
 static bool is_encrypted(struct mosquitto *mosquitto)
 {
     int (*finished)(const void *ssl) = NULL;
@@ -328,15 +320,19 @@ static void on_log(struct mosquitto *mosquitto, void *data, int level, const cha
     const size_t size = sizeof connection->library;
     if (level != MOSQ_LOG_ERR)
         return;
-    if (strcmp(last, "certificate verify failed") == 0)
-        certificate_describe(verify_result(mosquitto), connection->settings.config->ca_file, out,
-                             size);
-    else if (strcmp(last, "wrong version number") == 0)
+    if (strcmp(last, "certificate verify failed") == 0) {
+        long (*result_of)(const void *ssl) = NULL;
+        const void *ssl = mosquitto_ssl_get(mosquitto);
+        *(void **) &result_of = dlsym(RTLD_DEFAULT, "SSL_get_verify_result");
+        certificate_describe(ssl && result_of ? result_of(ssl) : -1,
+                             connection->settings.config->ca_file, out, size);
+    } else if (strcmp(last, "wrong version number") == 0) {
         snprintf(out, size, "its port does not encrypt: use one for mqtts://");
-    else if (strstr(last, "alert certificate required"))
+    } else if (strstr(last, "alert certificate required")) {
         snprintf(out, size, "it requires a certificate: set client_cert");
-    else if (strcmp(last, "unexpected eof while reading") != 0)
+    } else if (strcmp(last, "unexpected eof while reading") != 0) {
         snprintf(out, size, "encryption: %s", last);
+    }
 }
 
 static int set_user(struct connection *connection)
@@ -395,10 +391,15 @@ static int set_tls(struct connection *connection)
     return error;
 }
 
-static int set_up(struct connection *connection)
+/* With a new client, so that no queue and no certificates of the previous attempt survive. */
+static void attempt(struct connection *connection)
 {
-    struct mosquitto *mosquitto = connection->mosquitto;
     const struct connection_settings *settings = &connection->settings;
+    struct mosquitto *mosquitto =
+        alloc_checked(mosquitto_new(settings->client_id, true, connection));
+    connection->mosquitto = mosquitto;
+    connection->words[0] = connection->library[0] = '\0';
+    connection->stage = CONNECTION_NONE;
     mosquitto_connect_callback_set(mosquitto, on_connect);
     mosquitto_message_callback_set(mosquitto, on_message);
     mosquitto_publish_callback_set(mosquitto, on_publish);
@@ -414,21 +415,10 @@ static int set_up(struct connection *connection)
         error = mosquitto_will_set(mosquitto, settings->will_topic,
                                    (int) strlen(settings->will_payload), settings->will_payload, 1,
                                    settings->will_retained);
-    return error;
-}
-
-/* With a new client, so that no queue and no certificates of the previous attempt survive. */
-static void attempt(struct connection *connection)
-{
-    connection->words[0] = connection->library[0] = '\0';
-    connection->stage = CONNECTION_NONE;
-    connection->mosquitto =
-        alloc_checked(mosquitto_new(connection->settings.client_id, true, connection));
-    int error = set_up(connection);
     if (error == MOSQ_ERR_SUCCESS) {
         errno = 0;
-        error = mosquitto_connect_async(connection->mosquitto, connection->broker.host,
-                                        connection->broker.port, KEEPALIVE_S);
+        error = mosquitto_connect_async(mosquitto, connection->broker.host, connection->broker.port,
+                                        KEEPALIVE_S);
     }
     if (error == MOSQ_ERR_SUCCESS)
         watch(connection);
@@ -472,17 +462,6 @@ static void on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
         handle_failure(connection, strerror(errno));
 }
 
-/* The library treats a connection that was refused or reset before TLS was set up as one in
- * progress, while its socket is always ready. */
-static bool has_no_other_end(struct connection *connection)
-{
-    struct sockaddr_storage other;
-    socklen_t size = sizeof other;
-    int fd = mosquitto_socket(connection->mosquitto);
-    return connection->stage < CONNECTION_UP && connection->tls && fd >= 0 &&
-           getpeername(fd, (struct sockaddr *) &other, &size) < 0 && errno == ENOTCONN;
-}
-
 /* Whether TCP connected. The library has already consumed the socket's error. */
 static bool was_reached(const struct connection *connection)
 {
@@ -497,7 +476,13 @@ static void on_io(struct ev_loop *loop, ev_io *io, int revents)
 {
     struct connection *connection = io->data;
     int error = MOSQ_ERR_SUCCESS;
-    const bool ended = has_no_other_end(connection);
+    struct sockaddr_storage other;
+    socklen_t size = sizeof other;
+    const int fd = mosquitto_socket(connection->mosquitto);
+    /* The library treats a connection that was refused or reset before TLS was set up as one in
+     * progress, while its socket is always ready. */
+    const bool ended = connection->stage < CONNECTION_UP && connection->tls && fd >= 0 &&
+                       getpeername(fd, (struct sockaddr *) &other, &size) < 0 && errno == ENOTCONN;
     if (connection->stage == CONNECTION_NONE && (!ended || was_reached(connection)))
         connection->stage = CONNECTION_REACHED;
     if (connection->stage < CONNECTION_ENCRYPTED && is_encrypted(connection->mosquitto))

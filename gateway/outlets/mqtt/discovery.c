@@ -151,17 +151,6 @@ static void put_ids(struct text *text, const struct announcer *announcer, const 
     text_member(text, "def_ent_id", id);
 }
 
-/* Without the default, a value that a message lacks would keep its old number and look fresh.
- * Domoticz, which needs the single form, cuts templates at the '|'. */
-static void put_template(struct text *text, const struct announcer *announcer, const char *field)
-{
-    char template[128];
-    snprintf(template, sizeof template,
-             announcer->single ? "{{ value_json.%s }}" : "{{ value_json.%s | default('None') }}",
-             field);
-    text_member(text, "val_tpl", template);
-}
-
 /* Digits worth showing: an automation sees them all. */
 static int shown_decimals(const struct meaning *meaning)
 {
@@ -204,8 +193,16 @@ static void put_component(struct text *text, const struct announcer *announcer, 
         text_json(text, "evt_typ", "[\"warning\",\"protection\",\"ended\"]");
         return;
     }
-    if (is_state)
-        put_template(text, announcer, entity->field);
+    if (is_state) {
+        /* Without the default, a value that a message lacks would keep its old number and look fresh.
+         * Domoticz, which needs the single form, cuts templates at the '|'. */
+        char template[128];
+        snprintf(template, sizeof template,
+                 announcer->single ? "{{ value_json.%s }}"
+                                   : "{{ value_json.%s | default('None') }}",
+                 entity->field);
+        text_member(text, "val_tpl", template);
+    }
     if (!is_state || !pack)
         put_topic(text, "stat_t", announcer->topic, pack, is_state ? "info" : "status");
     if (entity->platform != SENSOR) {

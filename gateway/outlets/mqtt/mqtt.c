@@ -29,15 +29,6 @@ struct mqtt_pack *mqtt_find_pack(struct mqtt *mqtt, const char *name)
     return pack ? &mqtt->packs[pack->index] : NULL;
 }
 
-/* A lower limit is sent at once, without waiting for the interval. */
-static bool has_fallen(const struct map_allowed *before, const struct map_allowed *now)
-{
-    return now->charge_current_a < before->charge_current_a ||
-           now->discharge_current_a < before->discharge_current_a ||
-           now->charge_voltage_v < before->charge_voltage_v ||
-           isnan(now->charge_voltage_v) > isnan(before->charge_voltage_v);
-}
-
 static void on_changed(void *self, struct outlet_pack *known, unsigned changes, double now)
 {
     struct mqtt *mqtt = self;
@@ -49,14 +40,17 @@ static void on_changed(void *self, struct outlet_pack *known, unsigned changes, 
             learn_values(mqtt, pack, now);
         alarms_tell(mqtt, pack, now);
         const struct pack *values = source->values, *sent = &pack->sent;
-        const struct map_allowed *allowed = &source->status.allowed;
+        const struct map_allowed *allowed = &source->status.allowed, *before = &pack->sent_allowed;
         const bool differs = memcmp(values->value, sent->value, sizeof sent->value) != 0 ||
                              values->alarms_known != sent->alarms_known ||
                              values->alarms_warning != sent->alarms_warning ||
                              values->alarms_protection != sent->alarms_protection;
-        /* Results of orders, and alarms, are sent at once. */
-        pack->changed |= (mqtt->config->on_change && differs) ||
-                         (allowed->configured && has_fallen(&pack->sent_allowed, allowed)) ||
+        const bool fallen = allowed->charge_current_a < before->charge_current_a ||
+                            allowed->discharge_current_a < before->discharge_current_a ||
+                            allowed->charge_voltage_v < before->charge_voltage_v ||
+                            isnan(allowed->charge_voltage_v) > isnan(before->charge_voltage_v);
+        /* Lower limits, results of orders and alarms are sent at once. */
+        pack->changed |= (mqtt->config->on_change && differs) || (allowed->configured && fallen) ||
                          changes & (SOURCE_SWITCHES | SOURCE_ALARMS);
     }
     /* What the gateway has long known is new to a restarted outlet. */
@@ -265,22 +259,6 @@ static void make_place(struct mqtt *mqtt)
     };
 }
 
-/* What an earlier process has announced remains announced. */
-static void make_mqtt_packs(struct mqtt *mqtt)
-{
-    mqtt->pack_count = outlet_config(mqtt->outlet)->pack_count;
-    mqtt->packs = alloc_zeroed(mqtt->pack_count, sizeof *mqtt->packs);
-    for (unsigned i = 0; i < mqtt->pack_count; i++) {
-        struct mqtt_pack *pack = &mqtt->packs[i];
-        pack->pack = outlet_pack(mqtt->outlet, i);
-        pack->strange_since = NAN;
-        pack->free_at = -INFINITY;
-        pack_clear(&pack->sent);
-        pack->alarms = outlet_alarms(mqtt->outlet, pack->pack->source.name);
-        note_read_pack(mqtt, pack);
-    }
-}
-
 static void connect_broker(struct mqtt *mqtt)
 {
     const struct connection_settings settings = {
@@ -329,7 +307,18 @@ static void *start_mqtt(struct outlet *outlet)
     ev_init(&mqtt->birth, on_birth);
     ev_init(&mqtt->farewell, on_farewell);
     mqtt->flush.data = mqtt->birth.data = mqtt->farewell.data = mqtt;
-    make_mqtt_packs(mqtt);
+    mqtt->pack_count = outlet_config(outlet)->pack_count;
+    mqtt->packs = alloc_zeroed(mqtt->pack_count, sizeof *mqtt->packs);
+    for (unsigned i = 0; i < mqtt->pack_count; i++) {
+        struct mqtt_pack *pack = &mqtt->packs[i];
+        pack->pack = outlet_pack(outlet, i);
+        pack->strange_since = NAN;
+        pack->free_at = -INFINITY;
+        pack_clear(&pack->sent);
+        pack->alarms = outlet_alarms(outlet, pack->pack->source.name);
+        /* What an earlier process has announced remains announced. */
+        note_read_pack(mqtt, pack);
+    }
     withdraw_noted(mqtt, !note_same_place(mqtt));
     connect_broker(mqtt);
     if (mqtt->withdrawals.count == 0 || note_same_place(mqtt))

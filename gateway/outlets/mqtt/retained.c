@@ -91,27 +91,21 @@ void note_place(struct mqtt *mqtt)
     mqtt->before = mqtt->place;
 }
 
-/* The configuration of a section that was removed, as far as a withdrawal needs it. */
-static void read_former(struct mqtt *mqtt)
-{
-    const char *verify = outlet_note(mqtt->outlet, "verify");
-    if (!outlet_note(mqtt->outlet, "broker"))
-        return;
-    mqtt->former = (struct mqtt_config){.verify = !verify, .interval_s = 10};
-    for (size_t i = 0; i < COUNT(ways); i++) {
-        const char *text = outlet_note(mqtt->outlet, ways[i].key);
-        snprintf((char *) &mqtt->former + ways[i].at, ways[i].size, "%s", text ? text : "");
-    }
-    mqtt->config = &mqtt->former;
-}
-
 void note_read_place(struct mqtt *mqtt)
 {
     const char *topic = outlet_note(mqtt->outlet, "topic");
     const char *prefix = outlet_note(mqtt->outlet, "prefix");
     const char *form = outlet_note(mqtt->outlet, "form");
-    if (!mqtt->config->broker[0])
-        read_former(mqtt);
+    if (!mqtt->config->broker[0] && outlet_note(mqtt->outlet, "broker")) {
+        /* The section was removed: its configuration, as far as a withdrawal needs it. */
+        mqtt->former =
+            (struct mqtt_config){.verify = !outlet_note(mqtt->outlet, "verify"), .interval_s = 10};
+        for (size_t i = 0; i < COUNT(ways); i++) {
+            const char *text = outlet_note(mqtt->outlet, ways[i].key);
+            snprintf((char *) &mqtt->former + ways[i].at, ways[i].size, "%s", text ? text : "");
+        }
+        mqtt->config = &mqtt->former;
+    }
     if (!topic || !prefix || !form)
         return;
     snprintf(mqtt->before.topic, sizeof mqtt->before.topic, "%s", topic);

@@ -57,21 +57,17 @@ static bool parse_points(char *text, struct ask *ask)
     return ask->points >= 4 && ask->points <= ASK_POINTS_MAX;
 }
 
-static bool parse_column(struct ask *ask, const char *name)
-{
-    char own[HISTORY_NAME_SIZE];
-    for (enum history_value v = 0; v < ROW_FIELDS; v++)
-        if (history_field(v)->name && strcmp(history_value_name(v, 0, own), name) == 0)
-            return ask->query.wanted[v] = true;
-    return false;
-}
-
 static bool parse_values(char *text, struct ask *ask)
 {
+    char own[HISTORY_NAME_SIZE];
     bool good = text[0] != '\0';
     ask->all = false;
-    for (char *name; good && (name = strsep(&text, ",")) != NULL;)
-        good = parse_column(ask, name);
+    for (char *name; good && (name = strsep(&text, ",")) != NULL;) {
+        good = false;
+        for (enum history_value v = 0; v < ROW_FIELDS && !good; v++)
+            if (history_field(v)->name && strcmp(history_value_name(v, 0, own), name) == 0)
+                good = ask->query.wanted[v] = true;
+    }
     return good;
 }
 

@@ -15,40 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The credentials of the browser, as the gateway expects them. */
-struct proof {
-    const char *by;
-    char token[SESSION_TOKEN];
-};
-
-static struct proof proof_of(struct web *web, const struct web_request *request)
-{
-    struct proof proof = {.by = "code"};
-    /* With a password, the same conditions as for switching: a session, from a known client in `allow_write`. */
-    if (web->config->setup == WEB_SETUP_INGRESS)
-        proof.by = "ingress";
-    else if (web->config->setup == WEB_SETUP_YES && !request->unclear &&
-             allow_contains(&web->config->allow_write,
-                            (const struct sockaddr *) &request->http->client) &&
-             web_session(web, request, true))
-        proof.by = "password";
-    else if (web_token(request, WEB_SETUP_COOKIE, proof.token) &&
-             !proof.token[strspn(proof.token, "0123456789abcdef")])
-        return proof;
-    strcpy(proof.token, "-");
-    return proof;
-}
-
-/* A foreign page can make the browser send requests, but these carry the foreign site or origin. */
-static bool is_own_site(struct web_request *request)
-{
-    const char *site = http_header(request->http, "Sec-Fetch-Site");
-    const char *origin = http_header(request->http, "Origin");
-    return ((!site || strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0) &&
-            (!origin || guard_same_page(origin, &request->host))) ||
-           http_error(request->http, MHD_HTTP_FORBIDDEN, "not from a page of this server");
-}
-
 static void answer_browser(struct pending *pending, json_t *object)
 {
     const json_t *error = json_object_get(object, "error"), *http = json_object_get(object, "http");
@@ -95,12 +61,23 @@ static void on_answer(void *data, const char *text)
 static void ask_gateway(struct web *web, struct web_request *request, const char *verb,
                         const char *body, bool arms)
 {
-    const struct proof proof = proof_of(web, request);
+    const struct web_config *config = web->config;
+    const struct sockaddr *client = (const struct sockaddr *) &request->http->client;
+    const char *by = "code";
+    char token[SESSION_TOKEN] = "-";
+    /* With a password, the same conditions as for switching: a session, from a known client in `allow_write`. */
+    if (config->setup == WEB_SETUP_INGRESS)
+        by = "ingress";
+    else if (config->setup == WEB_SETUP_YES && !request->unclear &&
+             allow_contains(&config->allow_write, client) && web_session(web, request, true))
+        by = "password";
+    else if (!web_token(request, WEB_SETUP_COOKIE, token) ||
+             token[strspn(token, "0123456789abcdef")])
+        strcpy(token, "-");
     struct pending *pending = orders_hold(web, request);
     char *question = NULL;
     pending->arms = arms;
-    const int size =
-        asprintf(&question, "setup %s %s %s\n%s", verb, proof.by, proof.token, body ? body : "");
+    const int size = asprintf(&question, "setup %s %s %s\n%s", verb, by, token, body ? body : "");
     alloc_checked(size >= 0 ? question : NULL);
     if (!outlet_ask(web->outlet, question, on_answer, pending))
         orders_fail(pending, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
@@ -170,8 +147,14 @@ static const struct {
 void editor_answer(struct web *web, struct web_request *request)
 {
     static const char files[] = "files/";
-    if (!is_own_site(request))
+    /* A foreign page can make the browser send requests, but these carry the foreign site or origin. */
+    const char *site = http_header(request->http, "Sec-Fetch-Site");
+    const char *origin = http_header(request->http, "Origin");
+    if ((site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0) ||
+        (origin && !guard_same_page(origin, &request->host))) {
+        http_error(request->http, MHD_HTTP_FORBIDDEN, "not from a page of this server");
         return;
+    }
     if (strncmp(request->path, files, sizeof files - 1) == 0) {
         request->path += sizeof files - 1;
         setup_answer_file(web, request);

@@ -65,23 +65,6 @@ static void put_days(json_t *object, const struct health_day *days, unsigned cou
         }
 }
 
-static json_t *list_findings(const struct health_finding *findings, unsigned count)
-{
-    json_t *list = json_array();
-    for (unsigned i = 0; i < count; i++) {
-        char words[300];
-        struct text text = text_in(words, sizeof words);
-        health_sentence(&text, &findings[i]);
-        json_array_append_new(list,
-                              json_pack("{s:s, s:s, s:o*, s:f, s:I}", "kind",
-                                        health_kind_name(findings[i].kind), "text", words, "cell",
-                                        findings[i].cell ? json_integer(findings[i].cell) : NULL,
-                                        "number", round(findings[i].number * 100) / 100, "days",
-                                        (json_int_t) lround(findings[i].days)));
-    }
-    return list;
-}
-
 char *past_health(struct past_asked *asked, struct query *query, struct worker_result *result)
 {
     char text[20];
@@ -98,7 +81,19 @@ char *past_health(struct past_asked *asked, struct query *query, struct worker_r
     const int64_t now = (int64_t) floor(asked->wall);
     json_t *object = json_object();
     put_days(object, days, query_health(query, pack, now - (most + 1) * DAY_S, now, days, most));
-    json_object_set_new(object, "findings",
-                        list_findings(findings, checkup_judge(query, pack, now, findings)));
+    json_t *list = json_array();
+    const unsigned count = checkup_judge(query, pack, now, findings);
+    for (unsigned i = 0; i < count; i++) {
+        char words[300];
+        struct text sentence = text_in(words, sizeof words);
+        health_sentence(&sentence, &findings[i]);
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:o*, s:f, s:I}", "kind",
+                                        health_kind_name(findings[i].kind), "text", words, "cell",
+                                        findings[i].cell ? json_integer(findings[i].cell) : NULL,
+                                        "number", round(findings[i].number * 100) / 100, "days",
+                                        (json_int_t) lround(findings[i].days)));
+    }
+    json_object_set_new(object, "findings", list);
     return json_text(object);
 }

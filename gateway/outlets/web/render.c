@@ -41,21 +41,6 @@ static void add_alarms(struct text *text, const struct render_pack *pack, bool v
     text_add(text, "]");
 }
 
-static void add_head(struct text *text, const struct render_pack *pack, bool fresh, double now)
-{
-    const struct source *source = &pack->pack->source;
-    const double age = outlet_age(pack->pack, now);
-    text_member(text, "pack", source->name);
-    if (strcmp(source->title, source->name) != 0)
-        text_member(text, "name", source->title);
-    text_member(text, "kind", source->members ? "bank" : "pack");
-    text_member(text, "state", map_state_name(source_status(source, fresh).state));
-    text_json(text, "fresh", fresh ? "1" : "0");
-    text_member_number(text, "age_s", age, 1);
-    text_member_number(text, "time", clock_wall() - age, 1);
-    add_alarms(text, pack, fresh, now);
-}
-
 /* Adds the numbers that are in the register map, but not in struct pack. */
 static void add_mapped(struct text *text, const struct source *source, const char *const names[])
 {
@@ -99,21 +84,6 @@ static void add_brief_values(struct text *text, const struct source *source)
     add_mapped(text, source, worked_out);
 }
 
-static void add_counters(struct text *text, const struct source *source)
-{
-    static const char *const counters[] = {"packs_present", "packs_missing", "packs_needed",
-                                           "polls",         "timeouts",      "checksum_errors",
-                                           "reconnects",    "implausible",   "spikes",
-                                           "charged_wh",    "discharged_wh", NULL};
-    const struct map_soc_peak *peak = &source->status.peak;
-    add_mapped(text, source, counters);
-    if (peak->percent < 0)
-        return;
-    text_member_number(text, "soc_peak_percent", peak->percent, 0);
-    text_member_number(text, "soc_peak_hour", peak->hour, 0);
-    text_member_number(text, "soc_peak_minute", peak->minute, 0);
-}
-
 static void add_limited(struct text *text, const char *way, struct limited limited)
 {
     char name[40];
@@ -129,20 +99,13 @@ static void add_limited(struct text *text, const char *way, struct limited limit
     text_member_number(text, name, limited.cell_v, DECIMALS);
 }
 
-/* Also for a silent pack: nothing is allowed then. */
-static void add_limits(struct text *text, const struct source *source, bool fresh)
+/* What only whole objects have: identity, counters and limits. */
+static void add_details(struct text *text, const struct source *source, bool fresh)
 {
-    const struct map_allowed allowed = map_allowed(&source->status, fresh);
-    if (!allowed.configured)
-        return;
-    text_member_number(text, "allowed_charge_voltage_v", allowed.charge_voltage_v, DECIMALS);
-    add_limited(text, "charge", limited_of(source, &allowed, LIMITS_CHARGE));
-    add_limited(text, "discharge", limited_of(source, &allowed, LIMITS_DISCHARGE));
-}
-
-static void add_identity(struct text *text, const struct outlet_pack *pack)
-{
-    const struct source *source = &pack->source;
+    static const char *const counters[] = {"packs_present", "packs_missing", "packs_needed",
+                                           "polls",         "timeouts",      "checksum_errors",
+                                           "reconnects",    "implausible",   "spikes",
+                                           "charged_wh",    "discharged_wh", NULL};
     text_member_number(text, "unit", source->unit, 0);
     text_member(text, "line", source->line);
     text_member(text, "protocol", source->status.driver);
@@ -151,27 +114,47 @@ static void add_identity(struct text *text, const struct outlet_pack *pack)
         text_member(text, pack_text_name((enum pack_text) i), source->values->text[i]);
     if (source->capacity_ah > 0)
         text_member_number(text, "capacity_ah", source->capacity_ah, DECIMALS);
-    if (!source->members)
-        return;
-    text_json(text, "members", "[");
-    for (unsigned i = 0; i < source->member_count; i++) {
-        text_add(text, i > 0 ? "," : "");
-        text_quote(text, source->members[i]->name);
+    if (source->members) {
+        text_json(text, "members", "[");
+        for (unsigned i = 0; i < source->member_count; i++) {
+            text_add(text, i > 0 ? "," : "");
+            text_quote(text, source->members[i]->name);
+        }
+        text_add(text, "]");
     }
-    text_add(text, "]");
+    add_mapped(text, source, counters);
+    const struct map_soc_peak *peak = &source->status.peak;
+    if (peak->percent >= 0) {
+        text_member_number(text, "soc_peak_percent", peak->percent, 0);
+        text_member_number(text, "soc_peak_hour", peak->hour, 0);
+        text_member_number(text, "soc_peak_minute", peak->minute, 0);
+    }
+    /* Also for a silent pack: nothing is allowed then. */
+    const struct map_allowed allowed = map_allowed(&source->status, fresh);
+    if (allowed.configured) {
+        text_member_number(text, "allowed_charge_voltage_v", allowed.charge_voltage_v, DECIMALS);
+        add_limited(text, "charge", limited_of(source, &allowed, LIMITS_CHARGE));
+        add_limited(text, "discharge", limited_of(source, &allowed, LIMITS_DISCHARGE));
+    }
 }
 
 void render_pack(struct text *text, const struct render_pack *pack, bool whole, bool fresh,
                  double now)
 {
     const struct source *source = &pack->pack->source;
+    const double age = outlet_age(pack->pack, now);
     text_add(text, "{");
-    add_head(text, pack, fresh, now);
-    if (whole) {
-        add_identity(text, pack->pack);
-        add_counters(text, source);
-        add_limits(text, source, fresh);
-    }
+    text_member(text, "pack", source->name);
+    if (strcmp(source->title, source->name) != 0)
+        text_member(text, "name", source->title);
+    text_member(text, "kind", source->members ? "bank" : "pack");
+    text_member(text, "state", map_state_name(source_status(source, fresh).state));
+    text_json(text, "fresh", fresh ? "1" : "0");
+    text_member_number(text, "age_s", age, 1);
+    text_member_number(text, "time", clock_wall() - age, 1);
+    add_alarms(text, pack, fresh, now);
+    if (whole)
+        add_details(text, source, fresh);
     if (fresh) {
         (whole ? add_values : add_brief_values)(text, source);
     } else if (!isnan(source->status.age_s)) {

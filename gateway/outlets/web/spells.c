@@ -78,17 +78,6 @@ static void find_pack(void *data, const char *pack)
             place->pack = place->source->members[i]->name;
 }
 
-static int find_cell(const struct history_row *row, enum pack_alarm alarm)
-{
-    struct pack values;
-    pack_clear(&values);
-    for (unsigned i = 0; i < MAX_CELLS; i++)
-        if (row->mean[ROW_CELL + i] != ROW_UNKNOWN)
-            pack_set_cell(&values, i + 1, row->mean[ROW_CELL + i]);
-    pack_derive(&values);
-    return alarms_cell(alarm, &values);
-}
-
 /* By the events at that time, and by the minute in which it began. */
 static struct place place_of(const struct past_asked *asked, struct query *query,
                              const struct query_alarm *spell)
@@ -111,32 +100,16 @@ static struct place place_of(const struct past_asked *asked, struct query *query
     /* What memory has of a bank is without cells. */
     past_begin(&rows, asked->past, asked->pack->index, query, &ask);
     const struct history_row *row = recent_next(&rows);
-    if (row)
-        place.cell = find_cell(row, spell->alarm);
-    return place;
-}
-
-static json_t *list_spells(const struct past_asked *asked, struct query *query,
-                           struct spells *spells)
-{
-    const struct query_ask *ask = &asked->ask.query;
-    json_t *list = json_array();
-    if (spells->count > 0)
-        qsort(spells->list, spells->count, sizeof *spells->list, by_time);
-    for (size_t i = 0; i < spells->count; i++) {
-        const struct query_alarm *spell = &spells->list[i];
-        if (spell->since >= ask->to || (spell->until && spell->until <= ask->from))
-            continue;
-        const struct place place = place_of(asked, query, spell);
-        json_array_append_new(
-            list,
-            json_pack("{s:s, s:s, s:I, s:o, s:s*, s:o*}", "name", pack_alarm_name(spell->alarm),
-                      "level", pack_alarm_level_name(spell->level), "since",
-                      (json_int_t) spell->since, "until",
-                      spell->until ? json_integer(spell->until) : json_null(), "pack", place.pack,
-                      "cell", place.cell ? json_integer(place.cell) : NULL));
+    if (row) {
+        struct pack values;
+        pack_clear(&values);
+        for (unsigned i = 0; i < MAX_CELLS; i++)
+            if (row->mean[ROW_CELL + i] != ROW_UNKNOWN)
+                pack_set_cell(&values, i + 1, row->mean[ROW_CELL + i]);
+        pack_derive(&values);
+        place.cell = alarms_cell(spell->alarm, &values);
     }
-    return list;
+    return place;
 }
 
 char *past_alarms(struct past_asked *asked, struct query *query, struct worker_result *result)
@@ -151,5 +124,21 @@ char *past_alarms(struct past_asked *asked, struct query *query, struct worker_r
     past_begin(&rows, asked->past, asked->pack->index, query, &recent);
     for (const struct history_row *row; (row = recent_next(&rows));)
         add_row(&spells, row);
-    return json_text(list_spells(asked, query, &spells));
+    json_t *list = json_array();
+    if (spells.count > 0)
+        qsort(spells.list, spells.count, sizeof *spells.list, by_time);
+    for (size_t i = 0; i < spells.count; i++) {
+        const struct query_alarm *spell = &spells.list[i];
+        if (spell->since >= ask->to || (spell->until && spell->until <= ask->from))
+            continue;
+        const struct place place = place_of(asked, query, spell);
+        json_array_append_new(
+            list,
+            json_pack("{s:s, s:s, s:I, s:o, s:s*, s:o*}", "name", pack_alarm_name(spell->alarm),
+                      "level", pack_alarm_level_name(spell->level), "since",
+                      (json_int_t) spell->since, "until",
+                      spell->until ? json_integer(spell->until) : json_null(), "pack", place.pack,
+                      "cell", place.cell ? json_integer(place.cell) : NULL));
+    }
+    return json_text(list);
 }

@@ -166,18 +166,6 @@ static size_t compose_beat(char text[64])
                              (long long) now, clock_zone((double) now));
 }
 
-/* Marks what is new to this viewer: one that connected since the last tick has the latest already.
- */
-static void mark_changes(struct viewer *viewer)
-{
-    struct stream *stream = viewer->stream;
-    for (unsigned n = 0; n < stream->count; n++) {
-        const struct rendering *rendering = render(stream, n, viewer->packs[n].detail);
-        if (stream->shown[n].again || rendering->version != viewer->packs[n].seen)
-            owe_pack(viewer, n);
-    }
-}
-
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct stream *stream = timer->data;
@@ -195,7 +183,12 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     TAILQ_FOREACH(viewer, &stream->viewers, entry)
     {
         viewer->beat_owed = (viewer->beat_owed || beats) && hears;
-        mark_changes(viewer);
+        /* A viewer that connected since the last tick has the latest already. */
+        for (unsigned n = 0; n < stream->count; n++) {
+            const struct rendering *rendering = render(stream, n, viewer->packs[n].detail);
+            if (stream->shown[n].again || rendering->version != viewer->packs[n].seen)
+                owe_pack(viewer, n);
+        }
         if (viewer->number % turns != stream->round % turns)
             continue;
         const bool good = !viewer->beat_owed || append_bytes(viewer, beat, beat_size);

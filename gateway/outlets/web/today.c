@@ -15,8 +15,19 @@ static void set_value(json_t *object, const char *name, int32_t number, double s
         json_object_set_new(object, name, json_number(number / scale, 1));
 }
 
-static void put_cells(json_t *object, const struct history_row *row)
+/* The day so far. */
+static void put_day(json_t *object, int64_t now, const struct history_row *row)
 {
+    const int64_t gap = now - row->from - row->fresh_s;
+    /* If the power was never known, the energy is unknown rather than 0. */
+    if (row->mean[ROW_POWER] != ROW_UNKNOWN) {
+        json_object_set_new(object, "charged_wh", json_number((double) row->charged_mwh / 1000, 1));
+        json_object_set_new(object, "discharged_wh",
+                            json_number((double) row->discharged_mwh / 1000, 1));
+    }
+    json_object_set_new(object, "gap_s", json_integer(gap > 0 ? gap : 0));
+    set_value(object, "soc_min_percent", row->min[ROW_SOC], 10);
+    set_value(object, "soc_max_percent", row->max[ROW_SOC], 10);
     const int32_t *low = &row->min[ROW_CELL], *high = &row->max[ROW_CELL];
     int lowest = -1, highest = -1;
     for (int i = 0; i < MAX_CELLS; i++) {
@@ -31,22 +42,6 @@ static void put_cells(json_t *object, const struct history_row *row)
     json_object_set_new(object, "cell_min_index", json_integer(lowest + 1));
     set_value(object, "cell_max_mv", high[highest], 1);
     json_object_set_new(object, "cell_max_index", json_integer(highest + 1));
-}
-
-/* The day so far. */
-static void put_day(json_t *object, int64_t now, const struct history_row *row)
-{
-    const int64_t gap = now - row->from - row->fresh_s;
-    /* If the power was never known, the energy is unknown rather than 0. */
-    if (row->mean[ROW_POWER] != ROW_UNKNOWN) {
-        json_object_set_new(object, "charged_wh", json_number((double) row->charged_mwh / 1000, 1));
-        json_object_set_new(object, "discharged_wh",
-                            json_number((double) row->discharged_mwh / 1000, 1));
-    }
-    json_object_set_new(object, "gap_s", json_integer(gap > 0 ? gap : 0));
-    set_value(object, "soc_min_percent", row->min[ROW_SOC], 10);
-    set_value(object, "soc_max_percent", row->max[ROW_SOC], 10);
-    put_cells(object, row);
 }
 
 /* The mean of the rows that begin in one step. */
@@ -66,18 +61,6 @@ static void end_step(struct power_curve *curve)
     curve->sum = 0;
 }
 
-static void add_power(struct power_curve *curve, const struct history_row *row)
-{
-    const int64_t from = row->from - row->from % curve->step;
-    if (row->mean[ROW_POWER] == ROW_UNKNOWN)
-        return;
-    if (from != curve->from)
-        end_step(curve);
-    curve->from = from;
-    curve->sum += row->mean[ROW_POWER];
-    curve->rows++;
-}
-
 /* Computes half hours from minutes. With many packs that would read too many rows, so hours are used. */
 static bool put_power(const struct past_asked *asked, const struct outlet_pack *pack,
                       struct query *query, json_t *object)
@@ -93,40 +76,40 @@ static bool put_power(const struct past_asked *asked, const struct outlet_pack *
                                   .wanted = {[ROW_POWER] = true}};
     struct recent_reader rows;
     past_begin(&rows, asked->past, pack->index, query, &ask);
-    for (const struct history_row *row; (row = recent_next(&rows));)
-        add_power(&curve, row);
+    for (const struct history_row *row; (row = recent_next(&rows));) {
+        const int64_t from = row->from - row->from % curve.step;
+        if (row->mean[ROW_POWER] == ROW_UNKNOWN)
+            continue;
+        if (from != curve.from)
+            end_step(&curve);
+        curve.from = from;
+        curve.sum += row->mean[ROW_POWER];
+        curve.rows++;
+    }
     end_step(&curve);
     json_object_set_new(object, "power_w", curve.points);
     return !rows.failed;
 }
 
-static bool put_pack(const struct past_asked *asked, const struct outlet_pack *pack,
-                     struct query *query, json_t *object)
+char *past_today(struct past_asked *asked, struct query *query, struct worker_result *result)
 {
     const int64_t now = (int64_t) floor(asked->wall);
-    struct query_ask ask = {.pack = pack->source.name,
-                            .level = LEVEL_DAY,
-                            .from = history_start(LEVEL_DAY, now),
-                            .to = now + 1,
-                            .extremes = true};
+    json_t *all = json_object();
+    struct query_ask ask = {
+        .level = LEVEL_DAY, .from = history_start(LEVEL_DAY, now), .to = now + 1, .extremes = true};
     ask.wanted[ROW_SOC] = ask.wanted[ROW_POWER] = ask.wanted[ROW_FRESH_S] = true;
     ask.wanted[ROW_CHARGED] = ask.wanted[ROW_DISCHARGED] = true;
     for (unsigned i = 0; i < MAX_CELLS; i++)
         ask.wanted[ROW_CELL + i] = true;
-    struct recent_reader rows;
-    past_begin(&rows, asked->past, pack->index, query, &ask);
-    for (const struct history_row *row; (row = recent_next(&rows));)
-        put_day(object, now, row);
-    return !rows.failed && put_power(asked, pack, query, object);
-}
-
-char *past_today(struct past_asked *asked, struct query *query, struct worker_result *result)
-{
-    json_t *all = json_object();
     for (unsigned n = 0; n < asked->count; n++) {
         const struct outlet_pack *pack = asked->packs[n].pack;
         json_t *object = json_object();
-        if (!put_pack(asked, pack, query, object))
+        struct recent_reader rows;
+        ask.pack = pack->source.name;
+        past_begin(&rows, asked->past, pack->index, query, &ask);
+        for (const struct history_row *row; (row = recent_next(&rows));)
+            put_day(object, now, row);
+        if (rows.failed || !put_power(asked, pack, query, object))
             return NULL;
         json_object_set_new(all, pack->source.name, object);
     }

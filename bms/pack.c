@@ -223,7 +223,7 @@ void pack_derive(struct pack *pack)
         set_unknown(pack, CELL_DELTA_MV, pack->value[CELL_MAX_MV] - pack->value[CELL_MIN_MV]);
     double sum = 0;
     int count = 0;
-    for (int i = 0; i < MAX_TEMPS; i++) {
+    for (unsigned i = 0; i < MAX_TEMPS; i++) {
         sum += pack_value_or(pack, TEMP_C + i, 0);
         count += pack_known(pack, TEMP_C + i);
     }

@@ -255,7 +255,7 @@ struct map_soc_peak soc_peak_today(const struct kept_entry *entry, const struct 
         .percent = entry->peak_percent, .hour = entry->peak_hour, .minute = entry->peak_minute};
 }
 
-#define TRAILER_FORMAT "\n[end]\nchecksum = %04x\n"
+#define TRAILER_FORMAT "\n[end]\nchecksum = %04hx\n"
 #define TRAILER_SIZE 23
 
 /* The keys of an entry. Values outside of these ranges are ignored. */
@@ -337,7 +337,7 @@ static void print_notes(const struct kept *kept, FILE *out)
 
 static void make_trailer(const char *text, size_t size, char trailer[TRAILER_SIZE + 1])
 {
-    unsigned checksum = crc16_modbus((const uint8_t *) text, size);
+    const uint16_t checksum = crc16_modbus((const uint8_t *) text, size);
     snprintf(trailer, TRAILER_SIZE + 1, TRAILER_FORMAT, checksum);
 }
 

@@ -218,24 +218,6 @@ static bool ask_process(const struct question *question, int fd, struct answer *
     return asked;
 }
 
-static int make_list(const struct answer *answer, struct addrinfo **list)
-{
-    if (answer->error)
-        return answer->error;
-    if (answer->count == 0)
-        return EAI_NONAME;
-    struct entry *entries = calloc(answer->count, sizeof *entries);
-    if (!entries)
-        return EAI_MEMORY;
-    memcpy(entries, answer->found, answer->count * sizeof *entries);
-    for (unsigned i = 0; i < answer->count; i++) {
-        entries[i].info.ai_addr = (struct sockaddr *) &entries[i].address;
-        entries[i].info.ai_next = i + 1 < answer->count ? &entries[i + 1].info : NULL;
-    }
-    *list = &entries->info;
-    return 0;
-}
-
 /* Replaces the C library's, for this program and its libraries. */
 int getaddrinfo(const char *restrict host, const char *restrict service,
                 const struct addrinfo *restrict hints, struct addrinfo **restrict list)
@@ -253,7 +235,20 @@ int getaddrinfo(const char *restrict host, const char *restrict service,
         question.hints = *hints;
     if (!ask_process(&question, -1, &answer))
         look_up(&question, &answer);
-    return make_list(&answer, list);
+    if (answer.error)
+        return answer.error;
+    if (answer.count == 0)
+        return EAI_NONAME;
+    struct entry *entries = calloc(answer.count, sizeof *entries);
+    if (!entries)
+        return EAI_MEMORY;
+    memcpy(entries, answer.found, answer.count * sizeof *entries);
+    for (unsigned i = 0; i < answer.count; i++) {
+        entries[i].info.ai_addr = (struct sockaddr *) &entries[i].address;
+        entries[i].info.ai_next = i + 1 < answer.count ? &entries[i + 1].info : NULL;
+    }
+    *list = &entries->info;
+    return 0;
 }
 
 void freeaddrinfo(struct addrinfo *list)

@@ -418,19 +418,6 @@ static void describe_pack(struct outlet_pack *pack)
     };
 }
 
-/* Members of a bank that the section does not include have a name only. */
-static void link_members(struct outlet *outlet, struct outlet_pack *pack)
-{
-    const struct pipe_pack *facts = &pack->facts;
-    pack->strangers = alloc_zeroed(facts->member_count, sizeof *pack->strangers);
-    for (unsigned i = 0; i < facts->member_count; i++) {
-        struct outlet_pack *known =
-            outlet_find(outlet, facts->members[i], strlen(facts->members[i]));
-        pack->strangers[i].name = pack->strangers[i].title = facts->members[i];
-        pack->members[i] = known ? &known->source : &pack->strangers[i];
-    }
-}
-
 /* Returns where the notes begin. */
 static const char *make_packs(struct outlet *outlet, const char *at)
 {
@@ -441,8 +428,16 @@ static const char *make_packs(struct outlet *outlet, const char *at)
         outlet->packs[i].index = i;
         describe_pack(&outlet->packs[i]);
     }
-    for (unsigned i = 0; i < count; i++)
-        link_members(outlet, &outlet->packs[i]);
+    for (struct outlet_pack *pack = outlet->packs; pack < outlet->packs + count; pack++) {
+        /* Members of a bank that the section does not include have a name only. */
+        pack->strangers = alloc_zeroed(pack->facts.member_count, sizeof *pack->strangers);
+        for (unsigned i = 0; i < pack->facts.member_count; i++) {
+            const char *name = pack->facts.members[i];
+            struct outlet_pack *known = outlet_find(outlet, name, strlen(name));
+            pack->strangers[i].name = pack->strangers[i].title = name;
+            pack->members[i] = known ? &known->source : &pack->strangers[i];
+        }
+    }
     return at;
 }
 

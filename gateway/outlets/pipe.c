@@ -78,25 +78,6 @@ static size_t pack_size(const struct pipe_pack *pack)
     return offsetof(struct pipe_pack, members) + pack->member_count * sizeof *pack->members;
 }
 
-static void write_pack(FILE *out, const struct source *source)
-{
-    struct pipe_pack pack;
-    memset(&pack, 0, sizeof pack); /* padding as well: configs are compared byte by byte */
-    pack.unit = source->unit;
-    pack.writable = source->writable;
-    pack.settable = source->settable;
-    pack.is_bank = source->members != NULL;
-    pack.capacity_ah = source->capacity_ah;
-    pack.member_count = source->member_count;
-    snprintf(pack.name, sizeof pack.name, "%s", source->name);
-    snprintf(pack.title, sizeof pack.title, "%s", source->title);
-    if (source->line)
-        snprintf(pack.line, sizeof pack.line, "%s", source->line);
-    for (unsigned i = 0; i < source->member_count; i++)
-        snprintf(pack.members[i], sizeof pack.members[i], "%s", source->members[i]->name);
-    fwrite(&pack, pack_size(&pack), 1, out);
-}
-
 char *pipe_compose(struct pipe_config *config, const struct source *const *sources, size_t *size)
 {
     const void *settings = config->settings;
@@ -106,8 +87,24 @@ char *pipe_compose(struct pipe_config *config, const struct source *const *sourc
     snprintf(config->version, sizeof config->version, "%s", PACKGATE_VERSION);
     fwrite(config, sizeof *config, 1, out);
     fwrite(settings, config->settings_size, 1, out);
-    for (unsigned n = 0; n < config->pack_count; n++)
-        write_pack(out, sources[n]);
+    for (unsigned n = 0; n < config->pack_count; n++) {
+        const struct source *source = sources[n];
+        struct pipe_pack pack;
+        memset(&pack, 0, sizeof pack); /* padding as well: configs are compared byte by byte */
+        pack.unit = source->unit;
+        pack.writable = source->writable;
+        pack.settable = source->settable;
+        pack.is_bank = source->members != NULL;
+        pack.capacity_ah = source->capacity_ah;
+        pack.member_count = source->member_count;
+        snprintf(pack.name, sizeof pack.name, "%s", source->name);
+        snprintf(pack.title, sizeof pack.title, "%s", source->title);
+        if (source->line)
+            snprintf(pack.line, sizeof pack.line, "%s", source->line);
+        for (unsigned i = 0; i < source->member_count; i++)
+            snprintf(pack.members[i], sizeof pack.members[i], "%s", source->members[i]->name);
+        fwrite(&pack, pack_size(&pack), 1, out);
+    }
     return alloc_checked(fclose(out) == 0 ? bytes : NULL);
 }
 

@@ -129,22 +129,15 @@ static void send_event(struct process *process, const struct pipe_message *messa
         keep_event(process, message);
 }
 
-static bool send_events(struct process *process)
+/* Sends events that wait, then owed packs, beginning with the one at which the pipe was full the last time. */
+static void send_owed(struct process *process, double now)
 {
     while (process->event_count > 0) {
         if (!process_send(process, &process->events[process->first_event]))
-            return false;
+            return;
         drop_first_event(process);
     }
     process->lost_events = false;
-    return true;
-}
-
-/* Sends owed packs, beginning with the one at which the pipe was full the last time. */
-static void send_owed(struct process *process, double now)
-{
-    if (process->fd < 0 || !send_events(process))
-        return;
     for (unsigned i = 0; i < process->source_count; i++) {
         const unsigned n = process->turn, owed = process->feeds[n].owed;
         if (owed && !send_values(process, n, owed, now))
@@ -467,24 +460,6 @@ static void run_program(const struct process *process, int fd, pid_t parent)
     _exit(127);
 }
 
-/* With the notes of the outlet behind. */
-static bool send_config(struct process *process)
-{
-    const int file = pipe_text_file(process->config, process->config_size);
-    bool good = file >= 0 && lseek(file, 0, SEEK_END) >= 0;
-    const struct kept_note *at = NULL;
-    while (good && (at = kept_next_note(process->outlets->kept, process->title, at))) {
-        struct pipe_note note = {{0}, {0}};
-        snprintf(note.key, sizeof note.key, "%s", at->key);
-        snprintf(note.text, sizeof note.text, "%s", at->text);
-        good = write(file, &note, sizeof note) == (ssize_t) sizeof note;
-    }
-    good = good && pipe_send(process->fd, &(struct pipe_message){.type = PIPE_CONFIG}, file);
-    if (file >= 0)
-        close(file);
-    return good;
-}
-
 static void adopt_child(struct process *process, int fd, pid_t pid)
 {
     struct ev_loop *loop = process->outlets->loop;
@@ -499,7 +474,20 @@ static void adopt_child(struct process *process, int fd, pid_t pid)
     process->trespassed = false;
     for (unsigned n = 0; n < process->source_count; n++)
         process->feeds[n].owed |= SOURCE_PUBLISHED | SOURCE_AGED;
-    if (!send_config(process)) {
+    /* The config, with the notes of the outlet behind. */
+    const int file = pipe_text_file(process->config, process->config_size);
+    bool good = file >= 0 && lseek(file, 0, SEEK_END) >= 0;
+    const struct kept_note *at = NULL;
+    while (good && (at = kept_next_note(process->outlets->kept, process->title, at))) {
+        struct pipe_note note = {{0}, {0}};
+        snprintf(note.key, sizeof note.key, "%s", at->key);
+        snprintf(note.text, sizeof note.text, "%s", at->text);
+        good = write(file, &note, sizeof note) == (ssize_t) sizeof note;
+    }
+    good = good && pipe_send(fd, &(struct pipe_message){.type = PIPE_CONFIG}, file);
+    if (file >= 0)
+        close(file);
+    if (!good) {
         log_error("outlet %s: out of memory", process->title);
         close_pipe(process);
     }

@@ -19,18 +19,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Those of the gateway (for a port below 1024) may be inherited over fork and exec. */
-static void give_up_capabilities(void)
-{
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    for (int i = 0; i <= CAP_LAST_CAP; i++)
-        prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct none[2] = {{0}};
-    syscall(SYS_capset, &header, none);
-}
-
 #define READING (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE)
 #define ALL_FILES (LANDLOCK_ACCESS_FS_MAKE_SYM * 2 - 1) /* what the first version knows of */
 
@@ -178,10 +166,17 @@ void rights_give_up(const struct outlet_kind *kind)
     setrlimit(RLIMIT_CORE, &no_core);
     /* A page with many viewers must not delay the gateway: a process of this scheduling class does not
      * preempt others when it wakes, and is not starved. */
-    const struct sched_param none = {0};
-    if (sched_setscheduler(0, SCHED_BATCH, &none) < 0)
+    const struct sched_param priority = {0};
+    if (sched_setscheduler(0, SCHED_BATCH, &priority) < 0)
         log_debug("it keeps the scheduling class of the gateway: %s", strerror(errno));
-    give_up_capabilities();
+    /* Capabilities of the gateway (for a port below 1024) may be inherited over fork and exec. */
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    for (int i = 0; i <= CAP_LAST_CAP; i++)
+        prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[2] = {{0}};
+    syscall(SYS_capset, &header, none);
     if (!kind->devices)
         rights_give_up_devices();
     give_up_calls(kind);

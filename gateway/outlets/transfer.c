@@ -63,11 +63,13 @@ static void describe_error(struct transfer *transfer, CURLcode code)
     }
 }
 
-static void finish_transfers(struct transfers *transfers)
+/* Something has happened to a descriptor, or the timer has expired. */
+static void tell_curl(struct transfers *transfers, curl_socket_t fd, int what)
 {
     CURLMsg *message;
-    int left;
+    int running, left;
     long connects = 0;
+    curl_multi_socket_action(transfers->multi, fd, what, &running);
     while ((message = curl_multi_info_read(transfers->multi, &left))) {
         struct transfer *transfer;
         CURLcode code = message->data.result;
@@ -92,14 +94,6 @@ static void finish_transfers(struct transfers *transfers)
 static void on_tidy(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     memory_give_back();
-}
-
-/* Something has happened to a descriptor, or the timer has expired. */
-static void tell_curl(struct transfers *transfers, curl_socket_t fd, int what)
-{
-    int running;
-    curl_multi_socket_action(transfers->multi, fd, what, &running);
-    finish_transfers(transfers);
 }
 
 static void on_event(struct ev_loop *loop, ev_io *io, int revents)

@@ -570,23 +570,6 @@ static bool prepare_influx(struct influx *influx)
     return points_tags(gateway, NULL, influx->tags);
 }
 
-static void begin_gaps(struct influx *influx)
-{
-    const int64_t now = round_down(clock_wall(), influx->step);
-    const bool known = influx->path[0] && gaps_load(&influx->gaps, influx->path);
-    influx->started = has_history(influx) ? now + influx->step : now;
-    influx->backlog = (struct backlog){influx->config,  influx->packs, influx->count, now,
-                                       influx->started, NULL,          NULL};
-    if (known)
-        return;
-    influx->gaps.until = now;
-    if (influx->config->backfill != BACKFILL_ALL)
-        return;
-    struct query *query = open_history(influx);
-    gap_begins(influx, query ? backlog_first(&influx->backlog, query) : INT64_MAX, now);
-    query_close(query);
-}
-
 static void *start_influx(struct outlet *outlet)
 {
     struct influx *influx = alloc_zeroed(1, sizeof *influx);
@@ -608,9 +591,20 @@ static void *start_influx(struct outlet *outlet)
         log_error("%s: 'gateway' is too long", influx->who);
         return NULL;
     }
-    begin_gaps(influx);
     ev_init(&influx->later, on_later);
     influx->later.data = influx;
+    const int64_t now = round_down(clock_wall(), influx->step);
+    influx->started = has_history(influx) ? now + influx->step : now;
+    influx->backlog = (struct backlog){influx->config,  influx->packs, influx->count, now,
+                                       influx->started, NULL,          NULL};
+    if (influx->path[0] && gaps_load(&influx->gaps, influx->path))
+        return influx;
+    influx->gaps.until = now;
+    if (influx->config->backfill == BACKFILL_ALL) {
+        struct query *query = open_history(influx);
+        gap_begins(influx, query ? backlog_first(&influx->backlog, query) : INT64_MAX, now);
+        query_close(query);
+    }
     return influx;
 }
 

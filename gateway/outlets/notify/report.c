@@ -109,19 +109,6 @@ static void add_cell(struct text *text, const char *which, const struct pack *va
     text_known(text, " (cell %.0f)", values->value[index]);
 }
 
-static void add_temperatures(struct text *text, const struct pack *values)
-{
-    unsigned count = 0;
-    for (int i = 0; i < MAX_TEMPS; i++)
-        if (!isnan(values->value[TEMP_C + i]))
-            text_format(text, "%s%.1f",
-                        count++ ? ", " : "Temperatures: ", values->value[TEMP_C + i]);
-    if (!isnan(values->value[MOS_TEMP_C]))
-        text_format(text, "%sMOS %.1f",
-                    count++ ? ", " : "Temperatures: ", values->value[MOS_TEMP_C]);
-    text_add(text, count ? " °C.\n" : "");
-}
-
 void report_pack(struct text *text, const struct source *source, const struct tally *tally,
                  bool fresh, double time)
 {
@@ -142,7 +129,15 @@ void report_pack(struct text *text, const struct source *source, const struct ta
         text_add(text, ".\n");
     }
     if (fresh) {
-        add_temperatures(text, values);
+        unsigned count = 0;
+        for (int i = 0; i < MAX_TEMPS; i++)
+            if (!isnan(values->value[TEMP_C + i]))
+                text_format(text, "%s%.1f",
+                            count++ ? ", " : "Temperatures: ", values->value[TEMP_C + i]);
+        if (pack_known(values, MOS_TEMP_C))
+            text_format(text, "%sMOS %.1f",
+                        count++ ? ", " : "Temperatures: ", values->value[MOS_TEMP_C]);
+        text_add(text, count ? " °C.\n" : "");
         add_alarms(text, "Alarms now", values->alarms_warning | values->alarms_protection);
     }
     add_alarms(text, "Alarms today", tally->alarms);

@@ -314,10 +314,13 @@ static size_t handle_serial(struct modbus *modbus, struct bus_link *link, const 
     return size;
 }
 
-static size_t handle_stream(struct modbus *modbus, struct bus_link *link, const uint8_t *bytes,
-                            size_t size, double now)
+static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, size_t size,
+                    bool quiet, double now)
 {
+    struct modbus *modbus = self;
     size_t over = 0;
+    if (bus_is_shared(link))
+        return handle_serial(modbus, link, bytes, size, quiet, now);
     while (over < size) {
         const struct rtu_span span = rtu_find_first(bytes + over, size - over);
         if (span.kind == RTU_NOTHING)
@@ -328,13 +331,6 @@ static size_t handle_stream(struct modbus *modbus, struct bus_link *link, const 
         over += span.at + span.size;
     }
     return over;
-}
-
-static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, size_t size,
-                    bool quiet, double now)
-{
-    return bus_is_shared(link) ? handle_serial(self, link, bytes, size, quiet, now)
-                               : handle_stream(self, link, bytes, size, now);
 }
 
 static void gone(void *self, const struct bus_link *link)

@@ -45,20 +45,6 @@ static double unit_number(const struct unit *unit, const char *name)
     return row ? number_at(unit, row, 0) : NAN;
 }
 
-/* Two ASCII characters per register. Replaces control characters: an unknown device must not spoil
- * the terminal. */
-static void text_of(const struct unit *unit, const char *name, char out[TEXT_SIZE])
-{
-    const unsigned at = map_row_find(name)->offset - MAP_EXTENDED_OFFSET;
-    for (unsigned i = 0; i < TEXT_SIZE - 1; i++) {
-        const int c = unit->words[at + i / 2] >> (i % 2 ? 0 : 8) & 0xFF;
-        out[i] = isgraph(c) && !strchr("'|=\"\\", c) ? (char) c : ' ';
-    }
-    out[TEXT_SIZE - 1] = '\0';
-    for (size_t i = TEXT_SIZE - 1; i > 0 && out[i - 1] == ' '; i--)
-        out[i - 1] = '\0';
-}
-
 /* Recognizes packgate by constants in its map; their word order gives ours. */
 static bool is_packgate(struct unit *unit)
 {
@@ -101,8 +87,16 @@ static uint32_t bits_of(const struct unit *unit, const char *name)
 
 static json_t *object_of(const struct unit *unit, int id, const char *state)
 {
-    char name[VALUE_NAME_SIZE], pack[TEXT_SIZE];
-    text_of(unit, "pack_name", pack);
+    char name[VALUE_NAME_SIZE], pack[TEXT_SIZE] = "";
+    /* Two ASCII characters per register. Replaces control characters: an unknown device must not
+     * spoil the terminal. */
+    const unsigned at = map_row_find("pack_name")->offset - MAP_EXTENDED_OFFSET;
+    for (unsigned i = 0; i < TEXT_SIZE - 1; i++) {
+        const int c = unit->words[at + i / 2] >> (i % 2 ? 0 : 8) & 0xFF;
+        pack[i] = isgraph(c) && !strchr("'|=\"\\", c) ? (char) c : ' ';
+    }
+    for (size_t i = TEXT_SIZE - 1; i > 0 && pack[i - 1] == ' '; i--)
+        pack[i - 1] = '\0';
     json_t *object = json_pack("{s:s, s:i, s:s}", "pack", pack, "unit", id, "state", state);
     for (unsigned i = 0; i < map_row_count; i++) {
         const struct map_row *row = &map_rows[i];

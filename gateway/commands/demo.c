@@ -182,18 +182,6 @@ static char *describe_pack(const struct config *config, const struct pack_config
     return text;
 }
 
-static char *describe_bank(const struct bank_config *bank)
-{
-    char *text = NULL;
-    size_t size;
-    FILE *out = alloc_checked(open_memstream(&text, &size));
-    fprintf(out, "%s=", bank->name);
-    for (unsigned i = 0; i < bank->pack_count; i++)
-        fprintf(out, "%s%s", i > 0 ? "+" : "", bank->packs[i]->name);
-    fclose(out);
-    return text;
-}
-
 /* Without a history the charts begin empty; a message says so. */
 static void make_past(const struct config *config)
 {
@@ -207,8 +195,17 @@ static void make_past(const struct config *config)
         for (unsigned i = 0; i < config->pack_count; i++)
             if ((list[count] = describe_pack(config, &config->packs[i])))
                 count++;
-        for (unsigned i = 0; i < config->bank_count; i++)
-            list[count++] = describe_bank(&config->banks[i]);
+        for (unsigned i = 0; i < config->bank_count; i++) {
+            const struct bank_config *bank = &config->banks[i];
+            char *text = NULL;
+            size_t size;
+            FILE *out = alloc_checked(open_memstream(&text, &size));
+            fprintf(out, "%s=", bank->name);
+            for (unsigned k = 0; k < bank->pack_count; k++)
+                fprintf(out, "%s%s", k > 0 ? "+" : "", bank->packs[k]->name);
+            fclose(out);
+            list[count++] = text;
+        }
         program_execute("history", list, "packgate demo: no past");
         _exit(EXIT_FAILED);
     }
@@ -222,16 +219,6 @@ static bool gateway_answers(const char *control)
         asking_once(&(struct asking){.control = control}, json_pack("{s:s}", "ask", "health"));
     json_decref(answer);
     return answer;
-}
-
-/* Prints an address that a browser can open: not that of all interfaces. */
-static void print_address(const char *listen)
-{
-    const char *port = strrchr(listen, ':');
-    const bool all = strncmp(listen, "0.0.0.0:", 8) == 0 || strncmp(listen, "[::]:", 5) == 0;
-    printf("\n  Open http://%.*s%s/ in a browser. Ctrl-C ends the demo.\n\n",
-           all ? 9 : (int) (port - listen), all ? "127.0.0.1" : listen, port);
-    fflush(stdout);
 }
 
 /* Runs the inverter that polls the first [present] on a TCP port; it logs the values that it
@@ -274,8 +261,14 @@ static void accompany(const struct demo *demo)
         poll(NULL, 0, 200);
     poll(NULL, 0, FIRST_VALUES_MS);
     program_find("web", program);
-    if (demo->config->web && demo->config->web->listen.count > 0 && access(program, X_OK) == 0)
-        print_address(demo->config->web->listen.at[0]);
+    if (demo->config->web && demo->config->web->listen.count > 0 && access(program, X_OK) == 0) {
+        /* An address that a browser can open: not that of all interfaces. */
+        const char *listen = demo->config->web->listen.at[0], *port = strrchr(listen, ':');
+        const bool all = strncmp(listen, "0.0.0.0:", 8) == 0 || strncmp(listen, "[::]:", 5) == 0;
+        printf("\n  Open http://%.*s%s/ in a browser. Ctrl-C ends the demo.\n\n",
+               all ? 9 : (int) (port - listen), all ? "127.0.0.1" : listen, port);
+        fflush(stdout);
+    }
     _exit(getppid() == gateway ? run_inverter(demo) : EXIT_DONE);
 }
 

@@ -230,17 +230,6 @@ struct finding {
     char text[1000];
 };
 
-static void judge_alarms(struct finding *finding, struct text *text)
-{
-    const json_t *alarms = json_object_get(finding->pack, "alarms");
-    for (size_t i = 0; i < json_array_size(alarms); i++) {
-        const json_t *alarm = json_array_get(alarms, i);
-        const bool severe = strcmp(asking_text(alarm, "level"), "protection") == 0;
-        finding->state = worse_state(finding->state, severe ? CRITICAL : WARNING);
-        text_format(text, ", %s %s", asking_text(alarm, "level"), asking_text(alarm, "name"));
-    }
-}
-
 /* Each rule that a value breaks is reported, for instance its warning and its critical one. */
 static void judge_rules(const struct check *check, struct finding *finding, struct text *text)
 {
@@ -290,7 +279,13 @@ static void evaluate_pack(const struct check *check, const json_t *pack, struct 
     if (!isnan(asking_number(pack, "cell_min_mv")) && !isnan(asking_number(pack, "cell_max_mv")))
         text_format(&text, "%scells %.0f…%.0f mV", text.size ? ", " : "",
                     asking_number(pack, "cell_min_mv"), asking_number(pack, "cell_max_mv"));
-    judge_alarms(finding, &text);
+    const json_t *alarms = json_object_get(pack, "alarms");
+    for (size_t i = 0; i < json_array_size(alarms); i++) {
+        const json_t *alarm = json_array_get(alarms, i);
+        const bool severe = strcmp(asking_text(alarm, "level"), "protection") == 0;
+        finding->state = worse_state(finding->state, severe ? CRITICAL : WARNING);
+        text_format(&text, ", %s %s", asking_text(alarm, "level"), asking_text(alarm, "name"));
+    }
     judge_rules(check, finding, &text);
 }
 

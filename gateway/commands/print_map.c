@@ -125,20 +125,6 @@ struct details {
     char password[SECRET_SIZE];
 };
 
-/* Sections with the same broker share a connection. */
-static void number_dashboard(struct map_mqtt *mqtt, const struct map_mqtt *first)
-{
-    for (const struct map_mqtt *other = first; other < mqtt; other++) {
-        if (strcmp(other->host, mqtt->host) == 0 && other->port == mqtt->port &&
-            other->tls == mqtt->tls && strcmp(other->user, mqtt->user) == 0) {
-            mqtt->connection = other->connection;
-            mqtt->dashboard = other->dashboard + 1;
-        } else if (mqtt->dashboard == 0 && mqtt->connection <= other->connection) {
-            mqtt->connection = other->connection + 1;
-        }
-    }
-}
-
 static struct map_mqtt make_dashboard(const struct mqtt_config *config, const char *pack,
                                       bool with_password, struct details *own)
 {
@@ -179,7 +165,16 @@ static void add_dashboards(struct map_clients *clients, const struct config *con
         for (unsigned i = 0; i < clients->count; i++)
             if (strcmp(clients->units[i].name, pack) == 0)
                 mqtt->cells = clients->units[i].cells;
-        number_dashboard(mqtt, mqtts);
+        /* Sections with the same broker share a connection. */
+        for (const struct map_mqtt *other = mqtts; other < mqtt; other++) {
+            if (strcmp(other->host, mqtt->host) == 0 && other->port == mqtt->port &&
+                other->tls == mqtt->tls && strcmp(other->user, mqtt->user) == 0) {
+                mqtt->connection = other->connection;
+                mqtt->dashboard = other->dashboard + 1;
+            } else if (mqtt->dashboard == 0 && mqtt->connection <= other->connection) {
+                mqtt->connection = other->connection + 1;
+            }
+        }
     }
 }
 
@@ -390,19 +385,6 @@ static int by_address(const void *a, const void *b)
     return x->count < y->count ? -1 : x->count > y->count;
 }
 
-static unsigned gather(const struct view_config *view, struct row *rows)
-{
-    unsigned count = 0;
-    for (unsigned i = 0; i < view->register_count; i++)
-        rows[count++] = row_of_register(&view->registers[i]);
-    for (unsigned i = 0; i < view->fills.count; i++)
-        rows[count++] = row_of_range(&view->fills.list[i], false);
-    for (unsigned i = 0; i < view->copies.count; i++)
-        rows[count++] = row_of_range(&view->copies.list[i], true);
-    qsort(rows, count, sizeof *rows, by_address);
-    return count;
-}
-
 static void print_md(const struct view_config *view, const struct row *rows, unsigned count)
 {
     printf("# View %s\n\nUnit ", view->name);
@@ -496,7 +478,15 @@ static int print_view(const struct config *config, const char *format, const cha
         return options_refuse(
             NULL, "packgate: '%s' is not a format for views; expected md, json or csv", format);
     struct row *rows = alloc_zeroed(view->register_count + 2 * VIEW_FILLS, sizeof *rows);
-    printers[i].print(view, rows, gather(view, rows));
+    unsigned count = 0;
+    for (unsigned n = 0; n < view->register_count; n++)
+        rows[count++] = row_of_register(&view->registers[n]);
+    for (unsigned n = 0; n < view->fills.count; n++)
+        rows[count++] = row_of_range(&view->fills.list[n], false);
+    for (unsigned n = 0; n < view->copies.count; n++)
+        rows[count++] = row_of_range(&view->copies.list[n], true);
+    qsort(rows, count, sizeof *rows, by_address);
+    printers[i].print(view, rows, count);
     free(rows);
     return EXIT_DONE;
 }

@@ -295,23 +295,6 @@ struct scanning {
     int status;
 };
 
-static void print_device(const struct scan_device *device, const struct config *beside)
-{
-    const bool first = strcmp(device->adapter, "hci0") == 0;
-    printf("ble:%s%s%s  %s\n    ", first ? "" : device->adapter, first ? "" : "/", device->address,
-           device->name);
-    if (device->connected)
-        printf("connected to this host");
-    else if (device->signal_dbm != 0)
-        printf("%d dBm", device->signal_dbm);
-    else
-        printf("in reach");
-    printf("%s%s\n", device->guess ? ": " : "", device->guess ? device->guess : "");
-    for (unsigned i = 0; beside && i < beside->line_count; i++)
-        if (is_on_air(beside->lines[i].port) && strstr(beside->lines[i].port, device->address))
-            printf("    it is [line %s] of the configuration\n", beside->lines[i].name);
-}
-
 static void on_scanned(void *data, const struct scan_device *devices, unsigned count,
                        const char *why)
 {
@@ -323,8 +306,22 @@ static void on_scanned(void *data, const struct scan_device *devices, unsigned c
                         "connected to its app does not advertise\n");
     bool victron = false;
     for (unsigned i = 0; i < count; i++) {
-        print_device(&devices[i], scanning->beside);
-        victron |= devices[i].guess && strstr(devices[i].guess, "victron-ble");
+        const struct scan_device *device = &devices[i];
+        const struct config *beside = scanning->beside;
+        const bool first = strcmp(device->adapter, "hci0") == 0;
+        printf("ble:%s%s%s  %s\n    ", first ? "" : device->adapter, first ? "" : "/",
+               device->address, device->name);
+        if (device->connected)
+            printf("connected to this host");
+        else if (device->signal_dbm != 0)
+            printf("%d dBm", device->signal_dbm);
+        else
+            printf("in reach");
+        printf("%s%s\n", device->guess ? ": " : "", device->guess ? device->guess : "");
+        for (unsigned k = 0; beside && k < beside->line_count; k++)
+            if (is_on_air(beside->lines[k].port) && strstr(beside->lines[k].port, device->address))
+                printf("    it is [line %s] of the configuration\n", beside->lines[k].name);
+        victron |= device->guess && strstr(device->guess, "victron-ble");
     }
     if (count > 0)
         printf("\nTo find the protocol of one of them: packgate probe ble:ADDRESS\n");

@@ -110,8 +110,11 @@ static void print_text(void)
     }
 }
 
-static json_t *settings_of(const struct bms_driver *driver)
+static json_t *json_of_driver(const struct bms_driver *driver)
 {
+    json_t *variants = json_array();
+    for (unsigned v = 0; driver->variants && driver->variants[v]; v++)
+        json_array_append_new(variants, json_string(driver->variants[v]));
     json_t *settings = json_array();
     for (unsigned i = 0; i < driver->setting_count; i++) {
         const struct bms_setting *setting = &driver->settings[i];
@@ -122,20 +125,12 @@ static json_t *settings_of(const struct bms_driver *driver)
                                                   json_number(setting->max, 3), "step",
                                                   json_number(setting->step, 3)));
     }
-    return settings;
-}
-
-static json_t *json_of_driver(const struct bms_driver *driver)
-{
-    json_t *variants = json_array();
-    for (unsigned v = 0; driver->variants && driver->variants[v]; v++)
-        json_array_append_new(variants, json_string(driver->variants[v]));
     json_t *object =
         json_pack("{s:s, s:s, s:s, s:o, s:b, s:b, s:b, s:b, s:b, s:o}", "name", driver->name,
                   "makes", driver->guide.makes, "port", driver->guide.port, "variants", variants,
                   "switches", driver->control != NULL, "wants_password", driver->wants_password,
                   "listens", can_listen(driver), "wants_map", driver == &modbus_user_driver,
-                  "advertises", driver->advertises, "settings", settings_of(driver));
+                  "advertises", driver->advertises, "settings", settings);
     if (!driver->advertises)
         json_object_set_new(object, "baud", json_integer(driver->line.baud));
     if (!bms_is_alone(driver))

@@ -83,14 +83,6 @@ static json_t *values_request(const struct arguments *arguments)
     return json_pack("{s:s, s:o*}", "ask", "values", "packs", names);
 }
 
-static bool is_of_file(const json_t *answer, const char *config)
-{
-    char *path = realpath(config, NULL);
-    bool same = path && strcmp(asking_text(answer, "configuration"), path) == 0;
-    free(path);
-    return same;
-}
-
 /* Leaves out what the gateway adds, so that the output equals that of a direct poll. */
 static void print_pack(const json_t *pack, bool indented)
 {
@@ -185,7 +177,8 @@ static int read_running(const struct arguments *arguments)
     struct asking asking = {.config = arguments->config};
     int status = -1;
     json_t *answer = asking_open(&asking, values_request(arguments));
-    if (answer && is_of_file(answer, arguments->config)) {
+    char *path = realpath(arguments->config, NULL);
+    if (answer && path && strcmp(asking_text(answer, "configuration"), path) == 0) {
         status = EXIT_FAILED;
         if (json_array_size(json_object_get(answer, "packs")) == 0)
             report_no_pack(arguments->config);
@@ -202,6 +195,7 @@ static int read_running(const struct arguments *arguments)
             stderr,
             "packgate read: %s; polls now beside the gateway, if one runs: a line has one master\n",
             asking.why);
+    free(path);
     json_decref(answer);
     asking_close(&asking);
     return status;

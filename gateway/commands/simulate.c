@@ -79,23 +79,6 @@ struct simulation {
     const char *link;   /* the link that was created; NULL: none */
 };
 
-static void print_protocols(void)
-{
-    puts("\nProtocols, their addresses and variants:");
-    for (size_t i = 0; bms_drivers[i]; i++) {
-        const struct bms_driver *driver = bms_drivers[i];
-        char range[40] = "";
-        if (bms_has_address(driver))
-            snprintf(range, sizeof range, "%d-%d", driver->address.min, driver->address.max);
-        printf("  %-16s %-8s", driver->name, range);
-        for (const char *const *name = driver->variants; name && *name; name++)
-            printf(" %s", *name);
-        putchar('\n');
-    }
-    printf("  %-16s %d-%d     with --map\n", modbus_user_driver.name,
-           modbus_user_driver.address.min, modbus_user_driver.address.max);
-}
-
 __attribute__((format(printf, 1, 2))) static bool reject(const char *format, ...)
 {
     va_list values;
@@ -134,15 +117,6 @@ static bool parse_count(struct arguments *arguments)
            reject("--count '%s': expected a whole number", arguments->count);
 }
 
-static bool parse_tcp(const char *text, struct listen_list *list)
-{
-    struct endpoint endpoint;
-    list->count = 1;
-    snprintf(list->at[0], sizeof list->at[0], strchr(text, ':') ? "%s" : "127.0.0.1:%s", text);
-    return (endpoint_parse(list->at[0], &endpoint) && endpoint.numeric) ||
-           reject("--tcp '%s': expected a port or ADDRESS:PORT", text);
-}
-
 /* Checks the arguments; if they are valid, arguments->bms is the BMS to emulate. */
 static bool check_order(struct arguments *arguments)
 {
@@ -154,9 +128,17 @@ static bool check_order(struct arguments *arguments)
         return false;
     bms_init(&arguments->bms, arguments->config->packs[0].driver);
     arguments->bms.options = arguments->config->packs[0].options;
-    if (!parse_count(arguments) ||
-        (arguments->tcp && !parse_tcp(arguments->tcp, &arguments->listen)))
+    if (!parse_count(arguments))
         return false;
+    if (arguments->tcp) {
+        struct endpoint endpoint;
+        char *at = arguments->listen.at[0];
+        arguments->listen.count = 1;
+        snprintf(at, sizeof arguments->listen.at[0],
+                 strchr(arguments->tcp, ':') ? "%s" : "127.0.0.1:%s", arguments->tcp);
+        if (!endpoint_parse(at, &endpoint) || !endpoint.numeric)
+            return reject("--tcp '%s': expected a port or ADDRESS:PORT", arguments->tcp);
+    }
     if (!simulator_check(arguments->options, error, sizeof error))
         return reject("--options '%s': %s", arguments->options, error);
     return arguments->tcp || arguments->pty || arguments->print_values ||
@@ -180,7 +162,19 @@ static int parse_simulate_options(int argc, char **argv, struct arguments *argum
     if (status >= 0)
         fputs(usage, status == EXIT_DONE ? stdout : stderr);
     if (status == EXIT_DONE) {
-        print_protocols();
+        puts("\nProtocols, their addresses and variants:");
+        for (size_t i = 0; bms_drivers[i]; i++) {
+            const struct bms_driver *driver = bms_drivers[i];
+            char range[40] = "";
+            if (bms_has_address(driver))
+                snprintf(range, sizeof range, "%d-%d", driver->address.min, driver->address.max);
+            printf("  %-16s %-8s", driver->name, range);
+            for (const char *const *name = driver->variants; name && *name; name++)
+                printf(" %s", *name);
+            putchar('\n');
+        }
+        printf("  %-16s %d-%d     with --map\n", modbus_user_driver.name,
+               modbus_user_driver.address.min, modbus_user_driver.address.max);
         fputs("\nOptions: key, range, default, meaning:\n", stdout);
         simulator_options_print(stdout);
     }
@@ -242,23 +236,17 @@ static bool open_pty(struct simulation *simulation, const char *link)
     return true;
 }
 
-static struct simulator *make_simulator(struct ev_loop *loop, const struct arguments *arguments)
+static int simulate(const struct arguments *arguments)
 {
+    struct ev_loop *loop = ev_default_loop(0);
     struct bms *bms = alloc_zeroed(arguments->bms_count, sizeof *bms);
     for (unsigned i = 0; i < arguments->bms_count; i++) {
         bms[i] = arguments->bms;
         bms[i].options.address = bms_address(&arguments->bms) + (int) i;
     }
-    struct simulator *simulator =
-        simulator_new(loop, bms, arguments->bms_count, arguments->options);
+    struct simulation simulation = {
+        .simulator = simulator_new(loop, bms, arguments->bms_count, arguments->options)};
     free(bms);
-    return simulator;
-}
-
-static int simulate(const struct arguments *arguments)
-{
-    struct ev_loop *loop = ev_default_loop(0);
-    struct simulation simulation = {.simulator = make_simulator(loop, arguments)};
     for (unsigned i = 0; arguments->print_values && i < arguments->bms_count; i++)
         json_print(stdout, json_of_pack(simulator_pack(simulation.simulator, i)), false);
     bool open = (!arguments->tcp || open_tcp(&simulation, loop, &arguments->listen)) &&
@@ -451,18 +439,11 @@ int command_inverter(int argc, char **argv)
     return run_inverter(&run, &settings);
 }
 
-static bool is_inverter(int argc, char **argv)
+int command_simulate(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++)
         if (strncmp(argv[i], "--inverter", 10) == 0)
-            return true;
-    return false;
-}
-
-int command_simulate(int argc, char **argv)
-{
-    if (is_inverter(argc, argv))
-        return command_inverter(argc, argv);
+            return command_inverter(argc, argv);
     struct arguments arguments = {.pack.port = "sim:", .options = ""};
     int status = parse_simulate_options(argc, argv, &arguments);
     if (status < 0)

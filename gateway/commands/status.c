@@ -57,16 +57,6 @@ static void write_since(FILE *out, const json_t *object, const char *name, doubl
     fprintf(out, "\t%s", duration_words(fmax(now - asking_number(object, name), 0), span));
 }
 
-static void write_error(FILE *out, const json_t *object, double now)
-{
-    const char *words = asking_text(object, "error");
-    double at = asking_number(object, "error_at");
-    char span[DURATION_SIZE];
-    fprintf(out, "\t%s", words[0] ? words : "-");
-    if (words[0] && !isnan(at))
-        fprintf(out, " (%s ago)", duration_words(fmax(now - at, 0), span));
-}
-
 static void write_line(FILE *out, const json_t *line, double now)
 {
     fprintf(out, "%s\t%s\t%s", asking_text(line, "name"), asking_text(line, "port"),
@@ -215,8 +205,13 @@ static void write_rows(const struct status_table *table, const json_t *list, dou
         table->write(out, object, now);
         for (const char *const *count = table->counts; *count; count++)
             write_number(out, object, *count, "", 0);
+        const char *error = asking_text(object, "error");
+        const double at = asking_number(object, "error_at");
+        char span[DURATION_SIZE];
         if (table->with_error)
-            write_error(out, object, now);
+            fprintf(out, "\t%s", error[0] ? error : "-");
+        if (table->with_error && error[0] && !isnan(at))
+            fprintf(out, " (%s ago)", duration_words(fmax(now - at, 0), span));
         fputc('\n', out);
     }
 }

@@ -141,22 +141,6 @@ static bool past_is_database(const char *path)
     return found;
 }
 
-/* The rows of a database, by the history's program; NULL with errno. */
-static FILE *open_database(const char *path, const struct past_ask *ask, pid_t *reader)
-{
-    const char *list[11] = {NULL, "export", "--file", path, "--pack", ask->pack};
-    int count = 6;
-    if (ask->from) {
-        list[count++] = "--from";
-        list[count++] = ask->from;
-    }
-    if (ask->to) {
-        list[count++] = "--to";
-        list[count++] = ask->to;
-    }
-    return program_open("history", list, "packgate limits", false, reader);
-}
-
 /* False: something could not be read; the error was printed. */
 static bool past_close(struct past *past)
 {
@@ -176,9 +160,21 @@ static struct past *past_open(const char *path, const struct past_ask *ask)
 {
     struct past *past = alloc_zeroed(1, sizeof *past);
     *past = (struct past){.path = path, .good = true, .last_at = -INFINITY};
-    past->file = past_is_database(path)   ? open_database(path, ask, &past->reader)
-                 : strcmp(path, "-") == 0 ? stdin
-                                          : fopen(path, "r");
+    if (past_is_database(path)) {
+        const char *list[11] = {NULL, "export", "--file", path, "--pack", ask->pack};
+        int count = 6;
+        if (ask->from) {
+            list[count++] = "--from";
+            list[count++] = ask->from;
+        }
+        if (ask->to) {
+            list[count++] = "--to";
+            list[count++] = ask->to;
+        }
+        past->file = program_open("history", list, "packgate limits", false, &past->reader);
+    } else {
+        past->file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
+    }
     if (!past->file)
         fprintf(stderr, "packgate limits: %s: %s\n", path, strerror(errno));
     if (past->file && read_heading(past))
@@ -368,19 +364,6 @@ static bool replay_exchange(const struct print *print, const char *path)
     return true;
 }
 
-static void print_shares(const struct replay *replay)
-{
-    struct table table;
-    table_begin(&table, "LIMITED BY\tCHARGE\tDISCHARGE");
-    for (unsigned i = 0; i < LIMIT_REASON_COUNT; i++)
-        if (replay->held_s[i][LIMITS_CHARGE] + replay->held_s[i][LIMITS_DISCHARGE] > 0)
-            fprintf(table.out, "%s\t%.1f %%\t%.1f %%\n",
-                    map_limit_reason_name((enum limit_reason) i),
-                    100 * replay->held_s[i][LIMITS_CHARGE] / replay->total_s,
-                    100 * replay->held_s[i][LIMITS_DISCHARGE] / replay->total_s);
-    table_end(&table, "\n", "");
-}
-
 static bool is_exchange(const char *path)
 {
     const char *end = strrchr(path, '.');
@@ -402,9 +385,18 @@ static bool print_replay(struct print *print, const struct config *config, const
         is_exchange(path) ? replay_exchange(print, path) : replay_history(print, config, path, ask);
     if (!print->csv)
         table_end(&table, good ? "" : NULL, "");
-    if (!print->csv && good)
-        print_shares(print->replay);
-    return good;
+    if (print->csv || !good)
+        return good;
+    const struct replay *replay = print->replay;
+    table_begin(&table, "LIMITED BY\tCHARGE\tDISCHARGE");
+    for (unsigned i = 0; i < LIMIT_REASON_COUNT; i++)
+        if (replay->held_s[i][LIMITS_CHARGE] + replay->held_s[i][LIMITS_DISCHARGE] > 0)
+            fprintf(table.out, "%s\t%.1f %%\t%.1f %%\n",
+                    map_limit_reason_name((enum limit_reason) i),
+                    100 * replay->held_s[i][LIMITS_CHARGE] / replay->total_s,
+                    100 * replay->held_s[i][LIMITS_DISCHARGE] / replay->total_s);
+    table_end(&table, "\n", "");
+    return true;
 }
 
 static bool replay(const struct config *config, const struct limits_config *limits,

@@ -80,17 +80,6 @@ static void send_object(json_t *object)
     fflush(stdout);
 }
 
-static bool write_secrets(const struct saving *saving, const struct setup_edits *edits)
-{
-    char path[PORT_SIZE];
-    for (size_t i = 0; i < edits->count; i++)
-        if (edits->edits[i].kind == EDIT_SECRET && edits->edits[i].value &&
-            (!edits_secret_path(&edits->edits[i], edits->secrets, path) ||
-             !save_secret(path, edits->edits[i].value, saving->owner, saving->group)))
-            return false;
-    return true;
-}
-
 /* Removes secret files that no configuration mentions. For a secret with number N, PATH.old/N does not count: it mentions
  * the secret only if that configuration was undone. */
 static void prune_secrets(const char *path)
@@ -116,7 +105,15 @@ static json_t *save(const struct saving *saving, const struct setup_edits *edits
     json_t *refused = setup_edits_refuse(edits);
     if (refused)
         return refused;
-    if (write_secrets(saving, edits) && save_begin(saving->path, edits->fresh))
+    bool written = true;
+    for (size_t i = 0; i < edits->count && written; i++) {
+        const struct edit *edit = &edits->edits[i];
+        char path[PORT_SIZE];
+        if (edit->kind == EDIT_SECRET && edit->value)
+            written = edits_secret_path(edit, edits->secrets, path) &&
+                      save_secret(path, edit->value, saving->owner, saving->group);
+    }
+    if (written && save_begin(saving->path, edits->fresh))
         return NULL;
     const int err = errno;
     prune_secrets(saving->path);

@@ -26,17 +26,6 @@ static const char usage[] =
     "yet\n"
     "Exit status: 0 done, 1 when it failed, 2 for a wrong call.\n";
 
-/* Starts the socket of the helper that may write the configuration; it listens until the service stops. Without systemd
- * the gateway saves the configuration itself, or the user does. */
-static void start_helper(void)
-{
-    if (geteuid() != 0 || access("/run/systemd/system", F_OK) != 0)
-        return;
-    if (system("systemctl --quiet start " HELPER_UNIT) != 0)
-        fprintf(stderr, "packgate setup: " HELPER_UNIT
-                        " could not be started: you will have to save the configuration by hand\n");
-}
-
 /* Not every network resolves NAME.local; the page also answers at each address of the host. A container has a name and addresses
  * that other machines do not know. */
 static void print_other_addresses(const char *address)
@@ -82,7 +71,12 @@ int command_setup(int argc, char **argv)
         return EXIT_FAILED;
     if (json_is_false(json_object_get(armed, "runs")))
         fprintf(stderr, "packgate setup: the page does not run: the log of the gateway says why\n");
-    start_helper();
+    /* The socket of the helper that may write the configuration; it listens until the service stops. Without systemd the
+     * gateway saves the configuration itself, or the user does. */
+    if (geteuid() == 0 && access("/run/systemd/system", F_OK) == 0 &&
+        system("systemctl --quiet start " HELPER_UNIT) != 0)
+        fprintf(stderr, "packgate setup: " HELPER_UNIT
+                        " could not be started: you will have to save the configuration by hand\n");
     printf("Open this address in a browser within %.0f minutes; it works once:\n\n  "
            "%s#/setup/start/%s\n\n",
            asking_number(armed, "for_s") / 60, asking_text(armed, "address"),

@@ -58,17 +58,6 @@ static void list_heading(void *user, unsigned line, const char *text)
                                     "line", (int) line, "keys", listing->keys));
 }
 
-/* The value with secrets masked. */
-static char *mask_value(const char *key, const char *value)
-{
-    char *line;
-    alloc_checked(asprintf(&line, "%s=%s", key, value) < 0 ? NULL : line);
-    char *masked = config_masked(line);
-    free(line);
-    memmove(masked, masked + strlen(key) + 1, strlen(masked) - strlen(key));
-    return masked;
-}
-
 static void list_entry(void *user, unsigned line, const char *key, const char *value)
 {
     struct listing *listing = user;
@@ -76,8 +65,10 @@ static void list_entry(void *user, unsigned line, const char *key, const char *v
         return;
     const struct config_key *row = config_key_of(listing->word, key);
     const bool secret = row && row->secret;
-    char *masked = mask_value(key, value);
-    json_t *text = !secret && strcmp(masked, value) == 0 ? json_string(value) : NULL;
+    char *line_text;
+    alloc_checked(asprintf(&line_text, "%s=%s", key, value) < 0 ? NULL : line_text);
+    char *masked = config_masked(line_text);
+    json_t *text = !secret && strcmp(masked, line_text) == 0 ? json_string(value) : NULL;
     json_t *entry =
         json_pack("{s:s, s:i, s:b}", "key", key, "line", (int) line, "web", row && row->web);
     json_object_set_new(entry, text ? "value" : "set", text ? text : json_true());
@@ -85,6 +76,7 @@ static void list_entry(void *user, unsigned line, const char *key, const char *v
         json_object_set_new(entry, "secret", json_true());
     json_array_append_new(listing->keys, entry);
     free(masked);
+    free(line_text);
 }
 
 static json_t *show_config(const struct work *work)
@@ -108,30 +100,25 @@ static json_t *show_config(const struct work *work)
                      listing.sections, "remarks", remarks);
 }
 
-static json_t *choices_of(const struct config_key *key)
-{
-    json_t *list = json_array();
-    for (const char *const *word = key->words; word && *word; word++)
-        if (edits_is_value_good(*word))
-            json_array_append_new(list, json_string(*word));
-    for (size_t i = 0; key->type == &type_protocol && bms_drivers[i]; i++) {
-        const struct bms_driver *driver = bms_drivers[i];
-        json_array_append_new(list, json_string(driver->name));
-        /* The first variant is the one without a word. */
-        for (unsigned v = 1; driver->variants && driver->variants[0] && driver->variants[v]; v++)
-            json_array_append_new(list, json_sprintf("%s %s", driver->name, driver->variants[v]));
-    }
-    return list;
-}
-
 static json_t *show_key(const struct config_key *key)
 {
     char expected[EXPECTED_SIZE];
-    json_t *object =
-        json_pack("{s:s, s:s, s:s, s:b, s:s?, s:o}", "key", key->name, "expected",
-                  config_key_expected(key, expected), "help", key->help, "required",
-                  !key->preset && !key->otherwise, "preset",
-                  key->preset ? key->preset : key->otherwise, "choices", choices_of(key));
+    json_t *choices = json_array();
+    for (const char *const *word = key->words; word && *word; word++)
+        if (edits_is_value_good(*word))
+            json_array_append_new(choices, json_string(*word));
+    for (size_t i = 0; key->type == &type_protocol && bms_drivers[i]; i++) {
+        const struct bms_driver *driver = bms_drivers[i];
+        json_array_append_new(choices, json_string(driver->name));
+        /* The first variant is the one without a word. */
+        for (unsigned v = 1; driver->variants && driver->variants[0] && driver->variants[v]; v++)
+            json_array_append_new(choices,
+                                  json_sprintf("%s %s", driver->name, driver->variants[v]));
+    }
+    json_t *object = json_pack("{s:s, s:s, s:s, s:b, s:s?, s:o}", "key", key->name, "expected",
+                               config_key_expected(key, expected), "help", key->help, "required",
+                               !key->preset && !key->otherwise, "preset",
+                               key->preset ? key->preset : key->otherwise, "choices", choices);
     if (key->secret)
         json_object_set_new(object, "secret", json_true());
     if (key->type->list)
@@ -153,14 +140,6 @@ static json_t *show_keys(const struct work *work)
         json_decref(list);
     }
     return object;
-}
-
-static bool has_bluetooth(void)
-{
-    glob_t adapters;
-    const bool any = glob("/sys/class/bluetooth/*", 0, NULL, &adapters) == 0;
-    globfree(&adapters);
-    return any;
 }
 
 static json_t *show_ports(const struct work *work)
@@ -187,7 +166,10 @@ static json_t *show_ports(const struct work *work)
     }
     free(ports);
     config_free(config);
-    return json_pack("{s:o, s:b}", "ports", list, "bluetooth", has_bluetooth());
+    glob_t adapters;
+    const bool bluetooth = glob("/sys/class/bluetooth/*", 0, NULL, &adapters) == 0;
+    globfree(&adapters);
+    return json_pack("{s:o, s:b}", "ports", list, "bluetooth", bluetooth);
 }
 
 static void add_line(void *data, char op, unsigned number, const char *text, size_t size)
@@ -201,17 +183,6 @@ static void add_line(void *data, char op, unsigned number, const char *text, siz
     free(line);
 }
 
-/* The difference of two texts, line by line, with secrets masked. */
-static json_t *diff_of(const char *old, const char *fresh)
-{
-    json_t *list = json_array();
-    char *was = config_masked(old), *is = config_masked(fresh);
-    diff_lines(was, is, add_line, list);
-    free(was);
-    free(is);
-    return list;
-}
-
 struct changes {
     json_t *reload, *restart;
 };
@@ -223,34 +194,32 @@ static void add_change(void *data, enum config_change change, const char *text)
                           json_string(text));
 }
 
-/* Drops remarks about missing files below `secrets`: new secrets are written only when the configuration is saved. Returns how many of
- * the others are errors. */
-static int drop_remarks(json_t *remarks, const char *secrets)
-{
-    int errors = 0;
-    for (size_t i = json_array_size(remarks); i-- > 0;) {
-        const json_t *remark = json_array_get(remarks, i);
-        if (strstr(asking_text(remark, "text"), secrets))
-            json_array_remove(remarks, i);
-        else
-            errors += strcmp(asking_text(remark, "level"), "error") == 0;
-    }
-    return errors;
-}
-
 static json_t *show_check(const struct setup_edits *edits)
 {
     struct config *config, *before = config_parse(edits->old, "", NULL);
     struct changes changes = {json_array(), json_array()};
     json_t *remarks = setup_edits_remarks(edits->fresh, true, &config);
-    const int errors = drop_remarks(remarks, edits->secrets);
+    int errors = 0;
+    for (size_t i = json_array_size(remarks); i-- > 0;) {
+        const json_t *remark = json_array_get(remarks, i);
+        /* New secrets are written only when the configuration is saved. */
+        if (strstr(asking_text(remark, "text"), edits->secrets))
+            json_array_remove(remarks, i);
+        else
+            errors += strcmp(asking_text(remark, "level"), "error") == 0;
+    }
+    json_t *diff = json_array();
+    char *was = config_masked(edits->old), *is = config_masked(edits->fresh);
+    diff_lines(was, is, add_line, diff);
+    free(was);
+    free(is);
     if (config && before)
         config_tell_changes(before, config, add_change, &changes);
     config_free(config);
     config_free(before);
-    return json_pack("{s:s, s:o, s:o, s:i, s:o, s:o}", "hash", edits->hash, "diff",
-                     diff_of(edits->old, edits->fresh), "remarks", remarks, "errors", errors,
-                     "reload", changes.reload, "restart", changes.restart);
+    return json_pack("{s:s, s:o, s:o, s:i, s:o, s:o}", "hash", edits->hash, "diff", diff, "remarks",
+                     remarks, "errors", errors, "reload", changes.reload, "restart",
+                     changes.restart);
 }
 
 static json_t *show_text(const struct setup_edits *edits)
@@ -303,37 +272,27 @@ static json_t *value_json(const struct pack *values, enum pack_value value, int 
     return pack_known(values, value) ? json_number(values->value[value], decimals) : json_null();
 }
 
-static json_t *cells_json(const struct pack *values)
-{
-    json_t *list = json_array();
-    const unsigned count =
-        pack_known(values, CELL_COUNT) ? (unsigned) values->value[CELL_COUNT] : 0;
-    for (unsigned n = 0; n < count && n < MAX_CELLS; n++)
-        json_array_append_new(list, value_json(values, CELL_MV + n, 0));
-    return list;
-}
-
-/* The value of `protocol` as in the file: the variant follows the protocol. */
-static json_t *protocol_of(const struct search_found *found)
-{
-    const struct bms_driver *driver = found->driver;
-    const int variant = driver->variants ? found->options.variant : 0;
-    return json_sprintf("%s%s%s", driver->name, variant > 0 ? " " : "",
-                        variant > 0 ? driver->variants[variant] : "");
-}
-
 static void on_found(void *data, const struct search_found *found)
 {
     struct report *report = data;
     const struct pack *values = found->values;
+    const char *const *variants = found->driver->variants;
+    const int variant = variants ? found->options.variant : 0;
+    /* The value of `protocol` as in the file: the variant follows the protocol. */
+    json_t *protocol = json_sprintf("%s%s%s", found->driver->name, variant > 0 ? " " : "",
+                                    variant > 0 ? variants[variant] : "");
+    json_t *cells = json_array();
+    const unsigned count =
+        pack_known(values, CELL_COUNT) ? (unsigned) values->value[CELL_COUNT] : 0;
+    for (unsigned n = 0; n < count && n < MAX_CELLS; n++)
+        json_array_append_new(cells, value_json(values, CELL_MV + n, 0));
     json_t *object = json_pack(
-        "{s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "protocol", protocol_of(found),
-        "title", found->driver->title, "address",
-        address_json(found->driver, found->options.address), "port", report->port, "model",
-        json_printable(values->text[MODEL]), "serial", json_printable(values->text[SERIAL]),
-        "cells", cells_json(values), "voltage_v", value_json(values, VOLTAGE_V, 2), "current_a",
-        value_json(values, CURRENT_A, 2), "soc_pct", value_json(values, SOC_PERCENT, 1),
-        "cells_count", value_json(values, CELL_COUNT, 0));
+        "{s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "protocol", protocol, "title",
+        found->driver->title, "address", address_json(found->driver, found->options.address),
+        "port", report->port, "model", json_printable(values->text[MODEL]), "serial",
+        json_printable(values->text[SERIAL]), "cells", cells, "voltage_v",
+        value_json(values, VOLTAGE_V, 2), "current_a", value_json(values, CURRENT_A, 2), "soc_pct",
+        value_json(values, SOC_PERCENT, 1), "cells_count", value_json(values, CELL_COUNT, 0));
     /* The value of `baud` as in the file, if it differs from the defaults of the protocol. */
     if (report->serial &&
         (found->baud != found->driver->line.baud || strcmp(found->framing, BMS_FRAMING) != 0))
@@ -463,19 +422,6 @@ static void add_step(json_t *steps, const char *name, bool ok, const char *text)
     print_steps(steps);
 }
 
-/* Parses "login failed wrong password": step, result, text. */
-static void parse_step(json_t *steps, char *line)
-{
-    char *space = strchr(line, ' ');
-    char *text = space ? strchr(space + 1, ' ') : NULL;
-    if (!space)
-        return;
-    *space = '\0';
-    const bool ok = strncmp(space + 1, "ok", 2) == 0;
-    if (ok || strncmp(space + 1, "failed", 6) == 0)
-        add_step(steps, line, ok, text ? text + 1 : "");
-}
-
 static void run_test(size_t i, const char *path)
 {
     char line[STEP_SIZE], last[STEP_SIZE] = "";
@@ -489,8 +435,15 @@ static void run_test(size_t i, const char *path)
     while (out && fgets(line, sizeof line, out)) {
         line[strcspn(line, "\n")] = '\0';
         memcpy(last, line, sizeof last);
-        if (!trials[i].step || strncmp(line, "program ", 8) == 0)
-            parse_step(steps, line);
+        /* "login failed wrong password": step, result, text. */
+        char *result = strchr(line, ' ');
+        if (!result || (trials[i].step && strncmp(line, "program ", 8) != 0))
+            continue;
+        *result++ = '\0';
+        const char *text = strchr(result, ' ');
+        const bool ok = strncmp(result, "ok", 2) == 0;
+        if (ok || strncmp(result, "failed", 6) == 0)
+            add_step(steps, line, ok, text ? text + 1 : "");
     }
     if (out)
         fclose(out);

@@ -160,34 +160,27 @@ static void combine(struct bank_source *bank, double now)
         apply_shunt(bank, members, now);
 }
 
-/* The sum over all packs, above 0 once those that count were read completely: an alarm that one of them still has is not over. */
-static int32_t bms_of(const struct bank_source *bank)
-{
-    int32_t sum = 0;
-    bool is_read = !isnan(bank->source.read_at);
-    for (unsigned i = 0; i < bank->config->pack_count; i++) {
-        is_read &= is_missing(bank, i) || bank->members[i]->status.bms > 0;
-        sum += bank->parts[i]->bms;
-    }
-    return is_read ? sum : -sum;
-}
-
 static void refresh_status(struct bank_source *bank, const struct map_status *host,
                            const struct tm *local, double now)
 {
     struct map_status *status = &bank->source.status;
     const struct map_status before = *status;
     *status = *host;
-    bool open = false;
-    for (unsigned i = 0; i < bank->config->pack_count; i++)
+    bool open = false, is_read = !isnan(bank->source.read_at);
+    int32_t bms = 0;
+    for (unsigned i = 0; i < bank->config->pack_count; i++) {
         open |= line_is_open(bank->parts[i]->line);
+        is_read &= is_missing(bank, i) || bank->members[i]->status.bms > 0;
+        bms += bank->parts[i]->bms;
+    }
     status->state = now <= bank->source.good_until ? MAP_STATE_FRESH
                     : !open                        ? MAP_STATE_NO_LINE
                     : isnan(bank->source.read_at)  ? MAP_STATE_NEVER
                                                    : MAP_STATE_STALE;
     status->age_s = now - bank->source.read_at;
     status->driver = "bank";
-    status->bms = bms_of(bank);
+    /* Above 0 once the packs that count were read completely: an alarm that one of them still has is not over. */
+    status->bms = is_read ? bms : -bms;
     status->pack_name = bank->config->name;
     status->peak = soc_peak_today(bank->kept, local);
     status->bank = &bank->extras;

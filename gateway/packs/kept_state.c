@@ -89,28 +89,10 @@ static void mark_used(struct kept *kept, const char *name, struct text *fresh)
     entry->used = true;
 }
 
-static void mark_removed(struct kept_entry *entry, const char *fresh, int today)
-{
-    entry->gone_day = today;
-    if (!is_worth_a_word(entry))
-        return;
-    if (*fresh)
-        log_warn(
-            "'%s' is no longer in the configuration; its counters are kept under that name and "
-            "continue when it is back. New, counted from 0: %s. If one of these is the same pack, "
-            "use the old name in its heading, and set the name that people read with 'name = '",
-            entry->name, fresh);
-    else
-        log_info("'%s' is no longer in the configuration; its counters are kept under that name "
-                 "and continue when it is back",
-                 entry->name);
-}
-
 void kept_take_up(struct kept *kept, const struct config *config, const struct tm *local)
 {
     char bytes[NAMES_SIZE];
     struct text fresh = text_in(bytes, sizeof bytes);
-    const int today = day_of(local);
     for (struct kept_entry *entry = kept->first; entry; entry = entry->next)
         entry->used = false;
     for (unsigned i = 0; i < config->pack_count; i++)
@@ -121,9 +103,22 @@ void kept_take_up(struct kept *kept, const struct config *config, const struct t
     if (local->tm_year + 1900 < FIRST_YEAR)
         return;
     remove_old_entries(kept);
-    for (struct kept_entry *entry = kept->first; entry; entry = entry->next)
-        if (!entry->used && entry->gone_day == 0)
-            mark_removed(entry, bytes, today);
+    for (struct kept_entry *entry = kept->first; entry; entry = entry->next) {
+        if (entry->used || entry->gone_day != 0)
+            continue;
+        entry->gone_day = day_of(local);
+        if (is_worth_a_word(entry) && fresh.size > 0)
+            log_warn("'%s' is no longer in the configuration; its counters are kept under that "
+                     "name and continue when it is back. New, counted from 0: %s. If one of these "
+                     "is the same pack, use the old name in its heading, and set the name that "
+                     "people read with 'name = '",
+                     entry->name, bytes);
+        else if (is_worth_a_word(entry))
+            log_info(
+                "'%s' is no longer in the configuration; its counters are kept under that name "
+                "and continue when it is back",
+                entry->name);
+    }
 }
 
 /* Writes a text so that a line of the file brings it back unchanged, "%5B" for "[". */

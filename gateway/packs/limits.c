@@ -220,15 +220,6 @@ static double directed(const struct pack *pack, enum limits_direction direction)
     return isnan(amps) ? NAN : fmax(direction == LIMITS_CHARGE ? amps : -amps, 0);
 }
 
-/* A pack whose MOS is off carries no current. It counts as disconnected only if the BMS reports the
- * MOS as off and no current flows. `noise`: A that its shunt may report without a current. */
-static bool is_connected(const struct limits_pack *pack, enum limits_direction direction,
-                         double noise)
-{
-    const bool off = pack->values->value[directions[direction].mos] == 0;
-    return is_usable(pack) && !(off && directed(pack->values, direction) <= noise);
-}
-
 /* Updates the shares of the connected packs: measured while enough current flows, kept while less
  * does, and equal until they were measured for these packs. False: a current is unknown. */
 static bool measure_shares(const struct input *input, double most, enum limits_direction direction)
@@ -237,11 +228,16 @@ static bool measure_shares(const struct input *input, double most, enum limits_d
     struct limits_state *state = input->state;
     uint32_t connected = 0;
     double total = 0;
-    for (unsigned i = 0; i < input->count; i++)
-        if (is_connected(&packs[i], direction, OFF_CARRIES * most / input->count)) {
+    /* A pack whose MOS is off carries no current. It counts as disconnected only if the BMS reports
+     * the MOS as off and no current flows beyond what its shunt may report without one. */
+    for (unsigned i = 0; i < input->count; i++) {
+        const double amps = directed(packs[i].values, direction);
+        const bool off = packs[i].values->value[directions[direction].mos] == 0;
+        if (is_usable(&packs[i]) && !(off && amps <= OFF_CARRIES * most / input->count)) {
             connected |= 1u << i;
-            total += directed(packs[i].values, direction);
+            total += amps;
         }
+    }
     if (isnan(total))
         return false;
     const bool flows = total >= SHARES_FROM * most;
@@ -355,11 +351,6 @@ static enum limit_reason follow_target(struct limits_ramp *ramp, struct part tar
     return target.reason;
 }
 
-static double step_towards(double from, double to, double step)
-{
-    return from < to ? fmin(from + step, to) : fmax(from - step, to);
-}
-
 /* Charges to full until the cells have been full and balanced for long enough, then to float. */
 static void choose_float(const struct input *input, struct span cells, double spread, double soc)
 {
@@ -434,9 +425,9 @@ static double limit_voltage(const struct input *input)
     if (!known)
         return reset_full(state);
     choose_float(input, all, spread, soc);
-    state->cell_v =
-        step_towards(state->cell_v, state->floating ? config->cell_float_v : config->cell_full_v,
-                     CELL_V_PER_S * step);
+    const double aim = state->floating ? config->cell_float_v : config->cell_full_v;
+    state->cell_v = state->cell_v < aim ? fmin(state->cell_v + CELL_V_PER_S * step, aim)
+                                        : fmax(state->cell_v - CELL_V_PER_S * step, aim);
     const double volts = config->cells * state->cell_v - lowered(input, all.highest, step);
     return fmin(fmax(volts, config->cells * config->cell_float_v), most);
 }

@@ -123,15 +123,6 @@ static struct pack_found *find_unassigned(struct pack_search *search, int addres
     return first;
 }
 
-static bool has_all(struct pack_search *search)
-{
-    unsigned wanted = 0;
-    for (const struct pack_config *pack = NULL; (pack = next_open(search, pack)); wanted++)
-        if (pack->given_address >= 0 && !find_unassigned(search, pack->given_address))
-            return false;
-    return search->count >= wanted;
-}
-
 static void store_found(struct pack_search *search, const struct pack_config *pack,
                         const struct pack_found *found, int address)
 {
@@ -243,7 +234,11 @@ static void on_found(void *data, const struct search_found *found)
 {
     struct pack_search *search = data;
     add_found(search, found);
-    if (has_all(search))
+    unsigned wanted = 0;
+    for (const struct pack_config *pack = NULL; (pack = next_open(search, pack)); wanted++)
+        if (pack->given_address >= 0 && !find_unassigned(search, pack->given_address))
+            return;
+    if (search->count >= wanted)
         ev_timer_start(search->loop, &search->over);
 }
 

@@ -7,15 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A serial server may pass on the answers to the line that used it until now. */
-static void follow_lines(struct polling *polling, const struct polling *old, unsigned l)
-{
-    for (unsigned from = 0; old && from < old->line_count; from++)
-        if (old->lines[from] &&
-            strcmp(old->config->lines[from].port, polling->config->lines[l].port) == 0)
-            line_follow(polling->lines[l], old->lines[from]);
-}
-
 /* Lines for the pollers on those that have none. */
 static void make_lines(struct polling *polling, const struct polling *old, struct ev_loop *loop,
                        const struct line_events *events, void *data)
@@ -32,7 +23,10 @@ static void make_lines(struct polling *polling, const struct polling *old, struc
         if (count == 0 || polling->lines[l])
             continue;
         polling->lines[l] = line_new(loop, config, members, count, events, data);
-        follow_lines(polling, old, l);
+        /* A serial server may pass on the answers to the line that used it until now. */
+        for (unsigned from = 0; old && from < old->line_count; from++)
+            if (old->lines[from] && strcmp(old->config->lines[from].port, config->port) == 0)
+                line_follow(polling->lines[l], old->lines[from]);
     }
     free(members);
 }

@@ -89,23 +89,6 @@ static int64_t start_of(int64_t day)
     return mktime(&local);
 }
 
-static void list_columns(struct query_rows *rows, struct text *sql)
-{
-    const struct query_ask *ask = rows->ask;
-    for (enum history_value v = 0; v < ROW_FIELDS; v++) {
-        char name[HISTORY_NAME_SIZE];
-        const int count = count_columns(ask, v);
-        if (count == 0 || !file_has_column(rows->query->db, history_levels[ask->level].name,
-                                           history_column_name(v, 0, name)))
-            continue;
-        for (int n = 0; n < count; n++, rows->count++) {
-            rows->columns[rows->count].value = v;
-            rows->columns[rows->count].n = n;
-            text_format(sql, ", %s", history_column_name(v, n, name));
-        }
-    }
-}
-
 void query_begin(struct query_rows *rows, struct query *query, const struct query_ask *ask)
 {
     const bool days = ask->level == LEVEL_DAY;
@@ -114,7 +97,17 @@ void query_begin(struct query_rows *rows, struct query *query, const struct quer
     struct text sql = text_in(room, sizeof room);
     *rows = (struct query_rows){.query = query, .ask = ask, .row = history_empty(0)};
     text_format(&sql, "SELECT %s, n", level->time_column);
-    list_columns(rows, &sql);
+    for (enum history_value v = 0; v < ROW_FIELDS; v++) {
+        char name[HISTORY_NAME_SIZE];
+        const int count = count_columns(ask, v);
+        if (count == 0 || !file_has_column(query->db, level->name, history_column_name(v, 0, name)))
+            continue;
+        for (int n = 0; n < count; n++, rows->count++) {
+            rows->columns[rows->count].value = v;
+            rows->columns[rows->count].n = n;
+            text_format(&sql, ", %s", history_column_name(v, n, name));
+        }
+    }
     text_format(&sql, " FROM %1$s WHERE " OF_PACK " AND %2$s >= ?2 AND %2$s < ?3 ORDER BY %2$s",
                 level->name, level->time_column);
     /* Days: the day of `to` is included unless `to` is its midnight. */
@@ -229,19 +222,6 @@ static double real_at(sqlite3_stmt *statement, int column, double scale)
                : sqlite3_column_double(statement, column) / scale;
 }
 
-static void take_day(sqlite3_stmt *statement, struct health_day *day)
-{
-    health_clear(day);
-    day->day = sqlite3_column_int64(statement, 0);
-    day->from = start_of(day->day);
-    day->charged_wh = real_at(statement, 1, 1);
-    day->discharged_wh = real_at(statement, 2, 1);
-    day->silent_s = real_at(statement, 3, 1);
-    day->efficiency = real_at(statement, 4, 1e4);
-    day->capacity_ah = real_at(statement, 5, 1e3);
-    day->temp_c = real_at(statement, 6, 10);
-}
-
 /* A row for each cell of a day, or one for a day without cells. */
 unsigned query_health(struct query *query, const char *pack, int64_t from, int64_t to,
                       struct health_day *days, unsigned most)
@@ -259,7 +239,16 @@ unsigned query_health(struct query *query, const char *pack, int64_t from, int64
         if (count == 0 || sqlite3_column_int64(statement, 0) != days[count - 1].day) {
             if (count == most)
                 memmove(days, days + 1, --count * sizeof *days);
-            take_day(statement, &days[count++]);
+            struct health_day *next = &days[count++];
+            health_clear(next);
+            next->day = sqlite3_column_int64(statement, 0);
+            next->from = start_of(next->day);
+            next->charged_wh = real_at(statement, 1, 1);
+            next->discharged_wh = real_at(statement, 2, 1);
+            next->silent_s = real_at(statement, 3, 1);
+            next->efficiency = real_at(statement, 4, 1e4);
+            next->capacity_ah = real_at(statement, 5, 1e3);
+            next->temp_c = real_at(statement, 6, 10);
         }
         struct health_day *day = &days[count - 1];
         const int64_t cell = sqlite3_column_int64(statement, 7) - 1;
@@ -329,31 +318,6 @@ static const char alarm_events[] =
     "SELECT t, level, text = 'on' " ALARM_EVENTS "AND t <= ifnull((SELECT t " ALARM_EVENTS
     "AND t >= ?2 AND text = 'off' ORDER BY t LIMIT 1), ?3) ORDER BY t DESC, rowid DESC";
 
-/* A level that changes is an `on` as well; the first one is the beginning. */
-static void walk_alarm(sqlite3_stmt *statement, enum pack_alarm alarm, int64_t from, int64_t to,
-                       unsigned most, void (*each)(void *data, const struct query_alarm *spell),
-                       void *data)
-{
-    struct query_alarm spell = {.alarm = alarm};
-    bool goes_on = true;
-    while (goes_on && most > 0) {
-        goes_on = sqlite3_step(statement) == SQLITE_ROW;
-        const int64_t t = goes_on ? sqlite3_column_int64(statement, 0) : 0;
-        if (goes_on && sqlite3_column_int(statement, 2)) {
-            spell.since = t;
-            const int level = sqlite3_column_int(statement, 1);
-            spell.level = level > spell.level ? level : spell.level;
-            continue;
-        }
-        if (spell.since > 0 && spell.since < to) {
-            each(data, &spell);
-            most--;
-        }
-        spell = (struct query_alarm){.alarm = alarm, .until = t};
-        goes_on = goes_on && t > from;
-    }
-}
-
 void query_alarms(struct query *query, const char *pack, int64_t from, int64_t to, unsigned most,
                   void (*each)(void *data, const struct query_alarm *spell), void *data)
 {
@@ -361,7 +325,25 @@ void query_alarms(struct query *query, const char *pack, int64_t from, int64_t t
         const enum pack_alarm alarm = (enum pack_alarm) i;
         sqlite3_stmt *statement = prepare(query, alarm_events, pack, to, INT64_MAX);
         sqlite3_bind_text(statement, 4, pack_alarm_name(alarm), -1, SQLITE_STATIC);
-        walk_alarm(statement, alarm, from, to, most, each, data);
+        /* A level that changes is an `on` as well; the first one is the beginning. */
+        struct query_alarm spell = {.alarm = alarm};
+        bool goes_on = true;
+        for (unsigned left = most; goes_on && left > 0;) {
+            goes_on = sqlite3_step(statement) == SQLITE_ROW;
+            const int64_t t = goes_on ? sqlite3_column_int64(statement, 0) : 0;
+            if (goes_on && sqlite3_column_int(statement, 2)) {
+                spell.since = t;
+                const int level = sqlite3_column_int(statement, 1);
+                spell.level = level > spell.level ? level : spell.level;
+                continue;
+            }
+            if (spell.since > 0 && spell.since < to) {
+                each(data, &spell);
+                left--;
+            }
+            spell = (struct query_alarm){.alarm = alarm, .until = t};
+            goes_on = goes_on && t > from;
+        }
         sqlite3_reset(statement);
     }
 }

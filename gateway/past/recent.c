@@ -84,18 +84,6 @@ static bool read_row(const struct recent *recent, unsigned n, struct history_row
     return true;
 }
 
-/* Adds a part to a row of a longer interval. */
-static void join_row(struct history_row *row, const struct history_row *part)
-{
-    const double n = row->n, m = part->n;
-    for (int i = 0; i < ROW_VALUES; i++)
-        if (part->mean[i] != ROW_UNKNOWN)
-            row->mean[i] = row->mean[i] == ROW_UNKNOWN
-                               ? part->mean[i]
-                               : (int32_t) lround((row->mean[i] * n + part->mean[i] * m) / (n + m));
-    history_add_part(row, part);
-}
-
 static int64_t start_of(const struct recent_reader *reader, int64_t t)
 {
     return reader->step ? t - t % reader->step : history_start(reader->ask->level, t);
@@ -134,11 +122,20 @@ void recent_begin(struct recent_reader *reader, const struct recent *recent, str
 
 const struct history_row *recent_next(struct recent_reader *reader)
 {
+    struct history_row *row = &reader->row, *part = &reader->next;
     if (!reader->more)
         return NULL;
-    reader->row = reader->next;
-    while ((reader->more = next_part(reader, &reader->next)) &&
-           reader->next.from == reader->row.from)
-        join_row(&reader->row, &reader->next);
-    return &reader->row;
+    *row = *part;
+    /* Joins the parts of a longer interval. */
+    while ((reader->more = next_part(reader, part)) && part->from == row->from) {
+        const double n = row->n, m = part->n;
+        for (int i = 0; i < ROW_VALUES; i++)
+            if (part->mean[i] != ROW_UNKNOWN)
+                row->mean[i] =
+                    row->mean[i] == ROW_UNKNOWN
+                        ? part->mean[i]
+                        : (int32_t) lround((row->mean[i] * n + part->mean[i] * m) / (n + m));
+        history_add_part(row, part);
+    }
+    return row;
 }

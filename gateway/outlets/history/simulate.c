@@ -153,17 +153,6 @@ static void make_values(const struct past *past, struct made *made, time_t t, do
     battery_step(battery, step, &made->pack);
 }
 
-static void make_bank_values(struct made *bank)
-{
-    struct bank_member members[MAX_BANK_PACKS] = {{0}};
-    struct map_bank extras = {.needed = bank->member_count};
-    for (unsigned i = 0; i < bank->member_count; i++)
-        members[i] = (struct bank_member){.pack = &bank->members[i]->pack,
-                                          .fresh = !bank->members[i]->silent};
-    bank_combine(members, bank->member_count, &bank->pack, &extras);
-    bank->silent = extras.missing > 0;
-}
-
 /* Ten seconds are not kept for long. */
 static void keep(void *data, enum history_level level, const struct history_row *row)
 {
@@ -188,7 +177,13 @@ static bool make_moment(struct past *past, time_t t, double step)
         const bool was_silent = made->silent;
         const struct alarms told = made->series.alarms;
         if (made->member_count > 0) {
-            make_bank_values(made);
+            struct bank_member members[MAX_BANK_PACKS] = {{0}};
+            struct map_bank extras = {.needed = made->member_count};
+            for (unsigned n = 0; n < made->member_count; n++)
+                members[n] = (struct bank_member){.pack = &made->members[n]->pack,
+                                                  .fresh = !made->members[n]->silent};
+            bank_combine(members, made->member_count, &made->pack, &extras);
+            made->silent = extras.missing > 0;
         } else {
             make_values(past, made, t, step);
             made->silent = is_silent(past, made, t);

@@ -277,21 +277,6 @@ static int64_t pack_id(struct store *store, const char *name)
                : file_ask(store->db, "INSERT INTO pack(name) VALUES(?1) RETURNING id", name, -1);
 }
 
-static void bind_row(sqlite3_stmt *statement, enum history_level level, unsigned cells,
-                     const struct history_row *row, int at)
-{
-    for (enum history_value v = 0; v < ROW_FIELDS; v++)
-        for (int i = 0; i < history_columns(level, v, cells); i++, at++) {
-            const int64_t number = history_number(row, v, i);
-            if (number == ROW_UNKNOWN)
-                sqlite3_bind_null(statement, at);
-            else if (history_is_energy(v))
-                sqlite3_bind_double(statement, at, (double) number / 1000);
-            else
-                sqlite3_bind_int64(statement, at, number);
-        }
-}
-
 static bool put_row(struct store *store, const struct waiting_row *waiting)
 {
     const enum history_level level = waiting->level;
@@ -308,7 +293,17 @@ static bool put_row(struct store *store, const struct waiting_row *waiting)
     sqlite3_bind_int64(statement, 1, id);
     sqlite3_bind_int64(statement, 2, waiting->row.t);
     sqlite3_bind_int64(statement, 3, waiting->row.n);
-    bind_row(statement, level, store->cells[level], &waiting->row, 4);
+    int at = 4;
+    for (enum history_value v = 0; v < ROW_FIELDS; v++)
+        for (int i = 0; i < history_columns(level, v, store->cells[level]); i++, at++) {
+            const int64_t number = history_number(&waiting->row, v, i);
+            if (number == ROW_UNKNOWN)
+                sqlite3_bind_null(statement, at);
+            else if (history_is_energy(v))
+                sqlite3_bind_double(statement, at, (double) number / 1000);
+            else
+                sqlite3_bind_int64(statement, at, number);
+        }
     const bool done = sqlite3_step(statement) == SQLITE_DONE;
     sqlite3_reset(statement);
     return done;

@@ -142,33 +142,16 @@ static void add_subject(struct text *text, const struct happening *happening,
         text_format(text, ", %s", pack_alarm_level_name(happening->level));
 }
 
-static void add_times(struct text *text, const struct happening *happening, double time)
-{
-    char clock[32], duration[DURATION_SIZE];
-    if (happening->event == NOTIFY_FULL)
-        return;
-    if (!isnan(happening->began)) {
-        message_clock(happening->began, time, clock, sizeof clock);
-        text_format(text, happening->phase == PHASE_ENDED ? ", it began at %s" : ", since %s",
-                    clock);
-    }
-    if (happening->phase == PHASE_ENDED && !isnan(happening->lasted_s)) {
-        text_format(text, " and lasted %s", duration_words(round(happening->lasted_s), duration));
-    } else if (happening->phase == PHASE_LASTS && !isnan(happening->began)) {
-        const double lasts_s = fmax(round(time - happening->began), 0);
-        text_format(text, ", that is %s", duration_words(lasts_s, duration));
-    }
-}
-
 void message_of(struct message *message, const struct happening *happening,
                 const struct source *source, const struct notify_config *config,
                 const char *gateway, bool fresh, double time)
 {
+    const bool over = happening->phase == PHASE_ENDED;
+    char clock[32], duration[DURATION_SIZE];
     *message = (struct message){.event = happening->event,
                                 .alarm = happening->alarm,
-                                .level = happening->phase == PHASE_ENDED ? 0 : happening->level,
-                                .active = happening->phase != PHASE_ENDED &&
-                                          happening->event != NOTIFY_FULL,
+                                .level = over ? 0 : happening->level,
+                                .active = !over && happening->event != NOTIFY_FULL,
                                 .time = time};
     snprintf(message->pack, sizeof message->pack, "%s", source->name);
     struct text title = text_in(message->title, sizeof message->title);
@@ -180,7 +163,16 @@ void message_of(struct message *message, const struct happening *happening,
     text_format(&text, "%s %s of gateway %s: ", source->members ? "Bank" : "Pack", source->title,
                 gateway);
     add_subject(&text, happening, config);
-    add_times(&text, happening, time);
+    if (!isnan(happening->began)) {
+        message_clock(happening->began, time, clock, sizeof clock);
+        text_format(&text, over ? ", it began at %s" : ", since %s", clock);
+    }
+    if (over && !isnan(happening->lasted_s)) {
+        text_format(&text, " and lasted %s", duration_words(round(happening->lasted_s), duration));
+    } else if (happening->phase == PHASE_LASTS && !isnan(happening->began)) {
+        const double lasts_s = fmax(round(time - happening->began), 0);
+        text_format(&text, ", that is %s", duration_words(lasts_s, duration));
+    }
     if (fresh)
         add_values(&text, source,
                    happening->event == NOTIFY_ALARM        ? details[happening->alarm]

@@ -165,20 +165,6 @@ void present_fill_shown(struct present *present, struct shown *shown, double now
     }
 }
 
-/* Updates `untold` only if other values are known than before, because that takes a while. */
-static void note_untold(struct present *present, const struct shown *shown)
-{
-    bool known[SHOWN_NUMBERS + 1];
-    for (unsigned id = 0; id < SHOWN_NUMBERS; id++)
-        known[id] = !isnan(shown_number(shown, id));
-    known[SHOWN_NUMBERS] = shown->values.alarms_known != 0;
-    if (shown->stopping || present->speaker == &modbus_speaker ||
-        memcmp(known, present->known, sizeof known) == 0)
-        return;
-    memcpy(present->known, known, sizeof known);
-    untold_now(present->config, shown, present->untold, sizeof present->untold);
-}
-
 void present_note_duplicate(struct present *present, const char *what, double now)
 {
     if (!has_duplicate(present, now))
@@ -211,9 +197,18 @@ static void on_second(void *self, double now)
 {
     struct present *present = self;
     struct shown shown;
-    present_fill_shown(present, &shown,
-                       now); /* keeps the last limits, whether a master asks or not */
-    note_untold(present, &shown);
+    bool known[SHOWN_NUMBERS + 1];
+    /* Keeps the last limits, whether a master asks or not. */
+    present_fill_shown(present, &shown, now);
+    for (unsigned id = 0; id < SHOWN_NUMBERS; id++)
+        known[id] = !isnan(shown_number(&shown, id));
+    known[SHOWN_NUMBERS] = shown.values.alarms_known != 0;
+    /* Only if other values are known than before, because it takes a while. */
+    if (!shown.stopping && present->speaker != &modbus_speaker &&
+        memcmp(known, present->known, sizeof known) != 0) {
+        memcpy(present->known, known, sizeof known);
+        untold_now(present->config, &shown, present->untold, sizeof present->untold);
+    }
     if (present->speaker->second)
         present->speaker->second(present->self, present->bus, now);
     /* Logs each change of the state: after an inverter has stopped, the log must show why. */

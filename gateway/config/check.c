@@ -214,22 +214,6 @@ static void load_map(const struct config_draft *draft)
                             draft->drafts->mistakes);
 }
 
-static void check_writable(const struct config_draft *pack)
-{
-    const struct bms_driver *driver = driver_of(pack);
-    const enum writable writable = pack->as.pack->writable;
-    pack->as.pack->options.settable = writable >= WRITABLE_SETTINGS;
-    bool unknown = !driver || driver == &automatic_driver;
-    if (!unknown && (writable == WRITABLE_SWITCHES || writable == WRITABLE_ALL) && !driver->control)
-        config_mistake(pack, "writable",
-                       "protocol '%s' has no documented way to switch a MOS; leave 'writable' out",
-                       driver->name);
-    else if (!unknown && writable >= WRITABLE_SETTINGS && driver->setting_count == 0)
-        config_mistake(pack, "writable",
-                       "protocol '%s' has no setting that can be written; expected 'writable = %s'",
-                       driver->name, writable == WRITABLE_ALL ? "yes" : "no");
-}
-
 static int unit_id_of(const struct config_draft *draft)
 {
     return draft->section == &bank_section ? draft->as.bank->unit : draft->as.pack->unit;
@@ -307,20 +291,6 @@ static void check_pair(const struct config_draft *pack, const struct config_draf
         config_mistake(
             pack, "line", "[line %s] has no 'baud' of its own, and '%s' (%u) and '%s' (%u) differ",
             pack->line->name, theirs->name, theirs->line.baud, mine->name, mine->line.baud);
-}
-
-/* Notes in the pack's options that it shares its line, and compares it with the packs before it; the first conflict is
- * reported. */
-static void check_neighbours(const struct config_draft *pack)
-{
-    const unsigned count = pack->drafts->mistakes->count;
-    for (CONFIG_BEFORE(other, pack)) {
-        if (!pack->line || other->line != pack->line)
-            continue;
-        pack->as.pack->options.shared = other->as.pack->options.shared = true;
-        if (driver_of(pack) && driver_of(other) && pack->drafts->mistakes->count == count)
-            check_pair(pack, other);
-    }
 }
 
 /* Otherwise values would turn stale before the next poll. */
@@ -490,14 +460,32 @@ void config_check_pack(struct config_draft *pack)
         config_address_check(pack, driver->name, pack->as.pack->options.address,
                              is_listened_to(pack) && driver->tells_itself ? 0 : driver->address.min,
                              driver->address.max);
-    check_writable(pack);
+    const enum writable writable = pack->as.pack->writable;
+    pack->as.pack->options.settable = writable >= WRITABLE_SETTINGS;
+    const bool known = driver && driver != &automatic_driver;
+    if (known && (writable == WRITABLE_SWITCHES || writable == WRITABLE_ALL) && !driver->control)
+        config_mistake(pack, "writable",
+                       "protocol '%s' has no documented way to switch a MOS; leave 'writable' out",
+                       driver->name);
+    else if (known && writable >= WRITABLE_SETTINGS && driver->setting_count == 0)
+        config_mistake(pack, "writable",
+                       "protocol '%s' has no setting that can be written; expected 'writable = %s'",
+                       driver->name, writable == WRITABLE_ALL ? "yes" : "no");
     check_listening(pack);
     check_advertised(pack);
     check_automatic(pack);
     load_map(pack);
     load_password(pack);
     check_unit(pack);
-    check_neighbours(pack);
+    /* Of the conflicts with the packs before it on its line, the first is reported. */
+    const unsigned count = pack->drafts->mistakes->count;
+    for (CONFIG_BEFORE(other, pack)) {
+        if (!pack->line || other->line != pack->line)
+            continue;
+        pack->as.pack->options.shared = other->as.pack->options.shared = true;
+        if (driver && driver_of(other) && pack->drafts->mistakes->count == count)
+            check_pair(pack, other);
+    }
 }
 
 /* Packs and banks share one name space, in the state file and for pushes. */

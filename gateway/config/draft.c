@@ -69,17 +69,6 @@ void config_drafts_free(struct config_drafts *drafts)
     free(drafts->list);
 }
 
-static void keep_text(struct config_draft *draft, const struct config_key *key, const char *text,
-                      unsigned line)
-{
-    draft->texts =
-        alloc_checked(realloc(draft->texts, (draft->text_count + 1) * sizeof *draft->texts));
-    struct config_entry *entry = &draft->texts[draft->text_count++];
-    *entry = (struct config_entry){
-        .section = draft->section, .key = key, .line = line, .text = alloc_checked(strdup(text))};
-    memcpy(entry->name, draft->name, sizeof entry->name);
-}
-
 static bool has_secret(const struct config_key *key)
 {
     static const char *const names[] = {"password_file", "token_file", "key_file", "url_file"};
@@ -98,14 +87,6 @@ static bool allows_another(const struct config_draft *draft, const struct config
     while (config_draft_text(draft, key->name, count))
         count++;
     return count < key->max;
-}
-
-/* Whether an address is that of a network, without its prefix length. */
-static bool is_bare_network(const char *text)
-{
-    const size_t size = strlen(text);
-    return !strchr(text, '/') && size > 2 &&
-           (strcmp(text + size - 2, ".0") == 0 || strcmp(text + size - 2, "::") == 0);
 }
 
 static bool set_value(struct config_draft *draft, const struct config_key *key, const char *text,
@@ -130,8 +111,16 @@ static bool set_value(struct config_draft *draft, const struct config_key *key, 
                               config_hint(key, text, hint));
         return false;
     }
-    keep_text(draft, key, text, line);
-    if (key->type == &type_allow && is_bare_network(text))
+    draft->texts =
+        alloc_checked(realloc(draft->texts, (draft->text_count + 1) * sizeof *draft->texts));
+    struct config_entry *entry = &draft->texts[draft->text_count++];
+    *entry = (struct config_entry){
+        .section = draft->section, .key = key, .line = line, .text = alloc_checked(strdup(text))};
+    memcpy(entry->name, draft->name, sizeof entry->name);
+    /* The address of a network, without its prefix length. */
+    const size_t size = strlen(text);
+    if (key->type == &type_allow && !strchr(text, '/') && size > 2 &&
+        (strcmp(text + size - 2, ".0") == 0 || strcmp(text + size - 2, "::") == 0))
         config_warn_at(draft, line,
                        "'%s' has %s, which is one address; expected a prefix length behind it if a "
                        "network is meant, such as %s/%d",
@@ -171,17 +160,6 @@ static bool set_values(struct config_draft *draft, unsigned row, const char *tex
     return good;
 }
 
-/* A key of older versions does not change what a newer one in front of it says: a browser sets the newer one only,
- * and nobody expects the order of lines to matter. What a list says is left alone, as it would be added again. */
-static void repeat_newer(struct config_draft *draft)
-{
-    for (unsigned i = 0; i < draft->text_count; i++) {
-        const struct config_key *key = draft->texts[i].key;
-        if (!key->folded && !key->type->list)
-            key->type->parse(key, draft->texts[i].text, (char *) draft->as.any + key->offset);
-    }
-}
-
 void config_draft_set(struct config_draft *draft, unsigned row, const char *text, unsigned line)
 {
     const struct config_key *key = &draft->section->keys[row];
@@ -194,8 +172,13 @@ void config_draft_set(struct config_draft *draft, unsigned row, const char *text
         return;
     }
     bool good = text && set_values(draft, row, text, line);
-    if (key->folded)
-        repeat_newer(draft);
+    /* A key of older versions does not change what a newer one in front of it says: a browser sets the newer one only,
+     * and nobody expects the order of lines to matter. What a list says is left alone, as it would be added again. */
+    for (unsigned i = 0; key->folded && i < draft->text_count; i++) {
+        const struct config_key *newer = draft->texts[i].key;
+        if (!newer->folded && !newer->type->list)
+            newer->type->parse(newer, draft->texts[i].text, (char *) draft->as.any + newer->offset);
+    }
     draft->usable[row] = good && (first || draft->usable[row]);
     draft->given[row] = first ? line : draft->given[row];
 }

@@ -107,14 +107,6 @@ void config_list(struct text *text, unsigned n, unsigned count, const char *word
     text_format(text, "%s%s", n == 0 ? "" : n + 1 < count ? ", " : " or ", word);
 }
 
-/* "a, b or c", or with commas alone. */
-static void list_words(const struct config_key *key, bool commas, struct text *text)
-{
-    const char *word;
-    for (unsigned n = 0; (word = key->type->word(key, n)); n++)
-        config_list(text, n, commas || key->type->word(key, n + 1) ? n + 2 : n + 1, word);
-}
-
 void config_describe(const struct config_key *key, struct text *text)
 {
     char span[32];
@@ -132,8 +124,11 @@ void config_describe(const struct config_key *key, struct text *text)
         } else if (*at == 'f' || *at == 't') {
             duration_format(*at == 'f' ? key->min : key->max, span, sizeof span);
             text_add(text, span);
-        } else {
-            list_words(key, *at == 'c', text);
+        } else { /* "a, b or c", or with commas alone */
+            const char *word;
+            for (unsigned n = 0; (word = key->type->word(key, n)); n++)
+                config_list(text, n, *at == 'c' || key->type->word(key, n + 1) ? n + 2 : n + 1,
+                            word);
         }
     }
 }
@@ -216,15 +211,6 @@ static unsigned tell_items(const struct telling *telling, const struct config_ke
     return told;
 }
 
-static void tell_list(const struct telling *telling, const struct config_key *key)
-{
-    unsigned told = tell_items(telling, key, telling->old, telling->fresh, "is gone") +
-                    tell_items(telling, key, telling->fresh, telling->old, "is new");
-    if (told == 0 && text_of(telling, telling->fresh, key, 0))
-        report_change(telling, key->on_change, "%s: in another order, or written otherwise",
-                      key->name);
-}
-
 static void tell_value(const struct telling *telling, const struct config_key *key)
 {
     const char *was = text_of(telling, telling->old, key, 0);
@@ -261,13 +247,18 @@ static void tell_section(const struct telling *telling, const char *old, const c
         const struct config_key *key = &telling->section->keys[row];
         if (same_key(key, old, fresh))
             continue;
-        if (telling->section == &pack_section && strcmp(key->name, "map") == 0)
+        if (telling->section == &pack_section && strcmp(key->name, "map") == 0) {
             tell_map(telling, key, (const void *) (old + key->offset),
                      (const void *) (fresh + key->offset));
-        else if (key->type->list)
-            tell_list(telling, key);
-        else
+        } else if (!key->type->list) {
             tell_value(telling, key);
+        } else {
+            unsigned told = tell_items(telling, key, telling->old, telling->fresh, "is gone") +
+                            tell_items(telling, key, telling->fresh, telling->old, "is new");
+            if (told == 0 && text_of(telling, telling->fresh, key, 0))
+                report_change(telling, key->on_change, "%s: in another order, or written otherwise",
+                              key->name);
+        }
     }
 }
 

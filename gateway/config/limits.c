@@ -91,37 +91,6 @@ static void check_curve(const struct config_draft *draft, size_t n)
                        low ? "lowest" : "highest", curves[n].reason);
 }
 
-/* [limits house] applies to the pack or bank house. */
-static void check_of(const struct config_draft *draft)
-{
-    struct limits_config *limits = draft->as.limits;
-    if (!config_draft_given(draft, "of"))
-        memcpy(limits->of, limits->name, sizeof limits->of);
-    config_draft_refer(draft, "of", NULL, limits->of);
-    for (CONFIG_BEFORE(other, draft))
-        if (strcmp(other->as.limits->of, limits->of) == 0)
-            config_mistake(
-                draft, "of",
-                "'%s' has its limits in [limits %s] already; expected one section for each",
-                limits->of, other->name);
-}
-
-/* A missing pack is still wired in parallel, where nothing limits it. */
-static void warn_of_min_packs(const struct config_draft *draft)
-{
-    const char *of = draft->as.limits->of;
-    const struct config_draft *bank = config_drafts_find(draft->drafts, NULL, &bank_section, of);
-    unsigned count = 0;
-    while (bank && config_draft_text(bank, "packs", count))
-        count++;
-    if (bank && bank->as.bank->min_packs < count)
-        config_warn(bank, "min_packs",
-                    "with this 'min_packs' the [limits] of [bank %s] continue without a missing "
-                    "pack, which still carries its share of the current unless it disconnects "
-                    "itself; leave 'min_packs' out",
-                    bank->name);
-}
-
 static void check_cells(const struct config_draft *draft)
 {
     const struct limits_config *limits = draft->as.limits;
@@ -149,7 +118,16 @@ static void check_cells(const struct config_draft *draft)
 static void check_limits(struct config_draft *draft)
 {
     struct limits_config *limits = draft->as.limits;
-    check_of(draft);
+    /* [limits house] applies to the pack or bank house. */
+    if (!config_draft_given(draft, "of"))
+        memcpy(limits->of, limits->name, sizeof limits->of);
+    config_draft_refer(draft, "of", NULL, limits->of);
+    for (CONFIG_BEFORE(other, draft))
+        if (strcmp(other->as.limits->of, limits->of) == 0)
+            config_mistake(
+                draft, "of",
+                "'%s' has its limits in [limits %s] already; expected one section for each",
+                limits->of, other->name);
     for (size_t i = 0; i < COUNT(curves); i++)
         check_curve(draft, i);
     check_cells(draft);
@@ -158,7 +136,18 @@ static void check_limits(struct config_draft *draft)
         config_mistake(draft, "soc_ceiling",
                        "'soc_ceiling' with a time needs a state file; expected a 'state_file' in "
                        "[gateway], which stores when the cells were last full");
-    warn_of_min_packs(draft);
+    const struct config_draft *bank =
+        config_drafts_find(draft->drafts, NULL, &bank_section, limits->of);
+    unsigned count = 0;
+    while (bank && config_draft_text(bank, "packs", count))
+        count++;
+    /* A missing pack is still wired in parallel, where nothing limits it. */
+    if (bank && bank->as.bank->min_packs < count)
+        config_warn(bank, "min_packs",
+                    "with this 'min_packs' the [limits] of [bank %s] continue without a missing "
+                    "pack, which still carries its share of the current unless it disconnects "
+                    "itself; leave 'min_packs' out",
+                    bank->name);
 }
 
 // clang-format off

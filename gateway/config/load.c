@@ -30,20 +30,6 @@ struct loader {
     bool in_section; /* a heading was seen */
 };
 
-static void report_section(struct loader *loader, unsigned line, const char *text, const char *word)
-{
-    char expected[400];
-    struct text list = text_in(expected, sizeof expected);
-    text_add(&list, "; expected ");
-    struct suggest suggest = suggest_for(word);
-    for (unsigned i = 0; config_sections[i]; i++) {
-        suggest_offer(&suggest, config_sections[i]->word);
-        config_list(&list, i, config_sections[i + 1] ? i + 2 : i + 1, config_sections[i]->heading);
-    }
-    mistakes_add(loader->drafts.mistakes, line, "unknown section [%s]%s", text,
-                 suggest.best[0] ? suggest_hint(&suggest) : expected);
-}
-
 /* A repeated heading is a mistake; its keys are checked all the same. */
 static void open_section(struct loader *loader, unsigned line, const struct config_section *section,
                          const char *name)
@@ -79,10 +65,20 @@ static void parse_heading(void *user, unsigned line, const char *text)
     const struct config_section *section = config_section_find(word);
     loader->in_section = true;
     loader->section = NULL;
-    if (section)
+    if (section) {
         open_section(loader, line, section, name ? name : "");
-    else
-        report_section(loader, line, text, word);
+        return;
+    }
+    char expected[400];
+    struct text list = text_in(expected, sizeof expected);
+    text_add(&list, "; expected ");
+    struct suggest suggest = suggest_for(word);
+    for (unsigned i = 0; config_sections[i]; i++) {
+        suggest_offer(&suggest, config_sections[i]->word);
+        config_list(&list, i, config_sections[i + 1] ? i + 2 : i + 1, config_sections[i]->heading);
+    }
+    mistakes_add(loader->drafts.mistakes, line, "unknown section [%s]%s", text,
+                 suggest.best[0] ? suggest_hint(&suggest) : expected);
 }
 
 /* Lists all sections that have the key: "[gateway] or [pack NAME]". False: none has. */
@@ -141,29 +137,24 @@ static void parse_mistake(void *user, unsigned line, const char *message)
     mistakes_add(loader->drafts.mistakes, line, "%s", message);
 }
 
-static void make_room(struct config *config, const struct config_section *section,
-                      const struct config_drafts *drafts)
-{
-    unsigned count = 0;
-    for (unsigned i = 0; i < drafts->count; i++)
-        count += drafts->list[i].section == section;
-    if (section->times == SECTION_NAMED)
-        memcpy((char *) config + section->count, &count, sizeof count);
-    if (section->times == SECTION_ALWAYS || (section->times == SECTION_ONCE && count == 0))
-        return;
-    void *structs = alloc_zeroed(count, section->size);
-    memcpy((char *) config + section->at, &structs, sizeof structs);
-}
-
 /* Moves the structs of all drafts into the configuration, where they can refer to one another. */
 static struct config *build_config(struct config_drafts *drafts)
 {
     struct config *config = alloc_zeroed(1, sizeof *config);
     for (unsigned i = 0; config_sections[i]; i++) {
-        make_room(config, config_sections[i], drafts);
-        char *next = config_structs(config, config_sections[i]);
+        const struct config_section *section = config_sections[i];
+        unsigned count = 0;
+        for (unsigned d = 0; d < drafts->count; d++)
+            count += drafts->list[d].section == section;
+        if (section->times == SECTION_NAMED)
+            memcpy((char *) config + section->count, &count, sizeof count);
+        if (section->times == SECTION_NAMED || (section->times == SECTION_ONCE && count > 0)) {
+            void *structs = alloc_zeroed(count, section->size);
+            memcpy((char *) config + section->at, &structs, sizeof structs);
+        }
+        char *next = config_structs(config, section);
         for (struct config_draft *at = drafts->list; at < drafts->list + drafts->count; at++)
-            if (at->section == config_sections[i]) {
+            if (at->section == section) {
                 memcpy(next, at->as.any, at->section->size);
                 free(at->as.any);
                 at->as.any = next;
@@ -172,22 +163,6 @@ static struct config *build_config(struct config_drafts *drafts)
     }
     drafts->config = config;
     return config;
-}
-
-/* The texts are kept for the comparison with a later configuration. */
-static void keep_entries(struct config_drafts *drafts)
-{
-    struct config *config = drafts->config;
-    unsigned count = 0;
-    for (unsigned i = 0; i < drafts->count; i++)
-        count += drafts->list[i].text_count;
-    config->entries = alloc_zeroed(count, sizeof *config->entries);
-    for (unsigned d = 0; d < drafts->count; d++) {
-        struct config_draft *draft = &drafts->list[d];
-        for (unsigned i = 0; i < draft->text_count; i++)
-            config->entries[config->entry_count++] = draft->texts[i];
-        draft->text_count = 0;
-    }
 }
 
 struct config *config_read(const char *text, size_t size, struct mistakes *mistakes)
@@ -208,8 +183,18 @@ struct config *config_read(const char *text, size_t size, struct mistakes *mista
         config_check(drafts, last_line);
     else
         mistakes_add(mistakes, last_line, "there is no [section]");
+    /* The texts are kept for the comparison with a later configuration. */
+    unsigned count = 0;
+    for (unsigned i = 0; i < drafts->count; i++)
+        count += drafts->list[i].text_count;
     if (mistakes->count == 0)
-        keep_entries(drafts);
+        config->entries = alloc_zeroed(count, sizeof *config->entries);
+    for (unsigned d = 0; config->entries && d < drafts->count; d++) {
+        struct config_draft *draft = &drafts->list[d];
+        for (unsigned i = 0; i < draft->text_count; i++)
+            config->entries[config->entry_count++] = draft->texts[i];
+        draft->text_count = 0;
+    }
     config_drafts_free(drafts);
     if (mistakes->count == 0)
         return config;

@@ -495,28 +495,12 @@ static void check_kinds(const struct reader *reader)
             }
 }
 
-static void parse_lines(struct reader *reader, const char *text)
-{
-    char line[LINE_SIZE];
-    while (*text) {
-        size_t length = strcspn(text, "\n");
-        reader->words.map_line++;
-        if (length >= sizeof line) {
-            words_mistake(&reader->words, "the line is too long");
-        } else {
-            memcpy(line, text, length);
-            line[length] = '\0';
-            parse_line(reader, line);
-        }
-        text += length + (text[length] == '\n');
-    }
-}
-
 struct modbus_user *modbus_map_parse(const char *text, const char *name, unsigned line,
                                      struct mistakes *mistakes)
 {
     struct reader reader = {.words = {.mistakes = mistakes, .line = line, .map = name},
                             .map = alloc_zeroed(1, sizeof *reader.map)};
+    char row[LINE_SIZE];
     const unsigned before = mistakes->count;
     reader.map->contents = UINT64_C(0xCBF29CE484222325); /* FNV-1a */
     for (const char *at = text; *at; at++)
@@ -524,7 +508,18 @@ struct modbus_user *modbus_map_parse(const char *text, const char *name, unsigne
     /* The byte order mark that Windows editors write. */
     if (strncmp(text, "\xEF\xBB\xBF", 3) == 0)
         text += 3;
-    parse_lines(&reader, text);
+    while (*text) {
+        size_t length = strcspn(text, "\n");
+        reader.words.map_line++;
+        if (length >= sizeof row) {
+            words_mistake(&reader.words, "the line is too long");
+        } else {
+            memcpy(row, text, length);
+            row[length] = '\0';
+            parse_line(&reader, row);
+        }
+        text += length + (text[length] == '\n');
+    }
     bool reads = false;
     for (unsigned i = 0; i < MODBUS_USER_READS; i++)
         reads |=

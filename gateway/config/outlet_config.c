@@ -28,18 +28,6 @@ bool mqtt_broker_parse(const char *text, bool *tls, struct endpoint *endpoint)
     return endpoint_parse(address, endpoint);
 }
 
-static void write_host(const struct web_config *web, const char *host, const char *host_name,
-                       char *out, size_t size)
-{
-    bool any = strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
-    if (!any)
-        snprintf(out, size, strchr(host, ':') ? "[%s]" : "%s", host);
-    else if (web->hosts.count > 0)
-        snprintf(out, size, "%s", web->hosts.at[0]);
-    else
-        snprintf(out, size, "%s%s", host_name, strchr(host_name, '.') ? "" : ".local");
-}
-
 bool web_address(const struct web_config *web, const char *host_name, char *out, size_t size)
 {
     const bool tls = web->tls_cert[0] != '\0';
@@ -53,7 +41,13 @@ bool web_address(const struct web_config *web, const char *host_name, char *out,
         if (!endpoint_parse(web->listen.at[i], &endpoint) || endpoint.port == 0 ||
             host_is_own(endpoint.host))
             continue;
-        write_host(web, endpoint.host, host_name, host, sizeof host);
+        const bool any = strcmp(endpoint.host, "0.0.0.0") == 0 || strcmp(endpoint.host, "::") == 0;
+        if (!any)
+            snprintf(host, sizeof host, strchr(endpoint.host, ':') ? "[%s]" : "%s", endpoint.host);
+        else if (web->hosts.count > 0)
+            snprintf(host, sizeof host, "%s", web->hosts.at[0]);
+        else
+            snprintf(host, sizeof host, "%s%s", host_name, strchr(host_name, '.') ? "" : ".local");
         const char *format = endpoint.port == (tls ? 443 : 80) ? "%s://%s/" : "%s://%s:%u/";
         snprintf(out, size, format, tls ? "https" : "http", host, (unsigned) endpoint.port);
         return true;

@@ -286,35 +286,29 @@ static bool parse_from(struct reading *reading)
     return parse_terms(reading, from);
 }
 
-static bool parse_row_options(struct reading *reading)
-{
-    struct words *words = &reading->words;
-    const int first = reading->rules->write ? DEADBAND : MAP;
-    const int end = reading->rules->write ? BIT : OPTIONS;
-    bool good = true;
-    while (good && *words_peek(words)) {
-        const int n = words_option(words, options + first, (size_t) (end - first),
-                                   reading->given + first, reading->rules->thing, &reading->row);
-        good = n >= 0;
-        for (const char *word; good && first + n == MAP && (word = words_peek(words)) &&
-                               memchr(word, ':', strcspn(word, WORDS_BLANKS));)
-            good = words_value(words, &options[MAP], &reading->row);
-    }
-    return good;
-}
-
 static bool parse_target(struct reading *reading)
 {
     struct register_row *row = &reading->row;
     const struct config_key *type = reading->rules->write ? &written_type_key : &type_key;
-    if (!words_value(&reading->words, &register_key, row) ||
-        !words_value(&reading->words, type, row))
+    const int first = reading->rules->write ? DEADBAND : MAP;
+    const int end = reading->rules->write ? BIT : OPTIONS;
+    struct words *words = &reading->words;
+    if (!words_value(words, &register_key, row) || !words_value(words, type, row))
         return false;
     if (row->type != REG_STRING)
         row->size = map_types[row->type].registers;
-    else if (!words_value(&reading->words, &length_key, row))
+    else if (!words_value(words, &length_key, row))
         return false;
-    return parse_row_options(reading);
+    bool good = true;
+    while (good && *words_peek(words)) {
+        const int n = words_option(words, options + first, (size_t) (end - first),
+                                   reading->given + first, reading->rules->thing, row);
+        good = n >= 0;
+        for (const char *word; good && first + n == MAP && (word = words_peek(words)) &&
+                               memchr(word, ':', strcspn(word, WORDS_BLANKS));)
+            good = words_value(words, &options[MAP], row);
+    }
+    return good;
 }
 
 static bool check_options(const struct reading *reading)
@@ -405,22 +399,6 @@ static bool check_substitute(const struct reading *reading, const struct config_
                          type_key.words[type]);
 }
 
-static bool check_row(const struct reading *reading)
-{
-    const struct register_row *row = &reading->row;
-    if (row->address + row->size > REGISTERS)
-        return words_mistake(&reading->words,
-                             "a %s of %u registers does not fit at %u, %u is the last one",
-                             type_key.words[row->type], row->size, row->address, REGISTERS - 1);
-    if (!check_options(reading))
-        return false;
-    if (config_row_is_constant(row))
-        return check_constant(reading);
-    return check_range(reading) &&
-           check_substitute(reading, &options[ON_UNKNOWN], &row->on_unknown) &&
-           check_substitute(reading, &options[ON_STALE], &row->on_stale);
-}
-
 bool config_rows_overlap(const struct register_row *a, const struct register_row *b)
 {
     return a->address < b->address + b->size && b->address < a->address + a->size;
@@ -491,7 +469,17 @@ static bool read_row(struct reading *reading, const struct config_key *key, char
         row->on_unknown = for_bit(reading->given[ON_UNKNOWN], &row->on_unknown);
         row->on_stale = for_bit(reading->given[ON_STALE], &row->on_stale);
     }
-    return check_row(reading);
+    if (row->address + row->size > REGISTERS)
+        return words_mistake(&reading->words,
+                             "a %s of %u registers does not fit at %u, %u is the last one",
+                             type_key.words[row->type], row->size, row->address, REGISTERS - 1);
+    if (!check_options(reading))
+        return false;
+    if (config_row_is_constant(row))
+        return check_constant(reading);
+    return check_range(reading) &&
+           check_substitute(reading, &options[ON_UNKNOWN], &row->on_unknown) &&
+           check_substitute(reading, &options[ON_STALE], &row->on_stale);
 }
 
 static int by_address(const void *a, const void *b)

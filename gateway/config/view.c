@@ -25,22 +25,17 @@ static const char *parse_address(const char *text, unsigned *address)
     return number <= 65535 ? end : NULL;
 }
 
-/* "FROM-TO", or one register. */
-static const char *parse_range(const char *text, unsigned *first, unsigned *last)
-{
-    const char *end = parse_address(text, first);
-    *last = *first;
-    if (end && *end == '-')
-        end = parse_address(end + 1, last);
-    return end && *first <= *last ? end + strspn(end, " \t") : NULL;
-}
-
 /* Of the copies and the constants of a view, whichever it is. */
 static bool parse_fill(const struct config_key *key, const char *text, void *field)
 {
     struct view_config *view = field;
     struct view_fill fill;
-    const char *rest = parse_range(text, &fill.first, &fill.last);
+    const char *rest = parse_address(text, &fill.first);
+    fill.last = fill.first;
+    /* "FROM-TO", or one register */
+    if (rest && *rest == '-')
+        rest = parse_address(rest + 1, &fill.last);
+    rest = rest && fill.first <= fill.last ? rest + strspn(rest, " \t") : NULL;
     const bool copy = rest && strncmp(rest, "->", 2) == 0;
     struct view_fills *fills = copy ? &view->copies : &view->fills;
     if (copy)
@@ -84,21 +79,6 @@ static unsigned line_of(const struct config_draft *draft, bool copy, unsigned n)
             return text->line;
     }
     return draft->heading;
-}
-
-static void check_fills(const struct config_draft *draft)
-{
-    const struct view_fills *fills = &draft->as.view->fills;
-    for (unsigned i = 0; i < fills->count; i++)
-        for (unsigned before = 0; before < i; before++) {
-            const struct view_fill *a = &fills->list[i], *b = &fills->list[before];
-            if (a->first > b->last || b->first > a->last)
-                continue;
-            config_mistake_at(draft, line_of(draft, false, i),
-                              "register %u is already filled in line %u",
-                              (unsigned) fmax(a->first, b->first), line_of(draft, false, before));
-            break;
-        }
 }
 
 static bool has_any(const struct view_config *view, const struct view_fill *copy, unsigned n)
@@ -245,7 +225,16 @@ static void check_view(struct config_draft *draft)
                                     .on_unknown = view->on_unknown,
                                     .on_stale = view->on_stale};
     config_rows_read(&rules, draft, &view->registers, &view->register_count);
-    check_fills(draft);
+    for (unsigned i = 0; i < view->fills.count; i++)
+        for (unsigned n = 0; n < i; n++) {
+            const struct view_fill *a = &view->fills.list[i], *b = &view->fills.list[n];
+            if (a->first > b->last || b->first > a->last)
+                continue;
+            config_mistake_at(draft, line_of(draft, false, i),
+                              "register %u is already filled in line %u",
+                              (unsigned) fmax(a->first, b->first), line_of(draft, false, n));
+            break;
+        }
     /* If a register was rejected, a copy of it is not reported as well. */
     for (unsigned i = 0; draft->drafts->mistakes->count == before && i < view->copies.count; i++)
         check_copy(draft, i);

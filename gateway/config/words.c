@@ -47,23 +47,11 @@ bool words_value(struct words *words, const struct config_key *key, void *settin
                          config_hint(key, word ? word : "", hint));
 }
 
-static void report_option(const struct words *words, const struct config_key *keys, size_t count,
-                          const char *what, const char *word)
-{
-    char known[EXPECTED_SIZE];
-    struct text list = text_in(known, sizeof known);
-    struct suggest suggest = suggest_for(word);
-    for (size_t i = 0; i < count; i++) {
-        config_list(&list, (unsigned) i, (unsigned) count, keys[i].name);
-        suggest_offer(&suggest, keys[i].name);
-    }
-    words_mistake(words, "'%s' is no option of %s; expected %s%s", word, what, known,
-                  suggest_hint(&suggest));
-}
-
 int words_option(struct words *words, const struct config_key *keys, size_t count, bool *given,
                  const char *what, void *settings)
 {
+    char known[EXPECTED_SIZE];
+    struct text list = text_in(known, sizeof known);
     const char *word = words_next(words);
     for (size_t i = 0; i < count; i++) {
         if (strcmp(keys[i].name, word) != 0)
@@ -76,6 +64,12 @@ int words_option(struct words *words, const struct config_key *keys, size_t coun
         const bool good = !keys[i].type || words_value(words, &keys[i], settings);
         return good && !twice ? (int) i : -1;
     }
-    report_option(words, keys, count, what, word);
+    struct suggest suggest = suggest_for(word);
+    for (size_t i = 0; i < count; i++) {
+        config_list(&list, (unsigned) i, (unsigned) count, keys[i].name);
+        suggest_offer(&suggest, keys[i].name);
+    }
+    words_mistake(words, "'%s' is no option of %s; expected %s%s", word, what, known,
+                  suggest_hint(&suggest));
     return -1;
 }

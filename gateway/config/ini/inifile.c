@@ -49,17 +49,6 @@ static struct span trim(const char *start, size_t size)
     return (struct span){start, size};
 }
 
-static struct span next_line(struct reader *reader)
-{
-    const char *start = reader->text;
-    const char *end = memchr(start, '\n', reader->size);
-    size_t used = end ? (size_t) (end - start) + 1 : reader->size;
-    reader->text += used;
-    reader->size -= used;
-    reader->line++;
-    return trim(start, used);
-}
-
 static bool is_comment(struct span span)
 {
     return span.size > 0 && (span.start[0] == ';' || span.start[0] == '#');
@@ -154,7 +143,12 @@ unsigned inifile_read(const char *text, size_t size, const struct inifile_events
         reader.size -= 3;
     }
     while (reader.size > 0) {
-        const struct span span = next_line(&reader);
+        const char *start = reader.text, *end = memchr(start, '\n', reader.size);
+        const size_t used = end ? (size_t) (end - start) + 1 : reader.size;
+        const struct span span = trim(start, used);
+        reader.text += used;
+        reader.size -= used;
+        reader.line++;
         if (!check_line(&reader, span))
             continue;
         /* Behind a blank, inih takes no byte order mark away. */

@@ -53,19 +53,6 @@ static void warn_of(const struct config_draft *draft, const char *const *keys, c
             config_warn(draft, *keys, "'%s' has no effect %s", *keys, why);
 }
 
-static void check_keys(const struct config_draft *draft)
-{
-    static const char *const tls_only[] = {"ca_file", "client_cert", "client_key", "verify", NULL};
-    const struct mqtt_config *mqtt = draft->as.mqtt;
-    bool tls = strncmp(mqtt->broker, "mqtts:", 6) == 0;
-    if (mqtt->password_file[0] && !mqtt->user[0])
-        config_mistake(draft, "password_file",
-                       "'password_file' without 'user'; expected both or none");
-    outlet_check_certificate(draft, "client_cert", mqtt->client_cert, mqtt->client_key);
-    if (!tls && mqtt->broker[0])
-        warn_of(draft, tls_only, "here: the broker is not mqtts://");
-}
-
 /* The layouts of other devices have no room for the name of a pack. */
 static void check_layout(const struct config_draft *draft)
 {
@@ -155,27 +142,27 @@ static void check_company(const struct config_draft *draft)
     }
 }
 
-static void check_switching(const struct config_draft *draft)
-{
-    const struct mqtt_config *mqtt = draft->as.mqtt;
-    if (!mqtt->switching)
-        return;
-    for (CONFIG_EACH(pack, draft, &pack_section))
-        if (outlet_wants(&mqtt->outlet, pack->name) && pack_is_writable(pack->as.pack))
-            return;
-    config_warn(draft, "switching",
-                "'switching' has no effect: none of these packs is 'writable = yes' or 'all'");
-}
-
 static void check_mqtt(struct config_draft *draft)
 {
+    static const char *const tls_only[] = {"ca_file", "client_cert", "client_key", "verify", NULL};
     struct mqtt_config *mqtt = draft->as.mqtt;
+    bool useless = mqtt->switching;
     mqtt->verify &= strcmp(mqtt->ca_file, "any") != 0;
-    check_keys(draft);
+    if (mqtt->password_file[0] && !mqtt->user[0])
+        config_mistake(draft, "password_file",
+                       "'password_file' without 'user'; expected both or none");
+    outlet_check_certificate(draft, "client_cert", mqtt->client_cert, mqtt->client_key);
+    if (strncmp(mqtt->broker, "mqtts:", 6) != 0 && mqtt->broker[0])
+        warn_of(draft, tls_only, "here: the broker is not mqtts://");
     check_layout(draft);
     check_ids(draft);
     check_company(draft);
-    check_switching(draft);
+    for (CONFIG_EACH(pack, draft, &pack_section))
+        if (outlet_wants(&mqtt->outlet, pack->name) && pack_is_writable(pack->as.pack))
+            useless = false;
+    if (useless)
+        config_warn(draft, "switching",
+                    "'switching' has no effect: none of these packs is 'writable = yes' or 'all'");
     /* The state file keeps the id by which Home Assistant knows the packs, and what was announced. */
     const struct gateway_config *gateway = &draft->drafts->config->gateway;
     if (announces(mqtt) && !gateway->state_file[0])

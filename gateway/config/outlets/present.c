@@ -161,24 +161,6 @@ static void check_limits(const struct config_draft *draft)
                     of);
 }
 
-/* Copies the lines of the view, which the outlet parses again: its contents have no limit that a
- * struct could hold. */
-static void parse_view_text(const struct config_draft *draft, const struct config_draft *view)
-{
-    char *out = draft->as.present->view_text;
-    size_t used = 0;
-    for (unsigned i = 0; i < view->text_count && used < PRESENT_VIEW_SIZE; i++) {
-        const struct config_entry *text = &view->texts[i];
-        if (text->line > 0 && strcmp(text->key->name, "listen") != 0)
-            used += (size_t) snprintf(out + used, PRESENT_VIEW_SIZE - used, "%s = %s\n",
-                                      text->key->name, text->text);
-    }
-    if (used >= PRESENT_VIEW_SIZE)
-        config_mistake(draft, view_key(draft),
-                       "[view %s] is too long to be presented; expected at most %d characters",
-                       view->name, PRESENT_VIEW_SIZE - 1);
-}
-
 static void check_view(const struct config_draft *draft)
 {
     const struct present_config *present = draft->as.present;
@@ -213,33 +195,25 @@ static void check_view(const struct config_draft *draft)
             "[view %s] has no unit that a device on a bus can have; expected an 'address' "
             "from 1 to 247",
             view->name);
-    parse_view_text(draft, view);
+    /* Copies the lines of the view, which the outlet parses again: its contents have no limit that a
+     * struct could hold. */
+    size_t used = 0;
+    for (unsigned i = 0; i < view->text_count && used < PRESENT_VIEW_SIZE; i++) {
+        const struct config_entry *text = &view->texts[i];
+        if (text->line > 0 && strcmp(text->key->name, "listen") != 0)
+            used += (size_t) snprintf(draft->as.present->view_text + used, PRESENT_VIEW_SIZE - used,
+                                      "%s = %s\n", text->key->name, text->text);
+    }
+    if (used >= PRESENT_VIEW_SIZE)
+        config_mistake(draft, view_key(draft),
+                       "[view %s] is too long to be presented; expected at most %d characters",
+                       view->name, PRESENT_VIEW_SIZE - 1);
 }
 
 static void add_needed_pack(struct outlet_config *outlet, const char *name)
 {
     if (!outlet_wants(outlet, name) && outlet->pack_count < OUTLET_PACKS_MAX)
         snprintf(outlet->packs[outlet->pack_count++], OUTLET_NAME_SIZE, "%s", name);
-}
-
-/* The lines of a view name banks and their packs. */
-static void add_needed_sources(const struct config *config, struct present_config *present)
-{
-    const struct view_config *view = config_struct_find(config, &view_section, present->view);
-    for (unsigned i = 0; view && i < view->register_count; i++)
-        for (unsigned n = 0; n < view->registers[i].term_count; n++)
-            if (view->registers[i].terms[n].source[0])
-                add_needed_pack(&present->outlet, view->registers[i].terms[n].source);
-}
-
-static void add_needed_members(const struct config *config, struct outlet_config *outlet)
-{
-    for (unsigned i = 0; i < outlet->pack_count; i++) {
-        const struct bank_config *bank =
-            config_struct_find(config, &bank_section, outlet->packs[i]);
-        for (unsigned k = 0; bank && k < bank->pack_count; k++)
-            add_needed_pack(outlet, bank->packs[k]->name);
-    }
 }
 
 static void check_present(struct config_draft *draft)
@@ -252,8 +226,19 @@ static void check_present(struct config_draft *draft)
     check_protocol(draft);
     check_limits(draft);
     check_view(draft);
-    add_needed_sources(config, present);
-    add_needed_members(config, &present->outlet);
+    struct outlet_config *outlet = &present->outlet;
+    /* The lines of a view name banks and their packs. */
+    const struct view_config *view = config_struct_find(config, &view_section, present->view);
+    for (unsigned i = 0; view && i < view->register_count; i++)
+        for (unsigned n = 0; n < view->registers[i].term_count; n++)
+            if (view->registers[i].terms[n].source[0])
+                add_needed_pack(outlet, view->registers[i].terms[n].source);
+    for (unsigned i = 0; i < outlet->pack_count; i++) {
+        const struct bank_config *bank =
+            config_struct_find(config, &bank_section, outlet->packs[i]);
+        for (unsigned k = 0; bank && k < bank->pack_count; k++)
+            add_needed_pack(outlet, bank->packs[k]->name);
+    }
     present->allow = config->gateway.allow;
     present->allow_write = config->gateway.allow_write;
     present->map = config->gateway.map;

@@ -269,22 +269,6 @@ bool control_tell(struct control_client *client, const char *text)
     return true;
 }
 
-static void handle_request(struct control_client *client)
-{
-    struct control_socket *socket = client->socket;
-    char *end = memchr(client->in, '\n', client->in_size);
-    size_t size = (size_t) (end - client->in);
-    char line[CONTROL_REQUEST_MAX + 1];
-    memcpy(line, client->in, size);
-    if (size > 0 && line[size - 1] == '\r')
-        size--;
-    line[size] = '\0';
-    client->in_size -= (size_t) (end + 1 - client->in);
-    memmove(client->in, end + 1, client->in_size);
-    client->state = CLIENT_ASKED;
-    socket->events.asked(socket->data, client, line, size);
-}
-
 static void on_work(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct control_socket *socket = timer->data;
@@ -296,7 +280,16 @@ static void on_work(struct ev_loop *loop, ev_timer *timer, int revents)
         socket->turn = (socket->turn + 1) % CONTROL_CLIENTS;
         if (client->state != CLIENT_WAITING)
             continue;
-        handle_request(client);
+        char line[CONTROL_REQUEST_MAX + 1], *next = memchr(client->in, '\n', client->in_size);
+        size_t size = (size_t) (next++ - client->in);
+        memcpy(line, client->in, size);
+        if (size > 0 && line[size - 1] == '\r')
+            size--;
+        line[size] = '\0';
+        client->in_size -= (size_t) (next - client->in);
+        memmove(client->in, next, client->in_size);
+        client->state = CLIENT_ASKED;
+        socket->events.asked(socket->data, client, line, size);
         break;
     }
     const double end = clock_now();

@@ -105,19 +105,6 @@ static const struct {
              {"packs_missing", 0},  {"packs_current_a", 2}, {"packs_soc_percent", 1},
              {"time_to_full_s", 0}, {"time_to_empty_s", 0}};
 
-/* Stale values are not shown. `refs` are those of `shown`. */
-static void add_main_values(json_t *object, const struct source *source,
-                            const struct value_ref *refs)
-{
-    for (size_t i = 0; i < COUNT(shown); i++) {
-        const double value = value_of(&refs[i], source->values, &source->status);
-        if (!isnan(value))
-            add_member(object, shown[i].name, json_number(value, shown[i].decimals));
-    }
-    add_member(object, "alarms",
-               json_alarms(source->values->alarms_warning, source->values->alarms_protection));
-}
-
 static json_t *heading_of(const struct source *source, double now)
 {
     json_t *object = json_object();
@@ -176,6 +163,7 @@ static void add_limits(json_t *object, const struct source *source, double now)
     add_limit(object, "limits_age_s", allowed.age_s);
 }
 
+/* `refs` are those of `shown`. */
 static json_t *source_object(const struct source *source, const struct value_ref *refs, double now)
 {
     json_t *object = heading_of(source, now);
@@ -193,8 +181,15 @@ static json_t *source_object(const struct source *source, const struct value_ref
         json_count(object, "cells", (uint64_t) source->values->value[CELL_COUNT]);
     if (pack_known(source->values, TEMP_COUNT))
         json_count(object, "sensors", (uint64_t) source->values->value[TEMP_COUNT]);
-    if (source_fresh(source, now))
-        add_main_values(object, source, refs);
+    if (source_fresh(source, now)) { /* stale values are not shown */
+        for (size_t i = 0; i < COUNT(shown); i++) {
+            const double value = value_of(&refs[i], source->values, status);
+            if (!isnan(value))
+                add_member(object, shown[i].name, json_number(value, shown[i].decimals));
+        }
+        add_member(object, "alarms",
+                   json_alarms(source->values->alarms_warning, source->values->alarms_protection));
+    }
     add_limits(object, source, now);
     json_count(object, "polls", status->polls);
     json_count(object, "timeouts", status->timeouts);

@@ -286,25 +286,19 @@ static void on_gathered(struct ev_loop *loop, ev_timer *timer, int revents)
     proceed(tunnel);
 }
 
-/* Drops the oldest requests, because the program waits for the answer to the last one. Reading
- * continues, so that the program's disconnect is noticed. */
-static void make_room(struct tunnel *tunnel)
-{
-    size_t before = tunnel->in_size;
-    while (tunnel->chunks > 0 &&
-           (tunnel->chunks == CHUNKS_MAX || tunnel->in_size > IN_ROOM - LOAN_BYTES)) {
-        first_chunk(tunnel, NULL);
-        tunnel->dropped++;
-    }
-    if (tunnel->in_size == IN_ROOM)
-        tunnel->in_size = 0;
-    tunnel->flood += before - tunnel->in_size;
-}
-
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
     struct tunnel *tunnel = io->data;
-    make_room(tunnel);
+    /* Drops the oldest requests, because the program waits for the answer to the last one. Reading
+     * continues, so that the program's disconnect is noticed. */
+    const size_t before = tunnel->in_size;
+    for (; tunnel->chunks > 0 &&
+           (tunnel->chunks == CHUNKS_MAX || tunnel->in_size > IN_ROOM - LOAN_BYTES);
+         tunnel->dropped++)
+        first_chunk(tunnel, NULL);
+    if (tunnel->in_size == IN_ROOM)
+        tunnel->in_size = 0;
+    tunnel->flood += before - tunnel->in_size;
     ssize_t size = recv(io->fd, tunnel->in + tunnel->in_size, IN_ROOM - tunnel->in_size, 0);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -348,18 +342,6 @@ static void tell_refusals(struct tunnel *tunnel)
     tunnel->refused = 0;
 }
 
-static void refuse_client(struct tunnel *tunnel, const char *address, const char *why)
-{
-    const double now = clock_now();
-    if (now - tunnel->refused_at < REFUSALS_APART_S) {
-        tunnel->refused++;
-        return;
-    }
-    tell_refusals(tunnel);
-    log_warn("tunnel %s: %s refused: %s", tunnel->config.name, address, why);
-    tunnel->refused_at = now;
-}
-
 static void on_accepted(void *data, int fd, const struct sockaddr_storage *address)
 {
     struct tunnel *tunnel = data;
@@ -373,7 +355,14 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *addre
                       : is_connected(tunnel) ? "another program is connected"
                                              : NULL;
     if (why) {
-        refuse_client(tunnel, text, why);
+        const double now = clock_now();
+        if (now - tunnel->refused_at < REFUSALS_APART_S) {
+            tunnel->refused++;
+        } else {
+            tell_refusals(tunnel);
+            log_warn("tunnel %s: %s refused: %s", tunnel->config.name, text, why);
+            tunnel->refused_at = now;
+        }
         close(fd);
         return;
     }

@@ -83,20 +83,6 @@ static void recall_packs(struct gateway *gateway, struct config *config)
     }
 }
 
-/* A start searches again for packs that were not found last time: all packs of such a line are
- * searched. */
-static void reopen_lines(struct gateway *gateway, struct config *config)
-{
-    for (unsigned i = 0; i < config->pack_count; i++) {
-        if (!pack_search_is_open(&config->packs[i]))
-            continue;
-        for (unsigned other = 0; other < config->pack_count; other++)
-            if (config->packs[other].line == config->packs[i].line)
-                pack_search_forget(kept_get(gateway->kept, config->packs[other].name));
-    }
-    recall_packs(gateway, config);
-}
-
 /* Marks the lines to search instead of polling them. A reload does not repeat a search: the line's
  * other packs would have to wait. */
 static void mark_searches(const struct config *old, struct config *config)
@@ -229,7 +215,12 @@ struct gateway *gateway_new(struct ev_loop *loop, struct config *config,
     gateway->config = config;
     gateway->searched_at = clock_now();
     take_up_kept(gateway, config);
-    reopen_lines(gateway, config);
+    /* A start searches again for packs that were not found last time: all packs of such a line are searched. */
+    for (unsigned i = 0; i < config->pack_count; i++)
+        for (unsigned n = 0; pack_search_is_open(&config->packs[i]) && n < config->pack_count; n++)
+            if (config->packs[n].line == config->packs[i].line)
+                pack_search_forget(kept_get(gateway->kept, config->packs[n].name));
+    recall_packs(gateway, config);
     mark_searches(NULL, config);
     gateway->polling = polling_new(NULL, loop, config, NULL, &line_events, gateway);
     gateway->packs = packs_new(gateway->kept, gateway->searched_at);

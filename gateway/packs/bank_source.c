@@ -119,21 +119,6 @@ static void report_shunt(struct bank_source *bank, const struct pack *measured, 
         log_info("bank %s: %s and the packs together measure the same current again", name, shunt);
 }
 
-/* Replaces the sums of the packs by the measurements of the shunt. */
-static void apply_shunt(struct bank_source *bank, const struct bank_member *members, double now)
-{
-    const struct source *source = &bank->shunt_part->source;
-    const struct pack *measured = source_fresh(source, now) ? source->values : NULL;
-    shunt_apply(measured, &bank->values, &bank->extras);
-    if (measured) {
-        bank->source.read_at = fmin(bank->source.read_at, bank->shunt_part->poller->published_at);
-        bank->source.good_until = fmin(bank->source.good_until, source->good_until);
-    }
-    if (measured && bank->missing == 0)
-        shunt_compare(&bank->shunt, measured, members, bank->config->pack_count, now);
-    report_shunt(bank, measured, now);
-}
-
 /* The values are as old as the oldest pack in them, and stay fresh until the first of its packs
  * turns stale: then they are combined again without it. */
 static void combine(struct bank_source *bank, double now)
@@ -156,8 +141,19 @@ static void combine(struct bank_source *bank, double now)
         bank->source.good_until = fmin(bank->source.good_until, member->good_until);
     }
     bank_combine(members, bank->config->pack_count, &bank->values, &bank->extras);
-    if (bank->shunt_part)
-        apply_shunt(bank, members, now);
+    if (!bank->shunt_part)
+        return;
+    /* The measurements of the shunt replace the sums of the packs. */
+    const struct source *shunt = &bank->shunt_part->source;
+    const struct pack *measured = source_fresh(shunt, now) ? shunt->values : NULL;
+    shunt_apply(measured, &bank->values, &bank->extras);
+    if (measured) {
+        bank->source.read_at = fmin(bank->source.read_at, bank->shunt_part->poller->published_at);
+        bank->source.good_until = fmin(bank->source.good_until, shunt->good_until);
+    }
+    if (measured && bank->missing == 0)
+        shunt_compare(&bank->shunt, measured, members, bank->config->pack_count, now);
+    report_shunt(bank, measured, now);
 }
 
 static void refresh_status(struct bank_source *bank, const struct map_status *host,

@@ -7,30 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Lines for the pollers on those that have none. */
-static void make_lines(struct polling *polling, const struct polling *old, struct ev_loop *loop,
-                       const struct line_events *events, void *data)
-{
-    struct poller **members = alloc_zeroed(polling->pack_count, sizeof(struct poller *));
-    for (unsigned l = 0; l < polling->line_count; l++) {
-        const struct line_config *config = &polling->config->lines[l];
-        unsigned count = 0;
-        for (unsigned p = 0; p < polling->pack_count; p++)
-            /* The line of a pack that is still to be found belongs to its search. */
-            if (polling->pollers[p] && polling->config->packs[p].line == config &&
-                !config->searching && polling->config->packs[p].driver != &automatic_driver)
-                members[count++] = polling->pollers[p];
-        if (count == 0 || polling->lines[l])
-            continue;
-        polling->lines[l] = line_new(loop, config, members, count, events, data);
-        /* A serial server may pass on the answers to the line that used it until now. */
-        for (unsigned from = 0; old && from < old->line_count; from++)
-            if (old->lines[from] && strcmp(old->config->lines[from].port, config->port) == 0)
-                line_follow(polling->lines[l], old->lines[from]);
-    }
-    free(members);
-}
-
 /* Where the old one has the poller of the same pack on its line `from`; NULL: it has none. */
 static struct poller **find_same(const struct polling *old, unsigned from,
                                  const struct pack_config *pack)
@@ -109,7 +85,25 @@ struct polling *polling_new(struct polling *old, struct ev_loop *loop, const str
     for (unsigned i = 0; i < config->pack_count; i++)
         if (!polling->pollers[i] && (!wanted || wanted(data, &config->packs[i])))
             polling->pollers[i] = poller_new(&config->packs[i]);
-    make_lines(polling, old, loop, events, data);
+    /* Lines for the pollers on those that have none. */
+    struct poller **members = alloc_zeroed(config->pack_count, sizeof(struct poller *));
+    for (unsigned l = 0; l < config->line_count; l++) {
+        const struct line_config *line = &config->lines[l];
+        unsigned count = 0;
+        for (unsigned p = 0; p < config->pack_count; p++)
+            /* The line of a pack that is still to be found belongs to its search. */
+            if (polling->pollers[p] && config->packs[p].line == line && !line->searching &&
+                config->packs[p].driver != &automatic_driver)
+                members[count++] = polling->pollers[p];
+        if (count == 0 || polling->lines[l])
+            continue;
+        polling->lines[l] = line_new(loop, line, members, count, events, data);
+        /* A serial server may pass on the answers to the line that used it until now. */
+        for (unsigned from = 0; old && from < old->line_count; from++)
+            if (old->lines[from] && strcmp(old->config->lines[from].port, line->port) == 0)
+                line_follow(polling->lines[l], old->lines[from]);
+    }
+    free(members);
     polling_free(old);
     return polling;
 }

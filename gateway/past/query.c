@@ -173,26 +173,20 @@ int64_t query_last_before(struct query *query, const char *pack, enum history_le
     return file_number(prepare(query, sql, pack, before, 0), NULL, INT64_MIN);
 }
 
-/* "2026-11-22T13:05:10+01:00" */
-#define CSV_TIME_SIZE 40
-static const char *format_time(int64_t at, char out[CSV_TIME_SIZE])
-{
-    const time_t wall = (time_t) at;
-    struct tm local;
-    localtime_r(&wall, &local);
-    size_t used = strftime(out, CSV_TIME_SIZE, "%Y-%m-%dT%H:%M:%S%z", &local);
-    /* +0100 becomes +01:00 */
-    memmove(out + used - 1, out + used - 2, 3);
-    out[used - 2] = ':';
-    return out;
-}
-
 void csv_print(FILE *out, const struct query_ask *ask, const struct history_row *row)
 {
     char line[CSV_LINE_MOST];
     struct text text = text_in(line, sizeof line);
-    char time[CSV_TIME_SIZE], name[HISTORY_NAME_SIZE];
-    text_add(&text, row ? format_time(row->from, time) : "time");
+    char time[40] = "time", name[HISTORY_NAME_SIZE];
+    if (row) {
+        struct tm local;
+        localtime_r(&(time_t){row->from}, &local);
+        const size_t size = strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%S%z", &local);
+        /* +0100 becomes +01:00 */
+        memmove(time + size - 1, time + size - 2, 3);
+        time[size - 2] = ':';
+    }
+    text_add(&text, time);
     for (enum history_value v = 0; v < ROW_FIELDS; v++)
         for (int i = 0; i < count_columns(ask, v); i++) {
             const double scale = history_field(v)->scale;

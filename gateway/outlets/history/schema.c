@@ -54,22 +54,9 @@ static void list_columns(struct text *sql, enum history_level level, unsigned ce
         }
 }
 
-/* A view for people with sqlite3 or Grafana: the map's names and units. */
-static bool create_view(sqlite3 *db, enum history_level level, unsigned cells)
-{
-    char room[SQL_SIZE];
-    struct text sql = text_in(room, sizeof room);
-    static const char *const names[] = {"recents", "minutes", "hours", "days"};
-    const char *table = history_levels[level].name;
-    text_format(&sql, "DROP VIEW IF EXISTS %1$s; CREATE VIEW %1$s AS SELECT p.name", names[level]);
-    text_add(&sql, level == LEVEL_DAY ? ", day" : ", datetime(t, 'unixepoch') AS utc, t");
-    list_columns(&sql, level, cells, VIEW);
-    text_format(&sql, " FROM %1$s JOIN pack p ON p.id = %1$s.pack", table);
-    return file_run(db, room);
-}
-
 bool schema_fit(sqlite3 *db, enum history_level level, unsigned cells, sqlite3_stmt **put)
 {
+    static const char *const views[] = {"recents", "minutes", "hours", "days"};
     char room[SQL_SIZE], name[HISTORY_NAME_SIZE];
     struct text sql = text_in(room, sizeof room);
     const char *time = history_levels[level].time_column, *table = history_levels[level].name;
@@ -77,7 +64,15 @@ bool schema_fit(sqlite3 *db, enum history_level level, unsigned cells, sqlite3_s
         for (int i = 0; i < history_columns(level, v, cells); i++)
             if (!file_has_column(db, table, history_column_name(v, i, name)))
                 text_format(&sql, "ALTER TABLE %s ADD COLUMN %s %s;", table, name, type_of(v));
-    if (!file_run(db, room) || !create_view(db, level, cells))
+    if (!file_run(db, room))
+        return false;
+    /* A view for people with sqlite3 or Grafana: the map's names and units. */
+    sql = text_in(room, sizeof room);
+    text_format(&sql, "DROP VIEW IF EXISTS %1$s; CREATE VIEW %1$s AS SELECT p.name", views[level]);
+    text_add(&sql, level == LEVEL_DAY ? ", day" : ", datetime(t, 'unixepoch') AS utc, t");
+    list_columns(&sql, level, cells, VIEW);
+    text_format(&sql, " FROM %1$s JOIN pack p ON p.id = %1$s.pack", table);
+    if (!file_run(db, room))
         return false;
     sql = text_in(room, sizeof room);
     text_format(&sql, "INSERT INTO %s(pack, %s, n", table, time);

@@ -200,25 +200,6 @@ static void put_status(struct page *page, const json_t *status)
     }
 }
 
-static void put_gateway(struct page *page, const json_t *status)
-{
-    const struct web *web = page->web;
-    const struct http_counters counters = http_counters(web->http);
-    begin_metric(page, "build_info", "gauge", "The version of packgate");
-    fprintf(page->out, "packgate_build_info{version=\"%s\"} 1\n", PACKGATE_VERSION);
-    put_one(page, "start_time_seconds", "gauge", "When the gateway was started, in Unix time",
-            floor(clock_wall() - (page->now - outlet_config(web->outlet)->started_at)));
-    put_status(page, status);
-    put_one(page, "web_clients", "gauge", "Connections to the page", counters.clients);
-    put_one(page, "web_streams", "gauge", "Open pages that receive updates", counters.streams);
-    put_one(page, "web_requests_total", "counter", "Requests to the page",
-            (double) counters.requests);
-    put_one(page, "web_refused_total", "counter", "Connections to the page that were rejected",
-            (double) counters.refused);
-    put_one(page, "web_dropped_total", "counter",
-            "Connections to the page that were closed by packgate", (double) counters.dropped);
-}
-
 static void on_told(struct web *web, struct web_request *request, const json_t *status)
 {
     static const char type[] = "text/plain; version=0.0.4; charset=utf-8";
@@ -242,7 +223,20 @@ static void on_told(struct web *web, struct web_request *request, const json_t *
         put_value(&page, worked_out[i], "", false);
     put_alarms(&page);
     put_states(&page);
-    put_gateway(&page, status);
+    begin_metric(&page, "build_info", "gauge", "The version of packgate");
+    fprintf(page.out, "packgate_build_info{version=\"%s\"} 1\n", PACKGATE_VERSION);
+    put_one(&page, "start_time_seconds", "gauge", "When the gateway was started, in Unix time",
+            floor(clock_wall() - (page.now - outlet_config(web->outlet)->started_at)));
+    put_status(&page, status);
+    const struct http_counters counters = http_counters(web->http);
+    put_one(&page, "web_clients", "gauge", "Connections to the page", counters.clients);
+    put_one(&page, "web_streams", "gauge", "Open pages that receive updates", counters.streams);
+    put_one(&page, "web_requests_total", "counter", "Requests to the page",
+            (double) counters.requests);
+    put_one(&page, "web_refused_total", "counter", "Connections to the page that were rejected",
+            (double) counters.refused);
+    put_one(&page, "web_dropped_total", "counter",
+            "Connections to the page that were closed by packgate", (double) counters.dropped);
     free(page.fresh);
     alloc_checked(fclose(page.out) == 0 ? bytes : NULL);
     http_answer(request->http, MHD_HTTP_OK, compress_response(request->http, type, bytes, size));

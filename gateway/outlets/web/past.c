@@ -80,20 +80,6 @@ static int compare_starts(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void fill_row(const struct table *table, const struct history_row *row)
-{
-    const int64_t *step =
-        bsearch(&row->from, table->starts, table->steps, sizeof *table->starts, compare_starts);
-    for (unsigned c = 0; step && c < table->count; c++) {
-        const struct column *column = &table->columns[c];
-        const int64_t number = history_number(row, column->value, column->n);
-        /* Memory has the rest of some fields at any level. */
-        if (history_columns(table->level, column->value, MAX_CELLS) > 0)
-            table->numbers[c * table->steps + (step - table->starts)] =
-                (int32_t) (history_is_energy(column->value) ? number / 100 : number);
-    }
-}
-
 /* Sets up the steps from `from` to `to`, all unknown. */
 static void prepare_steps(struct table *table, const struct query_ask *ask, double wall)
 {
@@ -210,8 +196,18 @@ char *past_json(struct past_asked *asked, struct query *query, struct worker_res
             table.columns[table.count++] = (struct column){v, n};
     prepare_steps(&table, ask, asked->wall);
     past_begin(&rows, asked->past, asked->pack->index, query, ask);
-    for (const struct history_row *row; (row = recent_next(&rows));)
-        fill_row(&table, row);
+    for (const struct history_row *row; (row = recent_next(&rows));) {
+        const int64_t *step =
+            bsearch(&row->from, table.starts, table.steps, sizeof *table.starts, compare_starts);
+        for (unsigned c = 0; step && c < table.count; c++) {
+            const struct column *column = &table.columns[c];
+            const int64_t number = history_number(row, column->value, column->n);
+            /* Memory has the rest of some fields at any level. */
+            if (history_columns(table.level, column->value, MAX_CELLS) > 0)
+                table.numbers[c * table.steps + (step - table.starts)] =
+                    (int32_t) (history_is_energy(column->value) ? number / 100 : number);
+        }
+    }
     return rows.failed ? NULL : print_table(&table);
 }
 

@@ -67,19 +67,6 @@ static void own_address(char out[ADDRESS_TEXT])
         close(fd);
 }
 
-/* The address on which the gateway listens; if on all addresses, the one that other hosts reach. */
-static unsigned find_host(const struct gateway_config *gateway, char out[ADDRESS_TEXT])
-{
-    struct endpoint endpoint = {.port = 502};
-    bool good = gateway->listen.count > 0 && endpoint_parse(gateway->listen.at[0], &endpoint);
-    bool all = !good || strcmp(endpoint.host, "0.0.0.0") == 0 || strcmp(endpoint.host, "::") == 0;
-    if (all)
-        own_address(out);
-    else
-        snprintf(out, ADDRESS_TEXT, "%.*s", ADDRESS_TEXT - 1, endpoint.host);
-    return endpoint.port > 0 ? endpoint.port : 502;
-}
-
 /* A number of a pack: as the running gateway reports it, else from the state file (0: unknown), else the usual one. */
 static unsigned number_of(const json_t *running, const char *name, const char *what, int kept,
                           unsigned usual)
@@ -243,7 +230,15 @@ static int print_form(const struct map_settings *settings, const struct form *fo
 
 static int print_configured(const struct config *config, const struct form *form)
 {
+    const struct gateway_config *gateway = &config->gateway;
+    struct endpoint endpoint = {.port = 502};
     char host[ADDRESS_TEXT];
+    /* The address on which the gateway listens; if on all addresses, the one that other hosts reach. */
+    if (gateway->listen.count == 0 || !endpoint_parse(gateway->listen.at[0], &endpoint) ||
+        strcmp(endpoint.host, "0.0.0.0") == 0 || strcmp(endpoint.host, "::") == 0)
+        own_address(host);
+    else
+        snprintf(host, ADDRESS_TEXT, "%.*s", ADDRESS_TEXT - 1, endpoint.host);
     struct kept *kept =
         config->gateway.state_file[0] && access(config->gateway.state_file, R_OK) == 0
             ? kept_look(config->gateway.state_file)
@@ -253,7 +248,7 @@ static int print_configured(const struct config *config, const struct form *form
                                   json_pack("{s:s}", "ask", "status"));
     struct map_unit *units = make_units(config, running, kept);
     struct map_clients clients = {.host = host,
-                                  .port = find_host(&config->gateway, host),
+                                  .port = endpoint.port > 0 ? endpoint.port : 502,
                                   .units = units,
                                   .count = config->pack_count + config->bank_count};
     struct map_settings settings = config->gateway.map;

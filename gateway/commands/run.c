@@ -154,25 +154,21 @@ static void print_hint(const struct config *config, const struct gateway *gatewa
              config->gateway.map.base + 10, config->gateway.map.big_floats ? "-B " : "");
 }
 
-/* One descriptor per client and line, and a few more; the usual limit of 1024 is too low for a
- * full configuration. */
-static void raise_descriptor_limit(const struct config *config)
+static int run_gateway(struct running *running)
 {
+    struct ev_loop *loop = ev_default_loop(0);
+    /* One descriptor per client and line, and a few more; the usual limit of 1024 is too low for a
+     * full configuration. */
+    const struct config *config = running->config;
     struct rlimit limit;
     rlim_t wanted = CONTROL_CLIENTS + 2 * config->line_count + 100, ports = 1;
     for (unsigned i = 0; i < config->view_count; i++)
         ports += config->views[i].listen.count;
     wanted += ports * config->gateway.max_clients;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
-        return;
-    limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-static int run_gateway(struct running *running)
-{
-    struct ev_loop *loop = ev_default_loop(0);
-    raise_descriptor_limit(running->config);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
+        limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
     running->gateway = gateway_new(loop, running->config, &running->file, &running->host);
     if (!running->gateway)
         return EXIT_FAILED;

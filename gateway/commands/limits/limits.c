@@ -204,21 +204,6 @@ static bool parse_time(const char *text, double *at)
     return sign == '-' || sign == '+';
 }
 
-/* A history has only the average of the sensors, and no number of cells. */
-static void complete(struct pack *pack, unsigned sensors)
-{
-    unsigned cells = 0, temps = 0;
-    for (int i = 0; i < MAX_CELLS; i++)
-        cells += pack_known(pack, (enum pack_value)(CELL_MV + i));
-    for (int i = 0; i < MAX_TEMPS; i++)
-        temps += pack_known(pack, (enum pack_value)(TEMP_C + i));
-    if (!pack_known(pack, CELL_COUNT) && cells > 0)
-        pack_set(pack, CELL_COUNT, cells);
-    for (unsigned n = 1; temps == 0 && n <= sensors && pack_known(pack, TEMP_AVG_C); n++)
-        pack_set_temp(pack, n, pack->value[TEMP_AVG_C]);
-    pack_derive(pack);
-}
-
 /* Reads the next row. False: there is none; past_close returns whether that is the end. */
 static bool past_next(void *data, struct past_row *row)
 {
@@ -240,7 +225,18 @@ static bool past_next(void *data, struct past_row *row)
         if (*item && past->known[n])
             pack_set(&row->pack, (enum pack_value) past->columns[n].id, number);
     }
-    complete(&row->pack, past->sensors);
+    /* A history has only the average of the sensors, and no number of cells. */
+    struct pack *pack = &row->pack;
+    unsigned cells = 0, temps = 0;
+    for (int i = 0; i < MAX_CELLS; i++)
+        cells += pack_known(pack, (enum pack_value)(CELL_MV + i));
+    for (int i = 0; i < MAX_TEMPS; i++)
+        temps += pack_known(pack, (enum pack_value)(TEMP_C + i));
+    if (!pack_known(pack, CELL_COUNT) && cells > 0)
+        pack_set(pack, CELL_COUNT, cells);
+    for (unsigned n = 1; temps == 0 && n <= past->sensors && pack_known(pack, TEMP_AVG_C); n++)
+        pack_set_temp(pack, n, pack->value[TEMP_AVG_C]);
+    pack_derive(pack);
     past->last_at = row->at;
     return true;
 }
@@ -420,20 +416,6 @@ static bool replay(const struct config *config, const struct limits_config *limi
     return print_replay(&print, config, path, &ask);
 }
 
-/* NULL: ambiguous or missing, which was reported. */
-static const struct limits_config *find_limits(const struct config *config, const char *name)
-{
-    const struct limits_config *found = name ? config_struct_find(config, &limits_section, name)
-                                        : config->limits_count == 1 ? config->limits
-                                                                    : NULL;
-    if (!found)
-        fprintf(stderr,
-                name ? "packgate limits: there is no [limits %s]\n"
-                     : "packgate limits: expected the name of a [limits NAME]\n",
-                name);
-    return found;
-}
-
 int command_limits(int argc, char **argv)
 {
     const char *example = NULL, *path = NULL, *config_path = CONFIG_DEFAULT;
@@ -460,7 +442,17 @@ int command_limits(int argc, char **argv)
         return EXIT_USAGE;
     }
     struct config *config = config_load(config_path, stderr);
-    const struct limits_config *limits = config ? find_limits(config, argv[optind]) : NULL;
+    const char *name = argv[optind];
+    const struct limits_config *limits = NULL;
+    if (config && name)
+        limits = config_struct_find(config, &limits_section, name);
+    else if (config && config->limits_count == 1)
+        limits = config->limits;
+    if (config && !limits)
+        fprintf(stderr,
+                name ? "packgate limits: there is no [limits %s]\n"
+                     : "packgate limits: expected the name of a [limits NAME]\n",
+                name);
     const bool good = limits && replay(config, limits, path, ask, csv);
     config_free(config);
     return good ? EXIT_DONE : EXIT_FAILED;

@@ -40,30 +40,25 @@ static void on_idle(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 }
 
-/* Neither watcher keeps the loop from ending. */
-static struct turns *new_turns(struct ev_loop *loop)
-{
-    struct turns *turns = alloc_zeroed(1, sizeof *turns);
-    TAILQ_INIT(&turns->watchers);
-    turns->began_at = INFINITY;
-    ev_check_init(&turns->check, on_turn);
-    ev_set_priority(&turns->check, EV_MAXPRI);
-    turns->check.data = turns;
-    ev_check_start(loop, &turns->check);
-    ev_unref(loop);
-    ev_init(&turns->idle, on_idle);
-    turns->idle.repeat = IDLE_S;
-    ev_timer_again(loop, &turns->idle);
-    ev_unref(loop);
-    ev_set_userdata(loop, turns);
-    return turns;
-}
-
 void late_turn_watch(struct ev_loop *loop, struct late_turn_watcher *watcher)
 {
     struct turns *turns = ev_userdata(loop);
-    if (!turns)
-        turns = new_turns(loop);
+    if (!turns) {
+        turns = alloc_zeroed(1, sizeof *turns);
+        TAILQ_INIT(&turns->watchers);
+        turns->began_at = INFINITY;
+        /* Neither watcher keeps the loop from ending. */
+        ev_check_init(&turns->check, on_turn);
+        ev_set_priority(&turns->check, EV_MAXPRI);
+        turns->check.data = turns;
+        ev_check_start(loop, &turns->check);
+        ev_unref(loop);
+        ev_init(&turns->idle, on_idle);
+        turns->idle.repeat = IDLE_S;
+        ev_timer_again(loop, &turns->idle);
+        ev_unref(loop);
+        ev_set_userdata(loop, turns);
+    }
     TAILQ_INSERT_TAIL(&turns->watchers, watcher, entry);
 }
 

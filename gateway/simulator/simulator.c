@@ -98,8 +98,13 @@ static void put_fixed(const struct simulator_fixed *fixed, struct pack *pack)
             pack->value[id] = fixed->value[id];
 }
 
-static void follow_fixed(const struct simulator_fixed *fixed, struct pack *pack)
+/* Replaces the values of the model by the fixed ones, and derives what depends on them and is not fixed itself: the voltage of the
+ * pack from its cells, SOC and remaining capacity from each other, power, extremes, averages. */
+static void apply_fixed(const struct simulator_fixed *fixed, struct pack *pack)
 {
+    static const enum pack_value derived[] = {POWER_W,       CELL_MAX_MV, CELL_MIN_MV, CELL_AVG_MV,
+                                              CELL_DELTA_MV, TEMP_AVG_C,  BALANCING};
+    put_fixed(fixed, pack);
     const bool *is_fixed = fixed->is_fixed;
     const double full_ah = pack->value[FULL_AH];
     double sum_mv = 0;
@@ -116,16 +121,6 @@ static void follow_fixed(const struct simulator_fixed *fixed, struct pack *pack)
         pack_set(pack, SOC_PERCENT, 100 * pack->value[REMAINING_AH] / full_ah);
     if (pack_known(pack, CURRENT_A))
         pack_set(pack, FLOW, pack_flow(pack));
-}
-
-/* Replaces the values of the model by the fixed ones, and derives what depends on them and is not fixed itself: the voltage of the
- * pack from its cells, SOC and remaining capacity from each other, power, extremes, averages. */
-static void apply_fixed(const struct simulator_fixed *fixed, struct pack *pack)
-{
-    static const enum pack_value derived[] = {POWER_W,       CELL_MAX_MV, CELL_MIN_MV, CELL_AVG_MV,
-                                              CELL_DELTA_MV, TEMP_AVG_C,  BALANCING};
-    put_fixed(fixed, pack);
-    follow_fixed(fixed, pack);
     for (size_t i = 0; i < COUNT(derived); i++)
         pack_unset(pack, derived[i]);
     pack_derive(pack);
@@ -194,24 +189,6 @@ static void remove_connection(struct connection *connection)
     free(connection);
 }
 
-/* The size of the next piece of a slot, and how long the line is then busy or the sender pauses. */
-static size_t next_piece(struct connection *connection, const struct slot *slot, double *pause_s)
-{
-    const struct simulator_options *options = &connection->simulator->options;
-    size_t left = slot->size - slot->sent, piece = left;
-    double hesitation_s = 0;
-    if (options->baud > 0)
-        piece = (size_t) fmax(options->baud / 10 * PACE_S, 1);
-    if (options->split != 0) {
-        size_t most = piece < PIECE_MOST ? piece : PIECE_MOST;
-        piece = (size_t) prng_range(&connection->random, 1, (int) most);
-        hesitation_s = prng_range(&connection->random, 0, PIECE_MOST_MS) / 1e3;
-    }
-    piece = piece < left ? piece : left;
-    *pause_s = fmax(options->baud > 0 ? (double) piece * 10 / options->baud : 0, hesitation_s);
-    return piece;
-}
-
 /* The end of the current stall: until then nothing is sent. */
 static double stalled_until(const struct simulator_options *options, double now)
 {
@@ -234,8 +211,20 @@ static void arm_speaker(struct connection *connection)
 /* Sends one piece of a slot. False: the connection has ended, or its peer does not read. A pty loses what no client reads. */
 static bool send_piece(struct connection *connection, struct slot *slot)
 {
-    double pause_s;
-    const size_t piece = next_piece(connection, slot, &pause_s);
+    const struct simulator_options *options = &connection->simulator->options;
+    const size_t left = slot->size - slot->sent;
+    size_t piece = left;
+    double pause_s = 0; /* the line is busy, or the sender hesitates */
+    if (options->baud > 0)
+        piece = (size_t) fmax(options->baud / 10 * PACE_S, 1);
+    if (options->split != 0) {
+        size_t most = piece < PIECE_MOST ? piece : PIECE_MOST;
+        piece = (size_t) prng_range(&connection->random, 1, (int) most);
+        pause_s = prng_range(&connection->random, 0, PIECE_MOST_MS) / 1e3;
+    }
+    piece = piece < left ? piece : left;
+    if (options->baud > 0)
+        pause_s = fmax((double) piece * 10 / options->baud, pause_s);
     const uint8_t *bytes = slot->bytes + slot->sent;
     const ssize_t sent = connection->is_pty ? write(connection->fd, bytes, piece)
                                             : send(connection->fd, bytes, piece, MSG_NOSIGNAL);
@@ -245,7 +234,7 @@ static bool send_piece(struct connection *connection, struct slot *slot)
     slot->due += pause_s;
     if (slot->sent < slot->size)
         return true;
-    bool ends = connection->simulator->options.close != 0 && !connection->is_pty && !slot->is_echo;
+    bool ends = options->close != 0 && !connection->is_pty && !slot->is_echo;
     remove_first_slot(connection);
     return !ends;
 }

@@ -106,17 +106,6 @@ bool edits_is_secret_file(const char *name, unsigned *number)
     return false;
 }
 
-/* Another protocol has other variants: a separate key `variant`, as in older files, would become a mistake. */
-static char *without_variant(char *text, const struct edit *edit, char why[EDIT_WHY])
-{
-    if (!text || config_key_of(edit->section, edit->key)->type != &type_protocol)
-        return text;
-    const struct edit gone = {EDIT_VALUE, edit->section, edit->name, "variant", NULL};
-    char *shorter = config_edited(text, &gone, why);
-    free(text);
-    return shorter;
-}
-
 static char *apply_edit(const char *text, const struct edit *edit, const char *secrets,
                         char why[EDIT_WHY])
 {
@@ -130,7 +119,14 @@ static char *apply_edit(const char *text, const struct edit *edit, const char *s
         written.value = path;
     }
     char *edited = config_edited(text, &written, why);
-    return edit->kind == EDIT_VALUE ? without_variant(edited, edit, why) : edited;
+    if (!edited || edit->kind != EDIT_VALUE ||
+        config_key_of(edit->section, edit->key)->type != &type_protocol)
+        return edited;
+    /* Another protocol has other variants: a separate key `variant`, as in older files, would become a mistake. */
+    const struct edit gone = {EDIT_VALUE, edit->section, edit->name, "variant", NULL};
+    char *shorter = config_edited(edited, &gone, why);
+    free(edited);
+    return shorter;
 }
 
 /* Whether a key has the same value in both texts, or is in neither. A key that was missing has changed, too: before, messages were

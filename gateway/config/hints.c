@@ -23,15 +23,6 @@ static bool propose(const struct config_key *key, const char *text, char out[HIN
     return good;
 }
 
-static bool hint_quotes(const char *text, char out[HINT_SIZE])
-{
-    size_t length = strlen(text);
-    if (length < 2 || !strchr("\"'", text[0]) || text[length - 1] != text[0])
-        return false;
-    snprintf(out, HINT_SIZE, "; leave the quotes out");
-    return true;
-}
-
 static const char *usual_unit(const char *text)
 {
     static const struct {
@@ -199,8 +190,13 @@ static void hint_protocol(const char *word, char out[HINT_SIZE])
 
 const char *config_hint(const struct config_key *key, const char *text, char out[HINT_SIZE])
 {
+    const size_t length = strlen(text);
     out[0] = '\0';
-    if (hint_quotes(text, out) || hint_duration(key, text, out) || hint_yes_or_no(key, text, out) ||
+    if (length >= 2 && strchr("\"'", text[0]) && text[length - 1] == text[0]) {
+        snprintf(out, HINT_SIZE, "; leave the quotes out");
+        return out;
+    }
+    if (hint_duration(key, text, out) || hint_yes_or_no(key, text, out) ||
         hint_unusable(key, text, out) || hint_address(key, text, out))
         return out;
     struct suggest suggest = suggest_for(text);

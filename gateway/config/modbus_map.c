@@ -322,30 +322,26 @@ static bool is_mapped(const struct modbus_user *map, const struct modbus_value *
     return false;
 }
 
-static void report_name(const struct reader *reader)
+static void parse_value(struct reader *reader)
 {
     static const char *const others[] = {"read",  "write", "expect",  "head",
                                          "alarm", "raw",   "cell_mv", "temp_c"};
-    struct suggest suggest = suggest_for(reader->words.subject);
-    for (size_t i = 0; i < COUNT(others); i++)
-        suggest_offer(&suggest, others[i]);
-    for (int i = 0; i < CELL_MV; i++)
-        if (pack_value_info((enum pack_value) i)->name)
-            suggest_offer(&suggest, pack_value_info((enum pack_value) i)->name);
-    for (int i = 0; i < PACK_TEXTS; i++)
-        suggest_offer(&suggest, pack_text_name((enum pack_text) i));
-    words_mistake(&reader->words,
-                  "'%s' is no value, and not 'read', 'write', 'expect', 'head', 'alarm' or 'raw'%s",
-                  reader->words.subject, suggest_hint(&suggest));
-}
-
-static void parse_value(struct reader *reader)
-{
     struct modbus_user *map = reader->map;
     struct modbus_value value = {.lowest = -INFINITY, .highest = INFINITY};
     bool text, given[OPTIONS] = {false};
     if (!find_value(reader->words.subject, &text, &value.id)) {
-        report_name(reader);
+        struct suggest suggest = suggest_for(reader->words.subject);
+        for (size_t i = 0; i < COUNT(others); i++)
+            suggest_offer(&suggest, others[i]);
+        for (int i = 0; i < CELL_MV; i++)
+            if (pack_value_info((enum pack_value) i)->name)
+                suggest_offer(&suggest, pack_value_info((enum pack_value) i)->name);
+        for (int i = 0; i < PACK_TEXTS; i++)
+            suggest_offer(&suggest, pack_text_name((enum pack_text) i));
+        words_mistake(
+            &reader->words,
+            "'%s' is no value, and not 'read', 'write', 'expect', 'head', 'alarm' or 'raw'%s",
+            reader->words.subject, suggest_hint(&suggest));
         return;
     }
     if (!REGISTER(value.reg) || !parse_format(reader, false, text, &value, given))

@@ -142,25 +142,6 @@ static void check_protocol(const struct config_draft *draft)
                        present->view[0] ? "a view" : "this protocol");
 }
 
-/* Inverters get currents only from [limits], never those of the BMS alone. At the highest of the cell voltages that allow no discharge
- * current, discharging ends. */
-static void check_limits(const struct config_draft *draft)
-{
-    struct present_config *present = draft->as.present;
-    const char *of = present->outlet.packs[0];
-    const struct limits_config *limits = config_limits_of(draft->drafts->config, of);
-    present->discharge_voltage_v = NAN;
-    for (unsigned k = 0; limits && k < limits->cell_low.count; k++)
-        if (limits->cell_low.points[k].share <= 0)
-            present->discharge_voltage_v =
-                fmax(present->discharge_voltage_v, limits->cell_low.points[k].at * limits->cells);
-    if (of[0] && config_draft_usable(draft, "protocol") && !is_modbus(draft) && !limits)
-        config_warn(draft, NULL,
-                    "%s has no [limits]: the inverter gets limits of 0 A, and neither charges nor "
-                    "discharges",
-                    of);
-}
-
 static void check_view(const struct config_draft *draft)
 {
     const struct present_config *present = draft->as.present;
@@ -224,9 +205,22 @@ static void check_present(struct config_draft *draft)
         config_mistake(draft, "of", "'of' is 'all'; expected the name of one pack or bank");
     check_port(draft);
     check_protocol(draft);
-    check_limits(draft);
-    check_view(draft);
+    /* Inverters get currents only from [limits], never those of the BMS alone. At the highest of the cell voltages that allow no discharge
+     * current, discharging ends. */
     struct outlet_config *outlet = &present->outlet;
+    const char *of = outlet->packs[0];
+    const struct limits_config *limits = config_limits_of(config, of);
+    present->discharge_voltage_v = NAN;
+    for (unsigned k = 0; limits && k < limits->cell_low.count; k++)
+        if (limits->cell_low.points[k].share <= 0)
+            present->discharge_voltage_v =
+                fmax(present->discharge_voltage_v, limits->cell_low.points[k].at * limits->cells);
+    if (of[0] && config_draft_usable(draft, "protocol") && !is_modbus(draft) && !limits)
+        config_warn(draft, NULL,
+                    "%s has no [limits]: the inverter gets limits of 0 A, and neither charges nor "
+                    "discharges",
+                    of);
+    check_view(draft);
     /* The lines of a view name banks and their packs. */
     const struct view_config *view = config_struct_find(config, &view_section, present->view);
     for (unsigned i = 0; view && i < view->register_count; i++)

@@ -95,21 +95,6 @@ static bool has_address(const char *listen)
     return !lacks && !no_family;
 }
 
-/* The programs of outlets are in packages of their own. */
-static void look_at_outlets(const struct report *report)
-{
-    char program[PORT_SIZE];
-    for (unsigned i = 0; config_sections[i]; i++) {
-        const struct config_section *section = config_sections[i];
-        if (!section->outlet || config_struct_count(report->config, section) == 0)
-            continue;
-        program_find(section->word, program);
-        if (access(program, X_OK) < 0)
-            warn(report, NULL, "[%s] packgate-outlet-%s: %s", section->word, section->word,
-                 program_why(errno));
-    }
-}
-
 /* An outlet has no capabilities, so the web page can only use unprivileged ports. */
 static void look_at_page(const struct report *report)
 {
@@ -287,7 +272,17 @@ static void look_at_file(const struct report *report, const struct config_entry 
 void check_host(const struct config *config, struct mistakes *mistakes)
 {
     const struct report report = {mistakes, config};
-    look_at_outlets(&report);
+    /* The programs of outlets are in packages of their own. */
+    for (unsigned i = 0; config_sections[i]; i++) {
+        const struct config_section *section = config_sections[i];
+        char program[PORT_SIZE];
+        if (!section->outlet || config_struct_count(config, section) == 0)
+            continue;
+        program_find(section->word, program);
+        if (access(program, X_OK) < 0)
+            warn(&report, NULL, "[%s] packgate-outlet-%s: %s", section->word, section->word,
+                 program_why(errno));
+    }
     look_at_page(&report);
     for (unsigned i = 0; i < config->entry_count; i++)
         look_at_file(&report, &config->entries[i]);

@@ -230,25 +230,6 @@ struct finding {
     char text[1000];
 };
 
-/* Each rule that a value breaks is reported, for instance its warning and its critical one. */
-static void judge_rules(const struct check *check, struct finding *finding, struct text *text)
-{
-    for (unsigned i = 0; i < check->rule_count; i++) {
-        const struct rule *rule = &check->rules[i];
-        const double value = asking_number(finding->pack, rule->name);
-        if (isnan(value)) {
-            finding->state = worse_state(finding->state, UNKNOWN);
-            text_format(text, ", %s is unknown", rule->name);
-            continue;
-        }
-        if (!threshold_alerts(&rule->threshold, value))
-            continue;
-        finding->state = worse_state(finding->state, rule->level);
-        text_format(text, ", %s %g (%s %s)", rule->name, value,
-                    rule->level == CRITICAL ? "critical" : "warning", rule->range);
-    }
-}
-
 static void add_main_value(struct text *text, const json_t *pack, const char *name,
                            const char *format)
 {
@@ -286,7 +267,19 @@ static void evaluate_pack(const struct check *check, const json_t *pack, struct 
         finding->state = worse_state(finding->state, severe ? CRITICAL : WARNING);
         text_format(&text, ", %s %s", asking_text(alarm, "level"), asking_text(alarm, "name"));
     }
-    judge_rules(check, finding, &text);
+    /* Each rule that a value breaks is reported, for instance its warning and its critical one. */
+    for (unsigned i = 0; i < check->rule_count; i++) {
+        const struct rule *rule = &check->rules[i];
+        const double value = asking_number(pack, rule->name);
+        if (isnan(value)) {
+            finding->state = worse_state(finding->state, UNKNOWN);
+            text_format(&text, ", %s is unknown", rule->name);
+        } else if (threshold_alerts(&rule->threshold, value)) {
+            finding->state = worse_state(finding->state, rule->level);
+            text_format(&text, ", %s %g (%s %s)", rule->name, value,
+                        rule->level == CRITICAL ? "critical" : "warning", rule->range);
+        }
+    }
 }
 
 /* Units of the guidelines: %, s, c for counters, none for all others. */

@@ -205,20 +205,6 @@ static bool open_tcp(struct simulation *simulation, struct ev_loop *loop,
     return true;
 }
 
-/* Replaces a link that an earlier run has left behind, but nothing else. */
-static bool make_link(struct simulation *simulation, const char *link)
-{
-    struct stat found;
-    if (lstat(link, &found) == 0 && S_ISLNK(found.st_mode))
-        unlink(link);
-    if (symlink(simulation->pty, link) != 0) {
-        log_error("%s: %s", link, strerror(errno));
-        return false;
-    }
-    simulation->link = link;
-    return true;
-}
-
 static bool open_pty(struct simulation *simulation, const char *link)
 {
     int master = pty_open(simulation->pty);
@@ -230,8 +216,15 @@ static bool open_pty(struct simulation *simulation, const char *link)
         log_error("out of memory");
         return false;
     }
-    if (link && !make_link(simulation, link))
+    /* Replaces a link that an earlier run has left behind, but nothing else. */
+    struct stat found;
+    if (link && lstat(link, &found) == 0 && S_ISLNK(found.st_mode))
+        unlink(link);
+    if (link && symlink(simulation->pty, link) != 0) {
+        log_error("%s: %s", link, strerror(errno));
         return false;
+    }
+    simulation->link = link;
     printf("pty %s\n", simulation->pty);
     return true;
 }

@@ -93,21 +93,17 @@ static double round_to(double value, double step)
     return round(value / step) * step + 0.0; /* + 0.0: never minus zero */
 }
 
-static double open_circuit_mv(double percent)
+static double cell_mv(const struct battery_cell *cell, double current_a)
 {
+    const double percent = 100 * cell->charge_ah / cell->capacity_ah;
     size_t i = 1;
     while (i < COUNT(ocv) - 1 && percent > ocv[i].percent)
         i++;
     const struct ocv_point *a = &ocv[i - 1], *b = &ocv[i];
     double share = (clamp(percent, ocv[0].percent, ocv[COUNT(ocv) - 1].percent) - a->percent) /
                    (b->percent - a->percent);
-    return a->mv + share * (b->mv - a->mv);
-}
-
-static double cell_mv(const struct battery_cell *cell, double current_a)
-{
-    return open_circuit_mv(100 * cell->charge_ah / cell->capacity_ah) +
-           1000 * current_a * cell->resistance_ohm + cell->offset_mv;
+    double open_circuit_mv = a->mv + share * (b->mv - a->mv);
+    return open_circuit_mv + 1000 * current_a * cell->resistance_ohm + cell->offset_mv;
 }
 
 static double soc_percent(const struct battery *battery)
@@ -147,18 +143,6 @@ static void measure(const struct battery *battery, double measured[MEASURES])
     measured[MOS_C] = mos_c(battery);
 }
 
-static void balance(struct battery *battery, const double measured[MEASURES])
-{
-    battery->balance_mask = 0;
-    if (!battery->balances || battery->current_a < 0 || measured[HIGHEST_MV] < BALANCE_FROM_MV)
-        return;
-    for (unsigned i = 0; i < battery->settings.cells; i++) {
-        double mv = cell_mv(&battery->cells[i], battery->current_a);
-        if (mv >= BALANCE_FROM_MV && mv >= measured[LOWEST_MV] + BALANCE_ABOVE_MV)
-            battery->balance_mask |= UINT64_C(1) << i;
-    }
-}
-
 static void protect(struct battery *battery)
 {
     double measured[MEASURES];
@@ -183,7 +167,13 @@ static void protect(struct battery *battery)
     }
     battery->charge.closed = battery->charge.wanted && may_charge;
     battery->discharge.closed = battery->discharge.wanted && may_discharge;
-    balance(battery, measured);
+    battery->balance_mask = 0;
+    const bool balances = battery->balances && battery->current_a >= 0;
+    for (unsigned i = 0; i < battery->settings.cells && balances; i++) {
+        double mv = cell_mv(&battery->cells[i], battery->current_a);
+        if (mv >= BALANCE_FROM_MV && mv >= measured[LOWEST_MV] + BALANCE_ABOVE_MV)
+            battery->balance_mask |= UINT64_C(1) << i;
+    }
 }
 
 static bool protection_opened(const struct battery_switch *mos)

@@ -313,17 +313,6 @@ unsigned map_size(const struct map_settings *settings)
     return size;
 }
 
-static bool touches_values(unsigned offset, unsigned count)
-{
-    for (unsigned i = 0; i < map_row_count; i++) {
-        const struct map_row *row = &map_rows[i];
-        if (row->class != STATUS && row->offset < offset + count &&
-            offset < row->offset + map_row_size(row))
-            return true;
-    }
-    return false;
-}
-
 /* Spans are disjoint, so a range is inside if they cover as many registers as it has. */
 enum map_range map_range(const struct map_settings *settings, unsigned address, unsigned count)
 {
@@ -338,7 +327,10 @@ enum map_range map_range(const struct map_settings *settings, unsigned address, 
         if (first >= end)
             continue;
         covered += end - first;
-        values |= touches_values(span->offset + first - span->start, end - first);
+        const unsigned offset = span->offset + first - span->start;
+        for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
+            values |= row->class != STATUS && row->offset < offset + end - first &&
+                      offset < row->offset + map_row_size(row);
     }
     return count == 0 || covered < count ? MAP_OUTSIDE : values ? MAP_VALUES : MAP_STATUS;
 }

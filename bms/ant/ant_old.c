@@ -243,18 +243,6 @@ static void tell_status(const struct pack *told, struct bms_output *out)
     out->size = STATUS_SIZE;
 }
 
-/* A write takes effect with the apply frame. */
-static void take_write(struct memory *memory, const uint8_t *bytes, struct pack *pack)
-{
-    if (bytes[2] == DISCHARGE_SWITCH || bytes[2] == CHARGE_SWITCH)
-        memory->ordered[bytes[2] - DISCHARGE_SWITCH] = be16(bytes + 3) == 1 ? 2 : 1;
-    for (unsigned i = 0; i < 2 && bytes[2] == APPLY; i++) {
-        if (memory->ordered[i] > 0)
-            pack_set(pack, i == 0 ? DISCHARGE_MOS : CHARGE_MOS, memory->ordered[i] == 2);
-        memory->ordered[i] = 0;
-    }
-}
-
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
@@ -262,7 +250,15 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     if (span.kind != BMS_FRAME)
         return span.size;
     if (bytes[0] == WRITE) {
-        take_write(bms_memory(bms), bytes, pack);
+        struct memory *memory = bms_memory(bms);
+        if (bytes[2] == DISCHARGE_SWITCH || bytes[2] == CHARGE_SWITCH)
+            memory->ordered[bytes[2] - DISCHARGE_SWITCH] = be16(bytes + 3) == 1 ? 2 : 1;
+        /* A write takes effect with the apply frame. */
+        for (unsigned i = 0; i < 2 && bytes[2] == APPLY; i++) {
+            if (memory->ordered[i] > 0)
+                pack_set(pack, i == 0 ? DISCHARGE_MOS : CHARGE_MOS, memory->ordered[i] == 2);
+            memory->ordered[i] = 0;
+        }
     } else if (bytes[2] == 0) {
         struct pack told = *pack;
         pack_derive(&told);

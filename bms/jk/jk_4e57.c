@@ -557,28 +557,6 @@ static size_t put_register(uint8_t *out, uint8_t code, const struct pack *pack)
     return 1 + size;
 }
 
-/* Everything that can be read, in the order of every recorded reply: BB to BF are write-only. */
-static size_t put_all(uint8_t *out, const struct pack *pack)
-{
-    size_t size = 0;
-    for (unsigned code = CELLS; code <= PROTOCOL; code++)
-        if ((code == CELLS || value_size[code] != 0) && (code < 0xBB || code == PROTOCOL))
-            size += put_register(out + size, (uint8_t) code, pack);
-    return size;
-}
-
-/* Accepts the switches of the MOS. Boards of version 11 do not answer writes to the balancer's
- * switch, and no board answers unknown ones. */
-static bool emulate_write(const uint8_t *info, size_t size, struct pack *pack)
-{
-    const bool old = strncmp(version_of(pack), "11.", 3) != 0;
-    const struct bms_code *written = bms_code_find(switches, COUNT(switches), info[0]);
-    if (size != 2 || info[1] > 1 || !written || (written->id == SET_BALANCER && !old))
-        return false;
-    pack_set(pack, written->id, info[1]);
-    return true;
-}
-
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
@@ -588,14 +566,25 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     const uint8_t code = bytes[INFO_AT], command = bytes[COMMAND_AT];
     uint8_t info[MOST_LENGTH] = {code};
     size_t count = 0;
-    if (command == READ_ALL || (command == READ_ONE && code == 0))
-        count = put_all(info, pack);
-    else if (command == READ_ONE && (code == CELLS || value_size[code] != 0))
+    if (command == READ_ALL || (command == READ_ONE && code == 0)) {
+        /* In the order of every recorded reply: BB to BF are write-only. */
+        for (unsigned each = CELLS; each <= PROTOCOL; each++)
+            if ((each == CELLS || value_size[each] != 0) && (each < 0xBB || each == PROTOCOL))
+                count += put_register(info + count, (uint8_t) each, pack);
+    } else if (command == READ_ONE && (code == CELLS || value_size[code] != 0)) {
         count = put_register(info, code, pack);
-    else if (command == ACTIVATE)
+    } else if (command == ACTIVATE) {
         count = 1;
-    else if (command == WRITE)
-        count = emulate_write(bytes + INFO_AT, span.size - OVERHEAD, pack);
+    } else if (command == WRITE && span.size == OVERHEAD + 2) {
+        /* Boards of version 11 do not answer writes to the balancer's switch, and no board answers
+         * unknown ones. */
+        const bool old = strncmp(version_of(pack), "11.", 3) != 0;
+        const struct bms_code *written = bms_code_find(switches, COUNT(switches), code);
+        const uint8_t value = bytes[INFO_AT + 1];
+        count = value <= 1 && written && (written->id != SET_BALANCER || old);
+        if (count > 0)
+            pack_set(pack, written->id, value);
+    }
     if (count > 0)
         out->size = put_frame(out->bytes, command, FROM_BMS, REPLY, info, count);
     return span.size;

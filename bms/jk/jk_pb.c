@@ -120,17 +120,6 @@ static struct bms_span find_ack(enum jk_type type, const uint8_t *bytes, size_t 
     return find_whole(bytes, size, ACK_SIZE);
 }
 
-/* The acknowledgement behind a record; some adapters put a zero byte between them. */
-static struct bms_span find_ack_behind(enum jk_type type, const uint8_t *bytes, size_t size)
-{
-    struct bms_span ack = size > 0 ? find_ack(type, bytes, size) : more;
-    if (ack.kind == BMS_SKIP && bytes[0] == 0) {
-        ack = find_ack(type, bytes + 1, size - 1);
-        ack.size++;
-    }
-    return ack;
-}
-
 /* A record and the acknowledgement right behind it are one span, because only the acknowledgement
  * says which pack sent the record. A record followed by something else is a span of its own.
  * While a record waits for its acknowledgement, more bytes are asked for; when none come, the
@@ -146,7 +135,13 @@ static struct bms_span find_record(const uint8_t *bytes, size_t size)
     const struct bms_span span = jk_record_find(whole, rest + cut);
     if (span.kind != BMS_FRAME)
         return cut == 0 || span.kind == BMS_MORE ? span : skip;
-    const struct bms_span ack = find_ack_behind((enum jk_type) whole[4], bytes + rest, size - rest);
+    const enum jk_type type = (enum jk_type) whole[4];
+    const uint8_t *behind = bytes + rest;
+    struct bms_span ack = size > rest ? find_ack(type, behind, size - rest) : more;
+    if (ack.kind == BMS_SKIP && behind[0] == 0) { /* some adapters put a zero byte between them */
+        ack = find_ack(type, behind + 1, size - rest - 1);
+        ack.size++;
+    }
     if (ack.kind == BMS_MORE && cut == 0)
         return more;
     return (struct bms_span){BMS_FRAME, rest + (ack.kind == BMS_FRAME ? ack.size : 0)};
@@ -170,16 +165,6 @@ static struct bms_span find_write(const uint8_t *bytes, size_t size)
     return bytes[6] == 2 * bytes[5] ? find_whole(bytes, size, 9u + bytes[6]) : skip;
 }
 
-static struct bms_span find_exception(const struct bms_request *request, const uint8_t *bytes,
-                                      size_t size)
-{
-    bool expected = request->size > 1 && bytes[0] == request->bytes[0] &&
-                    bytes[1] == (request->bytes[1] | MODBUS_EXCEPTION);
-    if (!expected || (size > 2 && (bytes[2] < MODBUS_BAD_FUNCTION || bytes[2] > BAD_CRC)))
-        return skip;
-    return find_whole(bytes, size, EXCEPTION_SIZE);
-}
-
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
@@ -193,7 +178,11 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
         return find_write(bytes, size);
     if (bytes[1] == MODBUS_HOLDING)
         return request->size == READ_SIZE ? modbus_frame(bms, request, bytes, size) : skip;
-    return bytes[1] & MODBUS_EXCEPTION ? find_exception(request, bytes, size) : skip;
+    const bool refused = request->size > 1 && bytes[0] == request->bytes[0] &&
+                         bytes[1] == (request->bytes[1] | MODBUS_EXCEPTION);
+    if (!refused || (size > 2 && (bytes[2] < MODBUS_BAD_FUNCTION || bytes[2] > BAD_CRC)))
+        return skip;
+    return find_whole(bytes, size, EXCEPTION_SIZE);
 }
 
 /* A write with its data, or a read. An acknowledgement has only the head of a write. */

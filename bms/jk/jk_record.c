@@ -375,13 +375,6 @@ static bool is_question(const struct jk_record *record)
     return is_whole(record);
 }
 
-/* Section 7. Boards that send floats have 0 there, merged frames whose sum fits anything. */
-static bool limit_fits(const struct jk_record *record)
-{
-    const double mv = (double) get(record, CELL_HIGH, U32, 0);
-    return mv > 0 && mv <= pack_value_info(SET_CELL_HIGH_MV)->max;
-}
-
 enum bms_result jk_record_decode(const struct bms *bms, struct jk_notes *notes,
                                  const struct jk_record *record, struct pack *pack)
 {
@@ -399,7 +392,9 @@ enum bms_result jk_record_decode(const struct bms *bms, struct jk_notes *notes,
         return BMS_REFUSED;
     if (record->type == JK_STATUS)
         return decode_status(bms, notes, record, pack);
-    if (is_whole(record) && !limit_fits(record))
+    /* Section 7. Boards that send floats have 0 there, merged frames whose sum fits anything. */
+    const double high_mv = (double) get(record, CELL_HIGH, U32, 0);
+    if (is_whole(record) && !(high_mv > 0 && high_mv <= pack_value_info(SET_CELL_HIGH_MV)->max))
         return BMS_INVALID;
     decode_fields(bms, record, JK_32S, settings_fields, COUNT(settings_fields), pack);
     return BMS_DONE;
@@ -416,23 +411,17 @@ static void mask_with(uint8_t blank, uint8_t *bytes, size_t first)
 
 /* Damage that keeps the sum can change the type of an about record, which is therefore also
  * recognized by its texts: model, versions, name, date, serial number, PIN and password, of which
- * damage spoils a few. */
-static bool holds_texts(const uint8_t *bytes, size_t first)
-{
-    static const uint16_t texts[] = {6, 22, 30, 46, 62, 78, 86, 118};
-    unsigned found = 0;
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        const uint8_t *text = bytes + texts[i] - first;
-        found += text[0] >= 0x20 && text[0] <= 0x7E && text[1] >= 0x20 && text[1] <= 0x7E;
-    }
-    return found >= 3;
-}
-
-/* A new sum that completes a header would make the record look cut short. */
+ * damage spoils a few. A new sum that completes a header would make the record look cut short. */
 void jk_record_mask(uint8_t *bytes, size_t first)
 {
     const uint8_t *end = bytes + JK_RECORD_SIZE - first;
-    if (bytes[HEADER_SIZE - first] != JK_ABOUT && !holds_texts(bytes, first))
+    static const uint16_t texts[] = {6, 22, 30, 46, 62, 78, 86, 118};
+    unsigned found = 0;
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        const uint8_t *text = bytes + texts[i] - first;
+        found += text[0] >= 0x20 && text[0] <= 0x7E && text[1] >= 0x20 && text[1] <= 0x7E;
+    }
+    if (bytes[HEADER_SIZE - first] != JK_ABOUT && found < 3)
         return;
     mask_with('*', bytes, first);
     if (memcmp(end - HEADER_SIZE, header, HEADER_SIZE) == 0)

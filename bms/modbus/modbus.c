@@ -101,16 +101,6 @@ static struct bms_span whole(const uint8_t *bytes, size_t size, size_t length)
                                           : (struct bms_span){BMS_DAMAGED, 1};
 }
 
-/* 01 03 | 04 | 0C FF 0D 02 | crc */
-static struct bms_span find_read(const struct bms_request *request, const uint8_t *bytes,
-                                 size_t size)
-{
-    size_t data = data_size(bytes[1], be16(request->bytes + 4));
-    if (size < 3)
-        return more;
-    return data > 0 && bytes[2] == data ? whole(bytes, size, 5 + data) : skip;
-}
-
 /* 01 10 | 15 10 | 00 01 | crc. Repeats the head of the request. */
 static struct bms_span find_written(const struct bms_request *request, const uint8_t *bytes,
                                     size_t size)
@@ -120,16 +110,6 @@ static struct bms_span find_written(const struct bms_request *request, const uin
         return skip;
     return size < READ_SIZE || modbus_crc_fits(bytes, READ_SIZE) ? whole(bytes, size, READ_SIZE)
                                                                  : skip;
-}
-
-/* The echo of the request on two-wire adapters. */
-static struct bms_span find_echo(const struct bms_request *request, const uint8_t *bytes,
-                                 size_t size)
-{
-    size_t known = size < request->size ? size : request->size;
-    if (memcmp(bytes, request->bytes, known) != 0)
-        return skip;
-    return size < request->size ? more : (struct bms_span){BMS_FRAME, request->size};
 }
 
 struct bms_span modbus_frame(const struct bms *bms, const struct bms_request *request,
@@ -148,9 +128,18 @@ struct bms_span modbus_frame(const struct bms *bms, const struct bms_request *re
     }
     if (bytes[1] != function)
         return skip;
-    const struct bms_span echo = find_echo(request, bytes, size);
-    if (reads(function))
-        return echo.kind == BMS_SKIP ? find_read(request, bytes, size) : echo;
+    /* The echo of the request on two-wire adapters. */
+    struct bms_span echo =
+        size < request->size ? more : (struct bms_span){BMS_FRAME, request->size};
+    if (memcmp(bytes, request->bytes, size < request->size ? size : request->size) != 0)
+        echo = skip;
+    if (reads(function)) {
+        /* 01 03 | 04 | 0C FF 0D 02 | crc */
+        const size_t data = data_size(function, be16(request->bytes + 4));
+        if (echo.kind != BMS_SKIP || size < 3)
+            return echo.kind != BMS_SKIP ? echo : more;
+        return data > 0 && bytes[2] == data ? whole(bytes, size, 5 + data) : skip;
+    }
     const struct bms_span written = find_written(request, bytes, size);
     return written.kind == BMS_SKIP ? echo : written;
 }

@@ -215,27 +215,20 @@ static void decode_label(const struct bms *bms, const struct label_row *rows, si
     }
 }
 
-static void decode_pwr_line(const struct bms *bms, struct pylon_text line, struct checked *pwr)
-{
-    struct pylon_text label, value;
-    if (!pylon_label(line, &label, &value)) {
-        struct pylon_text word = pylon_word(&line);
-        if (pylon_is(word, "Power") && !pylon_integer(pylon_word(&line), &pwr->number))
-            pwr->wrong = true;
-        return;
-    }
-    decode_label(bms, pwr_labels, COUNT(pwr_labels), label, value, pwr);
-    pwr->absent |= pylon_is(label, "Basic Status") && pylon_is(value, "Absent");
-}
-
 static enum bms_result decode_pwr(const struct bms *bms, struct pylon_text text, int64_t number,
                                   struct pack *pack)
 {
     struct checked pwr = {.number = 0};
-    struct pylon_text line;
+    struct pylon_text line, label, value;
     pack_clear(&pwr.pack);
-    while (pylon_line(&text, &line))
-        decode_pwr_line(bms, line, &pwr);
+    while (pylon_line(&text, &line)) {
+        if (pylon_label(line, &label, &value)) {
+            decode_label(bms, pwr_labels, COUNT(pwr_labels), label, value, &pwr);
+            pwr.absent |= pylon_is(label, "Basic Status") && pylon_is(value, "Absent");
+        } else if (pylon_is(pylon_word(&line), "Power")) {
+            pwr.wrong |= !pylon_integer(pylon_word(&line), &pwr.number);
+        }
+    }
     if (pwr.number == 0 || pwr.number != number)
         return BMS_FOREIGN;
     if (pwr.absent)

@@ -150,24 +150,16 @@ static struct bms_span find_body(const char *text, size_t size, size_t at)
                                 : (struct bms_span){BMS_DAMAGED, at + 1};
 }
 
-/* The rest of a prompt, an empty line, or a byte that is no text. */
-static size_t leading_noise(const char *text, size_t size)
-{
-    if (!is_text_char(text[0]))
-        return 1;
-    size_t prompt = 0;
-    for (size_t i = 0; i < size && is_text_char(text[i]); i++)
-        if (text[i] == '>')
-            prompt = i + 1;
-    return prompt;
-}
-
 /* A line is the beginning of an answer when it is "@", or when the next one is. */
 struct bms_span pylon_find(const struct bms *bms, const struct bms_request *request,
                            const uint8_t *bytes, size_t size)
 {
     const char *text = (const char *) bytes;
-    size_t noise = leading_noise(text, size);
+    /* Skips the rest of a prompt, an empty line, or a byte that is no text. */
+    size_t noise = is_text_char(text[0]) ? 0 : 1;
+    for (size_t i = 0; i < size && is_text_char(text[i]); i++)
+        if (text[i] == '>')
+            noise = i + 1;
     if (noise > 0)
         return (struct bms_span){BMS_SKIP, noise};
     if (is_mark(text, size, 0))

@@ -156,18 +156,14 @@ static uint16_t state_word(const struct live *live, unsigned number)
     return be16(live->rest + STATES_AT + 2 * number);
 }
 
-/* Hundredths of a percent; one board sends whole percent, which then agree with the capacities. */
-static double soc_of(const struct live *live)
+static void decode_live(const struct bms *bms, const struct live *live, struct pack *pack)
 {
+    /* Hundredths of a percent; one board sends whole percent, which then agree with the capacities. */
     const double raw = be16(live->charge), full = be16(live->rest + FULL_AT);
     const double percent = full > 0 ? 100.0 * be16(live->rest + REMAINING_AT) / full : NAN;
     const double as_hundredths = fabs(raw / 100 - percent);
-    return raw <= 100 && fabs(raw - percent) < fmin(as_hundredths, SOC_AGREES) ? raw : raw / 100;
-}
-
-static void decode_live(const struct bms *bms, const struct live *live, struct pack *pack)
-{
-    pack_set(pack, SOC_PERCENT, soc_of(live));
+    const bool is_whole = raw <= 100 && fabs(raw - percent) < fmin(as_hundredths, SOC_AGREES);
+    pack_set(pack, SOC_PERCENT, is_whole ? raw : raw / 100);
     pack_set(pack, VOLTAGE_V, be16(live->charge + 2) / 100.0);
     pack_set(pack, CELL_COUNT, live->cell_count);
     for (unsigned i = 0; i < live->cell_count; i++) {

@@ -129,14 +129,6 @@ static uint8_t count_byte(const struct answer *answer)
     return answer->variant->lengths[0].count ? answer->variant->lengths[0].count : any;
 }
 
-static double sum_of_cells(const struct pack *pack)
-{
-    double sum = 0;
-    for (unsigned i = 0; i < count_cells(pack); i++)
-        sum += pack_value_or(pack, CELL_MV + i, 0) / 1000;
-    return sum;
-}
-
 static void put_field(struct answer *answer, const struct topbms_field *field)
 {
     const struct pack *pack = answer->pack;
@@ -158,10 +150,13 @@ static void put_field(struct answer *answer, const struct topbms_field *field)
     case FIELD_OTHER:
         put_uint(answer, 0, field->size);
         break;
-    case VOLTAGE_V:
-        put_number(answer, pack_value_or(pack, VOLTAGE_V, sum_of_cells(pack)), field->unit,
-                   field->size, false);
+    case VOLTAGE_V: {
+        double sum = 0;
+        for (unsigned i = 0; i < count_cells(pack); i++)
+            sum += pack_value_or(pack, CELL_MV + i, 0) / 1000;
+        put_number(answer, pack_value_or(pack, VOLTAGE_V, sum), field->unit, field->size, false);
         break;
+    }
     default:
         if (is_large(answer) && (field->id == REMAINING_AH || field->id == FULL_AH))
             put_uint(answer, 0xFFFF, 2);

@@ -105,18 +105,6 @@ static void put_main(struct memory *memory, const struct pack *pack, struct bms_
     end_block(out, 0, passed);
 }
 
-/* The history of a simulated shunt is empty but for its cycles. */
-static void put_history(const struct pack *pack, struct bms_output *out)
-{
-    const size_t start = out->size;
-    for (unsigned n = 1; n <= 18; n++)
-        if (n == 4)
-            put_number(out, "H4", pack->value[CYCLES]);
-        else if (n != 13 && n != 14)
-            bms_print(out, "\r\nH%u\t0", n);
-    end_block(out, start, 0);
-}
-
 static size_t put_padded(const char *text, size_t size, uint8_t *bytes)
 {
     if (!text[0])
@@ -203,7 +191,14 @@ size_t vedirect_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes
 {
     if (size == 0) {
         put_main(bms_memory(bms), pack, out);
-        put_history(pack, out);
+        /* The history of a simulated shunt is empty but for its cycles. */
+        const size_t start = out->size;
+        for (unsigned n = 1; n <= 18; n++)
+            if (n == 4)
+                put_number(out, "H4", pack->value[CYCLES]);
+            else if (n != 13 && n != 14)
+                bms_print(out, "\r\nH%u\t0", n);
+        end_block(out, start, 0);
         return 0;
     }
     if (bytes[0] != ':') {

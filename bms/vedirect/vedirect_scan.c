@@ -144,20 +144,6 @@ void vedirect_scan_block(const uint8_t *bytes, size_t size, struct vedirect_bloc
     block->size = at < BLOCK_MAX ? 0 : at;
 }
 
-/* Where another block begins inside a damaged one, whose end was lost or that never was one. Blocks
- * begin with these fields; accepting any other field, one of 256 fragments would pass for a block.
- */
-static size_t find_restart(const uint8_t *bytes, size_t size)
-{
-    static const char *const starts[] = {"\r\nPID\t", "\r\nH1\t"};
-    size_t first = size;
-    for (size_t i = 0; i < COUNT(starts); i++) {
-        const uint8_t *found = memmem(bytes + 1, first - 1, starts[i], strlen(starts[i]));
-        first = found ? (size_t) (found - bytes) : first;
-    }
-    return first;
-}
-
 struct bms_span vedirect_scan(const struct bms *bms, const struct bms_request *request,
                               const uint8_t *bytes, size_t size)
 {
@@ -177,9 +163,18 @@ struct bms_span vedirect_scan(const struct bms *bms, const struct bms_request *r
     vedirect_scan_block(bytes, size, &block);
     if (block.size == 0)
         return (struct bms_span){BMS_MORE, 0};
-    if (!block.sound)
-        return (struct bms_span){BMS_DAMAGED, find_restart(bytes, block.size)};
-    return (struct bms_span){BMS_FRAME, block.size};
+    if (block.sound)
+        return (struct bms_span){BMS_FRAME, block.size};
+    /* Where another block begins inside a damaged one, whose end was lost or that never was one.
+     * Blocks begin with these fields; accepting any other field, one of 256 fragments would pass for
+     * a block. */
+    static const char *const starts[] = {"\r\nPID\t", "\r\nH1\t"};
+    size_t first = block.size;
+    for (size_t i = 0; i < COUNT(starts); i++) {
+        const uint8_t *found = memmem(bytes + 1, first - 1, starts[i], strlen(starts[i]));
+        first = found ? (size_t) (found - bytes) : first;
+    }
+    return (struct bms_span){BMS_DAMAGED, first};
 }
 
 const char *vedirect_value(const struct vedirect_block *block, const char *label)

@@ -125,14 +125,6 @@ static uint32_t raw_of(const struct pack *pack, enum pack_value id, double unit,
     return (uint32_t) (int32_t) lround(pack->value[id] / unit) & ((1U << count) - 1);
 }
 
-static uint32_t consumed_of(const struct bms *bms, const struct pack *pack)
-{
-    const double given_ah = bms->options.capacity_ah;
-    const double consumed_ah =
-        (given_ah > 0 ? given_ah : pack->value[RATED_AH]) - pack->value[REMAINING_AH];
-    return isnan(consumed_ah) ? CONSUMED_UNKNOWN : (uint32_t) lround(fmax(consumed_ah, 0) * 10);
-}
-
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
@@ -150,7 +142,11 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     put_bits(values, 16, 16, raw_of(pack, VOLTAGE_V, 0.01, 16, VOLTAGE_UNKNOWN));
     put_bits(values, 32, 16, vedirect_told_reasons(pack));
     put_bits(values, 66, 22, raw_of(pack, CURRENT_A, 0.001, 22, CURRENT_UNKNOWN));
-    put_bits(values, 88, 20, consumed_of(bms, pack));
+    const double given_ah = bms->options.capacity_ah;
+    const double consumed_ah =
+        (given_ah > 0 ? given_ah : pack->value[RATED_AH]) - pack->value[REMAINING_AH];
+    put_bits(values, 88, 20,
+             isnan(consumed_ah) ? CONSUMED_UNKNOWN : (uint32_t) lround(fmax(consumed_ah, 0) * 10));
     put_bits(values, 108, 10, raw_of(pack, SOC_PERCENT, 0.1, 10, SOC_UNKNOWN));
     if (pack_known(pack, TEMP_C)) {
         put_bits(values, 48, 16, (uint32_t) lround((pack->value[TEMP_C] + ZERO_CELSIUS) * 100));

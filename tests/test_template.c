@@ -84,6 +84,7 @@ TEST(what_is_printed)
         {"{% json %}\na \"b\"\n{{ host }}{% end %}\n", "\"a \\\"b\\\"\\n192.0.2.7\"\n"},
         {"a\n \t{% set x = 1 %} {# and #}\nb\n{{ x }}", "a\nb\n1"},
         {"{% set x\n = 1 %}\n{{ x }}", "1"},
+        {"{%\tfor\tunit %}{{\tunit.id }},{%\tend\t%}", "3,100,"},
         {"a {% if base %}\nb{% end %}\n", "a \nb\n"},
         {"{{ 0.1 }} {{ 2^3 }} {{ 7 // 2 }} {{ also_at }} {{ (\"x\"):upper() }}\\\r",
          "0.1 8 3 100 X\\\r"},
